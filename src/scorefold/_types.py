@@ -1,0 +1,38 @@
+"""Array types shared by every room, and the two small numerical idioms everything relies on."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
+
+__all__ = ["Key", "Point", "Scalar", "constant", "safe_norm", "safe_where"]
+
+Point = Float[Array, "..."]
+"""One point (or tangent vector) of a manifold: an array of shape ``manifold.shape``."""
+Scalar = Float[Array, ""]
+Key = PRNGKeyArray | UInt32[Array, "2"]
+
+
+def constant(value: np.ndarray | float | list, like: Array) -> Array:
+    """A NumPy constant in the dtype of ``like``: nothing is promoted behind the caller's back."""
+    return jnp.asarray(np.asarray(value), dtype=like.dtype)
+
+
+def safe_norm(v: Array) -> Scalar:
+    """|v|₂ with gradient 0 (not NaN) at v = 0, and no overflow of the squares."""
+    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(v), initial=0.0))
+    scale = jnp.where(peak > 0, peak, jnp.ones_like(peak))
+    scaled = v / scale
+    squared = jnp.sum(scaled * scaled)
+    positive = squared > 0
+    return jnp.where(
+        positive, scale * jnp.sqrt(jnp.where(positive, squared, 1.0)), jnp.zeros_like(squared)
+    )
+
+
+def safe_where(condition: Bool[Array, "..."], x: Array, otherwise: float) -> Array:
+    """``x`` where the condition holds, a harmless number elsewhere: the inner half of a double
+    ``where``, which keeps the gradient of the branch not taken from being NaN."""
+    return jnp.where(condition, x, jnp.full_like(x, otherwise))

@@ -1,0 +1,21 @@
+"""A vector field on a manifold that depends on the noise level."""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+
+from scorefold._types import Point, Scalar
+from scorefold.manifolds import Manifold
+
+__all__ = ["TangentField"]
+
+
+class TangentField(eqx.Module):
+    """(x, s) ↦ a tangent vector at x: one point, one variance-time, the same shape out."""
+
+    manifold: eqx.AbstractVar[Manifold]
+
+    @abc.abstractmethod
+    def __call__(self, x: Point, s: Scalar) -> Point: ...

@@ -1,0 +1,77 @@
+"""How the output of a network becomes a tangent vector, and how it is scaled in s."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold._types import Point, Scalar
+from scorefold.fields._base import TangentField
+from scorefold.manifolds import Manifold
+
+__all__ = ["AmbientOutput", "FrameOutput", "KillingOutput", "NetworkField", "TangentOutput"]
+
+
+class TangentOutput(eqx.Module):
+    """Turns ``size(manifold)`` numbers into a tangent vector at x."""
+
+    @abc.abstractmethod
+    def size(self, manifold: Manifold) -> int: ...
+
+    @abc.abstractmethod
+    def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point: ...
+
+
+class AmbientOutput(TangentOutput):
+    """An ambient vector, projected: v = P_x c. Smooth everywhere, D numbers."""
+
+    def size(self, manifold: Manifold) -> int:
+        return math.prod(manifold.shape)
+
+    def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point:
+        return manifold.to_tangent(x, c.reshape(manifold.shape))
+
+
+class FrameOutput(TangentOutput):
+    """Components in the orthonormal frame: v = Σ c_i E_i(x). d numbers; as discontinuous as the
+    frame is (every frame of an even sphere is somewhere)."""
+
+    def size(self, manifold: Manifold) -> int:
+        return manifold.dim
+
+    def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point:
+        return manifold.from_components(x, c)
+
+
+class KillingOutput(TangentOutput):
+    """Coefficients of divergence-free generators: v = Σ c_k K_k(x) with K_k Killing fields
+    (left-invariant fields on a group: the Lie-algebra output; coordinate fields on a torus)."""
+
+    def size(self, manifold: Manifold) -> int:
+        return manifold.killing(manifold.origin()).shape[0]
+
+    def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point:
+        return jnp.tensordot(c, manifold.killing(x), axes=1)
+
+
+class NetworkField(TangentField):
+    """s_θ(x, s) = baseline(x, s) + scale(s) · output(network(embed(x), s)).
+
+    ``scale`` and ``baseline`` come from the noising process, so one network of outputs O(1)
+    serves every s (De Bortoli et al. 2022, Appendix on parametrisation, divide by the standard
+    deviation on every manifold; here by the exact decay of the heat flow).
+    """
+
+    manifold: Manifold
+    network: eqx.Module
+    output: TangentOutput
+    noising: eqx.Module
+
+    def __call__(self, x: Point, s: Scalar) -> Point:
+        c = self.network(self.manifold.embed(x), s)  # type: ignore[operator]
+        v = self.output(self.manifold, x, c)
+        return self.noising.baseline(x, s) + self.noising.scale(s) * v  # type: ignore[attr-defined]

@@ -1,0 +1,77 @@
+"""What a noising process is, and the law it ends in."""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+
+from scorefold._types import Key, Point, Scalar
+from scorefold.manifolds import Manifold
+from scorefold.noising.schedules import Schedule
+
+__all__ = ["Noising", "Reference"]
+
+
+class Reference(eqx.Module):
+    """The law p_ref that a noising process ends in: known density, exact draws."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Point) -> Scalar:
+        """log density with respect to Riemannian volume."""
+
+    @abc.abstractmethod
+    def score(self, x: Point) -> Point:
+        """∇ log p_ref(x)."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key, dtype=None) -> Point:
+        """One draw."""
+
+
+class Noising(eqx.Module):
+    """dX_t = β(t) b(X_t) dt + √β(t) dB_t on a manifold, from data (t = 0) to ``reference`` (t = 1).
+
+    b = −½∇U is the drift at unit speed (zero for Brownian motion), U the potential of the
+    reference. Everything depends on t through the variance-time s(t) = ∫₀ᵗβ only.
+    """
+
+    manifold: eqx.AbstractVar[Manifold]
+    schedule: eqx.AbstractVar[Schedule]
+
+    @property
+    @abc.abstractmethod
+    def reference(self) -> Reference:
+        """The law at t = 1."""
+
+    @property
+    @abc.abstractmethod
+    def exact(self) -> bool:
+        """Whether ``log_prob`` and ``score`` of the transition are closed form; if not they raise
+        and ``sample`` is a geodesic random walk."""
+
+    @abc.abstractmethod
+    def drift(self, x: Point) -> Point:
+        """b(x) at unit speed, a tangent vector; the SDE's drift is β(t)·b(x)."""
+
+    @abc.abstractmethod
+    def sample(self, key: Key, x0: Point, s: Scalar) -> Point:
+        """One draw of X at variance-time s given X₀ = x₀."""
+
+    @abc.abstractmethod
+    def log_prob(self, x: Point, x0: Point, s: Scalar) -> Scalar:
+        """log p_s(x | x₀)."""
+
+    @abc.abstractmethod
+    def score(self, x: Point, x0: Point, s: Scalar) -> Point:
+        """∇_x log p_s(x | x₀)."""
+
+    @abc.abstractmethod
+    def scale(self, s: Scalar) -> Scalar:
+        """Typical size per dimension of the part of ∇ log p_s that is not the reference's score:
+        what a network of output O(1) must be multiplied by at noise level s."""
+
+    @abc.abstractmethod
+    def baseline(self, x: Point, s: Scalar) -> Point:
+        """The score that the model starts from before anything is learned (zero network output):
+        0 on compact spaces, the reference's score, faded in with s, on others."""
