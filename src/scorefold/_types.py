@@ -5,13 +5,15 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, UInt32
 
-__all__ = ["Key", "Point", "Scalar", "constant", "safe_norm", "safe_where"]
+__all__ = ["Key", "Point", "Scalar", "ScalarLike", "constant", "safe_norm", "safe_where"]
 
 Point = Float[Array, "..."]
 """One point (or tangent vector) of a manifold: an array of shape ``manifold.shape``."""
 Scalar = Float[Array, ""]
+ScalarLike = Float[ArrayLike, ""]
+"""A number that a caller may also pass as a Python float."""
 Key = PRNGKeyArray | UInt32[Array, "2"]
 
 

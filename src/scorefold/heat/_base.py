@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, ScalarLike
 
 if TYPE_CHECKING:
     from scorefold.manifolds import Manifold
@@ -25,15 +26,15 @@ class HeatKernel(eqx.Module):
     """
 
     @abc.abstractmethod
-    def log_prob(self, x: Point, x0: Point, s: Scalar) -> Scalar:
+    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
         """log p_s(x | x₀) in nats."""
 
     @abc.abstractmethod
-    def score(self, x: Point, x0: Point, s: Scalar) -> Point:
+    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
         """∇_x log p_s(x | x₀), a tangent vector at x."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, x0: Point, s: Scalar) -> Point:
+    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
         """One exact draw from p_s(· | x₀)."""
 
 
@@ -63,15 +64,16 @@ class IsotropicHeat(HeatKernel):
     manifold: Manifold
     profile: RadialProfile
 
-    def log_prob(self, x: Point, x0: Point, s: Scalar) -> Scalar:
-        return self.profile.log_prob(self.manifold.dist(x, x0), s)
+    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
+        return self.profile.log_prob(self.manifold.dist(x, x0), jnp.asarray(s, x.dtype))
 
-    def score(self, x: Point, x0: Point, s: Scalar) -> Point:
-        return self.profile.slope(self.manifold.dist(x, x0), s) * self.manifold.log(x, x0)
+    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
+        slope = self.profile.slope(self.manifold.dist(x, x0), jnp.asarray(s, x.dtype))
+        return slope * self.manifold.log(x, x0)
 
-    def sample(self, key: Key, x0: Point, s: Scalar) -> Point:
+    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
         radial, angular = jax.random.split(key)
-        r = self.profile.sample(radial, s, x0.dtype)
+        r = self.profile.sample(radial, jnp.asarray(s, x0.dtype), x0.dtype)
         return self.manifold.exp(x0, r * self._direction(angular, x0))
 
     def _direction(self, key: Key, x0: Point) -> Array:
