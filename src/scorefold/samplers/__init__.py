@@ -1,1 +1,47 @@
-"""."""
+"""Samplers: one step, one loop; reverse diffusions, the probability flow and its likelihood."""
+
+from scorefold.samplers._base import ScoreFunction, Step
+from scorefold.samplers.grids import refined_grid, uniform_grid
+from scorefold.samplers.normalisation import Mass, normalisation
+from scorefold.samplers.probability_flow import (
+    FlowDensity,
+    log_prob_ode,
+    sample_ode,
+    solve_log_prob,
+)
+from scorefold.samplers.reverse import denoise, sample_reverse
+from scorefold.samplers.steps import (
+    Corrected,
+    FlowStep,
+    ForwardStep,
+    GeodesicStep,
+    HeunFlowStep,
+    LangevinCorrector,
+    ReverseStep,
+    flow_velocity,
+)
+from scorefold.samplers.walk import walk
+
+__all__ = [
+    "Corrected",
+    "FlowDensity",
+    "FlowStep",
+    "ForwardStep",
+    "GeodesicStep",
+    "HeunFlowStep",
+    "LangevinCorrector",
+    "Mass",
+    "ReverseStep",
+    "ScoreFunction",
+    "Step",
+    "denoise",
+    "flow_velocity",
+    "log_prob_ode",
+    "normalisation",
+    "refined_grid",
+    "sample_ode",
+    "sample_reverse",
+    "solve_log_prob",
+    "uniform_grid",
+    "walk",
+]

@@ -1,0 +1,39 @@
+"""Checks at the public edge of the samplers."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.noising import Noising
+
+__all__ = ["levels", "refuse_rows"]
+
+
+def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, float]:
+    """(s_min, s_max) as floats, s_max from the schedule's end if not given."""
+    with jax.ensure_compile_time_eval():
+        s_min = float(s_min)
+        s_max = float(noising.schedule.s(jnp.ones(()))) if s_max is None else float(s_max)
+    if not (math.isfinite(s_min) and s_min > 0):
+        raise ValueError(f"s_min must be a positive variance-time, got {s_min}.")
+    if not (math.isfinite(s_max) and s_max > s_min):
+        raise ValueError(f"s_max must be finite and above s_min={s_min}, got {s_max}.")
+    return s_min, s_max
+
+
+def refuse_rows(name: str, bad: Array, what: str, hint: str) -> None:
+    """Raise ``FloatingPointError`` naming the rows of ``name`` where ``bad`` holds anywhere.
+    Does nothing under a JAX transformation, where values are not known yet."""
+    if isinstance(bad, jax.core.Tracer):
+        return
+    rows = np.flatnonzero(np.asarray(bad).reshape(bad.shape[0], -1).any(axis=1))
+    if rows.size:
+        shown = ", ".join(map(str, rows[:10])) + (", …" if rows.size > 10 else "")
+        raise FloatingPointError(
+            f"{name}: {rows.size} of {bad.shape[0]} rows are {what} (rows {shown}). {hint}"
+        )

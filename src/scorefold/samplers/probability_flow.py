@@ -1,0 +1,261 @@
+"""Likelihood and sampling by the probability flow, an adaptive ODE on the manifold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from scorefold._types import Key, Point, Scalar
+from scorefold.fields import value_and_divergence
+from scorefold.manifolds import Manifold
+from scorefold.noising import Noising, Reference
+from scorefold.samplers._base import ScoreFunction
+from scorefold.samplers._check import levels, refuse_rows
+from scorefold.samplers.steps import flow_velocity
+
+__all__ = ["FlowDensity", "log_prob_ode", "sample_ode", "solve_log_prob"]
+
+_FIRST_STEP = 0.1
+"""First trial step, as a share of the whole interval of the clock."""
+
+
+class FlowDensity(NamedTuple):
+    """Log densities by the probability flow and what they cost."""
+
+    log_prob: Float[Array, "..."]
+    """log p_{s_min}(x) in nats."""
+    nfe: Int[Array, "..."]
+    """Evaluations of the velocity and its divergence that each point took part in."""
+
+
+def log_prob_ode(noising: Noising, score: ScoreFunction, x: Any, **options: Any) -> Array:
+    """log p_{s_min}(x) in nats by the probability flow; ``solve_log_prob`` without the cost."""
+    return solve_log_prob(noising, score, x, **options).log_prob
+
+
+def solve_log_prob(
+    noising: Noising,
+    score: ScoreFunction,
+    x: Any,
+    *,
+    s_min: float,
+    s_max: float | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    divergence: Literal["exact", "hutchinson"] = "exact",
+    key: Key | None = None,
+    reference: Reference | None = None,
+    chunk: int = 1024,
+    max_steps: int = 512,
+) -> FlowDensity:
+    """The log density of the diffusion model at noise level s_min, and its cost:
+
+        log p_{s_min}(x) = log p_ref(x(s_max)) + ∫_{s_min}^{s_max} div v(x(s), s) ds,
+        dx/ds = v(x, s) = b(x) − ½ score(x, s),   x(s_min) = x.
+
+    Densities and divergence are Riemannian.
+
+    **Arguments:**
+
+    - ``score``: (x, s) ↦ ∇ log p_s(x) at one point.
+    - ``x``: points, shape ``(*batch, *manifold.shape)``; its float dtype is kept.
+    - ``s_min``, ``s_max``: variance-times (default for ``s_max``: the end of the schedule).
+    - ``rtol``, ``atol``: tolerances of the solver, per step.
+    - ``divergence``: ``"exact"`` (d directional derivatives), or ``"hutchinson"`` (one, along a
+      random tangent direction carried along in parallel; unbiased; needs ``key``).
+    - ``reference``: the law at ``s_max`` (default: ``noising.reference``).
+    - ``chunk``: points solved together. They share their steps.
+    - ``max_steps``: steps, accepted and rejected, after which the solver gives up.
+
+    **Returns:** ``FlowDensity(log_prob, nfe)``, each of the batch shape.
+    **Raises:** ``ValueError`` for bad arguments; ``RuntimeError`` when ``max_steps`` is spent;
+    ``FloatingPointError`` naming the rows whose flow or density is not finite.
+
+    Source: Song et al. 2021, Section 4.3; De Bortoli et al. 2022, Section 3.4; Hutchinson 1990.
+    """
+    if divergence not in ("exact", "hutchinson"):
+        raise ValueError(f'divergence must be "exact" or "hutchinson", got {divergence!r}.')
+    if divergence == "hutchinson" and key is None:
+        raise ValueError('divergence="hutchinson" needs key=: the probe directions are random.')
+    s_min, s_max = levels(noising, s_min, s_max)
+    rows, batch = _rows(x, noising.manifold)
+    refuse_rows("x", ~jnp.isfinite(rows), "not finite", "Drop or repair these points.")
+    keys = None if divergence == "exact" else jax.random.split(key, rows.shape[0])  # type: ignore[arg-type]
+    reference = noising.reference if reference is None else reference
+
+    def solve(part: Array, part_keys: Array | None) -> tuple:
+        end, total, nfe, finished = _integrate(
+            noising, score, part, s_min, s_max, True, part_keys, rtol, atol, max_steps
+        )
+        return jax.vmap(reference.log_prob)(end) + total, nfe, finished
+
+    value, nfe = _in_chunks(solve, rows, keys, chunk, max_steps, rtol, atol)
+    refuse_rows(
+        "x",
+        ~jnp.isfinite(value),
+        "without a finite density",
+        "The score or its divergence is not finite along their flow.",
+    )
+    return FlowDensity(value.reshape(batch), nfe.reshape(batch))
+
+
+def sample_ode(
+    noising: Noising,
+    score: ScoreFunction,
+    key: Key,
+    n: int,
+    *,
+    s_min: float,
+    s_max: float | None = None,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    reference: Reference | None = None,
+    dtype=None,
+    chunk: int = 1024,
+    max_steps: int = 512,
+) -> Array:
+    """n draws of p_{s_min}: draws of the reference, carried back by the probability flow.
+
+    Deterministic given the draws, so that equal keys give equal points for any tolerance up to
+    the tolerance. Arguments, errors and source as in ``solve_log_prob``.
+
+    **Returns:** shape ``(n, *manifold.shape)``.
+    """
+    s_min, s_max = levels(noising, s_min, s_max)
+    reference = noising.reference if reference is None else reference
+    dtype = jnp.dtype(dtype or jnp.result_type(float))
+    start = jax.vmap(lambda k: reference.sample(k, dtype))(jax.random.split(key, n))
+
+    def solve(part: Array, _: None) -> tuple:
+        end, _, nfe, finished = _integrate(
+            noising, score, part, s_max, s_min, False, None, rtol, atol, max_steps
+        )
+        return end, nfe, finished
+
+    x, _ = _in_chunks(solve, start, None, chunk, max_steps, rtol, atol)
+    refuse_rows("samples", ~jnp.isfinite(x), "not finite", "The score diverged on the way back.")
+    return x
+
+
+def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(jnp.result_type(float))
+    k = x.ndim - len(manifold.shape)
+    if k < 0 or x.shape[k:] != manifold.shape:
+        raise ValueError(
+            f"x: shape {x.shape} does not end in {manifold.shape}, one point of {manifold.name}."
+        )
+    return x.reshape(-1, *manifold.shape), x.shape[:k]
+
+
+def _in_chunks(
+    solve: Callable, rows: Array, keys: Array | None, chunk: int, max_steps: int, rtol, atol
+) -> tuple[Array, Array]:
+    """Solve blocks of one size (the last one padded with copies of its first row)."""
+    n = rows.shape[0]
+    if n == 0:
+        raise ValueError("x: there are no points.")
+    # Blocks are powers of two, so that few sizes are ever compiled.
+    size = min(chunk, 1 << (n - 1).bit_length())
+    values, counts = [], []
+    for first in range(0, n, size):
+        at = np.arange(first, first + size)
+        at = np.where(at < n, at, first)
+        value, nfe, finished = solve(rows[at], None if keys is None else keys[at])
+        _finished(finished, first, min(first + size, n), max_steps, rtol, atol)
+        values.append(value)
+        counts.append(jnp.full((size,), nfe))
+    return jnp.concatenate(values)[:n], jnp.concatenate(counts)[:n]
+
+
+def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol) -> None:
+    if not isinstance(finished, jax.core.Tracer) and not bool(finished):
+        raise RuntimeError(
+            f"The probability flow of rows {first} to {last - 1} did not reach its end in "
+            f"max_steps={max_steps} steps at rtol={rtol:g}, atol={atol:g}: the score varies too "
+            "fast along it. Raise max_steps or s_min, or loosen the tolerances (float32 cannot "
+            "meet tolerances near 1e-7)."
+        )
+
+
+class _Clock(eqx.Module):
+    """τ = √s: the flow moves by O(1) per unit of τ, since the score is of size 1/√s."""
+
+    def tau(self, s: float, dtype) -> Scalar:
+        return jnp.sqrt(jnp.asarray(s, dtype))
+
+    def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
+        """(s, ds/dτ)."""
+        return tau * tau, 2.0 * tau
+
+
+@eqx.filter_jit
+def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps):
+    """(end points, ∫ div v ds or zeros, evaluations, whether the end was reached)."""
+    import diffrax
+
+    manifold = noising.manifold
+    clock = _Clock()
+    probes = None
+    if keys is not None:
+        draw = lambda k, p: manifold.from_components(  # noqa: E731
+            p, jax.random.rademacher(k, (manifold.dim,), p.dtype)
+        )
+        probes = jax.vmap(draw)(keys, x)
+    t0, t1 = clock.tau(start, x.dtype), clock.tau(end, x.dtype)
+
+    def rate(tau: Scalar, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
+        s, ds = clock.s(tau)
+        velocity = lambda y: flow_velocity(noising, score, y, s)  # noqa: E731
+        # The field is continued off the manifold by v ∘ project: the manifold is invariant under
+        # the flow, and a Runge–Kutta method keeps its order.
+        y = jax.vmap(manifold.project)(state[0])
+        if not dense:
+            v, div = jax.vmap(velocity)(y), jnp.zeros_like(state[1])
+        elif probes is None:
+            v, div = jax.vmap(lambda p: value_and_divergence(velocity, manifold, p))(y)
+        else:
+            v, div = jax.vmap(lambda *a: _probed(velocity, manifold, *a))(y, x, probes)
+        return ds * v, ds * div
+
+    def norm(error: tuple[Array, Array]) -> Scalar:
+        """The largest of the points' RMS errors; a point that is no longer finite is left out,
+        so that the others finish and its row can be named."""
+        flat = jnp.concatenate([error[0].reshape(len(x), -1), error[1][:, None]], axis=1)
+        each = jnp.sqrt(jnp.mean(flat * flat, axis=1))
+        return jnp.max(jnp.where(jnp.isfinite(each), each, jnp.zeros_like(each)))
+
+    solver = diffrax.Tsit5()
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(rate),
+        solver,
+        t0,
+        t1,
+        _FIRST_STEP * (t1 - t0),
+        (x, jnp.zeros(len(x), x.dtype)),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=norm),
+        max_steps=max_steps,
+        throw=False,
+    )
+    state = jax.tree.map(lambda leaf: leaf[-1], solution.ys)
+    last = jax.vmap(manifold.project)(state[0])
+    # First-same-as-last: six new stages a step, one at the start.
+    nfe = 6 * solution.stats["num_steps"] + 1
+    return last, state[1], nfe, solution.result == diffrax.RESULTS.successful
+
+
+def _probed(
+    velocity: Callable[[Point], Point], manifold: Manifold, y: Point, origin: Point, probe: Point
+) -> tuple[Point, Scalar]:
+    """(v(y), ⟨Dv[ε], ε⟩), ε the probe at ``origin`` moved to y by parallel transport: an isometry,
+    so unbiased at every y, and smooth along the path, as a frame's components would not be."""
+    e = manifold.transport(origin, y, probe)
+    value, along = jax.jvp(velocity, (y,), (e,))
+    return value, manifold.inner(y, along, e)
