@@ -6,43 +6,41 @@ import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from scorefold._types import Key, Scalar, constant
+from scorefold._types import Key, Scalar
+from scorefold.heat import _sphere_large, _sphere_small
 from scorefold.heat._base import RadialProfile
 
 __all__ = ["SphereProfile"]
 
 
 class SphereProfile(RadialProfile):
-    """PLACEHOLDER S^2 small-s expansion + Legendre; replaced by the exact kernel."""
+    """p_s(r) on S², r the angle in [0, π] (other dimensions follow)."""
 
     d: int = 2
 
     def log_prob(self, r: Scalar, s: Scalar) -> Scalar:
-        return jnp.where(s < 0.3, self._wkb(r, jnp.minimum(s, 0.3)), self._series(r, s))
+        small = s < 1
+        few = jnp.where(small, s, 1.0)
+        many = jnp.where(small, 1.0, s)
+        near = _sphere_small.log_reduced(r, few) - r * r / (2 * few)
+        far = _sphere_large.log_prob(self.d, r, many, self._terms(r.dtype))
+        return jnp.where(small, near, far)
 
     def slope(self, r: Scalar, s: Scalar) -> Scalar:
-        safe = jnp.where(r > 1e-3, r, 1e-3)
-        return -jax.grad(self.log_prob)(safe, s) / safe
-
-    def _wkb(self, r, s):
-        safe = jnp.clip(r, 1e-3, math.pi - 1e-3)
-        a1 = (1 / 8) * (1 + (1 - safe / jnp.tan(safe)) / safe**2)
-        return -jnp.log(2 * math.pi * s) - r * r / (2 * s) + 0.5 * jnp.log(safe / jnp.sin(safe)) + s * a1
-
-    def _series(self, r, s):
-        l = constant(np.arange(1, 16), r)
-        u = jnp.cos(r)
-        p = [jnp.ones_like(u), u]
-        for k in range(2, 16):
-            p.append(((2 * k - 1) * u * p[-1] - (k - 1) * p[-2]) / k)
-        tail = jnp.sum((2 * l + 1) * jnp.exp(-l * (l + 1) * jnp.maximum(s, 0.3) / 2) * jnp.stack(p[1:]))
-        return jnp.log(jnp.maximum((1 + tail) / (4 * math.pi), 1e-30))
+        small = s < 1
+        few = jnp.where(small, s, 1.0)
+        many = jnp.where(small, 1.0, s)
+        near = _sphere_small.slope(r, few)
+        far = _sphere_large.slope(self.d, r, many, self._terms(r.dtype))
+        return jnp.where(small, near, far)
 
     def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
-        grid = jnp.linspace(0.0, math.pi, 2049, dtype=dtype)
+        grid = jnp.linspace(0.0, math.pi, 1025, dtype=dtype)
         logp = jax.vmap(lambda r: self.log_prob(r, s))(grid)
         w = jnp.exp(logp - jnp.max(logp)) * jnp.sin(grid)
         c = jnp.cumsum(w)
         return jnp.interp(jax.random.uniform(key, (), dtype) * c[-1], c, grid)
+
+    def _terms(self, dtype) -> int:
+        return 7 if dtype == jnp.float32 else 10
