@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 
 __all__ = ["ScoreNetwork"]
@@ -28,8 +29,8 @@ class ScoreNetwork(eqx.Module):
     """
 
     layers: list[eqx.nn.Linear]
-    frequencies: Array
-    times: Array
+    frequencies: Array = fixed()
+    times: Array = fixed()
     activation: Callable = eqx.field(static=True)
 
     def __init__(

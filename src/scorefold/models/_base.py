@@ -6,12 +6,10 @@ import abc
 from typing import Any
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key
+from scorefold.fitting import Trainable
 from scorefold.manifolds import Manifold
 
 __all__ = ["Model", "TrainableModel"]
@@ -35,21 +33,9 @@ class Model(eqx.Module):
         """n draws, shape ``(n, *manifold.shape)``."""
 
 
-class TrainableModel(Model):
-    """A model that ``fit`` can train by stochastic gradients.
+class TrainableModel(Model, Trainable):
+    """A model that ``fit`` trains by stochastic gradients: see ``Trainable``.
 
-    Before fitting it is a description (no parameters); ``init`` returns a copy that has them.
-    Everything differentiable in the copy that ``trainable`` selects is trained.
+    Fields whose arrays must stay as they are (frequencies, training data) are declared
+    ``name: Array = fixed()`` (``scorefold._fixed``).
     """
-
-    @abc.abstractmethod
-    def init(self, key: Key, data: Array) -> TrainableModel:
-        """A copy with freshly drawn parameters (and anything read off the training data)."""
-
-    @abc.abstractmethod
-    def batch_loss(self, x: Array, key: Key) -> Array:
-        """Per-example losses for a batch, shape ``(n,)``; ``fit`` averages them."""
-
-    @abc.abstractmethod
-    def validate(self, x: Array, key: Key) -> Scalar:
-        """The number that model choice minimises on held-out points: mean NLL in nats."""

@@ -1,0 +1,78 @@
+"""Adam with decoupled weight decay, clipping and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from scorefold._types import Scalar
+from scorefold.fitting.settings import Settings
+
+__all__ = ["Moments", "clip", "descend", "learning_rate", "norm"]
+
+_B1, _B2, _EPS = 0.9, 0.999, 1e-8
+
+
+class Moments(eqx.Module):
+    """Running means of the gradient and of its square."""
+
+    first: PyTree
+    second: PyTree
+
+    @classmethod
+    def zero(cls, params: PyTree) -> Moments:
+        return cls(jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
+
+
+def descend(
+    params: PyTree, grads: PyTree, moments: Moments, step: Array, rate: Scalar, decay: float
+) -> tuple[PyTree, Moments]:
+    """One step of AdamW, θ ← θ − η(m̂/(√v̂ + ε) + λθ), with β = (0.9, 0.999) and ε = 1e−8.
+
+    λ acts on arrays of two or more axes only (not on biases and scales). Source: Kingma & Ba
+    2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
+    """
+    first = jax.tree.map(lambda m, g: _B1 * m + (1 - _B1) * g, moments.first, grads)
+    second = jax.tree.map(lambda v, g: _B2 * v + (1 - _B2) * g * g, moments.second, grads)
+
+    def update(p: Array, m: Array, v: Array) -> Array:
+        t = (step + 1).astype(p.dtype)
+        mean = m / (1 - jnp.power(jnp.asarray(_B1, p.dtype), t))
+        square = v / (1 - jnp.power(jnp.asarray(_B2, p.dtype), t))
+        direction = mean / (jnp.sqrt(square) + _EPS)
+        if decay > 0 and p.ndim >= 2:
+            direction = direction + decay * p
+        return p - rate.astype(p.dtype) * direction
+
+    return jax.tree.map(update, params, first, second), Moments(first, second)
+
+
+def norm(grads: PyTree) -> Scalar:
+    """The Euclidean norm of all entries, in the widest of their dtypes."""
+    leaves = jax.tree.leaves(grads)
+    dtype = max((g.dtype for g in leaves), key=lambda d: d.itemsize)
+    return jnp.sqrt(sum(jnp.sum(jnp.square(g.astype(dtype))) for g in leaves))
+
+
+def clip(grads: PyTree, length: Scalar, limit: float) -> PyTree:
+    """The gradient, of norm ``length``, scaled down to norm ``limit`` if it is longer."""
+    shrink = limit / jnp.maximum(length, limit)
+    return jax.tree.map(lambda g: g * shrink.astype(g.dtype), grads)
+
+
+def learning_rate(step: Array, total: Array, settings: Settings) -> Scalar:
+    """Linear warm-up to the peak, then half a cosine to 0 at ``total``.
+
+    The schedule reads ``total`` from the state, so that a run with a time budget, which learns
+    its length only after compiling, and a resumed run use the same compiled program.
+    """
+    t, end = step.astype(jnp.float32), total.astype(jnp.float32)
+    if settings.warmup is None:
+        warmup = jnp.minimum(500.0, 0.1 * end)
+    else:
+        warmup = jnp.float32(settings.warmup)
+    ramp = jnp.minimum(1.0, (t + 1.0) / jnp.maximum(warmup, 1.0))
+    through = jnp.clip((t - warmup) / jnp.maximum(end - warmup, 1.0), 0.0, 1.0)
+    return settings.learning_rate * ramp * 0.5 * (1.0 + jnp.cos(jnp.pi * through))

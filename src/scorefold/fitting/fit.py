@@ -1,0 +1,212 @@
+"""``fit``: one way to train every model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import trainable
+from scorefold._types import Key
+from scorefold.fitting._contract import Trainable
+from scorefold.fitting.errors import NonFiniteLoss
+from scorefold.fitting.history import History
+from scorefold.fitting.loop import Loop
+from scorefold.fitting.settings import Settings
+from scorefold.fitting.state import Problem, TrainState
+
+__all__ = ["fit", "fit_seeds"]
+
+T = TypeVar("T", bound=Trainable)
+
+_STEPS = 10_000
+
+
+def fit(
+    model: T,
+    data: Any,
+    *,
+    key: Key,
+    val: Any = None,
+    steps: int | None = None,
+    budget: float | None = None,
+    batch_size: int = 512,
+    learning_rate: float = 2e-3,
+    warmup: int | None = None,
+    clip: float | None = 1.0,
+    ema: float = 0.999,
+    weight_decay: float = 0.0,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    progress: bool = True,
+) -> tuple[T, History]:
+    """θ* = argmin_θ E[loss_θ(x)] by Adam; returns the trained model and what happened.
+
+    The model returned holds an exponential moving average of the parameters: with ``val``, the
+    average with the smallest ``model.validate``, without, the last one.
+
+    **Arguments:**
+
+    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point, whose dtype
+      is that of the training; ``val``: held-out points, or None.
+    - ``key``: everything random follows from it. The batch at a step is a function of the key and
+      the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` above n repeats rows
+      within a batch.
+    - ``steps`` (default 10 000) or ``budget`` (seconds of wall clock, compiling and validating
+      included), not both. A budget is turned into a number of steps by measuring the speed
+      after compiling, and is kept unless compiling alone exceeds it: a run that falls behind
+      stops early, with at least one step taken.
+    - ``learning_rate``: the peak, reached linearly after ``warmup`` steps (default: a tenth of the
+      run, at most 500), followed by half a cosine to 0. ``clip``: bound on the global norm of the gradient.
+      ``weight_decay``: decoupled, on arrays of two or more axes.
+    - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
+    - ``validate_every``: steps between validations (default: 20 in a run); ``patience``: stop after
+      this many validations without improvement.
+    - ``progress``: a bar on stderr.
+
+    **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
+    ``NonFiniteLoss`` with the step and the rows.
+    """
+    settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
+    x, held_out = _points("data", data), None if val is None else _points("val", val)
+    started = model.init(jax.random.fold_in(_typed(key), 3), x)
+    problem, state = _problem(started, x, held_out, _typed(key), settings, None)
+    loop = _run(problem, state, steps, budget, validate_every, progress)
+    return _result(started, loop, 0, key)
+
+
+def fit_seeds(
+    model: T,
+    data: Any,
+    *,
+    keys: Sequence[Key] | Array,
+    val: Any = None,
+    stacked: bool = False,
+    steps: int | None = None,
+    budget: float | None = None,
+    batch_size: int = 512,
+    learning_rate: float = 2e-3,
+    warmup: int | None = None,
+    clip: float | None = 1.0,
+    ema: float = 0.999,
+    weight_decay: float = 0.0,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    progress: bool = True,
+) -> list[tuple[T, History]]:
+    """``[fit(model, data, key=k, …) for k in keys]``, trained side by side under ``vmap``.
+
+    Each result equals that of ``fit`` with the same key up to rounding. With ``stacked``, ``data``
+    and ``val`` have a leading axis of runs: each key has its own split. The other arguments are
+    those of ``fit``; the runs share the number of steps and the time, and one that runs out of
+    patience waits, frozen, for the others.
+    """
+    settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
+    keys = [_typed(k) for k in keys]
+    if not keys:
+        raise ValueError("keys is empty: give one key for each run.")
+    x = _points("data", data, len(keys) if stacked else None)
+    held_out = None if val is None else _points("val", val, len(keys) if stacked else None)
+    runs = [
+        model.init(jax.random.fold_in(k, 3), x[i] if stacked else x) for i, k in enumerate(keys)
+    ]
+    problems = [
+        _problem(m, x, held_out, k, settings, None) for m, k in zip(runs, keys, strict=True)
+    ]
+    axis = 0 if stacked else None
+    model_, state = jax.tree.map(_stack, *[(p.model, s) for p, s in problems])
+    problem = Problem(model_, x, held_out, jnp.stack(keys), settings, (axis, axis))
+    loop = _run(problem, state, steps, budget, validate_every, progress)
+    return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(runs, keys, strict=True))]
+
+
+def _run(
+    problem: Problem,
+    state: TrainState,
+    steps: int | None,
+    budget: float | None,
+    validate_every: int | None,
+    progress: bool,
+) -> Loop:
+    if steps is not None and budget is not None:
+        raise ValueError(f"Give steps or budget, not both; got steps={steps}, budget={budget}.")
+    if steps is None and budget is None:
+        steps = _STEPS
+    for name, value in (("steps", steps), ("validate_every", validate_every)):
+        if value is not None and (int(value) != value or value < 1):
+            raise ValueError(f"{name} must be a whole number, 1 or more; got {value!r}.")
+    if budget is not None and not 0 < budget < float("inf"):
+        raise ValueError(f"budget must be a positive number of seconds; got {budget!r}.")
+    loop = Loop(problem, state)
+    loop.begin(steps, budget, validate_every)
+    loop.finish(budget, progress, lambda step, validated: None)
+    return loop
+
+
+def _problem(
+    model: Trainable,
+    x: Array,
+    val: Array | None,
+    key: Key,
+    settings: Settings,
+    axes: tuple[int | None, int | None] | None,
+) -> tuple[Problem, TrainState]:
+    params, rest = eqx.partition(model, trainable(model))
+    if not jax.tree.leaves(params):
+        raise ValueError(f"{type(model).__name__}.init returned a model with nothing to train.")
+    return Problem(rest, x, val, key, settings, axes), TrainState.start(params)
+
+
+def _result(model: T, loop: Loop, run: int, key: Key) -> tuple[T, History]:
+    words = tuple(int(w) for w in np.asarray(jax.random.key_data(_typed(key))).ravel())
+    history = loop.record.history(run, loop.problem.settings.patience, words)
+    if len(history.val_nll) and not np.isfinite(history.val_nll).any():
+        raise NonFiniteLoss(
+            f"model.validate was not finite at any of {len(history.val_nll)} validations "
+            f"(steps {history.val_step.tolist()}): check val, and the density of the model on it.",
+            step=history.steps,
+            rows=(),
+        )
+    state = loop.state
+    params = state.ema if loop.problem.val is None else state.best
+    if loop.problem.axes is not None:
+        params = jax.tree.map(lambda p: p[run], params)
+    _, rest = eqx.partition(model, trainable(model))
+    return eqx.combine(params, rest), history
+
+
+def _points(name: str, data: Any, runs: int | None = None) -> Array:
+    """The data as one floating-point array, refused where it cannot be trained on."""
+    x = jnp.asarray(np.asarray(data) if not isinstance(data, jax.Array) else data)
+    lead = 0 if runs is None else 1
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"{name} must be floating point; got {x.dtype}.")
+    if x.ndim <= lead or 0 in x.shape:
+        raise ValueError(f"{name} must hold at least one point; got an array of shape {x.shape}.")
+    if runs is not None and x.shape[0] != runs:
+        raise ValueError(
+            f"With stacked=True {name} needs one leading entry for each of the {runs} keys; got "
+            f"shape {x.shape}."
+        )
+    bad = ~np.isfinite(np.asarray(x)).reshape(x.shape[: lead + 1] + (-1,)).all(axis=-1)
+    if bad.any():
+        rows = np.argwhere(bad)
+        shown = ", ".join(map(str, (rows[:10] if lead else rows[:10, 0]).tolist()))
+        raise ValueError(
+            f"{name} has {len(rows)} rows that are not finite: rows {shown}"
+            f"{', …' if len(rows) > 10 else ''}. Remove or repair them."
+        )
+    return x
+
+
+def _typed(key: Key) -> Key:
+    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+
+
+def _stack(*leaves: Any) -> Any:
+    return jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0]

@@ -1,0 +1,135 @@
+"""What happened during a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+
+__all__ = ["History", "Record"]
+
+_POINTS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """The course of one run of ``fit``.
+
+    - ``step``, ``loss``: at most 1000 points of the training loss; ``loss[i]`` is the mean over
+      the steps ``(step[i−1], step[i]]``.
+    - ``val_step``, ``val_nll``: validations (nats), the first at step 0; empty without ``val``.
+    - ``steps``: steps taken; ``best_step``: the step whose averaged parameters were returned.
+    - ``stopped``: ``"steps"`` (all taken), ``"patience"`` or ``"budget"``.
+    - ``seconds`` of wall clock, all included, over all pieces of a resumed run;
+      ``compile_seconds`` of them for compiling (with the first validation), ``train_seconds``
+      for training steps.
+    - ``seed``: the words of the key.
+    """
+
+    step: np.ndarray
+    loss: np.ndarray
+    val_step: np.ndarray
+    val_nll: np.ndarray
+    steps: int
+    best_step: int
+    stopped: str
+    seconds: float
+    compile_seconds: float
+    train_seconds: float
+    seed: tuple[int, ...]
+
+    def to_json(self) -> str:
+        """A JSON object with these fields; a number that is not finite becomes null."""
+
+        def plain(value: object) -> object:
+            if isinstance(value, np.ndarray):
+                return [plain(v) for v in value.tolist()]
+            if isinstance(value, float):
+                return value if np.isfinite(value) else None
+            return value
+
+        fields = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return json.dumps(fields, allow_nan=False)
+
+
+@dataclasses.dataclass
+class Record:
+    """A history in the making, for one or several runs side by side.
+
+    ``sums`` and ``counts`` hold the losses of ``width`` consecutive steps a column. They are
+    added one after another in float64, so that a resumed run ends with the same bits.
+    """
+
+    total: int
+    every: int
+    sums: np.ndarray
+    counts: np.ndarray
+    val_step: list[int]
+    val_nll: list[list[float]]
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    train_seconds: float = 0.0
+    stopped: str = ""
+
+    @classmethod
+    def empty(cls, runs: int, total: int, every: int) -> Record:
+        columns = -(-total // cls.width_of(total))
+        return cls(
+            total=total,
+            every=every,
+            sums=np.zeros((runs, columns)),
+            counts=np.zeros(columns, np.int64),
+            val_step=[],
+            val_nll=[],
+        )
+
+    @staticmethod
+    def width_of(total: int) -> int:
+        return -(-total // _POINTS)
+
+    def add_losses(self, step: int, losses: np.ndarray) -> None:
+        """Losses of the steps after ``step``, shape ``(runs, k)``."""
+        column = (step + np.arange(losses.shape[1])) // self.width_of(self.total)
+        np.add.at(self.sums, (slice(None), column), losses.astype(np.float64))
+        np.add.at(self.counts, column, 1)
+
+    def add_validation(self, step: int, nll: np.ndarray) -> None:
+        self.val_step.append(step)
+        self.val_nll.append([float(v) for v in nll])
+
+    @property
+    def steps(self) -> int:
+        return int(self.counts.sum())
+
+    def history(self, run: int, patience: int | None, seed: tuple[int, ...]) -> History:
+        """The history of one run: cut where its patience ended, though others went on."""
+        nll = np.asarray([row[run] for row in self.val_nll], np.float64)
+        val_step = np.asarray(self.val_step, np.int64)
+        steps, stopped, best_step, last = self.steps, self.stopped, self.steps, len(nll)
+        if len(nll):
+            best, best_step, stale = np.inf, 0, 0
+            for i, value in enumerate(nll):
+                if value < best:
+                    best, best_step, stale = value, int(val_step[i]), 0
+                else:
+                    stale += 1
+                if patience is not None and stale >= patience:
+                    steps, stopped, last = int(val_step[i]), "patience", i + 1
+                    break
+        width = self.width_of(self.total)
+        ends = np.minimum((np.arange(len(self.counts)) + 1) * width, steps)
+        used = (self.counts > 0) & (np.arange(len(self.counts)) * width < steps)
+        return History(
+            step=ends[used],
+            loss=self.sums[run][used] / self.counts[used],
+            val_step=val_step[:last],
+            val_nll=nll[:last],
+            steps=steps,
+            best_step=best_step,
+            stopped=stopped,
+            seconds=self.seconds,
+            compile_seconds=self.compile_seconds,
+            train_seconds=self.train_seconds,
+            seed=seed,
+        )

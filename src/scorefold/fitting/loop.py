@@ -1,0 +1,196 @@
+"""The loop on the host: pieces of compiled training, validations, time, progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold.fitting.errors import NonFiniteLoss
+from scorefold.fitting.history import Record
+from scorefold.fitting.state import CAPACITY, Problem, TrainState, examine, judge, train
+
+__all__ = ["Loop"]
+
+_PIECE_SECONDS = 0.5
+"""Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
+_VALIDATION_SHARE = 0.2
+"""Share of a time budget that validations may take."""
+
+
+class Loop:
+    """One run (or several side by side) from its first step to its last."""
+
+    def __init__(self, problem: Problem, state: TrainState) -> None:
+        self.problem = problem
+        self.state = state
+        self.rate = 0.0
+        self.validation_seconds = 0.0
+        self.started = time.monotonic()
+        self.before = 0.0
+        self.record: Record
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of the whole run, pieces before a resume included."""
+        return self.before + time.monotonic() - self.started
+
+    def begin(self, steps: int | None, budget: float | None, every: int | None) -> None:
+        """Compile, validate the initial parameters, settle the number of steps."""
+        state, _ = train(self.problem, self.state, jnp.int32(0))
+        self.state = jax.block_until_ready(state)
+        first = None
+        if self.problem.val is not None:
+            self.state, nll = judge(self.problem, self.state)
+            first = np.atleast_1d(np.asarray(nll))
+        compile_seconds = self.seconds
+        if steps is None:
+            assert budget is not None
+            steps, every = self._afford(budget, every)
+        if every is None:
+            every = max(1, steps // 20)
+        total = jnp.full(self.state.total.shape, steps, jnp.int32)
+        self.state = self.state.with_total(total)
+        self.record = Record.empty(self.state.runs, steps, every)
+        self.record.compile_seconds = compile_seconds
+        if first is not None:
+            self.record.add_validation(0, first)
+
+    def _afford(self, budget: float, every: int | None) -> tuple[int, int | None]:
+        """How many steps the budget buys, measured on a copy of the state: the run itself is
+        then the same, bit for bit, as one that was given this number of steps."""
+        count, taken = 1, 0.0
+        state = jax.tree.map(jnp.copy, self.state)
+        while taken < max(0.05, 0.01 * budget) and self.seconds < 0.5 * budget:
+            count = min(CAPACITY, 4 * count)
+            since = time.monotonic()
+            state, losses = train(self.problem, state, jnp.int32(count))
+            jax.block_until_ready(losses)
+            taken = time.monotonic() - since
+            if count == CAPACITY:
+                break
+        self.rate = count / taken if taken > 0 else 1.0
+        validations = 0
+        if self.problem.val is not None:
+            since = time.monotonic()
+            jax.block_until_ready(judge(self.problem, state))
+            self.validation_seconds = time.monotonic() - since
+        left = max(0.0, budget - self.seconds)
+        if self.problem.val is not None and every is None:
+            share = _VALIDATION_SHARE * left / max(self.validation_seconds, 1e-9)
+            validations = int(min(20, max(1, share)))
+            left -= validations * self.validation_seconds
+        elif self.problem.val is not None and every is not None:
+            left *= 1.0 / (1.0 + self.validation_seconds * self.rate / every)
+        # A tenth is kept back: machines are shared, and the last validation must fit too.
+        steps = max(1, int(0.9 * left * self.rate))
+        return steps, every or max(1, -(-steps // max(1, validations)))
+
+    def finish(
+        self, budget: float | None, progress: bool, between: Callable[[int, bool], None]
+    ) -> None:
+        """All remaining steps. ``between(step, validated)`` is called after each piece."""
+        record, step = self.record, self.record.steps
+        if record.stopped:
+            return
+        count = 1
+        with _bar(record.total, step, progress) as bar:
+            while not record.stopped:
+                stop = min(record.total, (step // record.every + 1) * record.every)
+                count = min(CAPACITY, stop - step, max(1, int(_PIECE_SECONDS * self.rate)))
+                if budget is not None and self.rate > 0:
+                    left = budget - self.seconds - self.validation_seconds
+                    count = min(count, int(left * self.rate))
+                    if count < 1 and step > 0:
+                        record.stopped = "budget"
+                count = max(1, count)
+                if not record.stopped:
+                    losses = self._advance(step, count)
+                    record.add_losses(step, losses)
+                    step += count
+                    bar.update(count)
+                    speed = f"{self.rate * self.problem.settings.batch_size:.3g} examples/s"
+                    bar.set_postfix_str(self._postfix(float(losses[:, -1].mean()), speed))
+                    if step == record.total:
+                        record.stopped = "steps"
+                due = step == stop or bool(record.stopped)
+                if due:
+                    self._validate(step)
+                record.seconds = self.seconds
+                between(step, due)
+
+    def _advance(self, step: int, count: int) -> np.ndarray:
+        since = time.monotonic()
+        self.state, losses = train(self.problem, self.state, jnp.int32(count))
+        values = np.asarray(losses).reshape(self.state.runs, CAPACITY)[:, :count]
+        taken = time.monotonic() - since
+        self.record.train_seconds += taken
+        # The first pieces are one step long and mostly overhead: let the estimate grow fast.
+        self.rate = min(count / max(taken, 1e-9), 4.0 * max(self.rate, 1.0))
+        if bool(np.any(np.asarray(self.state.failed))):
+            raise self._non_finite()
+        return values
+
+    def _validate(self, step: int) -> None:
+        record, patience = self.record, self.problem.settings.patience
+        if self.problem.val is None or (record.val_step and record.val_step[-1] == step):
+            return
+        since = time.monotonic()
+        self.state, nll = judge(self.problem, self.state)
+        record.add_validation(step, np.atleast_1d(np.asarray(nll)))
+        self.validation_seconds = time.monotonic() - since
+        if patience is not None and bool(np.all(np.asarray(self.state.stale) >= patience)):
+            record.stopped = "patience"
+
+    def _postfix(self, loss: float, speed: str) -> str:
+        parts = [f"loss {loss:.4g}"]
+        if self.record.val_nll:
+            parts.append(f"val {np.mean(self.record.val_nll[-1]):.4f} nats")
+        return ", ".join([*parts, speed])
+
+    def _non_finite(self) -> NonFiniteLoss:
+        """Look at the batch again, example by example; the state is still the one before it."""
+        run = int(np.argmax(np.atleast_1d(np.asarray(self.state.failed))))
+        step = int(np.atleast_1d(np.asarray(self.state.step))[run])
+        rows, losses = (np.asarray(a) for a in examine(self.problem, self.state))
+        if self.problem.axes is not None:
+            rows, losses = rows[run], losses[run]
+        bad = np.unique(rows[~np.isfinite(losses)])
+        earlier = self.record.sums[run][self.record.counts > 0]
+        means = earlier / self.record.counts[self.record.counts > 0]
+        if not all(bool(np.all(np.isfinite(p))) for p in map(np.asarray, self._parameters())):
+            cause = "the parameters are not finite: check the model's init"
+        elif len(bad) == 0:
+            cause = (
+                "every loss is finite but the gradient of their mean is not: a derivative "
+                "overflows or is undefined at one of these rows"
+            )
+            bad = np.unique(rows)
+        elif len(means) and np.abs(means[-1]) > 100 * np.median(np.abs(means)):
+            cause = "the loss had been growing: training diverged; lower learning_rate"
+        elif len(bad) < len(np.unique(rows)):
+            cause = "the loss is undefined at these rows for the noise drawn; look at them"
+        else:
+            cause = "the loss is not finite at any row: lower learning_rate, or check the model"
+        shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")
+        return NonFiniteLoss(
+            f"Loss or gradient not finite at step {step}, data rows {shown}. Likely cause: "
+            f"{cause}. The state before this step is unharmed, and so is the last checkpoint.",
+            step=step,
+            rows=tuple(int(r) for r in bad),
+        )
+
+    def _parameters(self) -> list[Any]:
+        return jax.tree.leaves(self.state.params)
+
+
+def _bar(total: int, step: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    every = 0.5 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, initial=step, disable=not progress, file=sys.stderr, mininterval=every)

@@ -1,0 +1,43 @@
+"""The numbers that say how to train."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+__all__ = ["Settings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Optimisation settings of ``fit``, checked; see there for their meaning."""
+
+    batch_size: int
+    learning_rate: float
+    warmup: int | None
+    clip: float | None
+    ema: float
+    weight_decay: float
+    patience: int | None
+
+    def __post_init__(self) -> None:
+        _whole("batch_size", self.batch_size, 1)
+        if self.warmup is not None:
+            _whole("warmup", self.warmup, 0)
+        if self.patience is not None:
+            _whole("patience", self.patience, 1)
+        _range("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
+        if self.clip is not None:
+            _range("clip", self.clip, self.clip > 0, "above 0, or None for no clipping")
+        _range("ema", self.ema, 0 <= self.ema < 1, "in [0, 1); 0 means no averaging")
+        _range("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+
+
+def _whole(name: str, value: int, low: int) -> None:
+    if isinstance(value, bool) or int(value) != value or value < low:
+        raise ValueError(f"{name} must be a whole number, {low} or more; got {value!r}.")
+
+
+def _range(name: str, value: float, ok: bool, wanted: str) -> None:
+    if not (ok and math.isfinite(value)):
+        raise ValueError(f"{name} must be {wanted}; got {value!r}.")
