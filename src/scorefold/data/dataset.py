@@ -1,0 +1,64 @@
+"""A data set, split: points of a manifold and everything needed to say where they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.data.audit import Audit, audit_values
+from scorefold.data.coordinates import Coordinates
+from scorefold.data.splits import Split
+from scorefold.manifolds import Manifold
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Points of ``manifold`` in three parts.
+
+    ``train``, ``val``, ``test``: JAX arrays of shape ``(n_part, *manifold.shape)`` in JAX's
+    default float type; ``indices``: the row numbers of each part, counted from 0 in the table as
+    read; ``values``: all rows of the table's coordinate columns, float64, in the units of
+    ``coordinates``; ``groups``: a label for each row, or ``None``.
+    """
+
+    name: str
+    title: str
+    manifold: Manifold
+    train: Array
+    val: Array
+    test: Array
+    protocol: str
+    seed: int
+    indices: Split
+    values: np.ndarray
+    coordinates: Coordinates
+    groups: np.ndarray | None = None
+    licence: str = "unknown"
+    citation: str = ""
+    note: str = ""
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Duplicates, leaks from training to test, spacing and resolution of the rows."""
+        return audit_values(self.name, self.coordinates, self.values, self.indices, self.groups)
+
+    def to_units(self, points: Any):
+        """A ``pandas.DataFrame`` of points (for example samples of a model) with the column
+        names, units and ranges of the table that was read."""
+        import pandas as pd
+
+        columns = self.coordinates.to_columns(points)
+        return pd.DataFrame(columns, columns=list(self.coordinates.columns))
+
+    def __repr__(self) -> str:
+        sizes = "/".join(str(len(part)) for part in self.indices)
+        return (
+            f"Dataset({self.name!r}, {self.manifold.name}, {sizes} rows, "
+            f"protocol={self.protocol!r}, seed={self.seed})"
+        )
