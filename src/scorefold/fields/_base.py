@@ -1,7 +1,5 @@
 """A vector field on a manifold that depends on the noise level."""
 
-from __future__ import annotations
-
 import abc
 
 import equinox as eqx

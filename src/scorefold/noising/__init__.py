@@ -1,17 +1,26 @@
 """Noising processes: from data to a reference law."""
 
 from scorefold.noising._base import Noising, Reference
-from scorefold.noising.brownian import Brownian, UniformReference
+from scorefold.noising.brownian import Brownian
+from scorefold.noising.langevin import Langevin
+from scorefold.noising.random_walk import RandomWalk
+from scorefold.noising.references import HeatReference, UniformReference, WrappedNormal
 from scorefold.noising.schedules import Constant, Cosine, Linear, LogLinear, Schedule
+from scorefold.noising.variance_exploding import VarianceExploding
 
 __all__ = [
     "Brownian",
     "Constant",
     "Cosine",
+    "HeatReference",
+    "Langevin",
     "Linear",
     "LogLinear",
     "Noising",
+    "RandomWalk",
     "Reference",
     "Schedule",
     "UniformReference",
+    "VarianceExploding",
+    "WrappedNormal",
 ]

@@ -1,12 +1,11 @@
 """What a noising process is, and the law it ends in."""
 
-from __future__ import annotations
-
 import abc
 
 import equinox as eqx
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising.schedules import Schedule
 
@@ -38,40 +37,44 @@ class Noising(eqx.Module):
 
     manifold: eqx.AbstractVar[Manifold]
     schedule: eqx.AbstractVar[Schedule]
-
-    @property
-    @abc.abstractmethod
-    def reference(self) -> Reference:
-        """The law at t = 1."""
+    reference: eqx.AbstractVar[Reference]
+    """The law at t = 1."""
 
     @property
     @abc.abstractmethod
     def exact(self) -> bool:
         """Whether ``log_prob`` and ``score`` of the transition are closed form; if not they raise
-        and ``sample`` is a geodesic random walk."""
+        ``NotImplementedError`` and ``sample`` is a geodesic random walk."""
+
+    @property
+    @abc.abstractmethod
+    def kernel(self) -> HeatKernel | None:
+        """The heat kernel where the process is Brownian motion run by the clock; None where it
+        has a drift."""
 
     @abc.abstractmethod
     def drift(self, x: Point) -> Point:
         """b(x) at unit speed, a tangent vector; the SDE's drift is β(t)·b(x)."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, x0: Point, s: Scalar) -> Point:
+    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
         """One draw of X at variance-time s given X₀ = x₀."""
 
     @abc.abstractmethod
-    def log_prob(self, x: Point, x0: Point, s: Scalar) -> Scalar:
+    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
         """log p_s(x | x₀)."""
 
     @abc.abstractmethod
-    def score(self, x: Point, x0: Point, s: Scalar) -> Point:
+    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
         """∇_x log p_s(x | x₀)."""
 
     @abc.abstractmethod
     def scale(self, s: Scalar) -> Scalar:
-        """Typical size per dimension of the part of ∇ log p_s that is not the reference's score:
-        what a network of output O(1) must be multiplied by at noise level s."""
+        """Typical size per dimension of ∇ log p_s minus the baseline: what a network of output
+        O(1) must be multiplied by at noise level s."""
 
     @abc.abstractmethod
     def baseline(self, x: Point, s: Scalar) -> Point:
         """The score that the model starts from before anything is learned (zero network output):
-        0 on compact spaces, the reference's score, faded in with s, on others."""
+        0 on compact spaces; on others the score of the noised law of one blob of data where that
+        is closed form, and of the reference, faded in with s, where it is not."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import abc
 import math
+from numbers import Real
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from scorefold._types import Scalar
 
-__all__ = ["Constant", "Cosine", "Linear", "LogLinear", "Schedule"]
+__all__ = ["Constant", "Cosine", "Linear", "LogLinear", "Schedule", "check_positive"]
 
 
 class Schedule(eqx.Module):
@@ -28,19 +30,20 @@ class Schedule(eqx.Module):
     def t(self, s: Scalar) -> Scalar:
         """Process time at variance-time s, the inverse of ``s``."""
 
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number, got {value}.")
+    @property
+    def total(self) -> float:
+        """s(1), where the noising ends, as a Python number (inside ``jit`` too)."""
+        with jax.ensure_compile_time_eval():
+            return float(self.s(jnp.ones(())))
 
 
 class Constant(Schedule):
-    """β(t) = beta, s(t) = beta·t."""
+    """β(t) = value, s(t) = value·t."""
 
     value: float = 1.0
 
     def __check_init__(self) -> None:
-        _positive("value", self.value)
+        check_positive("value", self.value)
 
     def s(self, t: Scalar) -> Scalar:
         return self.value * t
@@ -59,8 +62,8 @@ class Linear(Schedule):
     beta_1: float = 10.0
 
     def __check_init__(self) -> None:
-        _positive("beta_0", self.beta_0)
-        _positive("beta_1", self.beta_1)
+        check_positive("beta_0", self.beta_0)
+        check_positive("beta_1", self.beta_1)
 
     def s(self, t: Scalar) -> Scalar:
         return self.beta_0 * t + 0.5 * (self.beta_1 - self.beta_0) * t * t
@@ -70,19 +73,22 @@ class Linear(Schedule):
 
     def t(self, s: Scalar) -> Scalar:
         # 2s / (β₀ + √(β₀² + 2(β₁−β₀)s)): no cancellation, and right for β₁ = β₀.
-        root = jnp.sqrt(self.beta_0**2 + 2.0 * (self.beta_1 - self.beta_0) * s)
-        return 2.0 * s / (self.beta_0 + root)
+        square = self.beta_0**2 + 2.0 * (self.beta_1 - self.beta_0) * s
+        return 2.0 * s / (self.beta_0 + jnp.sqrt(jnp.maximum(square, 0.0)))
 
 
 class LogLinear(Schedule):
-    """s(t) = s_min^{1−t} s_max^t: equal steps of t are equal ratios of noise. s(0) = s_min > 0."""
+    """s(t) = s_min^{1−t} s_max^t: equal steps of t are equal ratios of noise. s(0) = s_min > 0.
+
+    Source: the variance-exploding schedule of Song et al. 2021, Appendix C.
+    """
 
     s_min: float = 1e-4
     s_max: float = 10.0
 
     def __check_init__(self) -> None:
-        _positive("s_min", self.s_min)
-        _positive("s_max", self.s_max)
+        check_positive("s_min", self.s_min)
+        check_positive("s_max", self.s_max)
         if self.s_min >= self.s_max:
             raise ValueError(f"s_min={self.s_min} must be below s_max={self.s_max}.")
 
@@ -97,23 +103,34 @@ class LogLinear(Schedule):
 
 
 class Cosine(Schedule):
-    """e^{−s(t)} = cos²(½πt·c) with c chosen so that s(1) = s_max (Nichol & Dhariwal 2021)."""
+    """e^{−s(t)} = cos²(αt) with α chosen so that s(1) = s_max (Nichol & Dhariwal 2021, eq. 17).
+
+    **Raises:** ``ValueError`` for s_max > 20: α is then π/2 to float32 rounding.
+    """
 
     s_max: float = 10.0
 
     def __check_init__(self) -> None:
-        _positive("s_max", self.s_max)
+        check_positive("s_max", self.s_max)
+        if self.s_max > 20:
+            raise ValueError(f"s_max must be at most 20 for the cosine clock, got {self.s_max}.")
 
     @property
     def _angle(self) -> float:
         return math.acos(math.exp(-0.5 * self.s_max))
 
     def s(self, t: Scalar) -> Scalar:
-        return -2.0 * jnp.log(jnp.cos(self._angle * t))
+        # −log cos² = log(1 + tan²): accurate at both ends.
+        return jnp.log1p(jnp.tan(self._angle * t) ** 2)
 
     def beta(self, t: Scalar) -> Scalar:
         return 2.0 * self._angle * jnp.tan(self._angle * t)
 
     def t(self, s: Scalar) -> Scalar:
-        # cos a = e^{−s/2}, through tan a = √(e^s − 1): accurate at small s.
         return jnp.arctan(jnp.sqrt(jnp.expm1(s))) / self._angle
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise ``ValueError`` naming the argument unless it is a positive finite number."""
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive finite number, got {value!r}.")

@@ -1,0 +1,165 @@
+"""The laws that noising processes end in."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key, Point, Scalar
+from scorefold.manifolds import Manifold
+from scorefold.noising._base import Reference
+from scorefold.noising.schedules import check_positive
+
+__all__ = ["HeatReference", "UniformReference", "WrappedNormal"]
+
+
+class UniformReference(Reference):
+    """p_ref = 1 / vol(M) on a compact manifold."""
+
+    manifold: Manifold
+
+    def __check_init__(self) -> None:
+        if not self.manifold.compact:
+            raise ValueError(f"There is no uniform law on {self.manifold.name}: infinite volume.")
+
+    def log_prob(self, x: Point) -> Scalar:
+        return jnp.full((), -math.log(self.manifold.volume), x.dtype)
+
+    def score(self, x: Point) -> Point:
+        return jnp.zeros_like(x)
+
+    def sample(self, key: Key, dtype=None) -> Point:
+        return self.manifold.uniform(key, dtype)
+
+
+class WrappedNormal(Reference):
+    """The law of exp_μ(σZ), Z standard normal in the tangent space at μ. With v = log_μ(x),
+
+        log p(x) = −|v|²/2σ² − (d/2) log 2πσ² − log |det d(exp_μ)_v|.
+
+    The normal law on flat space.
+
+    **Arguments:** ``manifold``: one whose exponential map is one to one (R^d, H^d and their
+    products); ``location``: μ, one point (default: the origin); ``std``: σ > 0.
+    **Raises:** ``ValueError`` for a manifold that is compact or has a compact factor, where v is
+    not unique (use ``HeatReference``), for a location off the manifold and for a bad ``std``.
+
+    Source: De Bortoli et al. 2022, Section 3.1; Nagano et al. 2019, Section 3.
+    """
+
+    manifold: Manifold
+    location: np.ndarray | Array | None = None
+    std: float = 1.0
+
+    def __check_init__(self) -> None:
+        check_positive("std", self.std)
+        if self.manifold.compact:
+            raise ValueError(
+                f"The exponential map of {self.manifold.name} is not one to one, so the wrapped "
+                "normal has no closed density there. Use HeatReference(manifold, s)."
+            )
+        _check_points("location", self.manifold, self.location)
+
+    def log_prob(self, x: Point) -> Scalar:
+        m = self.manifold
+        mu = self._location(x.dtype)
+        v = m.log(mu, x)
+        normaliser = 0.5 * m.dim * math.log(2.0 * math.pi * self.std**2)
+        return -0.5 * m.inner(mu, v, v) / self.std**2 - normaliser - m.exp_log_det(mu, v)
+
+    def score(self, x: Point) -> Point:
+        # The ambient derivative, read along an orthonormal frame: right for every metric.
+        slope = jax.grad(self.log_prob)(x)
+        frame = self.manifold.frame(x)
+        return jnp.tensordot(jnp.tensordot(frame, slope, axes=slope.ndim), frame, axes=1)
+
+    def sample(self, key: Key, dtype=None) -> Point:
+        mu = self._location(dtype)
+        return self.manifold.exp(mu, self.std * self.manifold.normal(key, mu))
+
+    def _location(self, dtype) -> Point:
+        if self.location is None:
+            return self.manifold.origin(dtype)
+        return jnp.asarray(self.location, dtype or jnp.result_type(float))
+
+
+class HeatReference(Reference):
+    """Brownian motion at variance-time s, started at one of K centres chosen evenly:
+
+        p(x) = (1/K) Σ_k p_s(x | c_k),
+
+    with the exact heat kernel. N(c, s·I) on flat space for K = 1.
+
+    **Arguments:** ``manifold``: any; ``s``: variance-time > 0; ``centres``: K points, shape
+    ``(K, *manifold.shape)`` (default: the origin).
+    **Raises:** ``ValueError`` for s ≤ 0 and for centres off the manifold.
+    """
+
+    manifold: Manifold
+    s: float
+    centres: np.ndarray | Array | None = None
+
+    def __check_init__(self) -> None:
+        check_positive("s", self.s)
+        check_centres(self.manifold, self.centres)
+
+    def log_prob(self, x: Point) -> Scalar:
+        return heat_mixture(self.manifold, self.centres, x, self.s)
+
+    def score(self, x: Point) -> Point:
+        return heat_mixture_score(self.manifold, self.centres, x, self.s)
+
+    def sample(self, key: Key, dtype=None) -> Point:
+        pick, walk = jax.random.split(key)
+        centres = _centres(self.manifold, self.centres, dtype)
+        centre = centres[jax.random.randint(pick, (), 0, centres.shape[0])]
+        return self.manifold.heat.sample(walk, centre, self.s)
+
+
+def heat_mixture(manifold: Manifold, centres, x: Point, s) -> Scalar:
+    """log (1/K) Σ_k p_s(x | c_k); ``centres=None``: the origin alone."""
+    c = _centres(manifold, centres, x.dtype)
+    each = jax.vmap(lambda c_k: manifold.heat.log_prob(x, c_k, s))(c)
+    return jax.nn.logsumexp(each) - math.log(c.shape[0])
+
+
+def heat_mixture_score(manifold: Manifold, centres, x: Point, s) -> Point:
+    """∇_x of ``heat_mixture``: the scores of the K kernels weighted by their share of p(x)."""
+    c = _centres(manifold, centres, x.dtype)
+    heat = manifold.heat
+    share = jax.nn.softmax(jax.vmap(lambda c_k: heat.log_prob(x, c_k, s))(c))
+    return jnp.tensordot(share, jax.vmap(lambda c_k: heat.score(x, c_k, s))(c), axes=1)
+
+
+def check_centres(manifold: Manifold, centres) -> None:
+    if centres is None:
+        return
+    if np.ndim(centres) != len(manifold.shape) + 1:
+        raise ValueError(
+            f"centres must have shape (K, {', '.join(map(str, manifold.shape))}): "
+            f"K points of {manifold.name}; got shape {np.shape(centres)}."
+        )
+    _check_points("centres", manifold, centres)
+
+
+def _centres(manifold: Manifold, centres, dtype) -> Array:
+    if centres is None:
+        return manifold.origin(dtype)[None]
+    return jnp.asarray(centres, dtype or jnp.result_type(float))
+
+
+def _check_points(name: str, manifold: Manifold, points) -> None:
+    if points is None or isinstance(points, jax.core.Tracer):
+        return
+    with jax.ensure_compile_time_eval():
+        rows = jnp.asarray(points).reshape(-1, *manifold.shape)
+        bad = np.flatnonzero(~np.asarray(jax.vmap(lambda p: manifold.belongs(p, 1e-4))(rows)))
+    if bad.size:
+        raise ValueError(
+            f"{name}: row {bad[0]} is not a point of {manifold.name}. "
+            "Pass points on the manifold, or manifold.project(points)."
+        )

@@ -1,0 +1,81 @@
+"""Brownian motion that is stopped at s(1) rather than run to a limit law."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold.heat import HeatKernel
+from scorefold.manifolds import Manifold
+from scorefold.noising._base import Noising, Reference
+from scorefold.noising.references import HeatReference, check_centres, heat_mixture_score
+from scorefold.noising.schedules import Linear, Schedule, check_positive
+
+__all__ = ["VarianceExploding"]
+
+
+class VarianceExploding(Noising):
+    """dX_t = √β(t) dB_t on any manifold; X_t | x₀ is the heat kernel at s(t), exactly.
+
+    There is no limit law to end in, so the reference is what data gathered around K centres,
+    with variance σ² = ``data_std²`` along each dimension, would have become:
+
+        p_ref(x) = (1/K) Σ_k p_{s(1)+σ²}(x | c_k),
+
+    on flat space N(c, (s(1) + σ²) I): X = x₀ + √s Z. ``baseline`` is the score of the same
+    mixture at s + σ², and ``scale`` = √(σ² / (s(s + σ²))) is the size of what is left, so that a
+    network sees targets of unit variance (the preconditioning of Karras et al. 2022, Table 1).
+
+    **Arguments:** ``manifold``: any; ``schedule``: the clock; ``data_std``: σ > 0; ``centres``:
+    K points, shape ``(K, *manifold.shape)`` (default: the origin).
+    **Raises:** ``ValueError`` for a bad ``data_std`` and for centres off the manifold.
+
+    On a hyperbolic space Brownian motion never forgets its starting point (the direction in
+    which it escapes depends on it), so there one centre is right only for data within a fraction
+    of the unit of length: pass some tens of the training points as centres.
+
+    Source: Song et al. 2021 (flat space); the heat kernel takes the place of the normal law.
+    """
+
+    manifold: Manifold
+    schedule: Schedule = Linear()
+    data_std: float = 1.0
+    centres: np.ndarray | Array | None = None
+
+    def __check_init__(self) -> None:
+        check_positive("data_std", self.data_std)
+        check_centres(self.manifold, self.centres)
+
+    @property
+    def reference(self) -> Reference:  # type: ignore[override]
+        end = self.schedule.total + self.data_std**2
+        return HeatReference(self.manifold, end, self.centres)
+
+    @property
+    def exact(self) -> bool:
+        return True
+
+    @property
+    def kernel(self) -> HeatKernel:
+        return self.manifold.heat
+
+    def drift(self, x: Point) -> Point:
+        return jnp.zeros_like(x)
+
+    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
+        return self.kernel.sample(key, x0, s)
+
+    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
+        return self.kernel.log_prob(x, x0, s)
+
+    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
+        return self.kernel.score(x, x0, s)
+
+    def scale(self, s: Scalar) -> Scalar:
+        variance = self.data_std**2
+        return jnp.sqrt(variance / (s * (s + variance)))
+
+    def baseline(self, x: Point, s: Scalar) -> Point:
+        return heat_mixture_score(self.manifold, self.centres, x, s + self.data_std**2)
