@@ -1,6 +1,19 @@
 """Heat kernels: one file a geometry, exact, in log space."""
 
 from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
+from scorefold.heat.euclidean import EuclideanHeat
+from scorefold.heat.hyperbolic import HyperbolicProfile
+from scorefold.heat.product import ProductHeat
+from scorefold.heat.so3 import SO3Profile
 from scorefold.heat.sphere import SphereProfile
 
-__all__ = ["HeatKernel", "IsotropicHeat", "RadialProfile", "SphereProfile"]
+__all__ = [
+    "EuclideanHeat",
+    "HeatKernel",
+    "HyperbolicProfile",
+    "IsotropicHeat",
+    "ProductHeat",
+    "RadialProfile",
+    "SO3Profile",
+    "SphereProfile",
+]
