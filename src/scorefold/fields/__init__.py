@@ -2,7 +2,7 @@
 
 from scorefold.fields._base import TangentField
 from scorefold.fields.divergence import divergence, hutchinson, value_and_divergence
-from scorefold.fields.networks import ScoreNetwork
+from scorefold.fields.networks import NetworkSpec, ScoreNetwork
 from scorefold.fields.tangent import (
     AmbientOutput,
     FrameOutput,
@@ -16,6 +16,7 @@ __all__ = [
     "FrameOutput",
     "KillingOutput",
     "NetworkField",
+    "NetworkSpec",
     "ScoreNetwork",
     "TangentField",
     "TangentOutput",

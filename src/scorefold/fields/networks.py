@@ -8,16 +8,20 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 
-__all__ = ["ScoreNetwork"]
+__all__ = ["NetworkSpec", "ScoreNetwork"]
 
 
 class ScoreNetwork(eqx.Module):
-    """MLP on [h, cos(Bh), sin(Bh), features of log s], h = manifold.embed(x).
+    """MLP on [h, cos(Bh), sin(Bh), u, cos(ku), sin(ku)], h = manifold.embed(x), u = (log s + 3)/4.
+
+    Noise levels s ∈ [1e-4, 10] give u ∈ (−1.6, 1.4). The weights may be of lower precision than
+    the point: the network computes in their dtype and answers in that of ``h``.
 
     **Arguments:**
 
@@ -25,6 +29,10 @@ class ScoreNetwork(eqx.Module):
     - ``width``, ``depth``: hidden units and hidden layers.
     - ``fourier``: number of fixed random frequencies B (0: none), drawn with log-normal lengths
       ``frequency · e^{spread·n}`` and uniform directions (Tancik et al. 2020).
+    - ``time_features``: number of harmonics k = π/8, 2π/8, … of u (0: none).
+    - ``activation``: between the layers. ``fourier=0, time_features=0, width=512, depth=5,
+      activation=jnp.sin`` is the network of De Bortoli et al. 2022, with u in the place of t.
+    - ``dtype``: of the weights (default: the default float).
     - ``key``: keyword-only, for the weights and the frequencies.
     """
 
@@ -60,18 +68,51 @@ class ScoreNetwork(eqx.Module):
         b = b / jnp.linalg.norm(b, axis=1, keepdims=True)
         scale = frequency * jnp.exp(spread * jax.random.normal(length, (fourier, 1), dtype))
         self.frequencies = b * scale
-        self.times = jnp.asarray([math.pi * (k + 1) / 8 for k in range(time_features)], dtype)
+        self.times = jnp.asarray(math.pi / 8 * np.arange(1, time_features + 1), dtype)
         self.activation = activation
 
     def __call__(self, h: Array, s: Scalar) -> Array:
-        b = jax.lax.stop_gradient(self.frequencies)
-        times = jax.lax.stop_gradient(self.times)
-        # log s runs over about (−10, 3): centre it, and give the network a few harmonics.
-        u = (jnp.log(s) + 3.0) / 4.0
-        phase = b @ h
-        z = jnp.concatenate(
-            [h, jnp.cos(phase), jnp.sin(phase), u[None], jnp.cos(times * u), jnp.sin(times * u)]
-        )
+        dtype = self.layers[0].weight.dtype
+        # Phases of high frequency lose digits, so the features are of the better of the two.
+        fine = jnp.promote_types(dtype, h.dtype)
+        x, level = h.astype(fine), s.astype(fine)
+        u = (jnp.log(level) + 3.0) / 4.0
+        phase = jax.lax.stop_gradient(self.frequencies).astype(fine) @ x
+        waves = jax.lax.stop_gradient(self.times).astype(fine) * u
+        parts = [x, jnp.cos(phase), jnp.sin(phase), u[None], jnp.cos(waves), jnp.sin(waves)]
+        z = jnp.concatenate(parts).astype(dtype)
         for layer in self.layers[:-1]:
             z = self.activation(layer(z))
-        return self.layers[-1](z)
+        return self.layers[-1](z).astype(h.dtype)
+
+
+class NetworkSpec(eqx.Module):
+    """The sizes of a ``ScoreNetwork``, whose arguments these are: a network to be.
+
+    ``NetworkSpec(width=512, depth=5, fourier=0, activation=jnp.sin)`` is the network of
+    De Bortoli et al. 2022.
+    """
+
+    width: int = 256
+    depth: int = 4
+    fourier: int = 128
+    frequency: float = 8.0
+    spread: float = 1.0
+    time_features: int = 8
+    activation: Callable = eqx.field(static=True, default=jax.nn.silu)
+
+    def build(self, in_size: int, out_size: int, *, dtype=None, key: Key) -> ScoreNetwork:
+        """The network, with parameters drawn from ``key``."""
+        return ScoreNetwork(
+            in_size,
+            out_size,
+            width=self.width,
+            depth=self.depth,
+            fourier=self.fourier,
+            frequency=self.frequency,
+            spread=self.spread,
+            time_features=self.time_features,
+            activation=self.activation,
+            dtype=dtype,
+            key=key,
+        )

@@ -29,18 +29,20 @@ class TimeLaw(eqx.Module):
     """Where in s a loss is taken and with which weight."""
 
     @abc.abstractmethod
-    def batch(self, noising: Noising, key: Key, n: int, dtype) -> tuple[Array, Array]:
-        """n noise levels, stratified over the batch, and their weights λ(s)/q(s)."""
+    def batch(
+        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+    ) -> tuple[Array, Array]:
+        """n noise levels in [s_min, s_max], stratified over the batch, and their weights
+        λ(s)/q(s). The range belongs to the model: its data end and the end of its clock."""
 
 
 class LogUniform(TimeLaw):
     """s log-uniform in [s_min, s_max], weight s (the variance weighting)."""
 
-    s_min: float = 5e-4
-    s_max: float = 5.0
-
-    def batch(self, noising: Noising, key: Key, n: int, dtype) -> tuple[Array, Array]:
-        a, b = jnp.log(self.s_min), jnp.log(self.s_max)
+    def batch(
+        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+    ) -> tuple[Array, Array]:
+        a, b = jnp.log(s_min), jnp.log(s_max)
         u = (jnp.arange(n, dtype=dtype) + jax.random.uniform(key, (n,), dtype)) / n
         s = jnp.exp(a.astype(dtype) + (b - a).astype(dtype) * u)
         return s, s
