@@ -1,4 +1,4 @@
-"""What a model is: samples and densities on a manifold, batched once, at this edge."""
+"""What a model is: samples and densities on a manifold."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import equinox as eqx
 from jaxtyping import Array
 
 from scorefold._types import Key
-from scorefold.fitting import Trainable
 from scorefold.manifolds import Manifold
 
-__all__ = ["Model", "TrainableModel"]
+__all__ = ["Model"]
 
 
 class Model(eqx.Module):
     """A probability law on a manifold.
 
-    ``log_prob`` takes one point or any batch of points (NumPy or JAX arrays) and returns nats
-    with respect to Riemannian volume; ``sample(key, n)`` returns n points.
+    ``log_prob`` takes one point or any batch of points (NumPy arrays, data frames or JAX arrays)
+    and returns nats with respect to Riemannian volume; ``sample(key, n)`` returns n points.
+    Batching happens here, once: everything below takes one point.
     """
 
     manifold: eqx.AbstractVar[Manifold]
@@ -31,11 +31,3 @@ class Model(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Array:
         """n draws, shape ``(n, *manifold.shape)``."""
-
-
-class TrainableModel(Model, Trainable):
-    """A model that ``fit`` trains by stochastic gradients: see ``Trainable``.
-
-    Fields whose arrays must stay as they are (frequencies, training data) are declared
-    ``name: Array = fixed()`` (``scorefold._fixed``).
-    """

@@ -1,0 +1,34 @@
+"""Units of flat coordinates: models work on unit variance, users see their own units."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold.manifolds import Euclidean, Manifold, Product
+
+__all__ = ["standardiser"]
+
+
+def standardiser(manifold: Manifold, data: Array) -> tuple[Array, Array]:
+    """(shift, scale), each of shape ``manifold.shape``: mean and standard deviation of every flat
+    coordinate of ``data``, and (0, 1) for curved ones, whose units are the geometry's.
+
+    ``(x − shift) / scale`` keeps points on the manifold; densities change by −Σ log scale.
+    A coordinate without spread keeps scale 1.
+    """
+    zero, one = jnp.zeros(manifold.shape, data.dtype), jnp.ones(manifold.shape, data.dtype)
+    if isinstance(manifold, Euclidean):
+        std = jnp.std(data, axis=0)
+        return jnp.mean(data, axis=0), jnp.where(std > 0, std, one)
+    if isinstance(manifold, Product):
+        shift, scale, at = [], [], 0
+        for factor in manifold.factors:
+            size = int(factor.origin(data.dtype).size)
+            part = data[:, at : at + size].reshape(-1, *factor.shape)
+            a, b = standardiser(factor, part)
+            shift.append(a.ravel())
+            scale.append(b.ravel())
+            at += size
+        return jnp.concatenate(shift), jnp.concatenate(scale)
+    return zero, one
