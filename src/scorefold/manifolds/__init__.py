@@ -2,6 +2,24 @@
 
 from scorefold.manifolds._base import Manifold
 from scorefold.manifolds._check import PointsError
+from scorefold.manifolds.euclidean import Euclidean
+from scorefold.manifolds.hyperbolic import Hyperbolic
+from scorefold.manifolds.names import manifold_from_name
+from scorefold.manifolds.points import check_points
+from scorefold.manifolds.product import Product
+from scorefold.manifolds.so3 import SO3
 from scorefold.manifolds.sphere import Sphere
+from scorefold.manifolds.torus import Torus
 
-__all__ = ["Manifold", "PointsError", "Sphere"]
+__all__ = [
+    "SO3",
+    "Euclidean",
+    "Hyperbolic",
+    "Manifold",
+    "PointsError",
+    "Product",
+    "Sphere",
+    "Torus",
+    "check_points",
+    "manifold_from_name",
+]

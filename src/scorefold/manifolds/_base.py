@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
@@ -47,8 +50,8 @@ class Manifold(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def volume(self) -> float:
-        """Total Riemannian volume; ``inf`` if the manifold is not compact."""
+    def log_volume(self) -> float:
+        """log of the total Riemannian volume in nats; ``inf`` if the manifold is not compact."""
 
     @property
     @abc.abstractmethod
@@ -64,11 +67,16 @@ class Manifold(eqx.Module):
 
     @property
     @abc.abstractmethod
+    def readers(self) -> str:
+        """Which functions read other forms of the same points; ends the message about a shape."""
+
+    @property
+    @abc.abstractmethod
     def heat(self) -> HeatKernel:
         """The exact heat kernel (generator ½Δ)."""
 
     @abc.abstractmethod
-    def origin(self, dtype: jnp.dtype | None = None) -> Point:
+    def origin(self, dtype: DTypeLike | None = None) -> Point:
         """The base point: 0, e₀, the identity."""
 
     # -- geometry ------------------------------------------------------------------------------
@@ -87,7 +95,12 @@ class Manifold(eqx.Module):
 
     @abc.abstractmethod
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        """Riemannian inner product ⟨u, v⟩_x of two tangent vectors."""
+        """Riemannian inner product ⟨u, v⟩_x of two tangent vectors. One of the two may have a
+        part normal to the manifold; it does not count."""
+
+    @abc.abstractmethod
+    def norm(self, x: Point, v: Point) -> Scalar:
+        """Riemannian length of a tangent vector; gradient 0 at v = 0."""
 
     @abc.abstractmethod
     def to_tangent(self, x: Point, u: Point) -> Point:
@@ -95,7 +108,7 @@ class Manifold(eqx.Module):
 
     @abc.abstractmethod
     def project(self, u: Point) -> Point:
-        """The point of the manifold nearest to an ambient array (a retraction near the manifold)."""
+        """The point nearest to an ambient array (a smooth retraction near the manifold)."""
 
     @abc.abstractmethod
     def frame(self, x: Point) -> Array:
@@ -111,13 +124,13 @@ class Manifold(eqx.Module):
         A density q(v) in the tangent space becomes q(v)·e^{−exp_log_det} at exp_x(v)."""
 
     @abc.abstractmethod
-    def uniform(self, key: Key, dtype: jnp.dtype | None = None) -> Point:
+    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         """One draw from the uniform law (volume / total volume). Raises ``ValueError`` if the
         manifold is not compact."""
 
     @abc.abstractmethod
     def defect(self, x: Point) -> Scalar:
-        """How far an ambient array is from satisfying the defining equations (0 on the manifold)."""
+        """How far an ambient array is from satisfying the defining equations."""
 
     @abc.abstractmethod
     def embed(self, x: Point) -> Array:
@@ -129,20 +142,24 @@ class Manifold(eqx.Module):
         """Generators of isometries at x, shape ``(k, *shape)``: divergence-free fields that span
         the tangent space (rotations for the sphere, left-invariant fields for a group)."""
 
+    @abc.abstractmethod
+    def audit(self, name: str, points: np.ndarray) -> None:
+        """Raise ``PointsError`` for rows of finite float64 ``points``, shape ``(n, *shape)``, that
+        show a recognisable mistake (zero vectors, reflections, degrees, the wrong sheet)."""
+
     # -- derived, the same for all ---------------------------------------------------------------
     @property
     def compact(self) -> bool:
-        return self.volume != float("inf")
+        return self.log_volume < math.inf
+
+    @property
+    def volume(self) -> float:
+        """Total Riemannian volume; ``inf`` if the manifold is not compact or above 1e308."""
+        return math.exp(self.log_volume) if self.log_volume < 709.0 else math.inf
 
     def belongs(self, x: Point, atol: float = 1e-5) -> Array:
         """Whether ``x`` satisfies the defining equations to ``atol``; False for NaN and inf."""
         return jnp.all(jnp.isfinite(x)) & (self.defect(x) <= atol)
-
-    def norm(self, x: Point, v: Point) -> Scalar:
-        """Riemannian length of a tangent vector; gradient 0 at v = 0."""
-        squared = self.inner(x, v, v)
-        positive = squared > 0
-        return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
 
     def components(self, x: Point, v: Point) -> Array:
         """Components ⟨v, E_i(x)⟩ of a tangent vector in ``frame(x)``, shape ``(dim,)``."""
@@ -155,3 +172,9 @@ class Manifold(eqx.Module):
     def normal(self, key: Key, x: Point) -> Point:
         """One standard normal draw in the tangent space at x."""
         return self.from_components(x, jax.random.normal(key, (self.dim,), x.dtype))
+
+    def gradient(self, x: Point, df: Point) -> Point:
+        """Riemannian gradient Σ df(E_i) E_i of a function whose ambient derivative at x, as
+        returned by ``jax.grad``, is df. On Minkowski space it is not ``to_tangent(x, df)``."""
+        frame = self.frame(x)
+        return self.from_components(x, jnp.tensordot(frame, df, axes=df.ndim))

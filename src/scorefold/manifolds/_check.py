@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["PointsError", "read_columns", "refuse_rows"]
+__all__ = [
+    "PointsError",
+    "as_numbers",
+    "read_array",
+    "read_columns",
+    "refuse_rows",
+    "require_rows",
+]
 
 
 class PointsError(ValueError):
@@ -43,8 +51,51 @@ def read_columns(**columns) -> tuple[np.ndarray, ...]:
                 f"{name}: has {array.shape[0]} rows where the column before it has {length}."
             )
         refuse_rows(
-            name, ~np.isfinite(array), array, "not finite (NaN or inf)",
+            name,
+            ~np.isfinite(array),
+            array,
+            "not finite (NaN or inf)",
             "Drop or repair these rows first.",
         )
         out.append(array)
     return tuple(out)
+
+
+def read_array(name: str, values, shape: tuple[int, ...], meaning: str) -> np.ndarray:
+    """An array of shape ``shape`` or ``(n, *shape)`` as float64; refuses text, NaN, inf, another
+    shape and no rows at all."""
+    array = as_numbers(name, values).astype(np.float64)
+    if array.shape != shape and array.shape[1:] != shape:
+        form = ", ".join(str(n) for n in shape)
+        raise PointsError(
+            f"{name}: has shape {array.shape}, needs (n, {form}) or ({form},): {meaning}."
+        )
+    require_rows(name, array.reshape(-1, *shape))
+    return array
+
+
+def require_rows(name: str, rows: np.ndarray) -> None:
+    """Refuse an array without rows and rows that are not finite."""
+    if len(rows) == 0:
+        raise PointsError(f"{name}: is empty; give at least one row.")
+    hint = "Drop or repair these rows first."
+    refuse_rows(name, ~np.isfinite(rows), rows, "not finite (NaN or inf)", hint)
+
+
+def as_numbers(name: str, values) -> np.ndarray:
+    """Lists, arrays and data frames as a NumPy array of real numbers; text and complex numbers
+    are refused."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        text = [v for v in array.ravel() if isinstance(v, str | bytes)]
+        if text:
+            raise PointsError(f"{name}: contains text (first: {text[0]!r}). Convert it to numbers.")
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise PointsError(f"{name}: not an array of numbers ({error}).") from None
+    if array.dtype == jnp.bfloat16:
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiu":
+        raise PointsError(f"{name}: has dtype {array.dtype}; real numbers are needed.")
+    return array

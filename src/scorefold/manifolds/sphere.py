@@ -7,12 +7,14 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
 from scorefold._types import Key, Point, Scalar, safe_norm
 from scorefold.manifolds._base import Manifold
 from scorefold.manifolds._check import read_columns, refuse_rows
+from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
 __all__ = ["Sphere"]
 
@@ -43,9 +45,9 @@ class Sphere(Manifold):
         return (self.d + 1,)
 
     @property
-    def volume(self) -> float:
+    def log_volume(self) -> float:
         n = self.d + 1
-        return 2.0 * math.pi ** (n / 2) / math.gamma(n / 2)
+        return math.log(2.0) + 0.5 * n * math.log(math.pi) - math.lgamma(0.5 * n)
 
     @property
     def diameter(self) -> float:
@@ -56,29 +58,26 @@ class Sphere(Manifold):
         return float(self.d)
 
     @property
+    def readers(self) -> str:
+        return "Sphere(2).from_latlon(lat, lon) reads latitude and longitude."
+
+    @property
     def heat(self) -> heat.HeatKernel:
         return heat.IsotropicHeat(self, heat.SphereProfile(self.d))
 
-    def origin(self, dtype: jnp.dtype | None = None) -> Point:
+    def origin(self, dtype: DTypeLike | None = None) -> Point:
         return jnp.zeros(self.shape, dtype or jnp.result_type(float)).at[0].set(1.0)
 
     def exp(self, x: Point, v: Point) -> Point:
         r = safe_norm(v)
-        y = jnp.cos(r) * x + _sinc(r) * v
-        return self.project(y)
+        return self.project(jnp.cos(r) * x + sinc(r) * v)
 
     def log(self, x: Point, y: Point) -> Point:
         # The part of y across x, without cancellation at small angles.
         across = self.to_tangent(x, y - x)
-        sine = safe_norm(across)
-        tiny = 4.0 * jnp.finfo(x.dtype).eps
-        antipodal = (sine < tiny) & (jnp.sum(x * y) < 0)
-        degenerate = sine <= 0
-        theta = self.dist(x, y)
-        ratio = jnp.where(
-            degenerate, 1.0, theta / jnp.where(degenerate, jnp.ones_like(sine), sine)
-        )
-        regular = ratio * across
+        antipodal = _antipodal(x, y)
+        sine = safe_norm(jnp.where(antipodal, jnp.ones_like(x), across))
+        regular = angle_over_sine(self.dist(x, y), sine) * across
         tie = math.pi * jax.lax.stop_gradient(self.frame(x)[0])
         return jnp.where(antipodal, tie, regular)
 
@@ -87,6 +86,9 @@ class Sphere(Manifold):
 
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
         return jnp.sum(u * v)
+
+    def norm(self, x: Point, v: Point) -> Scalar:
+        return safe_norm(v)
 
     def to_tangent(self, x: Point, u: Point) -> Point:
         return u - jnp.sum(x * u) * x
@@ -104,20 +106,17 @@ class Sphere(Manifold):
         return e[1:] - x[1:, None] / (1.0 + jnp.abs(x[0])) * along[None, :]
 
     def transport(self, x: Point, y: Point, v: Point) -> Point:
-        total = x + y
-        weight = 1.0 + jnp.sum(x * y)
-        ok = weight > 8.0 * jnp.finfo(x.dtype).eps
-        moved = v - jnp.sum(y * v) / jnp.where(ok, weight, 1.0) * total
-        # To the antipode: the component along the tie-break geodesic changes sign.
-        e = self.frame(x)[0]
-        return jnp.where(ok, moved, v - 2.0 * jnp.sum(v * e) * e)
+        # The reflection across x + y carries x to −y and is the transport on tangent vectors.
+        antipodal = _antipodal(x, y)
+        mirror = jnp.where(antipodal, self.frame(x)[0], x + y)
+        mirror = mirror / safe_norm(mirror)
+        return v - 2.0 * jnp.sum(v * mirror) * mirror
 
     def exp_log_det(self, x: Point, v: Point) -> Scalar:
-        s = jnp.abs(_sinc(safe_norm(v)))
-        tiny = jnp.finfo(v.dtype).tiny
-        return (self.d - 1) * jnp.log(jnp.maximum(s, tiny))
+        """(d − 1) log |sin r / r|, r = |v|; finite at the conjugate points r = kπ."""
+        return (self.d - 1) * log_sinc(safe_norm(v))
 
-    def uniform(self, key: Key, dtype: jnp.dtype | None = None) -> Point:
+    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         return self.project(jax.random.normal(key, self.shape, dtype or jnp.result_type(float)))
 
     def defect(self, x: Point) -> Scalar:
@@ -131,6 +130,10 @@ class Sphere(Manifold):
         i, j = np.triu_indices(self.d + 1, k=1)
         e = jnp.eye(self.d + 1, dtype=x.dtype)
         return x[i][:, None] * e[j] - x[j][:, None] * e[i]
+
+    def audit(self, name: str, points: np.ndarray) -> None:
+        zero = np.linalg.norm(points, axis=-1) == 0
+        refuse_rows(name, zero, points, "the zero vector", "It has no direction on the sphere.")
 
     # -- readers ---------------------------------------------------------------------------------
     def from_latlon(self, lat, lon, *, degrees: bool = True) -> Array:
@@ -159,7 +162,10 @@ class Sphere(Manifold):
             )
             refuse_rows("lat", beyond, lat, f"beyond ±{top:.6g}{label}", hint)
         refuse_rows(
-            "lon", np.abs(lon) > 4 * top * (1 + 1e-9), lon, f"beyond ±{4 * top:.6g}{label}",
+            "lon",
+            np.abs(lon) > 4 * top * (1 + 1e-9),
+            lon,
+            f"beyond ±{4 * top:.6g}{label}",
             "Longitudes run from -180 to 180 or from 0 to 360 degrees.",
         )
         phi, lam = lat * unit, lon * unit
@@ -175,8 +181,6 @@ class Sphere(Manifold):
         return np.degrees(out) if degrees else out
 
 
-def _sinc(r: Scalar) -> Scalar:
-    """sin(r)/r, smooth and accurate at 0."""
-    small = r < 1e-3 if r.dtype == jnp.float32 else r < 1e-5
-    safe = jnp.where(small, jnp.ones_like(r), r)
-    return jnp.where(small, 1.0 - r * r / 6.0, jnp.sin(safe) / safe)
+def _antipodal(x: Array, y: Array) -> Array:
+    """Whether y = −x to rounding."""
+    return safe_norm(x + y) < 4.0 * float(jnp.finfo(x.dtype).eps)

@@ -1,0 +1,120 @@
+"""Flat space R^d."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from scorefold import heat
+from scorefold._types import Key, Point, Scalar, safe_norm
+from scorefold.manifolds._base import Manifold
+from scorefold.manifolds._check import read_columns
+
+__all__ = ["Euclidean"]
+
+
+class Euclidean(Manifold):
+    """R^d with the ordinary metric: exp_x(v) = x + v, log_x(y) = y − x."""
+
+    d: int = 2
+
+    def __check_init__(self) -> None:
+        if self.d < 1:
+            raise ValueError(f"Euclidean(d) needs d >= 1, got d={self.d}.")
+
+    @property
+    def name(self) -> str:
+        return f"R^{self.d}"
+
+    @property
+    def dim(self) -> int:
+        return self.d
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d,)
+
+    @property
+    def log_volume(self) -> float:
+        return math.inf
+
+    @property
+    def diameter(self) -> float:
+        return math.inf
+
+    @property
+    def spectral_gap(self) -> float:
+        return 0.0
+
+    @property
+    def readers(self) -> str:
+        return "Euclidean.from_columns(x=..., y=...) reads separate columns."
+
+    @property
+    def heat(self) -> heat.HeatKernel:
+        return heat.EuclideanHeat(self)
+
+    def origin(self, dtype: DTypeLike | None = None) -> Point:
+        return jnp.zeros(self.shape, dtype or jnp.result_type(float))
+
+    def exp(self, x: Point, v: Point) -> Point:
+        return x + v
+
+    def log(self, x: Point, y: Point) -> Point:
+        return y - x
+
+    def dist(self, x: Point, y: Point) -> Scalar:
+        return safe_norm(x - y)
+
+    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
+        return jnp.sum(u * v)
+
+    def norm(self, x: Point, v: Point) -> Scalar:
+        return safe_norm(v)
+
+    def to_tangent(self, x: Point, u: Point) -> Point:
+        return u
+
+    def project(self, u: Point) -> Point:
+        return u
+
+    def frame(self, x: Point) -> Array:
+        return jnp.eye(self.d, dtype=x.dtype)
+
+    def transport(self, x: Point, y: Point, v: Point) -> Point:
+        return v
+
+    def exp_log_det(self, x: Point, v: Point) -> Scalar:
+        return jnp.zeros((), v.dtype)
+
+    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
+        raise ValueError(f"{self.name} is not compact: it has no uniform law.")
+
+    def defect(self, x: Point) -> Scalar:
+        return jnp.zeros((), x.dtype)
+
+    def embed(self, x: Point) -> Array:
+        return x
+
+    def killing(self, x: Point) -> Array:
+        """The d translations."""
+        return self.frame(x)
+
+    def audit(self, name: str, points: np.ndarray) -> None:
+        """Every finite array is a point."""
+
+    def from_columns(self, **columns) -> Array:
+        """Points, shape ``(n, d)``, from d named columns of n numbers, in the order given.
+
+        **Raises:** ``ValueError`` naming the column and its rows if a value is not a finite
+        number, if lengths differ, or if there are not d columns.
+        """
+        if len(columns) != self.d:
+            raise ValueError(
+                f"{self.name} needs {self.d} columns, got {len(columns)}: {', '.join(columns)}."
+            )
+        return jnp.asarray(np.stack(read_columns(**columns), -1), dtype=jnp.result_type(float))

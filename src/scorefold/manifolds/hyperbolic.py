@@ -1,0 +1,228 @@
+"""Hyperbolic space H^d as the upper sheet of the hyperboloid."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from scorefold import heat
+from scorefold._types import Key, Point, Scalar, safe_norm
+from scorefold.manifolds._base import Manifold
+from scorefold.manifolds._check import read_array, refuse_rows
+from scorefold.manifolds._radial import log_sinhc, sinhc
+
+__all__ = ["Hyperbolic"]
+
+
+class Hyperbolic(Manifold):
+    """H^d = {x ∈ R^{1+d}: ⟨x, x⟩ = −1, x₀ > 0}, ⟨u, v⟩ = −u₀v₀ + u₁v₁ + … + u_dv_d, curvature −1.
+
+    The time coordinate comes first. The space part x_s holds the point: x₀ = √(1 + |x_s|²) and,
+    for a tangent vector, v₀ = v_s·x_s/x₀ are recomputed from it, so every result is on the sheet
+    to rounding.
+
+    **Range.** Coordinates grow like e^r/2 with the distance r from the origin, so points are
+    stored to eps·sinh r (float32: 4e-6 at r = 5, 1e-3 at r = 10; float64: 1e-12 at r = 10).
+    No geodesic is followed further than R and no point lies further than R from the origin,
+    R = 40 in float32 and 300 in float64: ``exp`` shortens longer vectors to length R and moves an
+    end beyond R along its ray to R; ``project`` does the latter.
+    """
+
+    d: int = 2
+
+    def __check_init__(self) -> None:
+        if self.d < 2:
+            raise ValueError(f"Hyperbolic(d) needs d >= 2, got d={self.d}; H^1 is Euclidean(1).")
+
+    @property
+    def name(self) -> str:
+        return f"H^{self.d}"
+
+    @property
+    def dim(self) -> int:
+        return self.d
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.d + 1,)
+
+    @property
+    def log_volume(self) -> float:
+        return math.inf
+
+    @property
+    def diameter(self) -> float:
+        return math.inf
+
+    @property
+    def spectral_gap(self) -> float:
+        return 0.25 * (self.d - 1) ** 2
+
+    @property
+    def readers(self) -> str:
+        return "Hyperbolic.from_poincare(points) reads the Poincaré ball."
+
+    @property
+    def heat(self) -> heat.HeatKernel:
+        return heat.IsotropicHeat(self, heat.HyperbolicProfile(self.d))
+
+    def origin(self, dtype: DTypeLike | None = None) -> Point:
+        return jnp.zeros(self.shape, dtype or jnp.result_type(float)).at[0].set(1.0)
+
+    def exp(self, x: Point, v: Point) -> Point:
+        length = self.norm(x, v)
+        limit = _limit(x)
+        kept = jnp.minimum(length, limit)
+        shorten = jnp.where(length > limit, limit / jnp.where(length > limit, length, 1.0), 1.0)
+        return _on_sheet(jnp.cosh(kept) * x[1:] + sinhc(kept) * (shorten * v[1:]))
+
+    def log(self, x: Point, y: Point) -> Point:
+        chord = _half_chord(x, y)
+        # y − cosh(r)x = (y − x) − 2 sinh²(r/2)x, and r/sinh r in terms of sinh(r/2).
+        space = (y[1:] - x[1:]) - 2.0 * (chord * chord) * x[1:]
+        return _tangent(x, space / sinhc(2.0 * jnp.arcsinh(chord)))
+
+    def dist(self, x: Point, y: Point) -> Scalar:
+        return 2.0 * jnp.arcsinh(_half_chord(x, y))
+
+    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
+        return jnp.sum(u[1:] * v[1:]) - u[0] * v[0]
+
+    def norm(self, x: Point, v: Point) -> Scalar:
+        # The length of v carried to the origin: no difference of squares.
+        along = jnp.sum(v[1:] * x[1:]) / (x[0] * (1.0 + x[0]))
+        return safe_norm(v[1:] - along * x[1:])
+
+    def to_tangent(self, x: Point, u: Point) -> Point:
+        return _tangent(x, u[1:] + self.inner(x, x, u) * x[1:])
+
+    def project(self, u: Point) -> Point:
+        """The point of the sheet with the same space part, within R of the origin."""
+        return _on_sheet(u[1:])
+
+    def frame(self, x: Point) -> Array:
+        # The coordinate vectors at the origin, carried along the ray to x.
+        space = x[1:]
+        e = jnp.eye(self.d, dtype=x.dtype) + space[:, None] * (space / (1.0 + x[0]))[None, :]
+        return jnp.concatenate([space[:, None], e], axis=1)
+
+    def transport(self, x: Point, y: Point, v: Point) -> Point:
+        gap = y[1:] - x[1:]
+        total = y + x
+        slant = jnp.sum(gap * v[1:]) - jnp.sum(gap * total[1:]) / total[0] * v[0]
+        chord = _half_chord(x, y)
+        return _tangent(y, v[1:] + slant / (2.0 + 2.0 * chord * chord) * total[1:])
+
+    def exp_log_det(self, x: Point, v: Point) -> Scalar:
+        """(d − 1) log(sinh r / r), r = |v|."""
+        return (self.d - 1) * log_sinhc(self.norm(x, v))
+
+    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
+        raise ValueError(f"{self.name} is not compact: it has no uniform law.")
+
+    def defect(self, x: Point) -> Scalar:
+        """|x₀ − √(1 + |x_s|²)| relative to the root."""
+        height = _height(x[1:])
+        return jnp.abs(x[0] - height) / height
+
+    def embed(self, x: Point) -> Array:
+        """log of x at the origin, shape ``(d,)``: direction times distance."""
+        return x[1:] / sinhc(jnp.arcsinh(safe_norm(x[1:])))
+
+    def killing(self, x: Point) -> Array:
+        """The d boosts x ↦ x_i e₀ + x₀ e_i, then the rotations x ↦ x_i e_j − x_j e_i, i < j."""
+        i, j = np.triu_indices(self.d, k=1)
+        e = jnp.eye(self.d + 1, dtype=x.dtype)
+        boosts = x[1:, None] * e[:1] + x[0] * e[1:]
+        rotations = x[i + 1][:, None] * e[j + 1] - x[j + 1][:, None] * e[i + 1]
+        return jnp.concatenate([boosts, rotations])
+
+    def audit(self, name: str, points: np.ndarray) -> None:
+        refuse_rows(
+            name,
+            points[:, 0] <= 0,
+            points,
+            "on the wrong sheet (time coordinate, which comes first, not positive)",
+            "Put the time coordinate first, or negate points of the lower sheet.",
+        )
+
+    # -- readers ---------------------------------------------------------------------------------
+    def from_poincare(self, points) -> Array:
+        """Points from the Poincaré ball, shape ``(n, d)`` or ``(d,)``:
+        x₀ = (1 + |p|²)/(1 − |p|²), x_s = 2p/(1 − |p|²).
+
+        **Raises:** ``ValueError`` naming the rows with |p| ≥ 1 or values not finite.
+        """
+        p = read_array("points", points, (self.d,), "points of the Poincaré ball")
+        rows = p.reshape(-1, self.d)
+        refuse_rows(
+            "points",
+            np.linalg.norm(rows, axis=-1) >= 1,
+            rows,
+            "outside the Poincaré ball (length 1 or more)",
+            "Points of hyperbolic space have length below 1 there.",
+        )
+        size = np.linalg.norm(p, axis=-1, keepdims=True)
+        rest = (1.0 - size) * (1.0 + size)
+        space = 2.0 * p / rest
+        x = np.concatenate([np.sqrt(1.0 + np.sum(space**2, -1, keepdims=True)), space], -1)
+        return jnp.asarray(x, dtype=jnp.result_type(float))
+
+    def to_poincare(self, x) -> np.ndarray:
+        """Coordinates x_s/(1 + x₀) in the Poincaré ball, float64."""
+        x = np.asarray(x, dtype=np.float64)
+        return x[..., 1:] / (1.0 + x[..., :1])
+
+
+def _limit(x: Array) -> float:
+    """R: the squares of coordinates up to e^R stay finite."""
+    return 40.0 if x.dtype == jnp.float32 else 300.0
+
+
+def _height(space: Array) -> Scalar:
+    return safe_norm(jnp.concatenate([jnp.ones((1,), space.dtype), space]))
+
+
+def _on_sheet(space: Array) -> Point:
+    size = safe_norm(space)
+    top = math.sinh(_limit(space))
+    far = size > top
+    space = jnp.where(far, top / jnp.where(far, size, 1.0), 1.0) * space
+    return jnp.concatenate([_height(space)[None], space])
+
+
+def _tangent(x: Point, space: Array) -> Point:
+    return jnp.concatenate([(jnp.sum(space * x[1:]) / x[0])[None], space])
+
+
+def _half_chord(x: Point, y: Point) -> Scalar:
+    """sinh(r/2) for r = dist(x, y), as a sum of squares:
+
+        sinh²(r/2) = sinh²((a − b)/2) + sinh a sinh b sin²(φ/2)
+
+    for points at distances a, b from the origin seen at the angle φ. Neither term cancels, for
+    near or far points; both are written with y − x, which is exact for near ones.
+    """
+    p, q = x[1:], y[1:]
+    gap, total = q - p, q + p
+    sizes = safe_norm(p) + safe_norm(q)
+    present = sizes > 0
+    # tanh((a − b)/2) = (sinh a − sinh b)/(cosh a + cosh b)
+    difference = jnp.sum(gap * total / jnp.where(present, sizes, 1.0))
+    heights = x[0] + y[0]
+    radial = difference / jnp.sqrt((heights - difference) * (heights + difference))
+    # sinh a sinh b sin²(φ/2) = ½(|p||q| − p·q); below 90° that is ½|p∧q|²/(|p||q| + p·q).
+    product, dot = safe_norm(p) * safe_norm(q), jnp.sum(p * q)
+    acute = dot > 0
+    i, j = np.triu_indices(p.shape[0], k=1)
+    wedge = 0.5 * (gap[i] * total[j] - gap[j] * total[i])
+    narrow = wedge / jnp.sqrt(2.0 * jnp.where(acute, product + dot, 1.0))
+    wide = jnp.where(acute, 1.0, 0.5 * (product - dot))
+    positive = wide > 0
+    wide = jnp.where(positive & ~acute, jnp.sqrt(jnp.where(positive, wide, 1.0)), 0.0)
+    narrow = jnp.where(acute, narrow, 0.0)
+    return safe_norm(jnp.concatenate([radial[None], wide[None], narrow]))

@@ -1,0 +1,266 @@
+"""The rotation group SO(3)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from scorefold import heat
+from scorefold._types import Key, Point, Scalar, safe_norm
+from scorefold.manifolds import _rotations
+from scorefold.manifolds._base import Manifold
+from scorefold.manifolds._check import refuse_rows
+from scorefold.manifolds._radial import log_sinc, sinc
+
+__all__ = ["SO3"]
+
+
+class SO3(Manifold):
+    """SO(3) as 3×3 matrices with the angle metric ⟨U, V⟩ = ½ tr(UᵀV): the distance of two
+    rotations is the angle, in radians, of the rotation between them; volume 8π².
+
+    A tangent vector at R is R·hat(w) with w ∈ R³ and has length |w|. At the cut locus (rotations
+    by π) ``log`` chooses the axis whose largest component is positive (the first largest); its
+    derivative, and that of ``dist``, is that of this branch.
+    """
+
+    @property
+    def name(self) -> str:
+        return "SO(3)"
+
+    @property
+    def dim(self) -> int:
+        return 3
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (3, 3)
+
+    @property
+    def log_volume(self) -> float:
+        return math.log(8.0 * math.pi**2)
+
+    @property
+    def diameter(self) -> float:
+        return math.pi
+
+    @property
+    def spectral_gap(self) -> float:
+        return 2.0
+
+    @property
+    def readers(self) -> str:
+        return (
+            "SO3.from_quaternion, from_euler, from_rotation_vector, from_axis_angle and "
+            "from_matrix read other forms."
+        )
+
+    @property
+    def heat(self) -> heat.HeatKernel:
+        return heat.IsotropicHeat(self, heat.SO3Profile())
+
+    def origin(self, dtype: DTypeLike | None = None) -> Point:
+        return jnp.eye(3, dtype=dtype or jnp.result_type(float))
+
+    def exp(self, x: Point, v: Point) -> Point:
+        turn = _rotation_minus_identity(_body(x, v))
+        y = x + _matmul(x, turn)
+        # One Newton–Schulz step: rounding errors of thousands of steps do not add up.
+        return y + 0.5 * _matmul(y, jnp.eye(3, dtype=x.dtype) - _matmul(y.T, y))
+
+    def log(self, x: Point, y: Point) -> Point:
+        return _matmul(x, _hat(_rotation_vector(x, y)))
+
+    def dist(self, x: Point, y: Point) -> Scalar:
+        q = _relative_quaternion(x, y)
+        return 2.0 * jnp.arctan2(safe_norm(q[1:]), jnp.abs(q[0]))
+
+    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
+        return 0.5 * jnp.sum(u * v)
+
+    def norm(self, x: Point, v: Point) -> Scalar:
+        return math.sqrt(0.5) * safe_norm(v)
+
+    def to_tangent(self, x: Point, u: Point) -> Point:
+        return _matmul(x, _hat(_body(x, u)))
+
+    def project(self, u: Point) -> Point:
+        """The nearest rotation in the Frobenius norm (polar factor with determinant +1)."""
+        left, sizes, right = jax.lax.stop_gradient(jnp.linalg.svd(u))
+        sign = jnp.where(jnp.linalg.det(_matmul(left, right)) < 0, -1.0, 1.0).astype(u.dtype)
+        flip = jnp.ones((3,), u.dtype).at[2].set(sign)
+        left, sizes = left * flip[None, :], sizes * flip
+        # The factor is left·right. Its derivative, from RᵀdU = ΩS + skew part, without
+        # differentiating the decomposition, which is singular where singular values agree.
+        inside = _matmul(left.T, _matmul(u, right.T))
+        total = sizes[:, None] + sizes[None, :]
+        regular = total > float(jnp.finfo(u.dtype).tiny)
+        omega = jnp.where(regular, (inside - inside.T) / jnp.where(regular, total, 1.0), 0.0)
+        value = _matmul(left, right)
+        turn = _matmul(left, _matmul(omega, right))
+        return value + turn - jax.lax.stop_gradient(turn)
+
+    def frame(self, x: Point) -> Array:
+        return jax.vmap(lambda w: _matmul(x, _hat(w)))(jnp.eye(3, dtype=x.dtype))
+
+    def transport(self, x: Point, y: Point, v: Point) -> Point:
+        # Along R·exp(tW) the body components turn by exp(−tW/2) (bi-invariant metric).
+        half = _rotation_minus_identity(-0.5 * _rotation_vector(x, y))
+        w = _body(x, v)
+        return _matmul(y, _hat(w + jnp.sum(half * w[None, :], axis=1)))
+
+    def exp_log_det(self, x: Point, v: Point) -> Scalar:
+        """2 log |sin(r/2) / (r/2)|, r = |v|; finite at the conjugate points r = 2kπ."""
+        return 2.0 * log_sinc(0.5 * self.norm(x, v))
+
+    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
+        q = jax.random.normal(key, (4,), dtype or jnp.result_type(float))
+        return _from_quaternion(q / safe_norm(q))
+
+    def defect(self, x: Point) -> Scalar:
+        """max |XᵀX − I| or |det X − 1|, whichever is larger."""
+        skewness = jnp.max(jnp.abs(_matmul(x.T, x) - jnp.eye(3, dtype=x.dtype)))
+        volume = jnp.sum(x[0] * jnp.cross(x[1], x[2]))
+        return jnp.maximum(skewness, jnp.abs(volume - 1.0))
+
+    def embed(self, x: Point) -> Array:
+        return jnp.ravel(x)
+
+    def killing(self, x: Point) -> Array:
+        """The left-invariant fields R·hat(e_i); their flows are R ↦ R·exp(t·hat(e_i))."""
+        return self.frame(x)
+
+    def audit(self, name: str, points: np.ndarray) -> None:
+        gram = np.einsum("nki,nkj->nij", points, points)
+        flipped = (np.linalg.det(points) < 0) & (np.abs(gram - np.eye(3)).max((1, 2)) < 1e-2)
+        refuse_rows(
+            name,
+            flipped,
+            points,
+            "a reflection (orthogonal, determinant −1)",
+            "A rotation has determinant +1: check the handedness or the sign of one axis.",
+        )
+
+    # -- readers ---------------------------------------------------------------------------------
+    def from_quaternion(self, q, *, order: str) -> Array:
+        """Rotations from quaternions, shape ``(n, 4)`` or ``(4,)``; q and −q are the same rotation
+        and lengths are divided out.
+
+        **Arguments:** ``order``: ``"wxyz"`` (scalar first) or ``"xyzw"`` (scalar last); there is
+        no default.
+        **Raises:** ``ValueError`` naming the rows for zero quaternions and values not finite.
+        """
+        return _rotations.from_quaternion(q, order)
+
+    def to_quaternion(self, x, *, order: str) -> np.ndarray:
+        """Unit quaternions with scalar part ≥ 0, float64."""
+        return _rotations.to_quaternion(x, order)
+
+    def from_euler(self, angles, *, convention: str = "ZXZ", degrees: bool) -> Array:
+        """Rotations from three Euler angles, shape ``(n, 3)`` or ``(3,)``.
+
+        **Arguments:** ``convention``: three axes as in ``scipy.spatial.transform.Rotation``:
+        upper case for turning axes (intrinsic), lower case for fixed axes (extrinsic). The
+        default ``"ZXZ"`` with (φ₁, Φ, φ₂) is Bunge's; the matrix maps crystal to sample
+        coordinates, R = R_z(φ₁) R_x(Φ) R_z(φ₂), and its transpose is Bunge's g. ``degrees``: no
+        default.
+        """
+        return _rotations.from_euler(angles, convention, degrees)
+
+    def to_euler(self, x, *, convention: str = "ZXZ", degrees: bool) -> np.ndarray:
+        """Euler angles, float64; where the middle angle makes them ambiguous the third is 0."""
+        return _rotations.to_euler(x, convention, degrees)
+
+    def from_rotation_vector(self, w, *, degrees: bool) -> Array:
+        """Rotations about w/|w| by the angle |w|, shape ``(n, 3)`` or ``(3,)``."""
+        return _rotations.from_rotation_vector(w, degrees)
+
+    def to_rotation_vector(self, x, *, degrees: bool) -> np.ndarray:
+        """Axis times angle, angle in [0, π], float64."""
+        return _rotations.to_rotation_vector(x, degrees)
+
+    def from_axis_angle(self, axis, angle, *, degrees: bool) -> Array:
+        """Rotations about ``axis``, ``(n, 3)`` or ``(3,)`` of any length, by ``angle``, ``(n,)``
+        or a number."""
+        return _rotations.from_axis_angle(axis, angle, degrees)
+
+    def to_axis_angle(self, x, *, degrees: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Unit axes and angles in [0, π], float64; the axis of the identity is e_z."""
+        return _rotations.to_axis_angle(x, degrees)
+
+    def from_matrix(self, matrices) -> Array:
+        """Rotations from matrices, shape ``(n, 3, 3)``, ``(n, 9)`` (rows), ``(3, 3)`` or ``(9,)``.
+
+        **Raises:** ``ValueError`` naming the rows for reflections (determinant −1) and for
+        matrices more than 1e-4 from orthogonal.
+        """
+        return _rotations.from_matrix(self, matrices)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    """a·b as sums of products: full precision on every device, where a matrix unit may round."""
+    return jnp.sum(a[:, :, None] * b[None, :, :], axis=1)
+
+
+def _hat(w: Array) -> Array:
+    zero = jnp.zeros((), w.dtype)
+    return jnp.stack([zero, -w[2], w[1], w[2], zero, -w[0], -w[1], w[0], zero]).reshape(3, 3)
+
+
+def _vee(a: Array) -> Array:
+    """The vector of the skew part of a 3×3 matrix."""
+    return 0.5 * jnp.stack([a[2, 1] - a[1, 2], a[0, 2] - a[2, 0], a[1, 0] - a[0, 1]])
+
+
+def _body(x: Point, u: Point) -> Array:
+    """w with x·hat(w) the tangent part of u."""
+    return _vee(_matmul(x.T, u))
+
+
+def _rotation_minus_identity(w: Array) -> Array:
+    """exp(hat w) − I = 2q₀ hat(q) + 2 hat(q)², (q₀, q) the unit quaternion (Rodrigues)."""
+    half = 0.5 * safe_norm(w)
+    q = 0.5 * sinc(half) * w
+    hat = _hat(q)
+    return 2.0 * (jnp.cos(half) * hat + _matmul(hat, hat))
+
+
+def _from_quaternion(q: Array) -> Array:
+    hat = _hat(q[1:])
+    return jnp.eye(3, dtype=q.dtype) + 2.0 * (q[0] * hat + _matmul(hat, hat))
+
+
+def _relative_quaternion(x: Point, y: Point) -> Array:
+    """The unit quaternion (w, x, y, z) of xᵀy whose largest component is positive.
+
+    4qqᵀ is linear in the matrix; its row with the largest diagonal entry gives q without
+    cancellation (Shepperd 1978). The skew part is taken from y − x, so that small rotations keep
+    their relative accuracy.
+    """
+    m = _matmul(x.T, y)
+    skew = 2.0 * _vee(_matmul(x.T, y - x))
+    trace = m[0, 0] + m[1, 1] + m[2, 2]
+    symmetric = m + m.T + (1.0 - trace) * jnp.eye(3, dtype=x.dtype)
+    top = jnp.concatenate([(1.0 + trace)[None], skew])
+    table = jnp.concatenate([top[None], jnp.concatenate([skew[:, None], symmetric], 1)])
+    largest = jnp.argmax(jnp.diagonal(table))
+    row = table[largest]
+    return row / safe_norm(row)
+
+
+def _rotation_vector(x: Point, y: Point) -> Array:
+    """w with y = x·exp(hat w), |w| ≤ π."""
+    q = _relative_quaternion(x, y)
+    q = jnp.where(q[0] < 0, -q, q)
+    sine = safe_norm(q[1:])
+    # angle/sine of the half angle, by the series of its arctangent where the quotient is 0/0.
+    near = sine < 1e-2
+    t = jnp.where(near, sine / jnp.where(near, q[0], 1.0), 0.0) ** 2
+    series = (1.0 - t * (1 / 3 - t * (1 / 5 - t * (1 / 7 - t / 9)))) / jnp.where(near, q[0], 1.0)
+    far = jnp.arctan2(sine, q[0]) / jnp.where(near, 1.0, sine)
+    return 2.0 * jnp.where(near, series, far) * q[1:]
