@@ -60,7 +60,7 @@ def log_sinc(r: Scalar) -> Scalar:
 
 def log_sinhc(r: Scalar) -> Scalar:
     """log(sinh(r)/r), without overflow: r + log(1 − e^{−2r}) − log 2r."""
-    series = [(-1) ** (k + 1) * c for k, c in enumerate(_LOG_SINC)]
+    series = [(-1) ** k * c for k, c in enumerate(_LOG_SINC)]
     far = _far(r)
     closed = far + jnp.log1p(-jnp.exp(-2.0 * far)) - jnp.log(2.0 * far)
     return jnp.where(r < _NEAR, _near(r, series), closed)
