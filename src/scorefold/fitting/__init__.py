@@ -1,8 +1,29 @@
-"""Training: one ``fit`` for every model."""
+"""Training: one ``fit`` for every model; files of models."""
 
 from scorefold.fitting._contract import Trainable
-from scorefold.fitting.errors import NonFiniteLoss
+from scorefold.fitting.errors import (
+    DamagedFile,
+    DifferentRun,
+    DirectoryInUse,
+    DiskFull,
+    Interrupted,
+    NonFiniteLoss,
+)
 from scorefold.fitting.fit import fit, fit_seeds
 from scorefold.fitting.history import History
+from scorefold.fitting.save import load, save
 
-__all__ = ["History", "NonFiniteLoss", "Trainable", "fit", "fit_seeds"]
+__all__ = [
+    "DamagedFile",
+    "DifferentRun",
+    "DirectoryInUse",
+    "DiskFull",
+    "History",
+    "Interrupted",
+    "NonFiniteLoss",
+    "Trainable",
+    "fit",
+    "fit_seeds",
+    "load",
+    "save",
+]

@@ -1,8 +1,17 @@
-"""What can end a run early."""
+"""What can end a run early, and what can be wrong with a file."""
 
 from __future__ import annotations
 
-__all__ = ["NonFiniteLoss"]
+from pathlib import Path
+
+__all__ = [
+    "DamagedFile",
+    "DifferentRun",
+    "DirectoryInUse",
+    "DiskFull",
+    "Interrupted",
+    "NonFiniteLoss",
+]
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -15,3 +24,46 @@ class NonFiniteLoss(ArithmeticError):
         super().__init__(message)
         self.step = step
         self.rows = rows
+
+
+class Interrupted(SystemExit):
+    """SIGINT or SIGTERM ended the run after its state was saved to ``path``.
+
+    Left alone it ends the program with ``code``, 130 or 143, as the shell expects.
+    """
+
+    def __init__(self, message: str, *, code: int, path: Path) -> None:
+        super().__init__(code)
+        self.message = message
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DamagedFile(ValueError):
+    """A file is not what it claims to be: truncated, altered, or of another format."""
+
+
+class DifferentRun(ValueError):
+    """A checkpoint belongs to a run with other settings, data or model; ``fields`` names them."""
+
+    def __init__(self, message: str, *, fields: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+class DirectoryInUse(RuntimeError):
+    """Another living process, ``pid``, writes its checkpoints to this directory."""
+
+    def __init__(self, message: str, *, pid: int | None) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class DiskFull(OSError):
+    """There was no room for ``needed`` bytes; files written before are untouched."""
+
+    def __init__(self, errno: int, message: str, path: str, *, needed: int) -> None:
+        super().__init__(errno, message, path)
+        self.needed = needed

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from scorefold._fixed import trainable
 from scorefold._types import Key
 from scorefold.fitting._contract import Trainable
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import History
+from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
-from scorefold.fitting.settings import Settings
+from scorefold.fitting.run import Keeping, run
+from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import Problem, TrainState
 
 __all__ = ["fit", "fit_seeds"]
 
 T = TypeVar("T", bound=Trainable)
 
-_STEPS = 10_000
+_INIT = 3
 
 
 def fit(
@@ -43,6 +47,9 @@ def fit(
     weight_decay: float = 0.0,
     validate_every: int | None = None,
     patience: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    save_every: float = 30.0,
     progress: bool = True,
 ) -> tuple[T, History]:
     """θ* = argmin_θ E[loss_θ(x)] by Adam; returns the trained model and what happened.
@@ -52,31 +59,41 @@ def fit(
 
     **Arguments:**
 
-    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point, whose dtype
-      is that of the training; ``val``: held-out points, or None.
+    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point: the
+      training has its dtype; ``val``: held-out points, or None.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
-      the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` above n repeats rows
-      within a batch.
+      the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` above n repeats
+      rows within a batch.
     - ``steps`` (default 10 000) or ``budget`` (seconds of wall clock, compiling and validating
       included), not both. A budget is turned into a number of steps by measuring the speed
       after compiling, and is kept unless compiling alone exceeds it: a run that falls behind
       stops early, with at least one step taken.
     - ``learning_rate``: the peak, reached linearly after ``warmup`` steps (default: a tenth of the
-      run, at most 500), followed by half a cosine to 0. ``clip``: bound on the global norm of the gradient.
-      ``weight_decay``: decoupled, on arrays of two or more axes.
+      run, at most 500), followed by half a cosine to 0. ``clip``: bound on the global norm of the
+      gradient. ``weight_decay``: decoupled, on arrays of two or more axes.
     - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
-    - ``validate_every``: steps between validations (default: 20 in a run); ``patience``: stop after
-      this many validations without improvement.
+    - ``validate_every``: steps between validations (default: 20 in a run, after one at step 0);
+      ``patience``: stop after this many validations without improvement.
+    - ``out``: a directory for checkpoints, written at validations and every ``save_every`` seconds
+      (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.
+      ``resume``: go on from the last one, if there is one. With the same arguments on the same
+      machine, the result is that of an uninterrupted run, on a processor bit for bit.
     - ``progress``: a bar on stderr.
 
     **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
-    ``NonFiniteLoss`` with the step and the rows.
+    ``NonFiniteLoss`` with the step and the rows; ``DirectoryInUse``; ``FileExistsError`` (``out``
+    holds a run and ``resume`` is False); ``DifferentRun`` (it holds another); ``DamagedFile``;
+    ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
     settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
+    plan = Plan.choose(steps, budget, validate_every)
     x, held_out = _points("data", data), None if val is None else _points("val", val)
-    started = model.init(jax.random.fold_in(_typed(key), 3), x)
-    problem, state = _problem(started, x, held_out, _typed(key), settings, None)
-    loop = _run(problem, state, steps, budget, validate_every, progress)
+    key = _typed(key)
+    with _place(out):
+        started = model.init(jax.random.fold_in(key, _INIT), x)
+        rest, state = _split(started)
+        problem = Problem(rest, x, held_out, key, settings, None)
+        loop = run(model, problem, state, plan, Keeping(out, resume, save_every), progress)
     return _result(started, loop, 0, key)
 
 
@@ -97,6 +114,9 @@ def fit_seeds(
     weight_decay: float = 0.0,
     validate_every: int | None = None,
     patience: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    save_every: float = 30.0,
     progress: bool = True,
 ) -> list[tuple[T, History]]:
     """``[fit(model, data, key=k, …) for k in keys]``, trained side by side under ``vmap``.
@@ -107,63 +127,36 @@ def fit_seeds(
     patience waits, frozen, for the others.
     """
     settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
+    plan = Plan.choose(steps, budget, validate_every)
     keys = [_typed(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
-    x = _points("data", data, len(keys) if stacked else None)
-    held_out = None if val is None else _points("val", val, len(keys) if stacked else None)
-    runs = [
-        model.init(jax.random.fold_in(k, 3), x[i] if stacked else x) for i, k in enumerate(keys)
-    ]
-    problems = [
-        _problem(m, x, held_out, k, settings, None) for m, k in zip(runs, keys, strict=True)
-    ]
-    axis = 0 if stacked else None
-    model_, state = jax.tree.map(_stack, *[(p.model, s) for p, s in problems])
-    problem = Problem(model_, x, held_out, jnp.stack(keys), settings, (axis, axis))
-    loop = _run(problem, state, steps, budget, validate_every, progress)
-    return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(runs, keys, strict=True))]
+    runs, axis = (len(keys), 0) if stacked else (None, None)
+    x, held_out = _points("data", data, runs), None if val is None else _points("val", val, runs)
+    with _place(out):
+        models = [
+            model.init(jax.random.fold_in(k, _INIT), x[i] if stacked else x)
+            for i, k in enumerate(keys)
+        ]
+        rest, state = jax.tree.map(_stack, *map(_split, models))
+        problem = Problem(rest, x, held_out, jnp.stack(keys), settings, (axis, axis))
+        loop = run(model, problem, state, plan, Keeping(out, resume, save_every), progress)
+    return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(models, keys, strict=True))]
 
 
-def _run(
-    problem: Problem,
-    state: TrainState,
-    steps: int | None,
-    budget: float | None,
-    validate_every: int | None,
-    progress: bool,
-) -> Loop:
-    if steps is not None and budget is not None:
-        raise ValueError(f"Give steps or budget, not both; got steps={steps}, budget={budget}.")
-    if steps is None and budget is None:
-        steps = _STEPS
-    for name, value in (("steps", steps), ("validate_every", validate_every)):
-        if value is not None and (int(value) != value or value < 1):
-            raise ValueError(f"{name} must be a whole number, 1 or more; got {value!r}.")
-    if budget is not None and not 0 < budget < float("inf"):
-        raise ValueError(f"budget must be a positive number of seconds; got {budget!r}.")
-    loop = Loop(problem, state)
-    loop.begin(steps, budget, validate_every)
-    loop.finish(budget, progress, lambda step, validated: None)
-    return loop
+def _place(out: str | Path | None) -> AbstractContextManager[None]:
+    return nullcontext() if out is None else locked(Path(out))
 
 
-def _problem(
-    model: Trainable,
-    x: Array,
-    val: Array | None,
-    key: Key,
-    settings: Settings,
-    axes: tuple[int | None, int | None] | None,
-) -> tuple[Problem, TrainState]:
+def _split(model: Trainable) -> tuple[PyTree, TrainState]:
     params, rest = eqx.partition(model, trainable(model))
     if not jax.tree.leaves(params):
         raise ValueError(f"{type(model).__name__}.init returned a model with nothing to train.")
-    return Problem(rest, x, val, key, settings, axes), TrainState.start(params)
+    return rest, TrainState.start(params)
 
 
 def _result(model: T, loop: Loop, run: int, key: Key) -> tuple[T, History]:
-    words = tuple(int(w) for w in np.asarray(jax.random.key_data(_typed(key))).ravel())
+    words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
     history = loop.record.history(run, loop.problem.settings.patience, words)
     if len(history.val_nll) and not np.isfinite(history.val_nll).any():
         raise NonFiniteLoss(
@@ -193,7 +186,7 @@ def _points(name: str, data: Any, runs: int | None = None) -> Array:
             f"With stacked=True {name} needs one leading entry for each of the {runs} keys; got "
             f"shape {x.shape}."
         )
-    bad = ~np.isfinite(np.asarray(x)).reshape(x.shape[: lead + 1] + (-1,)).all(axis=-1)
+    bad = ~np.isfinite(np.asarray(x)).reshape(*x.shape[: lead + 1], -1).all(axis=-1)
     if bad.any():
         rows = np.argwhere(bad)
         shown = ", ".join(map(str, (rows[:10] if lead else rows[:10, 0]).tolist()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,27 @@ class Record:
     @staticmethod
     def width_of(total: int) -> int:
         return -(-total // _POINTS)
+
+    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(numbers, arrays): what ``join`` makes this record from again."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        arrays = {
+            "sums": fields.pop("sums"),
+            "counts": fields.pop("counts"),
+            "val_step": np.asarray(fields.pop("val_step"), np.int64),
+            "val_nll": np.asarray(fields.pop("val_nll"), np.float64),
+        }
+        return fields, arrays
+
+    @classmethod
+    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Record:
+        return cls(
+            sums=arrays["sums"],
+            counts=arrays["counts"],
+            val_step=arrays["val_step"].tolist(),
+            val_nll=arrays["val_nll"].tolist(),
+            **numbers,
+        )
 
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""

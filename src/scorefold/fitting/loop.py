@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
+from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import CAPACITY, Problem, TrainState, examine, judge, train
 
 __all__ = ["Loop"]
@@ -26,9 +28,10 @@ _VALIDATION_SHARE = 0.2
 class Loop:
     """One run (or several side by side) from its first step to its last."""
 
-    def __init__(self, problem: Problem, state: TrainState) -> None:
+    def __init__(self, problem: Problem, state: TrainState, plan: Plan) -> None:
         self.problem = problem
         self.state = state
+        self.plan = plan
         self.rate = 0.0
         self.validation_seconds = 0.0
         self.started = time.monotonic()
@@ -40,26 +43,35 @@ class Loop:
         """Wall clock of the whole run, pieces before a resume included."""
         return self.before + time.monotonic() - self.started
 
-    def begin(self, steps: int | None, budget: float | None, every: int | None) -> None:
+    def begin(self) -> None:
         """Compile, validate the initial parameters, settle the number of steps."""
-        state, _ = train(self.problem, self.state, jnp.int32(0))
-        self.state = jax.block_until_ready(state)
+        self._compile()
         first = None
         if self.problem.val is not None:
             self.state, nll = judge(self.problem, self.state)
             first = np.atleast_1d(np.asarray(nll))
         compile_seconds = self.seconds
-        if steps is None:
-            assert budget is not None
-            steps, every = self._afford(budget, every)
-        if every is None:
-            every = max(1, steps // 20)
+        steps, every = self.plan.steps, self.plan.validate_every
+        if self.plan.budget is not None:
+            steps, every = self._afford(self.plan.budget, every)
         total = jnp.full(self.state.total.shape, steps, jnp.int32)
         self.state = self.state.with_total(total)
-        self.record = Record.empty(self.state.runs, steps, every)
+        self.record = Record.empty(self.state.runs, steps, every or max(1, steps // 20))
         self.record.compile_seconds = compile_seconds
         if first is not None:
             self.record.add_validation(0, first)
+
+    def resume(self, state: TrainState, record: Record) -> None:
+        """Go on from a checkpoint; a finished run is only taken up again."""
+        self.state, self.record, self.before = state, record, record.seconds
+        if not record.stopped:
+            self._compile()
+            record.compile_seconds += self.seconds - self.before
+
+    def _compile(self) -> None:
+        with self._memory_hint():
+            state, _ = train(self.problem, self.state, jnp.int32(0))
+            self.state = jax.block_until_ready(state)
 
     def _afford(self, budget: float, every: int | None) -> tuple[int, int | None]:
         """How many steps the budget buys, measured on a copy of the state: the run itself is
@@ -91,10 +103,9 @@ class Loop:
         steps = max(1, int(0.9 * left * self.rate))
         return steps, every or max(1, -(-steps // max(1, validations)))
 
-    def finish(
-        self, budget: float | None, progress: bool, between: Callable[[int, bool], None]
-    ) -> None:
-        """All remaining steps. ``between(step, validated)`` is called after each piece."""
+    def finish(self, progress: bool, between: Callable[[bool], None]) -> None:
+        """All remaining steps. ``between(validated)`` is called after each piece."""
+        budget = self.plan.budget
         record, step = self.record, self.record.steps
         if record.stopped:
             return
@@ -122,12 +133,13 @@ class Loop:
                 if due:
                     self._validate(step)
                 record.seconds = self.seconds
-                between(step, due)
+                between(due)
 
     def _advance(self, step: int, count: int) -> np.ndarray:
         since = time.monotonic()
-        self.state, losses = train(self.problem, self.state, jnp.int32(count))
-        values = np.asarray(losses).reshape(self.state.runs, CAPACITY)[:, :count]
+        with self._memory_hint():
+            self.state, losses = train(self.problem, self.state, jnp.int32(count))
+            values = np.asarray(losses).reshape(self.state.runs, CAPACITY)[:, :count]
         taken = time.monotonic() - since
         self.record.train_seconds += taken
         # The first pieces are one step long and mostly overhead: let the estimate grow fast.
@@ -184,6 +196,18 @@ class Loop:
             step=step,
             rows=tuple(int(r) for r in bad),
         )
+
+    @contextmanager
+    def _memory_hint(self) -> Iterator[None]:
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                f"Out of memory with batch_size={self.problem.settings.batch_size}: lower "
+                "batch_size, or the width of the network. The last checkpoint is untouched."
+            ) from error
 
     def _parameters(self) -> list[Any]:
         return jax.tree.leaves(self.state.params)

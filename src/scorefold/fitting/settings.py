@@ -1,11 +1,14 @@
-"""The numbers that say how to train."""
+"""The numbers that say how to train, and for how long."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
-__all__ = ["Settings"]
+__all__ = ["Plan", "Settings"]
+
+
+_STEPS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,27 @@ class Settings:
             _range("clip", self.clip, self.clip > 0, "above 0, or None for no clipping")
         _range("ema", self.ema, 0 <= self.ema < 1, "in [0, 1); 0 means no averaging")
         _range("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is: ``steps``, or a ``budget`` in seconds that is turned into steps."""
+
+    steps: int
+    budget: float | None
+    validate_every: int | None
+
+    @classmethod
+    def choose(cls, steps: int | None, budget: float | None, validate_every: int | None) -> Plan:
+        if steps is not None and budget is not None:
+            raise ValueError(f"Give steps or budget, not both: steps={steps}, budget={budget}.")
+        if steps is not None:
+            _whole("steps", steps, 1)
+        if validate_every is not None:
+            _whole("validate_every", validate_every, 1)
+        if budget is not None:
+            _range("budget", budget, budget > 0, "a positive number of seconds")
+        return cls(_STEPS if steps is None else int(steps), budget, validate_every)
 
 
 def _whole(name: str, value: int, low: int) -> None:

@@ -1,0 +1,127 @@
+"""The state of a run on disk: the last two, each a file that is complete or absent."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold.fitting import container
+from scorefold.fitting.errors import DamagedFile, DifferentRun
+from scorefold.fitting.fingerprint import differences
+from scorefold.fitting.history import Record
+from scorefold.fitting.state import TrainState
+
+__all__ = ["Checkpoints"]
+
+_FORMAT = "scorefold checkpoint"
+_VERSION = 1
+_KEEP = 2
+
+
+class Checkpoints:
+    """``checkpoint-<step>.safetensors`` files of one run, identified by ``identity``.
+
+    Whoever makes one holds the lock of the directory: what a killed save left behind is removed.
+    """
+
+    def __init__(self, directory: Path, identity: dict[str, str]) -> None:
+        self.directory = directory
+        self.identity = identity
+        for leftover in directory.glob(".checkpoint-*.tmp"):
+            leftover.unlink()
+
+    def files(self) -> list[Path]:
+        """Committed checkpoints, the newest first."""
+        return sorted(self.directory.glob("checkpoint-*.safetensors"), reverse=True)
+
+    def save(self, state: TrainState, record: Record) -> Path:
+        """Commit the state, then drop all but the last two.
+
+        **Raises:** ``DiskFull``, the checkpoints before it untouched.
+        """
+        arrays = {f"state{name}": np.asarray(leaf) for name, leaf in _leaves(state)}
+        numbers, table = record.split()
+        arrays |= {f"record.{name}": array for name, array in table.items()}
+        path = self.directory / f"checkpoint-{record.steps:012d}.safetensors"
+        container.write(
+            path,
+            arrays,
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "identity": self.identity,
+                "record": numbers,
+            },
+        )
+        for old in self.files()[_KEEP:]:
+            old.unlink()
+        return path
+
+    def restore(self, like: TrainState) -> tuple[TrainState, Record] | None:
+        """The newest state that is whole; None if there never was one.
+
+        A damaged file is set aside, with a warning, in favour of the one before it.
+
+        **Raises:** ``DamagedFile`` if every file is damaged; ``DifferentRun`` naming the fields in
+        which this run differs from the one that wrote the file.
+        """
+        files = self.files()
+        for path in files:
+            try:
+                arrays, document = container.read(path)
+                if (document.get("format"), document.get("version")) != (_FORMAT, _VERSION):
+                    raise DamagedFile(f"{path}: not a checkpoint of version {_VERSION}.")
+            except DamagedFile as error:
+                if path == files[-1]:
+                    raise
+                warnings.warn(f"{error} Using the checkpoint before it.", stacklevel=2)
+                path.rename(path.with_name(f"{path.name}.damaged"))
+                continue
+            self._compare(path, document["identity"])
+            return _fill(path, like, arrays), Record.join(
+                document["record"],
+                {
+                    n.removeprefix("record."): a
+                    for n, a in arrays.items()
+                    if n.startswith("record.")
+                },
+            )
+        return None
+
+    def _compare(self, path: Path, identity: dict[str, str]) -> None:
+        changed = differences(identity, self.identity)
+        if changed:
+            lines = [f"  {n}: {then} there, {now} here" for n, (then, now) in changed.items()]
+            raise DifferentRun(
+                f"{path} belongs to another run:\n" + "\n".join(lines) + "\nResume with what it "
+                "was started with, or choose another directory.",
+                fields=tuple(changed),
+            )
+
+
+def _leaves(state: TrainState) -> list[tuple[str, Any]]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(state)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
+
+
+def _fill(path: Path, like: TrainState, arrays: dict[str, np.ndarray]) -> TrainState:
+    leaves, changed = [], {}
+    for name, leaf in _leaves(like):
+        array = arrays.get(f"state{name}")
+        found = "absent" if array is None else f"{array.dtype}{list(array.shape)}"
+        wanted = f"{leaf.dtype}{list(leaf.shape)}"
+        if array is None or found != wanted:
+            changed[name] = f"  {name}: {found} there, {wanted} here"
+        else:
+            leaves.append(jnp.asarray(array))
+    if changed:
+        raise DifferentRun(
+            f"{path} holds a state of other shapes:\n" + "\n".join(changed.values()),
+            fields=tuple(changed),
+        )
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -1,0 +1,217 @@
+"""A module as a JSON document and a table of arrays, and back: no pickle, nothing evaluated.
+
+A document names classes and functions; the names are looked up in tables made here, of what
+scorefold itself defines and a few parts of equinox and JAX. A file can choose among them and
+nothing else: no import, no call of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import scorefold
+from scorefold.fitting.errors import DamagedFile
+
+__all__ = ["decode", "encode"]
+
+_FUNCTIONS: dict[str, Callable] = {
+    "jax.nn.silu": jax.nn.silu,
+    "jax.nn.relu": jax.nn.relu,
+    "jax.nn.gelu": jax.nn.gelu,
+    "jax.nn.elu": jax.nn.elu,
+    "jax.nn.softplus": jax.nn.softplus,
+    "jax.nn.sigmoid": jax.nn.sigmoid,
+    "jax.nn.tanh": jax.nn.tanh,
+    "jax.numpy.tanh": jnp.tanh,
+    "jax.numpy.sin": jnp.sin,
+    "jax.numpy.cos": jnp.cos,
+}
+_LAYERS = {
+    f"equinox.nn.{cls.__name__}": cls
+    for cls in (eqx.nn.Linear, eqx.nn.Identity, eqx.nn.LayerNorm, eqx.nn.MLP)
+}
+_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "metrics", "report"}
+
+
+def encode(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
+    """(document, arrays) of a module.
+
+    **Raises:** ``TypeError`` naming the field whose value cannot be stored.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    return _encode(tree, "model", arrays), arrays
+
+
+def decode(document: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The module that ``encode`` wrote, with every array in its dtype.
+
+    **Raises:** ``DamagedFile`` naming the field with an unknown class or function, with missing or
+    unexpected fields, or with an array of another dtype or shape than the document says.
+    """
+    unused = dict(arrays)
+    try:
+        tree = _decode(document, "model", unused)
+    except RecursionError as error:
+        raise DamagedFile("The document is nested too deeply.") from error
+    if unused:
+        raise DamagedFile(f"Arrays that belong to no field: {', '.join(sorted(unused))}.")
+    return tree
+
+
+def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    if node is None or type(node) in (bool, int, str):
+        return node
+    if type(node) is float:
+        return node if math.isfinite(node) else {"float": repr(node)}
+    if isinstance(node, eqx.Module):
+        names = [f.name for f in dataclasses.fields(node)]
+        return {
+            "class": _class_name(type(node), path),
+            "fields": {n: _encode(getattr(node, n), f"{path}.{n}", arrays) for n in names},
+        }
+    if type(node) in (list, tuple):
+        items = [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(node)]
+        return {type(node).__name__: items}
+    if type(node) is dict and all(type(k) is str for k in node):
+        return {"dict": {k: _encode(v, f"{path}.{k}", arrays) for k, v in node.items()}}
+    if isinstance(node, np.dtype):
+        return {"dtype": node.name}
+    if isinstance(node, jax.Array | np.ndarray) and not jnp.issubdtype(
+        node.dtype, jax.dtypes.prng_key
+    ):
+        arrays[path] = np.asarray(node)
+        kind = "jax" if isinstance(node, jax.Array) else "numpy"
+        return {"array": path, "kind": kind, "dtype": node.dtype.name, "shape": list(node.shape)}
+    for name, function in _FUNCTIONS.items():
+        if node is function:
+            return {"function": name}
+    raise TypeError(
+        f"{path} holds {node!r}, of type {type(node).__name__}, which cannot be saved: fields hold "
+        "arrays, numbers, text, tuples, modules of scorefold, or one of the functions "
+        f"{', '.join(_FUNCTIONS)}."
+    )
+
+
+def _decode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    if node is None or type(node) in (bool, int, str, float):
+        return node
+    match node:
+        case {"float": str(name), **rest} if not rest and name in ("inf", "-inf", "nan"):
+            return float(name)
+        case {"class": str(name), "fields": dict(fields), **rest} if not rest:
+            return _decode_module(name, fields, path, arrays)
+        case {"list": list(items), **rest} if not rest:
+            return [_decode(item, f"{path}.{i}", arrays) for i, item in enumerate(items)]
+        case {"tuple": list(items), **rest} if not rest:
+            return tuple(_decode(item, f"{path}.{i}", arrays) for i, item in enumerate(items))
+        case {"dict": dict(items), **rest} if not rest:
+            return {k: _decode(v, f"{path}.{k}", arrays) for k, v in items.items()}
+        case {"dtype": str(name), **rest} if not rest and name in _DTYPE_NAMES:
+            return jnp.dtype(name)
+        case {"array": str(), "kind": "jax" | "numpy", "dtype": str(), "shape": list(), **rest} if (
+            not rest
+        ):
+            return _decode_array(node, path, arrays)
+        case {"function": str(name), **rest} if not rest:
+            if name not in _FUNCTIONS:
+                raise DamagedFile(f"{path} names the unknown function {name!r}.")
+            return _FUNCTIONS[name]
+    raise DamagedFile(f"{path} holds something that is not part of the format.")
+
+
+_DTYPE_NAMES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint32", "bool")
+
+
+def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    array = arrays.pop(node["array"], None)
+    if array is None:
+        raise DamagedFile(f"{path}: the array {node['array']!r} is missing, or used twice.")
+    if array.dtype.name != node["dtype"] or list(array.shape) != node["shape"]:
+        raise DamagedFile(
+            f"{path}: the file holds {array.dtype}{list(array.shape)}, but its document says "
+            f"{node['dtype']}{node['shape']}."
+        )
+    if node["kind"] == "numpy":
+        return array
+    if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+        raise DamagedFile(
+            f"{path} is {array.dtype}, which JAX would silently shorten. Call "
+            "jax.config.update('jax_enable_x64', True) before loading."
+        )
+    return jnp.asarray(array)
+
+
+def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    cls = _classes().get(name)
+    if cls is None:
+        raise DamagedFile(f"{path} is of the unknown class {name!r}.")
+    wanted = {f.name for f in dataclasses.fields(cls)}
+    if set(fields) != wanted:
+        missing, extra = sorted(wanted - set(fields)), sorted(set(fields) - wanted)
+        raise DamagedFile(
+            f"{path}, a {name}, differs from this version's: fields missing {missing}, unknown "
+            f"{extra}."
+        )
+    module = object.__new__(cls)
+    for field, value in fields.items():
+        object.__setattr__(module, field, _decode(value, f"{path}.{field}", arrays))
+    for base in reversed(cls.__mro__):
+        check = base.__dict__.get("__check_init__")
+        if check is not None:
+            try:
+                check(module)
+            except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+                raise DamagedFile(f"{path}, a {name}, has impossible fields: {error}") from error
+    return module
+
+
+def _class_name(cls: type, path: str) -> str:
+    for name, known in _classes().items():
+        if cls is known:
+            return name
+    raise TypeError(
+        f"{path} is a {cls.__module__}.{cls.__qualname__}: only modules of scorefold can be saved, "
+        "because a file must load without running code that it brings."
+    )
+
+
+@functools.cache
+def _classes() -> dict[str, type]:
+    """Every final module class of scorefold as ``room.Class``, and the layers of equinox."""
+    found: dict[str, type] = dict(_LAYERS)
+    for room in pkgutil.iter_modules(scorefold.__path__):
+        if room.name not in _ROOMS_WITHOUT_MODELS and not room.name.startswith("_"):
+            importlib.import_module(f"scorefold.{room.name}")
+    for cls in _subclasses(eqx.Module):
+        module = sys.modules.get(cls.__module__)
+        package, _, rest = cls.__module__.partition(".")
+        # Equinox makes short-lived copies of classes under the same name: only the one that the
+        # name leads to counts.
+        known = getattr(module, cls.__qualname__, None) is cls
+        room_name = rest.partition(".")[0]
+        if package != "scorefold" or room_name in _ROOMS_WITHOUT_MODELS:
+            continue
+        if known and not inspect.isabstract(cls):
+            name = f"{room_name}.{cls.__qualname__}"
+            if found.setdefault(name, cls) is not cls:
+                raise TypeError(f"Two classes are called {name}.")
+    return found
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)

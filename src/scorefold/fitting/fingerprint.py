@@ -1,0 +1,51 @@
+"""What identifies a run, in words a person can compare."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from scorefold.fitting.container import digest
+
+__all__ = ["describe", "differences"]
+
+
+def describe(value: Any, name: str) -> dict[str, str]:
+    """``{"model.manifold.d": "2", "data": "float32[300, 2] sha256:…", …}``: one line a field."""
+    if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return {name: str(np.asarray(jax.random.key_data(value)).tolist())}
+    if isinstance(value, jax.Array | np.ndarray):
+        return {name: digest(np.asarray(value))}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        lines = {}
+        if isinstance(value, eqx.Module):
+            lines[name] = f"{type(value).__module__}.{type(value).__qualname__}"
+        for field in dataclasses.fields(value):
+            lines |= describe(getattr(value, field.name), f"{name}.{field.name}")
+        return lines
+    if isinstance(value, list | tuple):
+        lines = {name: f"{type(value).__name__} of {len(value)}"}
+        for i, item in enumerate(value):
+            lines |= describe(item, f"{name}.{i}")
+        return lines
+    if isinstance(value, dict):
+        lines = {name: f"dict of {len(value)}"}
+        for key, item in value.items():
+            lines |= describe(item, f"{name}.{key}")
+        return lines
+    if callable(value) and hasattr(value, "__qualname__"):
+        return {name: f"{value.__module__}.{value.__qualname__}"}
+    return {name: repr(value)}
+
+
+def differences(then: dict[str, str], now: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """The fields that are not the same, with both values ("absent" if there is none)."""
+    return {
+        name: (then.get(name, "absent"), now.get(name, "absent"))
+        for name in [*then, *(n for n in now if n not in then)]
+        if then.get(name) != now.get(name)
+    }

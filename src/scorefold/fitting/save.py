@@ -1,0 +1,56 @@
+"""``save`` and ``load``: a model in one file that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+from scorefold.fitting import codec, container
+from scorefold.fitting.errors import DamagedFile
+
+__all__ = ["load", "save"]
+
+_FORMAT = "scorefold model"
+_VERSION = 1
+
+
+def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = None) -> None:
+    """Write a model, its full configuration and its arrays, to one safetensors file.
+
+    The file is complete or absent: it is written beside ``path`` and renamed. ``metadata`` is any
+    JSON object, kept in the file for readers (``load`` ignores it).
+
+    **Raises:** ``TypeError`` naming the field that cannot be stored (a function other than the
+    usual activations, a class from outside scorefold); ``DiskFull``.
+    """
+    document, arrays = codec.encode(model)
+    header = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "model": document,
+        "metadata": metadata or {},
+    }
+    container.write(Path(path), arrays, header)
+
+
+def load(path: str | Path) -> Any:
+    """The model in a file written by ``save``, bit for bit, from the file alone.
+
+    Files are data: a class or function outside scorefold's own tables is refused, and nothing in
+    the file is executed. A flipped bit or a missing byte is noticed.
+
+    **Raises:** ``DamagedFile`` saying what is wrong and where; ``FileNotFoundError``.
+    """
+    arrays, header = container.read(Path(path))
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise DamagedFile(f"{path}: not a scorefold model file (a checkpoint, perhaps).")
+    if header.get("version") != _VERSION:
+        raise DamagedFile(
+            f"{path}: version {header.get('version')!r}; this scorefold reads {_VERSION}."
+        )
+    try:
+        return codec.decode(header.get("model"), arrays)
+    except DamagedFile as error:
+        raise DamagedFile(f"{path}: {error}") from error
