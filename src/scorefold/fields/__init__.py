@@ -1,7 +1,7 @@
 """Vector fields: networks, how their output becomes tangent, and their divergence."""
 
 from scorefold.fields._base import TangentField
-from scorefold.fields.divergence import divergence, hutchinson, value_and_divergence
+from scorefold.fields.divergence import divergence, hutchinson, probe, value_and_divergence
 from scorefold.fields.networks import NetworkSpec, ScoreNetwork
 from scorefold.fields.tangent import (
     AmbientOutput,
@@ -22,5 +22,6 @@ __all__ = [
     "TangentOutput",
     "divergence",
     "hutchinson",
+    "probe",
     "value_and_divergence",
 ]

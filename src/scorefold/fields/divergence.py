@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, Scalar
 from scorefold.manifolds import Manifold
 
-__all__ = ["divergence", "hutchinson", "value_and_divergence"]
+__all__ = ["Probe", "check_probe", "divergence", "hutchinson", "probe", "value_and_divergence"]
+
+Probe = Literal["rademacher", "gaussian"]
 
 
 def value_and_divergence(
@@ -38,14 +40,26 @@ def hutchinson(
     manifold: Manifold,
     x: Point,
     key: Key,
-    probe: Literal["rademacher", "gaussian"] = "rademacher",
+    kind: Probe = "rademacher",
 ) -> tuple[Point, Scalar]:
-    """(V(x), ⟨DV[ε], ε⟩) with ε = Σ ε_i E_i(x) a tangent probe: unbiased for div V.
+    """(V(x), ⟨DV[ε], ε⟩) with a tangent probe ε: unbiased for div V, one Jacobian–vector product.
 
-    Rademacher probes have the smaller variance (Hutchinson 1990).
+    The variance is Σ_{i≠j} A_ij² + A_ij A_ji with Rademacher components, A the matrix of DV in
+    the frame, and larger by 2 Σ A_ii² with normal ones (Hutchinson 1990).
     """
-    draw = jax.random.rademacher if probe == "rademacher" else jax.random.normal
-    c = draw(key, (manifold.dim,), x.dtype)
-    e = manifold.from_components(x, c)
+    e = probe(manifold, x, key, kind)
     value, along = jax.jvp(field, (x,), (e,))
     return value, manifold.inner(x, along, e)
+
+
+def probe(manifold: Manifold, x: Point, key: Key, kind: Probe = "rademacher") -> Point:
+    """ε = Σ ε_i E_i(x), a random tangent vector with E ⟨ε, u⟩⟨ε, v⟩ = ⟨u, v⟩: the components are
+    ±1 evenly ("rademacher") or standard normal ("gaussian")."""
+    draw = jax.random.rademacher if kind == "rademacher" else jax.random.normal
+    return manifold.from_components(x, draw(key, (manifold.dim,), x.dtype))
+
+
+def check_probe(kind: str) -> None:
+    """Raise ``ValueError`` unless ``kind`` is the name of a probe."""
+    if kind not in get_args(Probe):
+        raise ValueError(f'probe must be "rademacher" or "gaussian", got {kind!r}.')

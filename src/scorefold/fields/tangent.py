@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxtyping import Array
 from scorefold._types import Point, Scalar
 from scorefold.fields._base import TangentField
 from scorefold.manifolds import Manifold
+from scorefold.noising import Noising
 
 __all__ = ["AmbientOutput", "FrameOutput", "KillingOutput", "NetworkField", "TangentOutput"]
 
@@ -20,14 +22,19 @@ class TangentOutput(eqx.Module):
     """Turns ``size(manifold)`` numbers into a tangent vector at x."""
 
     @abc.abstractmethod
-    def size(self, manifold: Manifold) -> int: ...
+    def size(self, manifold: Manifold) -> int:
+        """How many numbers the network must give."""
 
     @abc.abstractmethod
     def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point: ...
 
 
 class AmbientOutput(TangentOutput):
-    """An ambient vector, projected: v = P_x c. Smooth everywhere, D numbers."""
+    """An ambient vector, projected: v = P_x c. Smooth everywhere, D numbers for shape of size D.
+
+    On flat space and on the torus, where ambient and intrinsic coordinates are one, v = c: the
+    ordinary network of a Euclidean model, and the "torus" output.
+    """
 
     def size(self, manifold: Manifold) -> int:
         return math.prod(manifold.shape)
@@ -48,8 +55,12 @@ class FrameOutput(TangentOutput):
 
 
 class KillingOutput(TangentOutput):
-    """Coefficients of divergence-free generators: v = Σ c_k K_k(x) with K_k Killing fields
-    (left-invariant fields on a group: the Lie-algebra output; coordinate fields on a torus)."""
+    """Coefficients of Killing fields, the generators of isometries: v = Σ c_k(x) K_k(x).
+
+    Each K_k has divergence zero, so that div v = Σ ⟨∇c_k, K_k⟩. This is the "divergence-free"
+    output on a sphere (rotations), the "Lie algebra" output on SO(3) (left-invariant fields, one
+    number for each of the d dimensions) and the coordinate fields on a torus.
+    """
 
     def size(self, manifold: Manifold) -> int:
         return manifold.killing(manifold.origin()).shape[0]
@@ -64,14 +75,17 @@ class NetworkField(TangentField):
     ``scale`` and ``baseline`` come from the noising process, so one network of outputs O(1)
     serves every s (De Bortoli et al. 2022, Appendix on parametrisation, divide by the standard
     deviation on every manifold; here by the exact decay of the heat flow).
+
+    **Arguments:** ``network``: (features h, s) ↦ ``output.size(manifold)`` numbers, for features
+    h of the size of ``manifold.embed(x)``.
     """
 
     manifold: Manifold
-    network: eqx.Module
+    network: Callable[[Array, Scalar], Array]
     output: TangentOutput
-    noising: eqx.Module
+    noising: Noising
 
     def __call__(self, x: Point, s: Scalar) -> Point:
-        c = self.network(self.manifold.embed(x), s)  # type: ignore[operator]
+        c = self.network(self.manifold.embed(x), s)
         v = self.output(self.manifold, x, c)
-        return self.noising.baseline(x, s) + self.noising.scale(s) * v  # type: ignore[attr-defined]
+        return self.noising.baseline(x, s) + self.noising.scale(s) * v

@@ -3,6 +3,7 @@
 from scorefold.noising._base import Noising, Reference
 from scorefold.noising.brownian import Brownian
 from scorefold.noising.langevin import Langevin
+from scorefold.noising.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from scorefold.noising.random_walk import RandomWalk
 from scorefold.noising.references import HeatReference, UniformReference, WrappedNormal
 from scorefold.noising.schedules import Constant, Cosine, Linear, LogLinear, Schedule
@@ -17,6 +18,7 @@ __all__ = [
     "Linear",
     "LogLinear",
     "Noising",
+    "OrnsteinUhlenbeck",
     "RandomWalk",
     "Reference",
     "Schedule",

@@ -8,7 +8,7 @@ from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import Noising, Reference
 from scorefold.noising._walk import check_steps, geodesic_walk
-from scorefold.noising.references import HeatReference, WrappedNormal
+from scorefold.noising.references import HeatReference, WrappedNormal, has_compact_part
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
 __all__ = ["Langevin"]
@@ -26,7 +26,7 @@ class Langevin(Noising):
     - ``manifold``: any; ``schedule``: the clock.
     - ``std``: keyword-only, the spread σ of the default reference about the origin:
       ``WrappedNormal(manifold, std=σ)``, that is U(x) = dist(x, o)²/2σ² + log |det d exp_o|,
-      on a space that is not compact; ``HeatReference(manifold, σ²)`` on one that is.
+      ``HeatReference(manifold, σ²)`` where the manifold or a factor of it is compact.
     - ``reference``: keyword-only, a law of your own in the place of the default. Its ``score``
       is −∇U of the potential to use.
     - ``steps``: keyword-only, of the walk.
@@ -60,7 +60,7 @@ class Langevin(Noising):
         self.schedule = schedule
         if reference is not None:
             self.reference = reference
-        elif manifold.compact:
+        elif has_compact_part(manifold):
             self.reference = HeatReference(manifold, std**2)
         else:
             self.reference = WrappedNormal(manifold, std=std)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.manifolds import Manifold
+from scorefold.manifolds import Manifold, Product, check_points
 from scorefold.noising._base import Reference
 from scorefold.noising.schedules import check_positive
 
@@ -27,7 +28,7 @@ class UniformReference(Reference):
             raise ValueError(f"There is no uniform law on {self.manifold.name}: infinite volume.")
 
     def log_prob(self, x: Point) -> Scalar:
-        return jnp.full((), -math.log(self.manifold.volume), x.dtype)
+        return jnp.full((), -self.manifold.log_volume, x.dtype)
 
     def score(self, x: Point) -> Point:
         return jnp.zeros_like(x)
@@ -52,17 +53,18 @@ class WrappedNormal(Reference):
     """
 
     manifold: Manifold
-    location: np.ndarray | Array | None = None
+    location: np.ndarray | Array | None = fixed(default=None)
     std: float = 1.0
 
     def __check_init__(self) -> None:
         check_positive("std", self.std)
-        if self.manifold.compact:
+        if has_compact_part(self.manifold):
             raise ValueError(
                 f"The exponential map of {self.manifold.name} is not one to one, so the wrapped "
                 "normal has no closed density there. Use HeatReference(manifold, s)."
             )
-        _check_points("location", self.manifold, self.location)
+        if self.location is not None:
+            _check("location", self.manifold, self.location)
 
     def log_prob(self, x: Point) -> Scalar:
         m = self.manifold
@@ -72,10 +74,7 @@ class WrappedNormal(Reference):
         return -0.5 * m.inner(mu, v, v) / self.std**2 - normaliser - m.exp_log_det(mu, v)
 
     def score(self, x: Point) -> Point:
-        # The ambient derivative, read along an orthonormal frame: right for every metric.
-        slope = jax.grad(self.log_prob)(x)
-        frame = self.manifold.frame(x)
-        return jnp.tensordot(jnp.tensordot(frame, slope, axes=slope.ndim), frame, axes=1)
+        return self.manifold.gradient(x, jax.grad(self.log_prob)(x))
 
     def sample(self, key: Key, dtype=None) -> Point:
         mu = self._location(dtype)
@@ -84,7 +83,7 @@ class WrappedNormal(Reference):
     def _location(self, dtype) -> Point:
         if self.location is None:
             return self.manifold.origin(dtype)
-        return jnp.asarray(self.location, dtype or jnp.result_type(float))
+        return self.manifold.project(jnp.asarray(self.location, dtype or jnp.result_type(float)))
 
 
 class HeatReference(Reference):
@@ -101,7 +100,7 @@ class HeatReference(Reference):
 
     manifold: Manifold
     s: float
-    centres: np.ndarray | Array | None = None
+    centres: np.ndarray | Array | None = fixed(default=None)
 
     def __check_init__(self) -> None:
         check_positive("s", self.s)
@@ -131,6 +130,8 @@ def heat_mixture_score(manifold: Manifold, centres, x: Point, s) -> Point:
     """∇_x of ``heat_mixture``: the scores of the K kernels weighted by their share of p(x)."""
     c = _centres(manifold, centres, x.dtype)
     heat = manifold.heat
+    if c.shape[0] == 1:
+        return heat.score(x, c[0], s)
     share = jax.nn.softmax(jax.vmap(lambda c_k: heat.log_prob(x, c_k, s))(c))
     return jnp.tensordot(share, jax.vmap(lambda c_k: heat.score(x, c_k, s))(c), axes=1)
 
@@ -139,27 +140,26 @@ def check_centres(manifold: Manifold, centres) -> None:
     if centres is None:
         return
     if np.ndim(centres) != len(manifold.shape) + 1:
-        raise ValueError(
-            f"centres must have shape (K, {', '.join(map(str, manifold.shape))}): "
-            f"K points of {manifold.name}; got shape {np.shape(centres)}."
-        )
-    _check_points("centres", manifold, centres)
+        form = ", ".join(str(n) for n in manifold.shape)
+        raise ValueError(f"centres: shape must be (K, {form}), got {np.shape(centres)}.")
+    _check("centres", manifold, centres)
+
+
+def has_compact_part(manifold: Manifold) -> bool:
+    """Whether the manifold or one of its factors is compact."""
+    if isinstance(manifold, Product):
+        return any(has_compact_part(factor) for factor in manifold.factors)
+    return manifold.compact
 
 
 def _centres(manifold: Manifold, centres, dtype) -> Array:
     if centres is None:
         return manifold.origin(dtype)[None]
-    return jnp.asarray(centres, dtype or jnp.result_type(float))
+    return jax.vmap(manifold.project)(jnp.asarray(centres, dtype or jnp.result_type(float)))
 
 
-def _check_points(name: str, manifold: Manifold, points) -> None:
-    if points is None or isinstance(points, jax.core.Tracer):
-        return
-    with jax.ensure_compile_time_eval():
-        rows = jnp.asarray(points).reshape(-1, *manifold.shape)
-        bad = np.flatnonzero(~np.asarray(jax.vmap(lambda p: manifold.belongs(p, 1e-4))(rows)))
-    if bad.size:
-        raise ValueError(
-            f"{name}: row {bad[0]} is not a point of {manifold.name}. "
-            "Pass points on the manifold, or manifold.project(points)."
-        )
+def _check(name: str, manifold: Manifold, points) -> None:
+    # Inside a transformation the values are not known; they were checked outside it.
+    if not isinstance(points, jax.core.Tracer):
+        with jax.ensure_compile_time_eval():
+            check_points(manifold, points, name)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
@@ -42,7 +43,7 @@ class VarianceExploding(Noising):
     manifold: Manifold
     schedule: Schedule = Linear()
     data_std: float = 1.0
-    centres: np.ndarray | Array | None = None
+    centres: np.ndarray | Array | None = fixed(default=None)
 
     def __check_init__(self) -> None:
         check_positive("data_std", self.data_std)
