@@ -1,1 +1,45 @@
-"""."""
+"""Pictures and reports. Matplotlib is imported when something is drawn, not before."""
+
+from scorefold.report.coast import coastlines, land_raster, on_land
+from scorefold.report.curves import smooth, training_curves
+from scorefold.report.density import Raster, density_raster, histogram_raster
+from scorefold.report.film import film
+from scorefold.report.flat import CoordinatePair, Plane
+from scorefold.report.globes import globes
+from scorefold.report.html import to_png, write_report
+from scorefold.report.hyperbolic import PoincareDisk
+from scorefold.report.maps import Globe, Mollweide, best_centre
+from scorefold.report.picture import picture, views_of
+from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
+from scorefold.report.torus import AnglePair, TorusChart
+from scorefold.report.views import Chart, View
+
+__all__ = [
+    "AnglePair",
+    "AxisView",
+    "Chart",
+    "CoordinatePair",
+    "Globe",
+    "Mollweide",
+    "Plane",
+    "PoincareDisk",
+    "Raster",
+    "TorusChart",
+    "View",
+    "best_centre",
+    "coastlines",
+    "density_raster",
+    "euler_angles",
+    "euler_marginals",
+    "film",
+    "globes",
+    "histogram_raster",
+    "land_raster",
+    "on_land",
+    "picture",
+    "smooth",
+    "to_png",
+    "training_curves",
+    "views_of",
+    "write_report",
+]

@@ -1,0 +1,100 @@
+"""Film strips: how samples move from noise to data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scorefold.manifolds import Manifold
+from scorefold.report.flat import limits_of
+from scorefold.report.lines import angle_ticks, draw_histograms
+from scorefold.report.panels import BLUE, ORANGE, draw_points, new_figure, point_sets
+from scorefold.report.picture import line_values, view_points, views_of
+from scorefold.report.views import View
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["film"]
+
+
+def film(
+    manifold: Manifold,
+    trajectory: Any,
+    *,
+    times: Sequence[float] | np.ndarray | None = None,
+    frames: int = 6,
+    data: Any = None,
+    view: View | None = None,
+    title: str = "",
+    earth: bool = True,
+) -> matplotlib.figure.Figure:
+    """A row of snapshots of a trajectory, evenly spaced from its first frame to its last.
+
+    **Arguments:** ``trajectory``: (frames, n, *shape); ``times``: the time of each frame, for
+    the titles; ``data``: points (n, *shape) for one more panel at the end; ``view``: another
+    view than the usual one of the manifold, e.g. a ``Globe``. Manifolds with several views (three
+    axes of SO(3), pairs of angles) have a row for each, at most three.
+    **Raises:** ``ValueError`` if the trajectory has another shape, is empty, or ``times`` does
+    not have one value a frame.
+    """
+    path = np.asarray(trajectory, dtype=np.float64)
+    if path.ndim != 2 + len(manifold.shape) or path.shape[2:] != manifold.shape or not len(path):
+        raise ValueError(
+            f"trajectory must have shape (frames, n, *{manifold.shape}), got {path.shape}."
+        )
+    if times is not None and len(times) != len(path):
+        raise ValueError(f"times must have {len(path)} values, one a frame, got {len(times)}.")
+    chosen = np.unique(np.linspace(0, len(path) - 1, max(frames, 1)).round().astype(int))
+    shots = []
+    for k in chosen:
+        name = f"t = {float(times[k]):.2g}" if times is not None else f"frame {k}"
+        ((label, points),) = point_sets(path[k], name, manifold.shape).items()
+        shots.append((label, points, BLUE))
+    shots += [(k, p, ORANGE) for k, p in point_sets(data, "data", manifold.shape).items()]
+    everything = [points for _, points, _ in shots]
+    views = [view] if view is not None else views_of(manifold, everything, earth=earth)[:3]
+    if not views and manifold.dim == 1:
+        figure = _film_of_lines(manifold, shots)
+    elif not views:
+        raise ValueError(f"film has no picture of {manifold.name}: film its factors.")
+    else:
+        figure = _film_of_views(manifold, shots, views)
+    figure.suptitle(title)
+    return figure
+
+
+def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:
+    left, right, bottom, top = views[0].extent
+    aspect = float(np.clip((right - left) / (top - bottom), 0.5, 2.0))
+    figure = new_figure(1.6 * aspect**0.5 * len(shots) + 0.4, 1.6 * len(views) / aspect**0.5 + 0.55)
+    grid = figure.subplots(len(views), len(shots), squeeze=False)
+    for axes_row, view in zip(grid, views, strict=True):
+        for column, (axes, (label, points, colour)) in enumerate(zip(axes_row, shots, strict=True)):
+            view.decorate(axes, filled=False)
+            placed = {label: view_points(manifold, points)}
+            draw_points(axes, view, placed, on_heat=False, colours=(colour,), size=0.4)
+            axes.tick_params(labelsize=6)
+            if column:
+                axes.set_ylabel("")
+                axes.set_yticklabels([])
+            if view is views[0]:
+                axes.set_title(label, fontsize=9)
+    return figure
+
+
+def _film_of_lines(manifold: Manifold, shots: list) -> Any:
+    figure = new_figure(1.8 * len(shots) + 0.4, 2.3)
+    values = [line_values(manifold, points)[0] for _, points, _ in shots]
+    angular = line_values(manifold, shots[0][1])[1]
+    limits = (-np.pi, np.pi) if angular else limits_of(np.concatenate(values))
+    row = figure.subplots(1, len(shots), squeeze=False, sharey=True)[0]
+    for axes, (label, _, colour), numbers in zip(row, shots, values, strict=True):
+        draw_histograms(axes, {label: numbers}, limits, bins=40, colours=(colour,))
+        if angular:
+            angle_ticks(axes)
+        axes.set_title(label, fontsize=9)
+        axes.tick_params(labelsize=7)
+    return figure

@@ -1,0 +1,88 @@
+"""Globes: the sphere as one or two hemispheres with coastlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scorefold.report.density import density_raster, evaluate
+from scorefold.report.maps import Globe, best_centre, fibonacci
+from scorefold.report.panels import (
+    Scale,
+    colour_bar,
+    colour_limits,
+    draw_heat,
+    draw_points,
+    legend_below,
+    new_figure,
+    point_sets,
+)
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["globes"]
+
+
+def globes(
+    *,
+    log_prob: Any = None,
+    samples: Any = None,
+    data: Any = None,
+    centre: tuple[float, float] | None = None,
+    hemispheres: int = 2,
+    title: str = "",
+    scale: Scale = "nats",
+    earth: bool = True,
+    pixels: int = 200,
+) -> matplotlib.figure.Figure:
+    """A density on S² and points of S² seen from space.
+
+    **Arguments:** ``log_prob``: a model, or a function (n, 3) → (n,) in nats; ``samples`` and
+    ``data``: arrays (n, 3), or mappings from label to array; ``centre``: (latitude, longitude)
+    in degrees of the first globe, by default where most of the data, the samples or the density
+    is seen (the first of these that is given); ``hemispheres``: 1, or 2 to see the far side too.
+    **Raises:** ``ValueError`` if there is nothing to draw or an array has another shape.
+    """
+    if hemispheres not in (1, 2):
+        raise ValueError(f"hemispheres must be 1 or 2, got {hemispheres}.")
+    sets = point_sets(data, "data", (3,)) | point_sets(samples, "samples", (3,))
+    if not sets and log_prob is None:
+        raise ValueError("Nothing to draw: give log_prob, samples or data.")
+    lat, lon = centre if centre is not None else _centre(log_prob, sets)
+    first = Globe(lat, lon, earth)
+    charts = [first, first.opposite()][:hemispheres]
+    rasters = [density_raster(c, log_prob, pixels=pixels) for c in charts] if log_prob else []
+    limits = colour_limits(rasters, scale)
+    figure = new_figure(4.4 * hemispheres + (0.9 if rasters else 0.0), 4.7)
+    row = figure.subplots(1, hemispheres, squeeze=False)[0]
+    for k, (axes, chart) in enumerate(zip(row, charts, strict=True)):
+        if rasters:
+            image = draw_heat(axes, rasters[k], limits, scale)
+        else:
+            chart.decorate(axes, filled=False)
+        draw_points(axes, chart, sets, on_heat=bool(rasters))
+        axes.set_title(f"seen from {_degrees(chart.lat, 'NS')}, {_degrees(chart.lon, 'EW')}",
+                       fontsize=9)  # fmt: skip
+    if rasters:
+        colour_bar(figure, image, row, scale, "steradian")
+    legend_below(figure, row[0])
+    figure.suptitle(title)
+    return figure
+
+
+def _centre(log_prob: Any, sets: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    for points in sets.values():
+        if len(points):
+            return best_centre(points)
+    if log_prob is None:
+        return (0.0, 0.0)
+    points = fibonacci(4000)
+    log_p = evaluate(log_prob, points)
+    return best_centre(points, np.exp(log_p - log_p.max()))
+
+
+def _degrees(angle: float, letters: str) -> str:
+    return f"{abs(angle):.0f}°{letters[0] if angle >= 0 else letters[1]}"

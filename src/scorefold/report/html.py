@@ -1,0 +1,193 @@
+"""The report of a run: one HTML file that needs nothing else, and its pictures as PNG files."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["to_png", "write_report"]
+
+_NAMES = {
+    "n_train": "training points",
+    "n_val": "validation points",
+    "n_test": "test points",
+    "test_nll": "test NLL (nats)",
+    "val_nll": "validation NLL (nats)",
+    "nfe": "network evaluations per likelihood",
+    "normalisation": "∫ exp(log p) (should be 1)",
+    "train_seconds": "training time (s)",
+    "compile_seconds": "compile time (s)",
+    "params": "parameters",
+}
+_PROVENANCE = ("versions", "git", "device", "command")
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #c8c8c8; --dim: #555; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --paper: #16181c; --line: #44484f; --dim: #a8adb5; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th { font-weight: 500; color: var(--dim); width: 18rem; }
+td { font-variant-numeric: tabular-nums; }
+figure { margin: 1.5rem 0; break-inside: avoid; }
+figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figcaption { color: var(--dim); }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line);
+  border-radius: 4px; padding: .8rem; }
+@media print {
+  :root { --ink: #000; --paper: #fff; --line: #bbb; --dim: #333; }
+  body { max-width: none; margin: 0; font-size: 11pt; } }
+"""
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    metrics: Mapping[str, Any],
+    figures: Mapping[str, matplotlib.figure.Figure],
+    notes: Sequence[str] = (),
+    audit: Any = None,
+    command: str | None = None,
+) -> Path:
+    """Write a report; returns the path of the HTML file.
+
+    **Arguments:** ``path``: a directory (made if absent; the file is ``report.html``) or a file
+    name ending in ``.html``; figures are also saved beside it, named after their titles.
+    ``metrics``: what was measured, e.g. ``model``, ``dataset``, ``test_nll``, ``seed``;
+    ``versions``, ``git`` and ``device`` go to the section on provenance, and values that are
+    mappings become one line an entry. ``audit``: the facts on the data (a mapping, or an object
+    with ``to_dict``). ``notes``: paragraphs. ``command``: what to type to get the same again.
+
+    Text is escaped; the page has no scripts and loads nothing, and its policy forbids both.
+    Files are written under another name and then renamed, so that a reader never sees half of one.
+    """
+    path = Path(path)
+    target = path if path.suffix == ".html" else path / "report.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    images = {name: to_png(figure) for name, figure in figures.items()}
+    for file, content in zip(_file_names(images), images.values(), strict=True):
+        _write(target.parent / file, content)
+    page = _page(title, metrics, images, notes, audit, command or metrics.get("command"))
+    _write(target, page.encode())
+    return target
+
+
+def to_png(figure: matplotlib.figure.Figure, *, dpi: int = 130) -> bytes:
+    """A figure as the bytes of a PNG file, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+# -- parts ---------------------------------------------------------------------------------------
+def _page(
+    title: str,
+    metrics: Mapping[str, Any],
+    images: Mapping[str, bytes],
+    notes: Sequence[str],
+    audit: Any,
+    command: str | None,
+) -> str:
+    measured = {k: v for k, v in metrics.items() if k not in _PROVENANCE}
+    origin = {k: metrics[k] for k in _PROVENANCE[:-1] if k in metrics}
+    audited = audit.to_dict() if hasattr(audit, "to_dict") else audit
+    safe = html.escape(title)
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>",
+        *(f"<p>{html.escape(note)}</p>" for note in notes),
+        _table("Results", measured),
+        _table("Data", audited),
+    ]
+    if images:
+        parts.append("<h2>Pictures</h2>")
+    for name, content in images.items():
+        label, code = html.escape(name), base64.b64encode(content).decode("ascii")
+        parts.append(
+            f'<figure><img alt="{label}" src="data:image/png;base64,{code}">'
+            f"<figcaption>{label}</figcaption></figure>"
+        )
+    parts.append(_table("Where this comes from", origin))
+    if command:
+        parts.append(f"<h2>The same again</h2>\n<pre>{html.escape(command)}</pre>")
+    return "\n".join([*(part for part in parts if part), "</body>\n</html>\n"])
+
+
+def _table(heading: str, values: Mapping[str, Any] | None) -> str:
+    if not values:
+        return ""
+    rows = "\n".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
+        for name, text in _rows(values)
+    )
+    return f"<h2>{heading}</h2>\n<table>\n{rows}\n</table>"
+
+
+def _rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Lines of a table; mappings within mappings become lines named ``outer, inner``."""
+    rows = []
+    for key, value in values.items():
+        name = prefix + _NAMES.get(str(key), str(key).replace("_", " "))
+        if isinstance(value, Mapping):
+            rows += _rows(value, name + ", ") if value else []
+        else:
+            rows.append((name, _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    """Numbers as people read them: integers in groups of three, reals to five digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{int(value):,}" if abs(int(value)) >= 10000 else str(int(value))
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.5g}"
+    if getattr(value, "shape", None) == ():
+        return _text(value.item())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return str(value)
+
+
+def _file_names(names: Mapping[str, bytes]) -> list[str]:
+    """One safe and different file name for each figure: letters, digits and dashes only."""
+    files: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "figure"
+        file, number = f"{stem}.png", 2
+        while file in files:
+            file, number = f"{stem}-{number}.png", number + 1
+        files.append(file)
+    return files
+
+
+def _write(target: Path, content: bytes) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,52 @@
+"""One-dimensional pictures: histograms of numbers with density curves over them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scorefold.report.panels import COLOURS
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+
+__all__ = ["angle_ticks", "draw_curve", "draw_histograms"]
+
+
+def draw_histograms(
+    axes: matplotlib.axes.Axes,
+    sets: Mapping[str, np.ndarray],
+    limits: tuple[float, float],
+    *,
+    bins: int = 60,
+    colours: tuple[str, ...] = COLOURS,
+) -> None:
+    """Outlined histograms of several sets of numbers on common bins, as densities: each has area
+    (numbers inside the limits)/n."""
+    edges = np.linspace(*limits, bins + 1)
+    for k, (label, values) in enumerate(sets.items()):
+        count, _ = np.histogram(values, edges)
+        height = count / (max(len(values), 1) * np.diff(edges))
+        style = "--" if k % 2 else "-"
+        colour = colours[k % len(colours)]
+        axes.stairs(height, edges, fill=True, color=colour, alpha=0.25)
+        axes.stairs(
+            height, edges, color=colour, ls=style, lw=1.2, label=f"{label}, n = {len(values):,}"
+        )
+    axes.set_xlim(*limits)
+    axes.set_ylim(bottom=0.0)
+
+
+def draw_curve(axes: matplotlib.axes.Axes, x: np.ndarray, p: np.ndarray, label: str) -> None:
+    """A density over the histograms, in black."""
+    axes.plot(x, p, color="black", lw=1.3, label=label)
+
+
+def angle_ticks(axes: matplotlib.axes.Axes, half: float = math.pi) -> None:
+    """Limits −half…half with ticks in multiples of π, for half = π or π/2."""
+    name = "π" if half == math.pi else "π/2"
+    axes.set_xlim(-half, half)
+    axes.set_xticks([-half, 0.0, half], [f"−{name}", "0", name])

@@ -1,0 +1,304 @@
+"""One call that draws a law on any manifold of the library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
+from scorefold.report.density import (
+    Raster,
+    density_raster,
+    evaluate,
+    histogram_raster,
+)
+from scorefold.report.flat import CoordinatePair, Plane, limits_of
+from scorefold.report.hyperbolic import PoincareDisk
+from scorefold.report.lines import angle_ticks, draw_curve, draw_histograms
+from scorefold.report.maps import Mollweide
+from scorefold.report.panels import (
+    Scale,
+    colour_bar,
+    colour_limits,
+    draw_heat,
+    draw_points,
+    legend_below,
+    new_figure,
+    point_sets,
+)
+from scorefold.report.rotations import AxisView, draw_euler
+from scorefold.report.torus import AnglePair, TorusChart
+from scorefold.report.views import Chart, View
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+__all__ = ["picture", "views_of"]
+
+Sets = Mapping[str, np.ndarray]
+
+MANY = 1500
+"""From so many points on, a set is drawn as a histogram and not as a scatter."""
+
+
+def picture(
+    manifold: Manifold,
+    *,
+    log_prob: Any = None,
+    samples: Any = None,
+    data: Any = None,
+    title: str = "",
+    scale: Scale = "nats",
+    labels: Sequence[str] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    earth: bool = True,
+    pixels: int = 180,
+) -> matplotlib.figure.Figure:
+    """A density, its samples and the data, in the picture that suits the manifold.
+
+    S²: Mollweide maps; T² and T^d: pairs of angles in degrees; SO(3): Euler angles, and where
+    the three axes go; H²: the Poincaré disk; R², R^d: pairs of coordinates; dimension 1:
+    histograms; a product: one picture for each factor; anything else: pairs of the coordinates
+    of ``manifold.embed``.
+
+    **Arguments:** ``log_prob``: a model, or a function of a batch of points in nats with respect
+    to Riemannian volume, drawn exactly in dimension at most 2 and on SO(3), and otherwise not
+    used; ``samples`` and ``data``: arrays (n, *shape), or mappings from label to array;
+    ``labels``: names of the angles or coordinates; ``pairs``: which two to draw, by default
+    (0, 1), (1, 2), … up to four; ``earth``: coastlines on S².
+    **Raises:** ``ValueError`` if there is nothing to draw or an array has another shape.
+    """
+    known = point_sets(data, "data", manifold.shape)
+    drawn = point_sets(samples, "samples", manifold.shape)
+    if not known and not drawn and (log_prob is None or not _exact(manifold)):
+        raise ValueError(
+            f"Nothing to draw on {manifold.name}: give samples or data"
+            + (", or log_prob." if _exact(manifold) else " (a density alone cannot be drawn).")
+        )
+    density = log_prob if _exact(manifold) else None
+    figure = new_figure(1.0, 1.0)
+    size = _draw(figure, manifold, density, known, drawn, scale, labels, pairs, earth, pixels)
+    figure.set_size_inches(*size)
+    figure.suptitle(title)
+    return figure
+
+
+def views_of(
+    manifold: Manifold,
+    points: Sequence[np.ndarray],
+    *,
+    labels: Sequence[str] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    earth: bool = True,
+) -> list[View]:
+    """The views that ``picture`` and ``film`` use for a manifold; ``points`` set the range of
+    the axes where the manifold does not. Empty in dimension 1 and for products."""
+    if isinstance(manifold, Sphere) and manifold.d == 2:
+        return [Mollweide(earth=earth)]
+    if isinstance(manifold, SO3):
+        return [AxisView(k) for k in range(3)]
+    if isinstance(manifold, Hyperbolic) and manifold.d == 2:
+        return [PoincareDisk()]
+    if manifold.dim == 1 or isinstance(manifold, Product):
+        return []
+    if isinstance(manifold, Torus):
+        names = labels or [f"angle {k + 1}" for k in range(manifold.d)]
+        if manifold.d == 2:
+            return [TorusChart((names[0], names[1]))]
+        chosen = pairs or [(k, k + 1) for k in range(min(manifold.d - 1, 4))]
+        return [AnglePair(i, j, (names[i], names[j])) for i, j in chosen]
+    flat = isinstance(manifold, Euclidean) and len(manifold.shape) == 1
+    vectors = np.concatenate([_vectors(manifold, p) for p in points] or [np.zeros((0, 2))])
+    count = vectors.shape[1]
+    names = labels or [f"{'x' if flat else 'embedding '}{k + 1}" for k in range(count)]
+    ranges = [limits_of(vectors[:, k]) for k in range(count)]
+    if flat and count == 2:
+        return [Plane((*ranges[0], *ranges[1]), (names[0], names[1]))]
+    chosen = pairs or [(k, k + 1) for k in range(min(count - 1, 4))]
+    return [CoordinatePair((*ranges[i], *ranges[j]), i, j, (names[i], names[j])) for i, j in chosen]
+
+
+def view_points(manifold: Manifold, points: np.ndarray) -> np.ndarray:
+    """Points in the form that the views of ``views_of`` take: as they are, or embedded."""
+    own = isinstance(manifold, SO3 | Torus | Product) or manifold.dim == 1
+    if own or (isinstance(manifold, Sphere | Hyperbolic) and manifold.dim == 2):
+        return points
+    return _vectors(manifold, points)
+
+
+def line_values(manifold: Manifold, points: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Points of a one-dimensional manifold as numbers (n,), and whether they are angles."""
+    if isinstance(manifold, Sphere):
+        return np.arctan2(points[:, 1], points[:, 0]), True
+    if isinstance(manifold, Hyperbolic):
+        return np.arcsinh(points[:, 1]), False
+    values = points.reshape(len(points), -1)[:, 0]
+    return values, isinstance(manifold, Torus)
+
+
+def line_points(manifold: Manifold, values: np.ndarray) -> np.ndarray:
+    """The inverse of ``line_values``, (n,) → (n, *shape)."""
+    if isinstance(manifold, Sphere):
+        return np.stack([np.cos(values), np.sin(values)], -1)
+    if isinstance(manifold, Hyperbolic):
+        return np.stack([np.cosh(values), np.sinh(values)], -1)
+    return values.reshape(-1, *manifold.shape)
+
+
+# -- parts ---------------------------------------------------------------------------------------
+def _exact(manifold: Manifold) -> bool:
+    return manifold.dim <= 2 or isinstance(manifold, SO3)
+
+
+def _vectors(manifold: Manifold, points: np.ndarray) -> np.ndarray:
+    if isinstance(manifold, Euclidean):
+        return points.reshape(len(points), -1)
+    embedded = jax.vmap(manifold.embed)(jnp.asarray(points.astype(jnp.result_type(float))))
+    return np.asarray(embedded, dtype=np.float64)
+
+
+def _draw(
+    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, scale: Scale,
+    labels: Any, pairs: Any, earth: bool, pixels: int,
+) -> tuple[float, float]:  # fmt: skip
+    """Draw into a figure or a part of one; returns the size (inches) it should have."""
+    if isinstance(manifold, Product):
+        return _draw_product(figure, manifold, known, drawn, scale, earth)
+    if manifold.dim == 1:
+        return _draw_line(figure, manifold, log_prob, known, drawn, labels)
+    if isinstance(manifold, SO3):
+        if not known and not drawn:
+            draw_euler(figure, {}, log_prob)
+            return (8.0, 2.8)
+        rows = len(known) + len(drawn)
+        upper, lower = figure.subfigures(2, 1, height_ratios=[1.6 * rows + 1.0, 1.6 * rows + 0.4])
+        draw_euler(upper, {**known, **drawn}, log_prob)
+        views = views_of(manifold, [])
+        _draw_views(lower, manifold, views, None, known, drawn, scale, pixels)
+        return (8.5, 3.4 * rows + 1.6)
+    points = [*known.values(), *drawn.values()]
+    views = views_of(manifold, points, labels=labels, pairs=pairs, earth=earth)
+    return _draw_views(figure, manifold, views, log_prob, known, drawn, scale, pixels)
+
+
+def _draw_views(
+    figure: Any, manifold: Manifold, views: list[View], log_prob: Any, known: Sets, drawn: Sets,
+    scale: Scale, pixels: int,
+) -> tuple[float, float]:  # fmt: skip
+    """Kinds of panel (exact density, data, samples) against views; one view lies in a row, or in
+    a column if it is wide."""
+    kinds: list[tuple[str, Sets]] = []
+    if log_prob is not None:
+        kinds.append(("density", {}))
+    # Few points can lie on the exact density; many would hide it.
+    few = {k: v for k, v in known.items() if len(v) < MANY}
+    many = {k: v for k, v in known.items() if len(v) >= MANY}
+    overlaid = few if log_prob is not None else {}
+    kinds += [(label, {label: points}) for label, points in many.items()]
+    if log_prob is None and few:
+        kinds.append(("data", few))
+    kinds += [(label, {label: points}) for label, points in drawn.items()]
+    wide = isinstance(views[0], Mollweide | AxisView)
+    across = len(views) > 1
+    rows, columns = (len(kinds), len(views)) if across or wide else (1, len(kinds))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    cells = grid if rows == len(kinds) else grid.T
+
+    heat: list[tuple[Any, Raster]] = []
+    for (kind, sets), line in zip(kinds, cells, strict=True):
+        for axes, view in zip(line, views, strict=True):
+            if kind == "density" and isinstance(view, Chart):
+                heat.append((axes, density_raster(view, log_prob, pixels=pixels)))
+            elif len(sets) == 1 and len(points := next(iter(sets.values()))) >= MANY:
+                bins = int(np.clip(1.2 * len(points) ** 0.4, 30, 90))
+                placed = view_points(manifold, points)
+                heat.append((axes, histogram_raster(view, placed, bins=bins)))
+            else:
+                view.decorate(axes, filled=False)
+            axes.tick_params(labelsize=8)
+    limits = colour_limits([raster for _, raster in heat], scale)
+    for axes, raster in heat:
+        image = draw_heat(axes, raster, limits, scale)
+    filled = [axes for axes, _ in heat]
+    for (kind, sets), line in zip(kinds, cells, strict=True):
+        for axes, view in zip(line, views, strict=True):
+            shown = overlaid if kind == "density" else {} if axes in filled else sets
+            placed = {label: view_points(manifold, points) for label, points in shown.items()}
+            draw_points(axes, view, placed, on_heat=axes in filled)
+        for k, axes in enumerate(line):
+            axes.set_title(_panel_title(kind, sets, views[k], first=k == 0), fontsize=10)
+    if heat:
+        colour_bar(figure, image, grid.ravel().tolist(), scale, _unit(manifold, views[0]))
+    named = [line[0] for line in cells if line[0].get_legend_handles_labels()[0]]
+    if named:
+        legend_below(figure, named[0])
+    width, height = (5.6, 2.9) if wide else (3.3, 3.3)
+    if across and wide:
+        width, height = 2.9, 1.7
+    return (width * columns + (1.1 if heat else 0.3), height * rows + 0.9)
+
+
+def _panel_title(kind: str, sets: Sets, view: View, *, first: bool) -> str:
+    axis = f"where {'xyz'[view.axis]} goes" if isinstance(view, AxisView) else ""
+    if kind == "density":
+        return "exact density"
+    counts = ", ".join(f"{label}, n = {len(points):,}" for label, points in sets.items())
+    return f"{counts if first else ''}\n{axis}".strip("\n") if axis else counts if first else ""
+
+
+def _unit(manifold: Manifold, view: View) -> str:
+    if isinstance(view, Mollweide | AxisView):
+        return "steradian"
+    if isinstance(view, TorusChart | AnglePair):
+        return "rad²"
+    return "unit area"
+
+
+def _draw_line(
+    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, labels: Any
+) -> tuple[float, float]:
+    axes = figure.subplots(1, 1)
+    values = {k: line_values(manifold, v)[0] for k, v in {**known, **drawn}.items()}
+    angular = line_values(manifold, np.zeros((0, *manifold.shape)))[1]
+    everything = np.concatenate(list(values.values()) or [np.array([-4.0, 4.0])])
+    limits = (-math.pi, math.pi) if angular else limits_of(everything)
+    draw_histograms(axes, values, limits)
+    if log_prob is not None:
+        x = np.linspace(*limits, 801)
+        p = np.exp(evaluate(log_prob, line_points(manifold, x)))
+        draw_curve(axes, x, p, "model density (exact)")
+        axes.set_ylim(bottom=0.0)
+        axes.set_xlim(*limits)
+    if angular:
+        angle_ticks(axes)
+    axes.set_xlabel(labels[0] if labels else "angle (rad)" if angular else "x")
+    axes.set_ylabel("density")
+    legend_below(figure, axes)
+    return (6.5, 3.6)
+
+
+def _draw_product(
+    figure: Any, manifold: Product, known: Sets, drawn: Sets, scale: Scale, earth: bool
+) -> tuple[float, float]:
+    """One row for each factor, with the marginal laws of samples and data."""
+    rows = figure.subfigures(len(manifold.factors), 1, squeeze=False)[:, 0]
+    sizes = []
+    for k, (part, factor) in enumerate(zip(rows, manifold.factors, strict=True)):
+        split = [
+            {name: _factor_points(manifold, points, k) for name, points in sets.items()}
+            for sets in (known, drawn)
+        ]
+        sizes.append(_draw(part, factor, None, *split, scale, None, None, earth, 1))
+        part.suptitle(f"factor {k + 1}: {factor.name}", fontsize=10)
+    return max(w for w, _ in sizes), sum(h for _, h in sizes)
+
+
+def _factor_points(manifold: Product, points: np.ndarray, k: int) -> np.ndarray:
+    sizes = [math.prod(factor.shape) for factor in manifold.factors]
+    part = points[:, sum(sizes[:k]) : sum(sizes[: k + 1])]
+    return part.reshape(len(points), *manifold.factors[k].shape)

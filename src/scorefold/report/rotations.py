@@ -1,0 +1,121 @@
+"""Rotations: three Euler angles, and where the three axes go."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scorefold.report.density import evaluate
+from scorefold.report.lines import angle_ticks, draw_curve, draw_histograms
+from scorefold.report.maps import Mollweide
+from scorefold.report.panels import BLUE, ORANGE
+from scorefold.report.views import View
+
+if TYPE_CHECKING:
+    import matplotlib.patches
+
+__all__ = ["AxisView", "draw_euler", "euler_angles", "euler_marginals", "from_euler_angles"]
+
+_MAP = Mollweide(earth=False)
+_NAMES = ("φ", "θ", "ψ")
+_HALF = (math.pi, math.pi / 2, math.pi)
+
+
+def euler_angles(rotations: np.ndarray) -> np.ndarray:
+    """Angles (φ, θ, ψ) with R = R_z(φ) R_y(θ) R_x(ψ), φ and ψ in [−π, π], θ in [−π/2, π/2];
+    (n, 3, 3) → (n, 3), radians. At θ = ±π/2 only φ ∓ ψ is defined; any split is returned."""
+    r = np.asarray(rotations, dtype=np.float64)
+    phi = np.arctan2(r[:, 1, 0], r[:, 0, 0])
+    theta = np.arctan2(-r[:, 2, 0], np.hypot(r[:, 0, 0], r[:, 1, 0]))
+    psi = np.arctan2(r[:, 2, 1], r[:, 2, 2])
+    return np.stack([phi, theta, psi], -1)
+
+
+def from_euler_angles(angles: np.ndarray) -> np.ndarray:
+    """R_z(φ) R_y(θ) R_x(ψ) of (n, 3) radians, shape (n, 3, 3)."""
+    (cf, ct, cp), (sf, st, sp) = np.cos(angles).T, np.sin(angles).T
+    rows = [
+        [cf * ct, cf * st * sp - sf * cp, cf * st * cp + sf * sp],
+        [sf * ct, sf * st * sp + cf * cp, sf * st * cp - cf * sp],
+        [-st, ct * sp, ct * cp],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def euler_marginals(log_prob: Any, *, around: int = 48) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The densities of φ, θ and ψ (per radian) of a law on SO(3), by quadrature: nodes (m,) and
+    values (m,) for each angle.
+
+    In the angle metric dvol = cos θ dφ dθ dψ, 8π² in total.
+    The rule has ``around``²·``around``/2 nodes; with the default (spacing 7.5°) it is accurate to
+    1e-4 for densities no narrower than 0.1 rad.
+    """
+    full = 2 * math.pi * (np.arange(around) + 0.5) / around - math.pi
+    half = math.pi * (np.arange(around // 2) + 0.5) / (around // 2) - math.pi / 2
+    grid = np.stack(np.meshgrid(full, half, full, indexing="ij"), -1)
+    log_p = evaluate(log_prob, from_euler_angles(grid.reshape(-1, 3)))
+    step = 2 * math.pi / around
+    weighted = np.exp(log_p).reshape(around, around // 2, around)
+    weighted = weighted * np.cos(half)[None, :, None] * step**2
+    return [
+        (full, weighted.sum((1, 2))), (half, weighted.sum((0, 2))), (full, weighted.sum((0, 1))),
+    ]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class AxisView(View):
+    """Where a rotation takes the axis x, y or z: column ``axis`` of R, on a Mollweide map."""
+
+    axis: int
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        return _MAP.extent
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _MAP.project(points[:, :, self.axis])
+
+    def inside(self, xy: np.ndarray) -> np.ndarray:
+        return _MAP.inside(xy)
+
+    def area(self, xy: np.ndarray) -> np.ndarray:
+        return _MAP.area(xy)
+
+    def decorate(self, axes: Any, *, filled: bool) -> matplotlib.patches.Patch | None:
+        return _MAP.decorate(axes, filled=filled)
+
+
+def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None) -> None:
+    """Histograms of the three Euler angles, one row a set, with the uniform law dotted and, where
+    ``log_prob`` is given, its exact marginals in black on every row."""
+    rows = max(len(sets), 1)
+    grid = figure.subplots(rows, 3, sharex="col", sharey="col", squeeze=False)
+    curves = euler_marginals(log_prob) if log_prob is not None else None
+    shown = list(sets.items()) or [("", np.zeros((0, 3, 3)))]
+    for row, (label, rotations) in enumerate(shown):
+        angles = euler_angles(rotations)
+        for column, axes in enumerate(grid[row]):
+            half = _HALF[column]
+            if label:
+                draw_histograms(
+                    axes, {label: angles[:, column]}, (-half, half), bins=72,
+                    colours=(BLUE if row % 2 == 0 else ORANGE,),
+                )  # fmt: skip
+            x = np.linspace(-half, half, 181)
+            uniform = np.cos(x) / 2 if column == 1 else np.full(181, 0.5 / math.pi)
+            axes.plot(x, uniform, color="0.35", ls=":", lw=1.2, label="uniform law")
+            if curves is not None:
+                draw_curve(axes, *curves[column], "model density (exact)")
+            angle_ticks(axes, half)
+            axes.tick_params(labelsize=8)
+            if row == rows - 1:
+                axes.set_xlabel(f"{_NAMES[column]} (rad)")
+        grid[row, 0].set_ylabel("density (1/rad)", fontsize=9)
+        grid[row, 1].set_title(f"{label}, n = {len(rotations):,}" if label else "", fontsize=10)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    kept = [(h, t) for h, t in zip(handles, labels, strict=True) if "n = " not in t]
+    figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=2, fontsize=9)
