@@ -2,22 +2,37 @@
 
 from scorefold.data._errors import DataError
 from scorefold.data.audit import Audit
+from scorefold.data.catalogue import Listing, audit, datasets
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
+from scorefold.data.flat import Checkerboard, Pinwheel
+from scorefold.data.heat_mixture import HeatMixture
+from scorefold.data.laws import Law
 from scorefold.data.loading import load
 from scorefold.data.readers import read_table
 from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.splits import PROTOCOLS, Split
+from scorefold.data.synthetic import SYNTHETIC, Target, target
 
 __all__ = [
     "PROTOCOLS",
     "REGISTRY",
+    "SYNTHETIC",
     "Audit",
+    "Checkerboard",
     "Coordinates",
     "DataError",
     "Dataset",
     "Entry",
+    "HeatMixture",
+    "Law",
+    "Listing",
+    "Pinwheel",
     "Split",
+    "Target",
+    "audit",
+    "datasets",
     "load",
     "read_table",
+    "target",
 ]

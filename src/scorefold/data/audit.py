@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorefold.data._errors import DataError
 from scorefold.data.coordinates import Coordinates
-from scorefold.data.splits import Split, equal_rows
+from scorefold.data.splits import Split, equal_rows, split
 
-__all__ = ["Audit", "audit_values", "leak"]
+if TYPE_CHECKING:
+    from scorefold.data.dataset import Dataset
+
+__all__ = ["Audit", "audit_of"]
 
 _QUANTILES = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 _FINEST = 9
@@ -20,11 +26,13 @@ _FINEST = 9
 class Audit:
     """The facts that decide how far a likelihood can be trusted.
 
-    ``leak``: share of test rows whose point is also a training point; ``nearest``: quantiles of
-    the distance to the nearest other row (radians on spheres and tori, Frobenius chord on SO(3),
-    the units of the table elsewhere); ``nearest_test``: the same from test rows to training rows;
-    ``resolution``: for each column the smallest power of ten of which (all but 1 % of) its values
-    are multiples; ``whole``: rows in which every coordinate is a whole number.
+    ``leak``: share of test rows whose point is also a training point; ``leaks``: the same for
+    every protocol that applies, at the seed of the data set; ``nearest``: quantiles of the
+    distance to the nearest other row (radians on spheres, tori and SO(3), the straight distance
+    of the coordinates elsewhere); ``nearest_test``: from test rows to training rows;
+    ``resolution``: for each column the largest power of ten of which all but 1 % of its values
+    are multiples; ``whole``: rows in which every coordinate is a whole number; ``problems``:
+    rows that were left out, in words.
     """
 
     name: str
@@ -36,6 +44,7 @@ class Audit:
     groups: int | None
     parts: tuple[int, int, int]
     leak: float
+    leaks: dict[str, float]
     straddling_groups: int
     nearest: dict[str, float]
     nearest_test: dict[str, float]
@@ -43,10 +52,11 @@ class Audit:
     ranges: dict[str, tuple[float, float]]
     whole: int
     units: str
+    problems: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain numbers, strings, lists and dicts, for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return json.loads(json.dumps(asdict(self)))
 
     def __str__(self) -> str:
         lines = [
@@ -58,6 +68,10 @@ class Audit:
             ),
             ("train / val / test", " / ".join(map(str, self.parts))),
             ("test points seen in training", f"{100 * self.leak:.1f} %"),
+            (
+                "the same by protocol",
+                ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.leaks.items()),
+            ),
         ]
         if self.groups is not None:
             lines.append(("groups", f"{self.groups}, straddling {self.straddling_groups}"))
@@ -72,27 +86,25 @@ class Audit:
             lines.append((column, f"{low:g} … {high:g}, resolution {step:g} {self.units}"))
         if self.whole:
             lines.append(("rows of whole numbers", f"{self.whole}"))
+        lines.extend(("left out", problem) for problem in self.problems)
         width = max(len(title) for title, _ in lines)
         head = f"{self.name} on {self.manifold}"
         return "\n".join([head, *(f"  {title:<{width}}  {text}" for title, text in lines)])
 
 
-def audit_values(
-    name: str,
-    coordinates: Coordinates,
-    values: np.ndarray,
-    indices: Split,
-    groups: np.ndarray | None = None,
-) -> Audit:
-    """The audit of all rows ``values`` (n, k) of a table under one split."""
+def audit_of(data: Dataset) -> Audit:
+    """The audit of all rows of a data set under its split, and of its other protocols."""
     from scipy.spatial import cKDTree
 
+    coordinates, values, indices = data.coordinates, data.values, data.indices
+    groups = data.groups
     positions = coordinates.positions(values)
     labels = equal_rows(positions)
     multiplicity = np.bincount(labels)
-    distance = _CHORDS.get(coordinates.system, lambda c: c)
-    pairs = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    to_train = cKDTree(positions[indices.train]).query(positions[indices.test])[0]
+    places, period, to_distance = _metric(coordinates, positions)
+    pairs = cKDTree(places, boxsize=period).query(places, k=2)[0][:, 1]
+    train = cKDTree(places[indices.train], boxsize=period)
+    to_train = train.query(places[indices.test])[0]
     straddling, number = 0, None
     if groups is not None:
         number = len(np.unique(groups))
@@ -100,7 +112,7 @@ def audit_values(
         straddling = len(np.unique(groups[indices.test][in_train]))
     columns = coordinates.columns
     return Audit(
-        name=name,
+        name=data.name,
         manifold=coordinates.manifold.name,
         rows=len(values),
         unique=len(multiplicity),
@@ -108,29 +120,52 @@ def audit_values(
         largest_multiplicity=int(multiplicity.max()),
         groups=number,
         parts=(len(indices.train), len(indices.val), len(indices.test)),
-        leak=leak(labels, indices),
+        leak=_leak(labels, indices),
+        leaks=_leaks(data, positions, labels),
         straddling_groups=straddling,
-        nearest=_quantiles(distance(pairs)),
-        nearest_test=_quantiles(distance(to_train)),
+        nearest=_quantiles(to_distance(pairs)),
+        nearest_test=_quantiles(to_distance(to_train)),
         resolution={c: _resolution(values[:, j]) for j, c in enumerate(columns)},
         ranges={
             c: (float(values[:, j].min()), float(values[:, j].max())) for j, c in enumerate(columns)
         },
         whole=int((values == np.round(values)).all(axis=1).sum()),
         units=coordinates.units,
+        problems=data.problems,
     )
 
 
-def leak(labels: np.ndarray, indices: Split) -> float:
+def _leaks(data: Dataset, positions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    found = {}
+    for protocol in data.protocols:
+        try:
+            indices = split(protocol, positions, data.seed, groups=data.groups, blocks=data.blocks)
+        except DataError:
+            continue  # Too few rows, groups or cells for this one.
+        found[protocol] = _leak(labels, indices)
+    return found
+
+
+def _leak(labels: np.ndarray, indices: Split) -> float:
     """Share of test rows whose label is also the label of a training row."""
     return float(np.isin(labels[indices.test], labels[indices.train]).mean())
 
 
-def _great_circle(chord: np.ndarray) -> np.ndarray:
-    return 2.0 * np.arcsin(np.minimum(chord / 2.0, 1.0))
-
-
-_CHORDS = {"latlon": _great_circle}
+def _metric(
+    coordinates: Coordinates, positions: np.ndarray
+) -> tuple[np.ndarray, float | None, Callable[[np.ndarray], np.ndarray]]:
+    """Where rows lie for a search of neighbours, the period of that space, and how a distance
+    there becomes a geodesic distance."""
+    name = coordinates.manifold.name
+    if name.startswith("T^"):
+        d = coordinates.manifold.dim
+        angles = np.arctan2(positions[:, d:], positions[:, :d])
+        return np.remainder(np.remainder(angles, 2 * np.pi), 2 * np.pi), 2 * np.pi, lambda r: r
+    if name.startswith("S^"):
+        return positions, None, lambda chord: 2 * np.arcsin(np.minimum(chord / 2, 1))
+    if name == "SO(3)":
+        return positions, None, lambda chord: 2 * np.arcsin(np.minimum(chord / np.sqrt(8), 1))
+    return positions, None, lambda chord: chord
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

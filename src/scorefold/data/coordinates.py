@@ -24,8 +24,9 @@ class Coordinates:
     """How n rows of k numbers are points of a manifold.
 
     ``system`` names the reading: ``latlon``, ``angles``, ``euler`` (Bunge), ``quaternion``
-    (w, x, y, z) or ``ambient`` (the array that holds a point, ravelled). ``turns`` says for each
-    column whether its angles are written in [0, 360) rather than (−180, 180].
+    (w, x, y, z), ``poincare`` (the ball) or ``ambient`` (the array that holds a point,
+    ravelled). ``turns`` says for each column whether its angles are written in [0, 360) rather
+    than (−180, 180].
     """
 
     manifold: Manifold
@@ -53,6 +54,15 @@ class Coordinates:
         wrapped = np.where(columns < 0, columns + full, columns)
         return np.where(np.array(self.turns), wrapped, columns)
 
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """Rows out of the range of these coordinates; False for rows that are not finite."""
+        if self.system == "latlon":
+            i, top = _latitude(self), 90.0 if self.degrees else np.pi / 2
+            return (np.abs(values[:, i]) > top) | (np.abs(values[:, 1 - i]) > 4 * top)
+        if self.system == "poincare":
+            return np.linalg.norm(values, axis=1) >= 1
+        return np.zeros(len(values), dtype=bool)
+
     def positions(self, values: np.ndarray) -> np.ndarray:
         """Float64 coordinates in which equal points are equal rows and distance is a chord."""
         return _SYSTEMS[self.system].place(self, values)
@@ -69,7 +79,7 @@ def coordinates_for(
     system = _system(manifold, columns)
     if system == "latlon":
         degrees = True if degrees is None else degrees
-    elif system == "ambient" or system == "quaternion":
+    elif system in ("ambient", "quaternion", "poincare"):
         degrees = None
     elif degrees is None:
         peak = np.abs(values).max()
@@ -105,6 +115,8 @@ def _system(manifold: Manifold, columns: tuple[str, ...]) -> str:
         fits[ambient] = "angles"
     elif manifold.name == "SO(3)":
         fits |= {3: "euler", 4: "quaternion"}
+    elif manifold.name.startswith("H^"):
+        fits[manifold.dim] = "poincare"
     if k not in fits:
         choices = ", or ".join(f"{n} ({system})" for n, system in sorted(fits.items()))
         raise DataError(
@@ -173,6 +185,14 @@ def _write_quaternion(c: Coordinates, points: np.ndarray) -> np.ndarray:
     return c.manifold.to_quaternion(points, order="wxyz")
 
 
+def _read_poincare(c: Coordinates, values: np.ndarray) -> Array:
+    return c.manifold.from_poincare(values)
+
+
+def _write_poincare(c: Coordinates, points: np.ndarray) -> np.ndarray:
+    return c.manifold.to_poincare(points)
+
+
 def _read_ambient(c: Coordinates, values: np.ndarray) -> Array:
     points = values.reshape(len(values), *c.manifold.shape)
     return manifolds.check_points(c.manifold, points, "points")
@@ -210,5 +230,6 @@ _SYSTEMS = {
     "angles": _System(_read_angles, _write_angles, _place_angles),
     "euler": _System(_read_euler, _write_euler, _place_points),
     "quaternion": _System(_read_quaternion, _write_quaternion, _place_points),
+    "poincare": _System(_read_poincare, _write_poincare, _place_ambient),
     "ambient": _System(_read_ambient, _write_ambient, _place_ambient),
 }

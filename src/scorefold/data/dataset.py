@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.data.audit import Audit, audit_values
+from scorefold.data.audit import Audit, audit_of
 from scorefold.data.coordinates import Coordinates
+from scorefold.data.laws import Law
 from scorefold.data.splits import Split
 from scorefold.manifolds import Manifold
 
@@ -19,12 +20,15 @@ __all__ = ["Dataset"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Points of ``manifold`` in three parts.
+    """Points of ``manifold`` in three parts; made by ``load``.
 
     ``train``, ``val``, ``test``: JAX arrays of shape ``(n_part, *manifold.shape)`` in JAX's
     default float type; ``indices``: the row numbers of each part, counted from 0 in the table as
     read; ``values``: all rows of the table's coordinate columns, float64, in the units of
-    ``coordinates``; ``groups``: a label for each row, or ``None``.
+    ``coordinates``; ``groups``: a label for each row, or ``None``; ``blocks``:
+    positions for spatial splits, or ``None``; ``protocols``: the splits that apply;
+    ``problems``: rows that were left out, in words; ``law``: the exact law of a synthetic
+    target, or ``None``.
     """
 
     name: str
@@ -39,6 +43,10 @@ class Dataset:
     values: np.ndarray
     coordinates: Coordinates
     groups: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+    protocols: tuple[str, ...] = ("grouped", "random", "dedup", "blocks")
+    problems: tuple[str, ...] = ()
+    law: Law | None = None
     licence: str = "unknown"
     citation: str = ""
     note: str = ""
@@ -46,7 +54,7 @@ class Dataset:
     @cached_property
     def audit(self) -> Audit:
         """Duplicates, leaks from training to test, spacing and resolution of the rows."""
-        return audit_values(self.name, self.coordinates, self.values, self.indices, self.groups)
+        return audit_of(self)
 
     def to_units(self, points: Any):
         """A ``pandas.DataFrame`` of points (for example samples of a model) with the column

@@ -58,35 +58,39 @@ def read_table(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> pd.Dat
         raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
 
 
-def numbers(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> np.ndarray:
-    """The named columns as float64, shape ``(n, len(columns))``.
+def numbers(
+    table: pd.DataFrame, columns: tuple[str, ...], where: str
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The named columns as float64, shape ``(n, len(columns))``, NaN where an entry is not a
+    finite number, and one line for each column that has such entries, naming the rows.
 
-    **Raises:** ``DataError`` if a column is missing (with the nearest name), has entries that are
-    not finite numbers (naming column and rows), or if the table has no rows.
+    **Raises:** ``DataError`` if a column is missing (with the nearest name) or of another kind,
+    or if the table has no rows.
     """
     import pandas as pd
 
+    if len(table) == 0:
+        raise DataError(f"{where}: no rows of data.")
     out = np.empty((len(table), len(columns)))
+    problems = []
     for j, column in enumerate(columns):
         if column not in table.columns:
             raise nearest(f"column in {where}:", column, map(str, table.columns))
         series = table[column]
         if isinstance(series, pd.DataFrame):
             raise DataError(f"{where}: more than one column is called {column!r}.")
-        if series.dtype.kind == "c" or series.dtype.kind in "mM":
+        if getattr(series.dtype, "kind", "O") in "cmM":
             raise DataError(f"{where}: column {column!r} holds {series.dtype}, not real numbers.")
         values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         bad = ~np.isfinite(values)
         if bad.any():
             first = series.iloc[int(np.flatnonzero(bad)[0])]
-            raise DataError(
-                f"{where}: column {column!r}, {rows(bad)}: not a finite number (first value: "
-                f"{str(first)[:40]!r}). Drop or repair these rows first."
+            problems.append(
+                f"column {column!r}, {rows(bad)}: not a finite number (first value: "
+                f"{str(first)[:40]!r})"
             )
-        out[:, j] = values
-    if len(table) == 0:
-        raise DataError(f"{where}: no rows of data.")
-    return out
+        out[:, j] = np.where(bad, np.nan, values)
+    return out, tuple(problems)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -112,17 +112,24 @@ def _random(rng: np.random.Generator, keep: np.ndarray) -> Split:
 
 
 def _whole(rng: np.random.Generator, labels: np.ndarray, what: str) -> Split:
-    """Whole groups, in random order, each to the part that lacks the largest share of its rows."""
+    """Whole groups, in random order, each to the part that lacks the largest share of its rows
+    and can still hold it; groups too large for validation and test go to training."""
     size = np.bincount(labels)
     if len(size) < 3:
         raise DataError(f"The rows form {len(size)} {what}: three parts need at least 3.")
     target = _SHARES * len(labels)
-    have = [0.0, 0.0, 0.0]
+    limit = np.maximum(target, size.min())
+    have = np.zeros(3)
     part = np.empty(len(size), dtype=np.int64)
     for group in rng.permutation(len(size)).tolist():
-        lack = [1.0 - h / t for h, t in zip(have, target, strict=True)]
-        part[group] = chosen = lack.index(max(lack))
+        lack = 1.0 - have / target
+        lack[1:][have[1:] + size[group] > limit[1:]] = -np.inf
+        part[group] = chosen = int(np.argmax(lack))
         have[chosen] += size[group]
+    for k in (1, 2):
+        if have[k] == 0:
+            in_train = np.flatnonzero(part == 0)
+            part[in_train[np.argmin(size[in_train])]] = k
     order = rng.permutation(len(labels))
     return Split(*(order[part[labels[order]] == k] for k in range(3)))
 
