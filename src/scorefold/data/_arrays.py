@@ -7,7 +7,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def read_npz(path: Path, max_bytes: int) -> pd.DataFrame:
     return _table(arrays, str(path))
 
 
-def _read_array(file: IO[bytes], size: int, where: str, max_bytes: int) -> np.ndarray:
+def _read_array(file: io.BufferedIOBase, size: int, where: str, max_bytes: int) -> np.ndarray:
     """One array in NPY format; ``size`` is the number of bytes that are really there."""
     try:
         version = np.lib.format.read_magic(file)
