@@ -4,8 +4,11 @@ from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
 from scorefold.heat.euclidean import EuclideanHeat
 from scorefold.heat.hyperbolic import HyperbolicProfile
 from scorefold.heat.product import ProductHeat
+from scorefold.heat.series import TruncatedSeries
 from scorefold.heat.so3 import SO3Profile
 from scorefold.heat.sphere import SphereProfile
+from scorefold.heat.torus import TorusHeat
+from scorefold.heat.varadhan import Varadhan
 
 __all__ = [
     "EuclideanHeat",
@@ -16,4 +19,7 @@ __all__ = [
     "RadialProfile",
     "SO3Profile",
     "SphereProfile",
+    "TorusHeat",
+    "TruncatedSeries",
+    "Varadhan",
 ]
