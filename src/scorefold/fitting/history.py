@@ -53,6 +53,17 @@ class History:
         fields = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return json.dumps(fields, allow_nan=False)
 
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """The history that ``to_json`` wrote."""
+        fields = json.loads(text)
+        for name in ("loss", "val_nll"):
+            values = [np.nan if v is None else v for v in fields[name]]
+            fields[name] = np.asarray(values, np.float64)
+        for name in ("step", "val_step"):
+            fields[name] = np.asarray(fields[name], np.int64)
+        return cls(**{**fields, "seed": tuple(fields["seed"])})
+
 
 @dataclasses.dataclass
 class Record:

@@ -1,6 +1,7 @@
 """Models: one file a method."""
 
 from scorefold.models._base import Model
+from scorefold.models.defaults import default_noising
 from scorefold.models.score import ScoreModel
 
-__all__ = ["Model", "ScoreModel"]
+__all__ = ["Model", "ScoreModel", "default_noising"]

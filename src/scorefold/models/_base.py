@@ -22,7 +22,10 @@ class Model(eqx.Module):
     Batching happens here, once: everything below takes one point.
     """
 
-    manifold: eqx.AbstractVar[Manifold]
+    @property
+    @abc.abstractmethod
+    def manifold(self) -> Manifold:
+        """Where the points live."""
 
     @abc.abstractmethod
     def log_prob(self, x: Any) -> Array:

@@ -79,7 +79,7 @@ class ScoreModel(Model, Trainable):
             )
 
     @property
-    def manifold(self) -> Manifold:  # type: ignore[override]
+    def manifold(self) -> Manifold:
         return self.noising.manifold
 
     @property

@@ -11,6 +11,7 @@ from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.maps import Globe, Mollweide, best_centre
 from scorefold.report.picture import picture, views_of
 from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
+from scorefold.report.tabulate import tabulated
 from scorefold.report.torus import AnglePair, TorusChart
 from scorefold.report.views import Chart, View
 
@@ -38,6 +39,7 @@ __all__ = [
     "on_land",
     "picture",
     "smooth",
+    "tabulated",
     "to_png",
     "training_curves",
     "views_of",

@@ -1,0 +1,7 @@
+"""``python -m scorefold.cli``."""
+
+import sys
+
+from scorefold.cli import main
+
+sys.exit(main())

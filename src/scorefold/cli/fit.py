@@ -1,0 +1,234 @@
+"""``scorefold fit``: data in; a model, its numbers and a report out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold import data, losses
+from scorefold._fixed import trainable
+from scorefold._provenance import provenance
+from scorefold.cli.parser import UsageError, add_data_options, count, data_options
+from scorefold.cli.report import write_run_report
+from scorefold.cli.run import Run
+from scorefold.data import Dataset
+from scorefold.fields import NetworkSpec
+from scorefold.fitting import History, fit, fit_seeds, save
+from scorefold.manifolds import Manifold
+from scorefold.metrics import held_out, total_mass
+from scorefold.models import ScoreModel, default_noising
+
+__all__ = ["add_commands"]
+
+_BUDGET = 30.0
+_LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
+    "denoising": lambda m: losses.Denoising(),
+    "consecutive": lambda m: losses.ConsecutiveDenoising(),
+    "implicit": lambda m: losses.Implicit(),
+    "hutchinson": lambda m: losses.Implicit(divergence="hutchinson"),
+    "sliced": lambda m: losses.Sliced(),
+}
+
+
+def add_commands(commands: Any) -> None:
+    parser = commands.add_parser("fit", help="fit a model to data")
+    add_data_options(parser)
+    parser.add_argument("--model", default="score", choices=["score"], help="default: score")
+    parser.add_argument("--seeds", type=count, default=1, metavar="N", help="seed, seed + 1, …")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--budget", type=float, metavar="SECONDS", help="training time per seed")
+    length.add_argument("--steps", type=count, metavar="N", help="training steps")
+    parser.add_argument("--out", metavar="DIR", help="default: runs/DATA-MODEL-PROTOCOL-SEED")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--loss", default="denoising", choices=list(_LOSSES), help="of the score")
+    parser.add_argument("--s-min", type=float, default=1e-4, help="variance-time of the data end")
+    parser.add_argument("--batch-size", type=count, default=512)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--width", type=count, default=256, help="hidden units")
+    parser.add_argument("--depth", type=count, default=4, help="hidden layers")
+    parser.add_argument("--no-report", action="store_true", help="numbers only")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(command=_fit)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    options = data_options(arguments)
+    options.setdefault("protocol", "grouped")
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    sets = [data.load(arguments.data, seed=s, **options) for s in seeds]
+    folder = Path(arguments.out or _folder(arguments, sets[0]))
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = [Run(folder / f"seed-{s}") for s in seeds] if len(seeds) > 1 else [Run(folder)]
+    for run, seed, dataset in zip(runs, seeds, sets, strict=True):
+        if run.model_file.exists() and not arguments.resume:
+            raise UsageError(
+                f"{run.folder} already holds a finished run: choose another --out, or go on with "
+                "it by --resume."
+            )
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.describe(arguments.data, options, seed, dataset)
+    print(_facts(sets[0]), file=sys.stderr)
+    results = _train(arguments, sets, list(seeds), runs, folder)
+    summary = _finish(arguments, list(seeds), sets, runs, results)
+    if len(seeds) > 1:
+        Run(folder).write("metrics.json", summary)
+    print(_lines(summary, folder))
+    return 0
+
+
+def _folder(arguments: argparse.Namespace, dataset: Dataset) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset.name).stem)
+    last = f"{arguments.seed}" if arguments.seeds == 1 else f"{arguments.seeds}-seeds"
+    return f"runs/{name}-{arguments.model}-{dataset.protocol}-{last}"
+
+
+def _facts(dataset: Dataset) -> str:
+    audit = dataset.audit
+    sizes = f"{len(dataset.train)} training, {len(dataset.val)} validation, {len(dataset.test)} test"
+    return (
+        f"{dataset.name} on {dataset.manifold.name}: {sizes} points, protocol {dataset.protocol}; "
+        f"{audit.duplicates} repeated rows, {100 * audit.leak:.1f} % of test points are also "
+        "training points."
+    )
+
+
+# -- training ------------------------------------------------------------------------------------
+def _model(arguments: argparse.Namespace, dataset: Dataset) -> ScoreModel:
+    manifold = dataset.manifold
+    return ScoreModel(
+        default_noising(manifold, dataset.train),
+        loss=_LOSSES[arguments.loss](manifold),
+        network=NetworkSpec(width=arguments.width, depth=arguments.depth),
+        s_min=arguments.s_min,
+    )
+
+
+def _train(
+    arguments: argparse.Namespace,
+    sets: list[Dataset],
+    seeds: list[int],
+    runs: list[Run],
+    folder: Path,
+) -> list[tuple[ScoreModel, History]]:
+    """(model, history) of each seed; side by side under ``vmap`` where the parts of the splits
+    have equal sizes and the models are the same, otherwise one after another."""
+    length: dict[str, Any] = {"budget": arguments.budget, "steps": arguments.steps}
+    if arguments.budget is None and arguments.steps is None:
+        length["budget"] = _BUDGET
+    settings = {
+        "batch_size": arguments.batch_size,
+        "learning_rate": arguments.learning_rate,
+        "weight_decay": arguments.weight_decay,
+        "resume": arguments.resume,
+        "progress": not arguments.quiet,
+        **length,
+    }
+    models = [_model(arguments, dataset) for dataset in sets]
+    keys = [jax.random.key(seed) for seed in seeds]
+    sizes = {(d.train.shape, d.val.shape) for d in sets}
+    if len(seeds) > 1 and len(sizes) == 1 and all(eqx.tree_equal(m, models[0]) for m in models):
+        if settings["budget"] is not None:
+            settings["budget"] *= len(seeds)
+        train, val = (jnp.stack([getattr(d, part) for d in sets]) for part in ("train", "val"))
+        return fit_seeds(
+            models[0], train, val=val, keys=keys, stacked=True, out=folder / "checkpoints",
+            **settings,
+        )  # fmt: skip
+    return [
+        fit(model, dataset.train, val=dataset.val, key=key, out=run.checkpoints, **settings)
+        for model, dataset, key, run in zip(models, sets, keys, runs, strict=True)
+    ]
+
+
+# -- numbers -------------------------------------------------------------------------------------
+def _finish(
+    arguments: argparse.Namespace, seeds: list[int], sets: list[Any], runs: list[Any], results: Any
+) -> dict[str, Any]:
+    documents = []
+    for seed, dataset, run, (model, history) in zip(seeds, sets, runs, results, strict=True):
+        metrics = _measure(arguments, seed, dataset, model, history)
+        save(run.model_file, model, {"metrics": metrics})
+        run.write("metrics.json", metrics)
+        (run.folder / "history.json").write_text(history.to_json() + "\n")
+        if not arguments.no_report:
+            write_run_report(run, model, dataset, metrics, history)
+        documents.append(metrics)
+    return documents[0] if len(documents) == 1 else _summary(documents)
+
+
+def _measure(
+    arguments: argparse.Namespace, seed: int, dataset: Dataset, model: ScoreModel,
+    history: History,
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    test, val = held_out(model, dataset.test), held_out(model, dataset.val)
+    mass = total_mass(model, dataset.train, jax.random.fold_in(jax.random.key(seed), 7))
+    params = jax.tree.leaves(eqx.filter(model, trainable(model)))
+    return {
+        "model": arguments.model,
+        "dataset": dataset.name,
+        "manifold": dataset.manifold.name,
+        "protocol": dataset.protocol,
+        "seed": seed,
+        "n_train": len(dataset.train),
+        "n_val": len(dataset.val),
+        "n_test": len(dataset.test),
+        "test_nll": test.nll,
+        "test_nll_standard_error": test.standard_error,
+        "val_nll": val.nll,
+        "nfe": test.nfe,
+        "normalisation": mass.value,
+        "normalisation_error": mass.error,
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "stopped": history.stopped,
+        "train_seconds": history.seconds - history.compile_seconds,
+        "compile_seconds": history.compile_seconds,
+        "evaluate_seconds": time.perf_counter() - started,
+        "params": sum(int(p.size) for p in params),
+        "command": "scorefold " + shlex.join(sys.argv[1:]),
+        **provenance(),
+    }
+
+
+def _summary(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """One document for several seeds: means, standard deviations over seeds, and the parts."""
+    out = dict(documents[0])
+    out["seed"] = [d["seed"] for d in documents]
+    for name, value in documents[0].items():
+        if isinstance(value, float):
+            values = np.array([d[name] for d in documents])
+            out[name] = float(values.mean())
+            if name in ("test_nll", "val_nll", "nfe", "normalisation"):
+                out[f"{name}_std"] = float(values.std(ddof=1))
+    out["runs"] = documents
+    return out
+
+
+def _lines(metrics: dict[str, Any], folder: Path) -> str:
+    def shown(name: str) -> str:
+        spread = f" ± {metrics[name + '_std']:.3f} (std over seeds)" if "runs" in metrics else ""
+        return f"{metrics[name]:.4f}{spread}"
+
+    lines = [
+        ("test NLL", f"{shown('test_nll')} nats, {metrics['n_test']} points"),
+        ("validation NLL", f"{shown('val_nll')} nats"),
+        ("total mass", f"{metrics['normalisation']:.4f} ± {metrics['normalisation_error']:.4f}"),
+        ("evaluations", f"{metrics['nfe']:.0f} a likelihood"),
+        ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
+                 f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
+        ("written to", str(folder)),
+    ]  # fmt: skip
+    return "\n".join(f"{name:<15} {text}" for name, text in lines)

@@ -1,0 +1,95 @@
+"""Words of the command line, and one-line errors with the nearest valid word."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from scorefold._version import __version__
+
+__all__ = ["UsageError", "add_data_options", "build_parser", "count", "data_options"]
+
+
+class UsageError(Exception):
+    """A command line that cannot be carried out as written."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """``argparse`` that says what is wrong in one line and suggests the nearest word."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = ""
+        chosen = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message)
+        if chosen:
+            words = [w.strip(" '\"") for w in chosen.group(2).split(",")]
+            message = f"{message.split(':')[0]}: no choice {chosen.group(1)!r}"
+            hint = _nearest(chosen.group(1), words) + f" Choices: {', '.join(words)}."
+        unknown = re.match(r"unrecognized arguments: (.*)", message)
+        if unknown:
+            word = unknown.group(1).split()[0]
+            message = f"unknown argument {word!r}"
+            hint = _nearest(word, [o for a in self._actions for o in a.option_strings])
+        raise UsageError(f"{message}.{hint} See {self.prog} --help.")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            # The subcommand knows which words it would have taken.
+            parser = getattr(found, "parser", self)
+            parser.error("unrecognized arguments: " + " ".join(rest))
+        return found
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands. Each sets ``command``, a function of the parsed arguments."""
+    from scorefold.cli import facts, fit, use
+
+    parser = _Parser(
+        prog="scorefold",
+        description="Learn, sample and score distributions on flat space and on manifolds.",
+    )
+    parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for room in (fit, use, facts):
+        room.add_commands(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
+    return parser
+
+
+def count(text: str) -> int:
+    """The type of options that count something."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    return int(text)
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """How a table is found, read and split."""
+    parser.add_argument("data", metavar="DATA", help="a name (scorefold datasets) or a file")
+    parser.add_argument("--manifold", help="S^2, T^3, SO(3), H^2, R^4, 'S^2 x R^1' …")
+    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    unit = parser.add_mutually_exclusive_group()
+    unit.add_argument("--degrees", dest="degrees", action="store_true", default=None)
+    unit.add_argument("--radians", dest="degrees", action="store_false")
+    parser.add_argument("--group", help="column whose equal entries stay in one part")
+    parser.add_argument("--protocol", help="how rows are split (default: grouped)")
+    parser.add_argument("--seed", type=int, default=0, help="of the split and the model")
+    parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+
+
+def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of ``data.load`` that were stated."""
+    stated = {
+        name: getattr(arguments, name)
+        for name in ("manifold", "columns", "degrees", "group", "protocol", "data_dir")
+    }
+    return {name: value for name, value in stated.items() if value is not None}

@@ -1,0 +1,38 @@
+"""A density on S² evaluated once on a grid, for pictures of models whose density is costly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold.manifolds import Sphere
+
+__all__ = ["tabulated"]
+
+
+def tabulated(
+    log_prob: Callable[[Any], Any], manifold: Sphere, *, rows: int = 72
+) -> Callable[[Any], np.ndarray]:
+    """A function of points (n, 3) that interpolates log p, linearly in latitude and longitude, on
+    ``rows`` × 2·``rows`` cells. For drawing: peaks narrower than a cell are cut.
+    """
+    lat = (np.arange(rows) + 0.5) * (180.0 / rows) - 90.0
+    lon = (np.arange(2 * rows) + 0.5) * (180.0 / rows) - 180.0
+    grid = manifold.from_latlon(*(a.ravel() for a in np.meshgrid(lat, lon, indexing="ij")))
+    table = np.asarray(log_prob(grid), np.float64).reshape(rows, 2 * rows)
+
+    def interpolated(x: Any) -> np.ndarray:
+        where = manifold.to_latlon(np.asarray(jnp.asarray(x)))
+        i = np.clip((where[..., 0] + 90.0) * (rows / 180.0) - 0.5, 0, rows - 1.001)
+        j = (where[..., 1] + 180.0) * (rows / 180.0) - 0.5
+        i0, j0 = np.floor(i).astype(int), np.floor(j).astype(int)
+        u, v = i - i0, j - j0
+        left, right = j0 % (2 * rows), (j0 + 1) % (2 * rows)
+        upper = (1 - v) * table[i0, left] + v * table[i0, right]
+        lower = (1 - v) * table[i0 + 1, left] + v * table[i0 + 1, right]
+        return (1 - u) * upper + u * lower
+
+    return interpolated
