@@ -66,6 +66,8 @@ def decode(document: Any, arrays: dict[str, np.ndarray]) -> Any:
         tree = _decode(document, "model", unused)
     except RecursionError as error:
         raise DamagedFile("The document is nested too deeply.") from error
+    if not isinstance(tree, eqx.Module):
+        raise DamagedFile("The document is not that of a module.")
     if unused:
         raise DamagedFile(f"Arrays that belong to no field: {', '.join(sorted(unused))}.")
     return tree

@@ -23,7 +23,7 @@ def describe(value: Any, name: str) -> dict[str, str]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         lines = {}
         if isinstance(value, eqx.Module):
-            lines[name] = f"{type(value).__module__}.{type(value).__qualname__}"
+            lines[name] = type(value).__qualname__
         for field in dataclasses.fields(value):
             lines |= describe(getattr(value, field.name), f"{name}.{field.name}")
         return lines

@@ -115,8 +115,9 @@ class Loop:
                 stop = min(record.total, (step // record.every + 1) * record.every)
                 count = min(CAPACITY, stop - step, max(1, int(_PIECE_SECONDS * self.rate)))
                 if budget is not None and self.rate > 0:
-                    left = budget - self.seconds - self.validation_seconds
-                    count = min(count, int(left * self.rate))
+                    # Half of what is left at a time: the speed may fall in the meantime.
+                    left = 0.97 * budget - self.seconds - self.validation_seconds
+                    count = min(count, int(0.5 * left * self.rate))
                     if count < 1 and step > 0:
                         record.stopped = "budget"
                 count = max(1, count)
@@ -145,7 +146,7 @@ class Loop:
         # The first pieces are one step long and mostly overhead: let the estimate grow fast.
         self.rate = min(count / max(taken, 1e-9), 4.0 * max(self.rate, 1.0))
         if bool(np.any(np.asarray(self.state.failed))):
-            raise self._non_finite()
+            raise self._non_finite(step, values)
         return values
 
     def _validate(self, step: int) -> None:
@@ -165,30 +166,32 @@ class Loop:
             parts.append(f"val {np.mean(self.record.val_nll[-1]):.4f} nats")
         return ", ".join([*parts, speed])
 
-    def _non_finite(self) -> NonFiniteLoss:
-        """Look at the batch again, example by example; the state is still the one before it."""
+    def _non_finite(self, first: int, values: np.ndarray) -> NonFiniteLoss:
+        """Look at the batch again, example by example; the state is still the one before it.
+        ``values`` are the losses of the piece that began at step ``first``."""
         run = int(np.argmax(np.atleast_1d(np.asarray(self.state.failed))))
         step = int(np.atleast_1d(np.asarray(self.state.step))[run])
+        self.record.add_losses(first, values[:, : step - first])
+        used = self.record.counts > 0
+        means = np.abs(self.record.sums[run][used] / self.record.counts[used])
         rows, losses = (np.asarray(a) for a in examine(self.problem, self.state))
         if self.problem.axes is not None:
             rows, losses = rows[run], losses[run]
         bad = np.unique(rows[~np.isfinite(losses)])
-        earlier = self.record.sums[run][self.record.counts > 0]
-        means = earlier / self.record.counts[self.record.counts > 0]
-        if not all(bool(np.all(np.isfinite(p))) for p in map(np.asarray, self._parameters())):
+        if not all(np.isfinite(np.asarray(p)).all() for p in jax.tree.leaves(self.state.params)):
             cause = "the parameters are not finite: check the model's init"
+        elif len(means) and means[-1] > 100 * np.median(means):
+            cause = "the loss had been growing: training diverged; lower learning_rate"
         elif len(bad) == 0:
             cause = (
                 "every loss is finite but the gradient of their mean is not: a derivative "
                 "overflows or is undefined at one of these rows"
             )
-            bad = np.unique(rows)
-        elif len(means) and np.abs(means[-1]) > 100 * np.median(np.abs(means)):
-            cause = "the loss had been growing: training diverged; lower learning_rate"
         elif len(bad) < len(np.unique(rows)):
             cause = "the loss is undefined at these rows for the noise drawn; look at them"
         else:
             cause = "the loss is not finite at any row: lower learning_rate, or check the model"
+        bad = bad if len(bad) else np.unique(rows)
         shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")
         return NonFiniteLoss(
             f"Loss or gradient not finite at step {step}, data rows {shown}. Likely cause: "
@@ -208,9 +211,6 @@ class Loop:
                 f"Out of memory with batch_size={self.problem.settings.batch_size}: lower "
                 "batch_size, or the width of the network. The last checkpoint is untouched."
             ) from error
-
-    def _parameters(self) -> list[Any]:
-        return jax.tree.leaves(self.state.params)
 
 
 def _bar(total: int, step: int, progress: bool) -> Any:

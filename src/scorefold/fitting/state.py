@@ -72,7 +72,7 @@ class Problem(eqx.Module):
     model: PyTree
     data: Array
     val: Array | None
-    key: Key
+    key: Array
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
 
