@@ -24,7 +24,7 @@ class CoordinatePair(View):
     box: tuple[float, float, float, float]
     first: int = 0
     second: int = 1
-    labels: tuple[str, str] = ("x₁", "x₂")
+    labels: tuple[str, str] = ("$x_1$", "$x_2$")
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -52,7 +52,7 @@ class Plane(Chart):
     """R² itself in the box ``box`` = (left, right, bottom, top)."""
 
     box: tuple[float, float, float, float]
-    labels: tuple[str, str] = ("x₁", "x₂")
+    labels: tuple[str, str] = ("$x_1$", "$x_2$")
 
     @property
     def extent(self) -> tuple[float, float, float, float]:

@@ -67,7 +67,7 @@ def globes(
         axes.set_title(f"seen from {_degrees(chart.lat, 'NS')}, {_degrees(chart.lon, 'EW')}",
                        fontsize=9)  # fmt: skip
     if rasters:
-        colour_bar(figure, image, row, scale, "steradian")
+        colour_bar(figure, image, list(row), scale, "steradian")
     legend_below(figure, row[0])
     figure.suptitle(title)
     return figure

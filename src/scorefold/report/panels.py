@@ -25,7 +25,10 @@ Scale = Literal["nats", "density"]
 # Okabe and Ito's colours, told apart by all common kinds of colour vision; the markers differ too.
 BLUE, ORANGE, COLOURS = "#0072B2", "#D55E00", ("#0072B2", "#D55E00", "#009E73", "#000000")
 _MARKERS = ("o", "^", "s", "+")
-_ON_HEAT = ("#FFFFFF", "#FF8C1A", "#7FE0C0", "#000000")
+# On a heat map from dark blue to yellow only black and white stand out everywhere, each with an
+# edge of the other.
+_ON_HEAT = ("white", "black", "#FF8C1A", "white")
+_EDGES = ("black", "white", "black", "white")
 
 NATS_SHOWN = 7.0
 """Heat maps in nats reach this far below the largest value; everything lower has one colour."""
@@ -113,8 +116,8 @@ def draw_points(
         axes.scatter(
             *xy[visible].T, s=area, marker=_MARKERS[k % 4], zorder=4,
             color=palette[k % len(palette)],
-            edgecolors=None if k % 4 == 3 else "black" if on_heat else "none",
-            linewidths=0.8 if k % 4 == 3 else 0.25 if on_heat else 0.0,
+            edgecolors=None if k % 4 == 3 else _EDGES[k % 4] if on_heat else "none",
+            linewidths=0.8 if k % 4 == 3 else 0.4 if on_heat else 0.0,
             alpha=0.9 if on_heat or len(points) < 1000 else 0.55,
             snap=False, label=f"{label}, n = {len(points):,}",
         )  # fmt: skip

@@ -115,7 +115,7 @@ def views_of(
     flat = isinstance(manifold, Euclidean) and len(manifold.shape) == 1
     vectors = np.concatenate([_vectors(manifold, p) for p in points] or [np.zeros((0, 2))])
     count = vectors.shape[1]
-    names = labels or [f"{'x' if flat else 'embedding '}{k + 1}" for k in range(count)]
+    names = labels or [f"$x_{{{k + 1}}}$" if flat else f"embedding {k + 1}" for k in range(count)]
     ranges = [limits_of(vectors[:, k]) for k in range(count)]
     if flat and count == 2:
         return [Plane((*ranges[0], *ranges[1]), (names[0], names[1]))]
@@ -137,7 +137,7 @@ def line_values(manifold: Manifold, points: np.ndarray) -> tuple[np.ndarray, boo
         return np.arctan2(points[:, 1], points[:, 0]), True
     if isinstance(manifold, Hyperbolic):
         return np.arcsinh(points[:, 1]), False
-    values = points.reshape(len(points), -1)[:, 0]
+    values = points.reshape(len(points), math.prod(manifold.shape))[:, 0]
     return values, isinstance(manifold, Torus)
 
 
@@ -234,19 +234,21 @@ def _draw_views(
             axes.set_title(_panel_title(kind, sets, views[k], first=k == 0), fontsize=10)
     if heat:
         colour_bar(figure, image, grid.ravel().tolist(), scale, _unit(manifold, views[0]))
-    named = [line[0] for line in cells if line[0].get_legend_handles_labels()[0]]
+    # The titles name single sets; only points on a density or several sets need a legend.
+    named = [line[0] for (kind, sets), line in zip(kinds, cells, strict=True)
+             if (kind == "density" and overlaid) or len(sets) > 1]  # fmt: skip
     if named:
         legend_below(figure, named[0])
     width, height = (5.6, 2.9) if wide else (3.3, 3.3)
     if across and wide:
         width, height = 2.9, 1.7
-    return (width * columns + (1.1 if heat else 0.3), height * rows + 0.9)
+    return (width * columns + (1.1 if heat else 0.3), height * rows + (0.9 if named else 0.4))
 
 
 def _panel_title(kind: str, sets: Sets, view: View, *, first: bool) -> str:
     axis = f"where {'xyz'[view.axis]} goes" if isinstance(view, AxisView) else ""
     if kind == "density":
-        return "exact density"
+        return "model density"
     counts = ", ".join(f"{label}, n = {len(points):,}" for label, points in sets.items())
     return f"{counts if first else ''}\n{axis}".strip("\n") if axis else counts if first else ""
 
@@ -271,7 +273,7 @@ def _draw_line(
     if log_prob is not None:
         x = np.linspace(*limits, 801)
         p = np.exp(evaluate(log_prob, line_points(manifold, x)))
-        draw_curve(axes, x, p, "model density (exact)")
+        draw_curve(axes, x, p, "model density")
         axes.set_ylim(bottom=0.0)
         axes.set_xlim(*limits)
     if angular:

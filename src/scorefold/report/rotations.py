@@ -91,7 +91,7 @@ class AxisView(View):
 
 def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None) -> None:
     """Histograms of the three Euler angles, one row a set, with the uniform law dotted and, where
-    ``log_prob`` is given, its exact marginals in black on every row."""
+    ``log_prob`` is given, its marginals (``euler_marginals``) in black on every row."""
     rows = max(len(sets), 1)
     grid = figure.subplots(rows, 3, sharex="col", sharey="col", squeeze=False)
     curves = euler_marginals(log_prob) if log_prob is not None else None
@@ -109,7 +109,7 @@ def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None
             uniform = np.cos(x) / 2 if column == 1 else np.full(181, 0.5 / math.pi)
             axes.plot(x, uniform, color="0.35", ls=":", lw=1.2, label="uniform law")
             if curves is not None:
-                draw_curve(axes, *curves[column], "model density (exact)")
+                draw_curve(axes, x, _through(*curves[column], half)(x), "model density")
             angle_ticks(axes, half)
             axes.tick_params(labelsize=8)
             if row == rows - 1:
@@ -119,3 +119,13 @@ def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None
     handles, labels = grid[0, 0].get_legend_handles_labels()
     kept = [(h, t) for h, t in zip(handles, labels, strict=True) if "n = " not in t]
     figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=2, fontsize=9)
+
+
+def _through(nodes: np.ndarray, values: np.ndarray, half: float) -> Any:
+    """The cubic spline through a marginal: periodic for φ and ψ, and 0 at θ = ±π/2."""
+    from scipy.interpolate import CubicSpline
+
+    if half < math.pi:
+        x, y = np.r_[-half, nodes, half], np.r_[0.0, values, 0.0]
+        return CubicSpline(x, y)
+    return CubicSpline(np.r_[nodes, nodes[0] + 2 * half], np.r_[values, values[0]], 0, "periodic")
