@@ -1,4 +1,4 @@
-"""Strict mode for the whole suite: float32 and float64 side by side, and nothing promoted silently."""
+"""Strict mode for the whole suite: float32 and float64 side by side, nothing promoted silently."""
 
 import os
 from pathlib import Path

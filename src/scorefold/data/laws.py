@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import Key, ScalarLike
 from scorefold.data._errors import DataError
 from scorefold.manifolds import Manifold
 
@@ -34,7 +34,7 @@ class Law(eqx.Module):
         """n independent draws, shape ``(n, *manifold.shape)``, in JAX's default float type."""
 
 
-def batched(law: Law, method: str, x: Any, *args: Array) -> Array:
+def batched(law: Law, method: str, x: Any, *args: ScalarLike) -> Array:
     """A method of one point over any leading axes of ``x``, in chunks: memory stays flat."""
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -43,8 +43,8 @@ def batched(law: Law, method: str, x: Any, *args: Array) -> Array:
     batch = x.shape[: x.ndim - len(shape)]
     if x.shape != (*batch, *shape):
         raise DataError(f"x: has shape {x.shape}; points of {law.manifold.name} end in {shape}.")
-    args = tuple(jnp.asarray(a, x.dtype) for a in args)
-    out = _map(law, method, x.reshape(-1, *shape), args)
+    scalars = tuple(jnp.asarray(a, x.dtype) for a in args)
+    out = _map(law, method, x.reshape(-1, *shape), scalars)
     return out.reshape(*batch, *out.shape[1:])
 
 
