@@ -28,7 +28,7 @@ class Hyperbolic(Manifold):
     **Range.** Coordinates grow like e^r/2 with the distance r from the origin, so points are
     stored to eps·sinh r (float32: 4e-6 at r = 5, 1e-3 at r = 10; float64: 1e-12 at r = 10).
     No geodesic is followed further than R and no point lies further than R from the origin,
-    R = 40 in float32 and 300 in float64: ``exp`` shortens longer vectors to length R and moves an
+    R = 20 in float32 and 150 in float64: ``exp`` shortens longer vectors to length R and moves an
     end beyond R along its ray to R; ``project`` does the latter.
     """
 
@@ -179,8 +179,8 @@ class Hyperbolic(Manifold):
 
 
 def _limit(x: Array) -> float:
-    """R: the squares of coordinates up to e^R stay finite."""
-    return 40.0 if x.dtype == jnp.float32 else 300.0
+    """R: products of four coordinates, which derivatives of distances contain, stay finite."""
+    return 20.0 if x.dtype == jnp.float32 else 150.0
 
 
 def _height(space: Array) -> Scalar:

@@ -1,0 +1,116 @@
+"""Coincident points, cut loci, zero and huge tangent vectors: values, gradients, drift."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scorefold.manifolds import SO3, Hyperbolic, Product, Sphere, Torus
+
+MANIFOLDS = [Sphere(1), Sphere(2), Torus(3), SO3(), Hyperbolic(2), Product(Torus(2), Sphere(2))]
+CASES = [pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")]
+COMPILE = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+LENGTHS = [0.0, 1e-30, 1e-7, 1.0, math.pi - 1e-7, math.pi, 2 * math.pi, 1e6]
+
+
+@functools.cache
+def observed(m, dtype_name):
+    dtype = jnp.dtype(dtype_name)
+    rng = np.random.default_rng(3)
+    c = jnp.asarray(rng.normal(size=m.dim), dtype)
+    e = rng.normal(size=m.dim)
+    e = jnp.asarray(e / np.linalg.norm(e), dtype)
+    a = jnp.asarray(rng.normal(size=m.shape), dtype)
+
+    def one(length):
+        x = m.exp(m.origin(dtype), m.from_components(m.origin(dtype), c))
+        v = m.from_components(x, length * e)
+        y = jnp.where(length == 0, x, m.exp(x, v))
+
+        def numbers(x, y, v):
+            return jnp.stack(
+                [
+                    m.dist(x, y),
+                    jnp.sum(a * m.log(x, y)),
+                    jnp.sum(a * m.transport(x, y, v)),
+                    jnp.sum(a * m.exp(x, v)),
+                    m.exp_log_det(x, v),
+                    m.norm(x, v),
+                ]
+            )
+
+        return {
+            "dist": m.dist(x, y),
+            "log": m.log(x, y),
+            "|log|": m.norm(x, m.log(x, y)),
+            "returns": m.dist(m.exp(x, m.log(x, y)), y),
+            "defect": m.defect(y),
+            "numbers": numbers(x, y, v),
+            "gradients": jax.jacrev(numbers, argnums=(0, 1, 2))(x, y, v),
+        }
+
+    out = COMPILE(jax.vmap(one))(jnp.asarray(LENGTHS, dtype))
+    return jax.tree.map(lambda v: np.asarray(v, np.float64), out)
+
+
+@pytest.fixture(params=CASES, scope="module")
+def seen(request):
+    m, dtype = request.param
+    return m, observed(m, dtype), 1e-5 if dtype == "float32" else 1e-12
+
+
+def test_everything_is_finite(seen):
+    _, o, _ = seen
+    assert all(np.isfinite(v).all() for v in jax.tree.leaves(o))
+
+
+def test_gradient_of_the_distance_is_zero_at_coincidence(seen):
+    _, o, _ = seen
+    assert o["dist"][0] == 0.0
+    assert not np.any(o["log"][0])
+    dx, dy, dv = (g[0] for g in o["gradients"])
+    assert not np.any(dx[0]) and not np.any(dy[0]) and not np.any(dv[5])
+
+
+def test_ends_of_any_length_are_on_the_manifold(seen):
+    _, o, tol = seen
+    assert o["defect"].max() <= tol
+
+
+def test_log_is_the_shortest_way_even_at_the_cut_locus(seen):
+    m, o, tol = seen
+    known = slice(0, 7) if not m.compact else slice(0, None)
+    scale = 1.0 if m.compact else math.cosh(2 * math.pi + 2)
+    np.testing.assert_allclose(o["|log|"][known], o["dist"][known], atol=scale * tol)
+    assert o["returns"][known].max() <= scale * tol
+    assert o["dist"].max() <= m.diameter + tol
+
+
+def test_short_distances_keep_their_relative_accuracy(seen):
+    # A point stored in float32 moves by 6e-8, so 1e-7 itself is not resolved there.
+    m, o, tol = seen
+    assert abs(o["dist"][3] - 1.0) <= tol
+    if tol < 1e-6:
+        assert abs(o["dist"][2] / 1e-7 - 1) < 1e-7
+
+
+WALKERS, STEPS = 8, 10_000
+
+
+@pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
+def test_ten_thousand_steps_do_not_leave_the_manifold(m):
+    start = jnp.tile(m.origin(jnp.float32)[None], (WALKERS,) + (1,) * len(m.shape))
+
+    def body(x, k):
+        # Steps of fixed length in directions that no symmetry closes up.
+        i = jnp.arange(WALKERS, dtype=jnp.float32)[:, None] + 1.0
+        c = 0.05 * jnp.sin(k * 0.61 * i + jnp.arange(m.dim, dtype=jnp.float32)[None, :] * 2.3)
+        return jax.vmap(lambda p, b: m.exp(p, m.from_components(p, b)))(x, c), None
+
+    walk = COMPILE(lambda x: jax.lax.scan(body, x, jnp.arange(STEPS, dtype=jnp.float32))[0])
+    end = walk(start)
+    assert float(jnp.max(jax.vmap(m.defect)(end))) <= 1e-5
+    assert float(jnp.min(jax.vmap(m.dist)(start, end))) > 1e-3
