@@ -12,6 +12,7 @@ from scorefold.report.flat import limits_of
 from scorefold.report.lines import angle_ticks, draw_histograms
 from scorefold.report.panels import BLUE, ORANGE, draw_points, new_figure, point_sets
 from scorefold.report.picture import line_values, view_points, views_of
+from scorefold.report.rotations import AxisView
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:
             if column:
                 axes.set_ylabel("")
                 axes.set_yticklabels([])
+            elif isinstance(view, AxisView):
+                where = f"axis {'xyz'[view.axis]}"
+                axes.text(-0.04, 0.5, where, transform=axes.transAxes, rotation=90, fontsize=8,
+                          ha="right", va="center")  # fmt: skip
             if view is views[0]:
                 axes.set_title(label, fontsize=9)
     return figure
