@@ -60,7 +60,8 @@ def normalisation(
         log_ratio = log_prob(x) + math.log(manifold.volume)
     else:
         raise ValueError(
-            f"{manifold.name} has infinite volume: pass proposal=, a model with sample and log_prob."
+            f"{manifold.name} has infinite volume: pass proposal=, a model with "
+            "sample and log_prob."
         )
     ratio = np.exp(np.asarray(log_ratio, np.float64))
     return Mass(float(ratio.mean()), float(ratio.std(ddof=1) / math.sqrt(n)))

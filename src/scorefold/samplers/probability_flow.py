@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
@@ -25,12 +26,16 @@ _FIRST_STEP = 0.1
 """First trial step, as a share of the whole interval of the clock."""
 
 
+_JOIN = 8
+"""Exponent of the mean that joins the errors of the points of a chunk."""
+
+
 class FlowDensity(NamedTuple):
     """Log densities by the probability flow and what they cost."""
 
-    log_prob: Float[Array, "..."]
+    log_prob: Array
     """log p_{s_min}(x) in nats."""
-    nfe: Int[Array, "..."]
+    nfe: Array
     """Evaluations of the velocity and its divergence that each point took part in."""
 
 
@@ -186,14 +191,31 @@ def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol
 
 
 class _Clock(eqx.Module):
-    """τ = √s: the flow moves by O(1) per unit of τ, since the score is of size 1/√s."""
+    """The variable the flow is solved in: τ = u^{1/4}, u = (1 − e^{−cs})/c (u = s for c = 0).
+
+    Near data the flow moves by O(√s) and changes its character with every factor of s: τ lies
+    between √s and log s (of s, √s, s^{1/4}, s^{1/8} and log s it took the fewest evaluations on
+    trained networks). On compact spaces the velocity dies out like e^{−λ₁s/2}; c stretches the
+    end of the interval accordingly.
+    """
+
+    c: float
 
     def tau(self, s: float, dtype) -> Scalar:
-        return jnp.sqrt(jnp.asarray(s, dtype))
+        u = s if self.c == 0 else -math.expm1(-self.c * s) / self.c
+        return jnp.asarray(u**0.25, dtype)
 
     def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
         """(s, ds/dτ)."""
-        return tau * tau, 2.0 * tau
+        u, du = tau**4, 4.0 * tau**3
+        if self.c == 0:
+            return u, du
+        return -jnp.log1p(-self.c * u) / self.c, du / (1.0 - self.c * u)
+
+
+def _clock(manifold: Manifold, s_max: float) -> _Clock:
+    # 6/s_max keeps 1 − cu above e^{−6}, far from the rounding of float32.
+    return _Clock(min(0.25 * manifold.spectral_gap, 6.0 / s_max) if manifold.compact else 0.0)
 
 
 @eqx.filter_jit
@@ -202,7 +224,7 @@ def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps
     import diffrax
 
     manifold = noising.manifold
-    clock = _Clock()
+    clock = _clock(manifold, max(start, end))
     probes = None
     if keys is not None:
         draw = lambda k, p: manifold.from_components(  # noqa: E731
@@ -226,16 +248,20 @@ def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps
         return ds * v, ds * div
 
     def norm(error: tuple[Array, Array]) -> Scalar:
-        """The largest of the points' RMS errors; a point that is no longer finite is left out,
-        so that the others finish and its row can be named."""
+        """The points' RMS errors, joined by an ℓ⁸ mean: close to the largest of them, so that no
+        point pays for its neighbours' ease. A point that is no longer finite is left out: the
+        others finish, and its row can be named."""
         flat = jnp.concatenate([error[0].reshape(len(x), -1), error[1][:, None]], axis=1)
-        each = jnp.sqrt(jnp.mean(flat * flat, axis=1))
-        return jnp.max(jnp.where(jnp.isfinite(each), each, jnp.zeros_like(each)))
+        each = jnp.mean(flat * flat, axis=1)
+        top = jnp.max(jnp.where(jnp.isfinite(each), each, jnp.zeros_like(each)))
+        scaled = jnp.where(jnp.isfinite(each), each, jnp.zeros_like(each)) / jnp.where(
+            top > 0, top, jnp.ones_like(top)
+        )
+        return jnp.sqrt(top) * jnp.mean(scaled ** (_JOIN // 2)) ** (1.0 / _JOIN)
 
-    solver = diffrax.Tsit5()
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(rate),
-        solver,
+        diffrax.Dopri5(),
         t0,
         t1,
         _FIRST_STEP * (t1 - t0),
