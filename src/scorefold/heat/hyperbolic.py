@@ -168,11 +168,18 @@ def _derivatives(r: Array, count: int) -> list[Array]:
     for k in range(count - 1):
         before = k * k * upward[k - 1] if k else 1.0
         upward.append(((2 * k + 1) * (1.0 + large) * upward[k] - before) / (4.0 * large))
-    terms = 48 if r.dtype == jnp.float64 else 24
-    return [
-        jnp.where(near, polynomial(_hypergeometric(k, terms), small), upward[k])
-        for k in range(count)
-    ]
+    series = _series(count, small)
+    return [jnp.where(near, series[k], upward[k]) for k in range(count)]
+
+
+def _series(count: int, tau: Array) -> Float[Array, "count ..."]:
+    """w̃_0 … for 0 ≤ τ ≤ ½ by Horner's rule, all at once in a loop: it compiles quickly."""
+    terms = 48 if tau.dtype == jnp.float64 else 24
+    rows = np.array([_hypergeometric(k, terms) for k in range(count)]).T[::-1]
+    rows = constant(rows, tau).reshape(terms, count, *(1,) * tau.ndim)
+    start = jnp.zeros((count, *tau.shape), tau.dtype)
+    total, _ = jax.lax.scan(lambda total, row: (total * tau[None] + row, None), start, rows)
+    return total
 
 
 def _hypergeometric(k: int, terms: int) -> list[float]:

@@ -51,7 +51,7 @@ class SO3Profile(RadialProfile):
             - jnp.log(polynomial(_SINC, r * r / 4.0))
             + jnp.log(images)
         )
-        series, _ = _cosines(r, long)
+        series, _ = _characters(jnp.cos(r), long)
         return jnp.where(near, dual, jnp.log(series)) - _LOG_VOLUME
 
     def slope(self, r: Scalar, s: Scalar) -> Scalar:
@@ -62,8 +62,8 @@ class SO3Profile(RadialProfile):
         dual = (
             1.0 / short + 0.5 * derivative(_SINC, q) / polynomial(_SINC, q) - images_slope / images
         )
-        series, series_slope = _cosines(r, long)
-        return jnp.where(near, dual, series_slope / series)
+        series, series_slope = _characters(jnp.cos(r), long)
+        return jnp.where(near, dual, polynomial(_SINC, r * r) * series_slope / series)
 
     def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
         """One draw of the angle, density (1 − cos ω)/π · 8π² p_s(ω).
@@ -73,17 +73,15 @@ class SO3Profile(RadialProfile):
         taken; all are refused with probability below 1e-8.
         """
         s = jnp.asarray(s, dtype)
-        narrow, exponential, accept = jax.random.split(key, 3)
-        z = jax.random.normal(narrow, (2, _PROPOSALS), dtype)
-        three = jnp.sqrt(
-            2.0 * jax.random.exponential(exponential, (_PROPOSALS,), dtype) + z[0] ** 2
-        )
-        u = jax.random.uniform(accept, (_PROPOSALS,), dtype)
+        least = float(jnp.finfo(dtype).epsneg)  # no logarithm of 0, no freak tail
+        first, second, u = jax.random.uniform(key, (3, _PROPOSALS), dtype, minval=least)
+        z = jax.scipy.special.ndtri(second)
+        length = jnp.sqrt(z * z - 2.0 * jnp.log(first))
 
         near = s < _UNIFORM_ABOVE
         short, long = safe_where(near, s, _UNIFORM_ABOVE), safe_where(~near, s, _UNIFORM_ABOVE)
-        wound = jnp.mod(jnp.sqrt(short) * three, 2.0 * math.pi)
-        folded = jnp.minimum(wound, 2.0 * math.pi - wound)
+        wound = jnp.sqrt(short) * length
+        folded = jnp.abs(wound - 2.0 * math.pi * jnp.round(wound / (2.0 * math.pi)))
         shift = constant(2.0 * math.pi * np.arange(-2, 2), u)[:, None]
         sign = constant((-1.0) ** np.arange(-2, 2), u)[:, None]
         image = folded[None, :] + shift
@@ -91,14 +89,15 @@ class SO3Profile(RadialProfile):
         target = jnp.sin(folded / 2.0) * jnp.sum(sign * image * gauss, axis=0)
         envelope = 0.5 * jnp.sum(image * image * gauss, axis=0)
 
-        # A uniform rotation is a uniform unit quaternion: scalar part z₁, vector part of length χ₃.
-        uniform = 2.0 * jnp.arctan2(three, jnp.abs(z[1]))
-        density, _ = jax.vmap(_cosines, (0, None))(uniform, long)
-        top, _ = _cosines(jnp.zeros_like(s), long)
+        # A uniform rotation is a uniform unit quaternion, two of whose coordinates are uniform in
+        # the unit disc: the first is cos(ω/2).
+        real = jnp.sqrt(first) * jnp.abs(jnp.cos(2.0 * math.pi * second))
+        density, _ = jax.vmap(_characters, (0, None))(2.0 * real * real - 1.0, long)
+        top, _ = _characters(jnp.ones_like(s), long)
 
-        proposal = jnp.where(near, folded, uniform)
-        accepted = jnp.where(near, u * envelope < target, u * top < density)
-        return proposal[jnp.argmax(accepted)]
+        i = jnp.argmax(jnp.where(near, u * envelope < target, u * top < density))
+        uniform = 2.0 * jnp.arctan2(jnp.sqrt((1.0 - real[i]) * (1.0 + real[i])), real[i])
+        return jnp.where(near, folded[i], uniform)
 
 
 def _images(r: Scalar, s: Scalar) -> tuple[Scalar, Scalar]:
@@ -133,15 +132,14 @@ def _supplement(r: Scalar) -> Scalar:
     return (math.pi - r) + math.sin(float(np.asarray(math.pi, r.dtype)))
 
 
-def _cosines(r: Scalar, s: Scalar) -> tuple[Scalar, Scalar]:
-    """f = Σ_l (2l+1) e^{−l(l+1)s/2} χ_l(ω) and −(1/ω) ∂f/∂ω, without 0/0 at ω = 0.
+def _characters(x: Scalar, s: Scalar) -> tuple[Scalar, Scalar]:
+    """f = Σ_l (2l+1) e^{−l(l+1)s/2} χ_l(ω) and −∂f/∂ω / sin ω = ∂f/∂x, x = cos ω.
 
-    χ_l = 1 + 2 Σ_{k≤l} cos kω, so f = A₀ + 2 Σ_k A_k cos kω with A_k = Σ_{l≥k} (2l+1) e^{…}.
-    Degree 8 is exact to rounding for s ≥ 1.5.
+    χ_l = 1 + 2 Σ_{k≤l} cos kω, so f = A₀ + 2 Σ_k A_k cos kω with A_k = Σ_{l≥k} (2l+1) e^{…}: no
+    0/0 at ω = 0. Degree 8 is exact to rounding for s ≥ 1.5.
     """
-    l = constant(np.arange(9), r)
+    l = constant(np.arange(9), x)
     tail = jnp.cumsum(((2.0 * l + 1.0) * jnp.exp(-0.5 * l * (l + 1.0) * s))[::-1])[::-1]
-    x = jnp.cos(r)
     cosine, cosine_before = x, jnp.ones_like(x)  # cos kω
     sine, sine_before = jnp.ones_like(x), jnp.zeros_like(x)  # sin kω / sin ω
     value, slope = tail[0], jnp.zeros_like(x)
@@ -150,4 +148,4 @@ def _cosines(r: Scalar, s: Scalar) -> tuple[Scalar, Scalar]:
         slope = slope + 2.0 * k * tail[k] * sine
         cosine, cosine_before = 2.0 * x * cosine - cosine_before, cosine
         sine, sine_before = 2.0 * x * sine - sine_before, sine
-    return value, slope * polynomial(_SINC, r * r)
+    return value, slope
