@@ -1,14 +1,16 @@
 """The probability flow with the exact score of a heat-kernel mixture gives its exact density."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scorefold._types import constant
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
-from scorefold.noising import Brownian, Linear, OrnsteinUhlenbeck, VarianceExploding
+from scorefold.noising import Brownian, OrnsteinUhlenbeck, VarianceExploding
 from scorefold.samplers import log_prob_ode, normalisation, sample_ode, solve_log_prob
-from tests.oracles.mixture import MixtureReference, mixture
+from oracles.mixture import MixtureReference, mixture
 
 S_MIN = 0.1
 
@@ -26,8 +28,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64], ids=["f32", "f64"])
-@pytest.mark.parametrize("case", CASES)
+RUNS = [(case, jnp.float64) for case in CASES]
+RUNS += [(case, jnp.float32) for case in ("S2", "T2", "R2-OU", "H2-VE")]
+
+
+@pytest.mark.parametrize(("case", "dtype"), RUNS, ids=lambda v: getattr(v, "__name__", v))
 def test_density_of_a_heat_kernel_mixture(case, dtype):
     make, s_max = CASES[case]
     law = mixture(make())
@@ -45,82 +50,84 @@ def test_density_of_a_heat_kernel_mixture(case, dtype):
     np.testing.assert_allclose(found, exact, atol=1e-3 if dtype == jnp.float32 else 1e-6, rtol=0)
 
 
-@pytest.fixture(scope="module")
-def sphere():
-    return mixture(Brownian(Sphere(2), Linear(beta_1=40.0)))
+class Swirl(eqx.Module):
+    """A smooth field on S², not a gradient. Whatever the field, its flow carries the reference to
+    a normalised law, so mass and draws can be checked without any heat kernel."""
+
+    def __call__(self, x, s):
+        a = constant([[1.0, -2.0, 0.5], [1.5, 0.2, -1.0], [0.0, 1.0, -1.5]], x)
+        b = constant([0.5, -1.0, 1.5], x)
+        u = jnp.exp(-s) * (a @ x + b)
+        return u - jnp.sum(u * x) * x
 
 
-def test_hutchinson_is_unbiased(sphere):
-    """Mean over 512 independent probes at two points within 4 standard errors of the exact
+NOISING = Brownian(Sphere(2))
+OPTIONS = {"s_min": S_MIN, "rtol": 1e-5, "atol": 1e-5}
+
+
+def test_hutchinson_is_unbiased():
+    """The mean over 512 independent probes at two points is within 4 standard errors of the exact
     value; one probe alone is far off."""
-    x = jax.vmap(lambda k: sphere.sample(k, S_MIN, jnp.float32))(
-        jax.random.split(jax.random.key(5), 2)
-    )
-    exact = np.asarray(jax.vmap(sphere.log_prob, (0, None))(x, jnp.float32(S_MIN)))
-    many = jnp.repeat(x, 512, axis=0)
-    options = {"s_min": S_MIN, "rtol": 1e-4, "atol": 1e-4, "divergence": "hutchinson"}
-    drawn = log_prob_ode(sphere.noising, sphere, many, key=jax.random.key(6), **options)
-    drawn = np.asarray(drawn, np.float64).reshape(2, 512)
+    x = jnp.asarray([[0.6, 0.0, 0.8], [-0.6, 0.8, 0.0]])
+    exact = np.asarray(log_prob_ode(NOISING, Swirl(), jnp.repeat(x, 512, axis=0), **OPTIONS))
+    drawn = log_prob_ode(
+        NOISING, Swirl(), jnp.repeat(x, 512, axis=0), divergence="hutchinson",
+        key=jax.random.key(6), **OPTIONS,
+    )  # fmt: skip
+    drawn, exact = np.asarray(drawn).reshape(2, 512), exact.reshape(2, 512)[:, 0]
     error = drawn.std(axis=1, ddof=1) / np.sqrt(512)
-    assert np.all(np.abs(drawn.mean(axis=1) - exact) < 4 * error + 1e-3)
-    assert drawn.std(axis=1).min() > 0.05
+    assert np.all(np.abs(drawn.mean(axis=1) - exact) < 4 * error)
+    assert drawn.std(axis=1).min() > 0.1
     with pytest.raises(ValueError, match="key="):
-        log_prob_ode(sphere.noising, sphere, x, **options)
+        log_prob_ode(NOISING, Swirl(), x, divergence="hutchinson", **OPTIONS)
 
 
-def test_mass_is_one_and_neighbours_do_not_matter(sphere):
-    """∫ exp(log_prob) = 1 by 512 quadrature nodes; a point solved with the nodes, in a chunk of
-    other points or alone gets the same density to ten times the tolerance of a step, and the
-    evaluations are reported as the solver counts them, six to a step and one at the start."""
-    options = {"s_min": S_MIN, "rtol": 1e-4, "atol": 1e-4}
-    log_prob = lambda x: log_prob_ode(sphere.noising, sphere, x, **options)  # noqa: E731
-    mass = normalisation(log_prob, Sphere(2), n=512, dtype=jnp.float32)
-    assert abs(mass.value - 1.0) < 1e-3
+def test_mass_draws_and_neighbours():
+    """1024 quadrature nodes: ∫ exp(log_prob) = 1 to 1e-5, and the draws of the flow have the mean
+    ∫ x exp(log_prob) within 4 standard errors. A point gets the same density in other company to
+    ten tolerances of a step. Evaluations: six a step, one at the start."""
+    log_prob = lambda x: log_prob_ode(NOISING, Swirl(), x, **OPTIONS)  # noqa: E731
+    assert abs(normalisation(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-5
 
-    x = jax.vmap(lambda k: Sphere(2).uniform(k, jnp.float32))(
-        jax.random.split(jax.random.key(1), 300)
-    )
-    together = solve_log_prob(sphere.noising, sphere, x, **options)
-    apart = solve_log_prob(sphere.noising, sphere, x, chunk=64, **options)
-    np.testing.assert_allclose(together.log_prob, apart.log_prob, atol=1e-3)
-    assert set(np.asarray(apart.nfe) % 6) == {1}
-    again = solve_log_prob(sphere.noising, sphere, x, **options)
+    x = jax.vmap(Sphere(2).uniform)(jax.random.split(jax.random.key(1), 1024))
+    together = solve_log_prob(NOISING, Swirl(), x, **OPTIONS)
+    again = solve_log_prob(NOISING, Swirl(), x, **OPTIONS)
+    apart = solve_log_prob(NOISING, Swirl(), x[:50], chunk=32, **OPTIONS)
     np.testing.assert_array_equal(together.log_prob, again.log_prob)
+    np.testing.assert_allclose(together.log_prob[:50], apart.log_prob, atol=1e-4)
+    assert set(np.asarray(apart.nfe) % 6) == {1}
+
+    drawn = np.asarray(sample_ode(NOISING, Swirl(), jax.random.key(2), 1024, s_min=S_MIN))
+    # Importance weights of the uniform points: their error joins that of the draws.
+    weighted = np.exp(np.asarray(together.log_prob))[:, None] * 4 * np.pi * np.asarray(x)
+    spread = np.sqrt(drawn.var(axis=0) + weighted.var(axis=0)) / np.sqrt(1024)
+    assert np.all(np.abs(drawn.mean(axis=0) - weighted.mean(axis=0)) < 4 * spread)
+    assert np.abs(drawn.mean(axis=0)).max() > 8 * spread.max()
+    assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-12
 
 
-def test_draws_of_the_flow_have_the_mean_of_the_mixture(sphere):
-    """E x = e^{−s} Σ w_k c_k on S² (the first eigenfunctions), within 4 standard errors."""
-    x = np.asarray(
-        sample_ode(
-            sphere.noising, sphere, jax.random.key(2), 1024, s_min=S_MIN, dtype=jnp.float32
-        )
-    )
-    exact = np.exp(-S_MIN) * np.asarray(sphere.weights) @ np.asarray(sphere.centres)
-    error = x.std(axis=0, ddof=1) / np.sqrt(len(x))
-    assert np.all(np.abs(x.mean(axis=0) - exact) < 4 * error)
-    assert np.abs(np.linalg.norm(x, axis=1) - 1).max() < 1e-6
+class Broken(eqx.Module):
+    """Not a number on one side of the sphere."""
+
+    def __call__(self, x, s):
+        return jnp.where(x[0] > 0.5, jnp.nan, 0.0).astype(x.dtype) * x
 
 
-def test_refusals_name_cause_rows_and_remedy(sphere):
+def test_refusals_name_cause_rows_and_remedy():
     x = np.tile(np.asarray([1.0, 0.0, 0.0]), (4, 1))
-    noising = sphere.noising
-    with pytest.raises(RuntimeError, match=r"rows 0 to 3 .*max_steps=3.*[Ll]oosen|loosen"):
-        log_prob_ode(noising, sphere, x, s_min=S_MIN, max_steps=3)
+    with pytest.raises(RuntimeError, match=r"rows 0 to 3 .*max_steps=3.*loosen"):
+        log_prob_ode(NOISING, Swirl(), x, max_steps=3, **OPTIONS)
     x[2, 1] = np.nan
     with pytest.raises(FloatingPointError, match=r"x: 1 of 4 rows .*rows 2"):
-        log_prob_ode(noising, sphere, x, s_min=S_MIN)
+        log_prob_ode(NOISING, Swirl(), x, s_min=S_MIN)
     with pytest.raises(ValueError, match="s_min must be a positive"):
-        log_prob_ode(noising, sphere, x, s_min=0.0)
+        log_prob_ode(NOISING, Swirl(), x, s_min=0.0)
     with pytest.raises(ValueError, match="s_max must be finite and above"):
-        log_prob_ode(noising, sphere, x, s_min=0.1, s_max=0.1)
+        log_prob_ode(NOISING, Swirl(), x, s_min=0.1, s_max=0.1)
     with pytest.raises(ValueError, match="does not end in"):
-        log_prob_ode(noising, sphere, x[:, :2], s_min=S_MIN)
+        log_prob_ode(NOISING, Swirl(), x[:, :2], s_min=S_MIN)
     with pytest.raises(ValueError, match="no points"):
-        log_prob_ode(noising, sphere, x[:0], s_min=S_MIN)
-
-    def broken(p, s):
-        return jnp.where(p[0] > 0.5, jnp.nan, 1.0).astype(p.dtype) * jnp.zeros_like(p)
-
+        log_prob_ode(NOISING, Swirl(), x[:0], s_min=S_MIN)
     y = np.asarray([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     with pytest.raises(FloatingPointError, match=r"x: 1 of 3 rows .*without a finite.*rows 1"):
-        log_prob_ode(noising, broken, y, s_min=S_MIN)
+        log_prob_ode(NOISING, Broken(), y, s_min=S_MIN)

@@ -11,7 +11,9 @@ import pytest
 from scorefold.manifolds import SO3, Hyperbolic, Product, Sphere, Torus
 
 MANIFOLDS = [Sphere(1), Sphere(2), Torus(3), SO3(), Hyperbolic(2), Product(Torus(2), Sphere(2))]
-CASES = [pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")]
+CASES = [
+    pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")
+]
 COMPILE = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 LENGTHS = [0.0, 1e-30, 1e-7, 1.0, math.pi - 1e-7, math.pi, 2 * math.pi, 1e6]
 

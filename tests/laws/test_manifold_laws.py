@@ -27,7 +27,9 @@ MANIFOLDS = [
     Product(Sphere(2), Product(Torus(2), SO3())),
     Product(Sphere(2), Hyperbolic(2)),
 ]
-CASES = [pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")]
+CASES = [
+    pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")
+]
 # Unoptimised code compiles several times faster, and rounds like the source.
 COMPILE = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 N = 64

@@ -47,7 +47,7 @@ def check_points(manifold: Manifold, x, name: str = "points") -> Array:
             f"off {manifold.name} (largest defect {worst:.3g}; {OFF:g} is allowed)",
             f"manifold.project maps to the nearest point if that is meant. {manifold.readers}",
         )
-    keep = moved <= 16 * np.finfo(mended.dtype).eps
+    keep = moved <= 4 * np.finfo(mended.dtype).eps
     rows = np.where(keep.reshape(-1, *(1,) * len(shape)), rows.astype(mended.dtype), mended)
     return jnp.asarray(rows.reshape(array.shape))
 

@@ -86,9 +86,10 @@ class Sphere(Manifold):
         square = jnp.sum(total * total)
         apart = square > float(jnp.finfo(x.dtype).eps)
         # Rounding of |x| and |y| shows along x + y; it would swamp angles below 1e-6 in float32.
-        chord = chord - jnp.where(apart, jnp.sum(chord * total), 0.0) / jnp.where(
-            apart, square, 1.0
-        ) * total
+        chord = (
+            chord
+            - jnp.where(apart, jnp.sum(chord * total), 0.0) / jnp.where(apart, square, 1.0) * total
+        )
         return 2.0 * jnp.arctan2(safe_norm(chord), safe_norm(total))
 
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
