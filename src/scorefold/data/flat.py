@@ -107,7 +107,7 @@ def swissroll(std: float = 0.1) -> HeatMixture:
 
 def spirals(std: float = 0.1) -> HeatMixture:
     """Gaussians along two arms r = t/π of one and a half turns, one the other turned by π."""
-    t = np.sqrt(np.linspace(0.05, 1.0, _NODES)) * 3 * math.pi
+    t = np.sqrt(np.linspace(0.05, 1.0, _NODES // 2)) * 3 * math.pi
     return _curves([_spiral(t, turn, 1.0 / math.pi) for turn in (0.0, math.pi)], std)
 
 
