@@ -58,12 +58,13 @@ def reach(s, d):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("d", DIMS)
 def test_against_the_textbook(d, dtype):
-    """mpmath; distances to 6, s from 1e-4 to 10. The size of the score under p_s lies between
-    √(d/s) and its limit (d−1)/2 at large s; the smaller is used."""
+    """mpmath; distances to 6, s from 1e-4 to 10; the score relative to √(d/s), its size under p_s
+    at small s and below it at large s."""
     rows = [row[1:] for row in json.loads(TABLE.read_text()) if row[0] == d]
     r, s, log_p, steep = np.array(rows).T
     found, *slopes = kernel(jnp.asarray(r, dtype), jnp.asarray(s, dtype), d)
     assert found.dtype == slopes[0].dtype == dtype
+    found = np.asarray(found, np.float64)
     small = 2e-6 if dtype == np.float32 else 1e-12
     np.testing.assert_array_less(np.abs(found - log_p), small * np.maximum(1, np.abs(log_p)))
     size = np.sqrt(d / s)
@@ -110,7 +111,7 @@ def test_semigroup_at_a_distance(d):
     np.testing.assert_allclose(found, p(b.ravel(), s + t, d), rtol=1e-8)
 
 
-@pytest.mark.parametrize("d", [2, 3, 5, 8])
+@pytest.mark.parametrize("d", [2, 3, 5])
 def test_heat_equation(d):
     """∂_s p = ½(p'' + (d−1) coth r p'), by automatic differentiation in float64."""
     r, s = (jnp.asarray(v.ravel()) for v in np.meshgrid([0.2, 1.0, 3.0], [0.1, 0.8, 4.0]))
@@ -133,7 +134,7 @@ def test_heat_equation(d):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("d", [2, 3, 6])
+@pytest.mark.parametrize("d", [2, 5])
 def test_coincident_points(d, dtype):
     """∂ log p = 0 and slope = −∂² log p at r = 0."""
     s = jnp.asarray([1e-4, 0.1, 1.0, 10.0], dtype)

@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles.mixture import MixtureReference, mixture
 
 from scorefold._types import constant
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 from scorefold.noising import Brownian, OrnsteinUhlenbeck, VarianceExploding
 from scorefold.samplers import log_prob_ode, normalisation, sample_ode, solve_log_prob
-from oracles.mixture import MixtureReference, mixture
 
 S_MIN = 0.1
 

@@ -176,7 +176,7 @@ def small(value, tol):
 
 
 def test_points_are_on_the_manifold(seen):
-    m, o, tol = seen
+    _, o, tol = seen
     small(o["defects"], tol)
     small(o["project(x)"] - o["x"], tol)
     small(o["project twice"], tol)

@@ -89,6 +89,16 @@ def test_hyperbolic_distance_agrees_with_the_poincare_formula():
     np.testing.assert_allclose(m.to_poincare(x), p, atol=1e-15)
 
 
+def test_torus_wraps_exactly():
+    # Oracle: math.remainder, exact in float64.
+    turns = np.array([0.0, 3.0, -4.0, 1e6, -1e6, 1e30])
+    got = np.asarray(jax.vmap(Torus(1).project)(jnp.asarray(turns)[:, None])[:, 0])
+    want = np.array([math.remainder(t, 2 * math.pi) for t in turns])
+    np.testing.assert_allclose(got, want, atol=1e-15)
+    edge = Torus(1).project(jnp.full((1,), math.pi, jnp.float32))
+    assert float(edge[0]) == -float(np.float32(math.pi))
+
+
 def test_readers_of_angles():
     got = Torus(2).from_angles([[370.0, -190.0], [180.0, 0.0]], degrees=True)
     want = np.radians([[10.0, 170.0], [-180.0, 0.0]])

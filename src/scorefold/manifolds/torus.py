@@ -101,8 +101,8 @@ class Torus(Manifold):
         return _wrap(2.0 * math.pi * jax.random.uniform(key, self.shape, dtype))
 
     def defect(self, x: Point) -> Scalar:
-        """How far the worst angle lies outside [−π, π]."""
-        return jnp.maximum(jnp.max(jnp.abs(x)) - math.pi, 0.0)
+        """0: every number is an angle; ``project`` wraps it to [−π, π)."""
+        return jnp.zeros((), x.dtype)
 
     def embed(self, x: Point) -> Array:
         return jnp.concatenate([jnp.cos(x), jnp.sin(x)])
