@@ -93,7 +93,7 @@ def test_log_is_the_shortest_way_even_at_the_cut_locus(seen):
 
 def test_short_distances_keep_their_relative_accuracy(seen):
     # A point stored in float32 moves by 6e-8, so 1e-7 itself is not resolved there.
-    m, o, tol = seen
+    _, o, tol = seen
     assert abs(o["dist"][3] - 1.0) <= tol
     if tol < 1e-6:
         assert abs(o["dist"][2] / 1e-7 - 1) < 1e-7
