@@ -157,7 +157,7 @@ def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
         raise ValueError(
             f"x: shape {x.shape} does not end in {manifold.shape}, one point of {manifold.name}."
         )
-    return x.reshape(-1, *manifold.shape), x.shape[:k]
+    return x.reshape(math.prod(x.shape[:k]), *manifold.shape), x.shape[:k]
 
 
 def _in_chunks(
