@@ -1,5 +1,6 @@
 """Training: one ``fit`` for every model; files of models."""
 
+from scorefold._fixed import fixed
 from scorefold.fitting._contract import Trainable
 from scorefold.fitting.errors import (
     DamagedFile,
@@ -24,6 +25,7 @@ __all__ = [
     "Trainable",
     "fit",
     "fit_seeds",
+    "fixed",
     "load",
     "save",
 ]

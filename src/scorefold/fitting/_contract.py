@@ -17,7 +17,7 @@ class Trainable(eqx.Module):
 
     Before fitting it is a description (no parameters); ``init`` returns a copy that has them.
     ``fit`` trains every floating-point array of that copy, except those in fields declared with
-    ``scorefold._fixed.fixed()`` at any depth: frequencies, training data, constants.
+    ``scorefold.fitting.fixed()`` at any depth: frequencies, training data, constants.
 
     The three methods are traced by JAX: they depend on their arguments and on fields alone.
     """

@@ -72,7 +72,7 @@ def fit(
       run, at most 500), followed by half a cosine to 0. ``clip``: bound on the global norm of the
       gradient. ``weight_decay``: decoupled, on arrays of two or more axes.
     - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
-    - ``validate_every``: steps between validations (default: 20 in a run, after one at step 0);
+    - ``validate_every``: steps between validations (default: about 20 in a run, and one at step 0);
       ``patience``: stop after this many validations without improvement.
     - ``out``: a directory for checkpoints, written at validations and every ``save_every`` seconds
       (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ def locked(directory: Path) -> Iterator[None]:
     **Raises:** ``DirectoryInUse`` with the owner's process number; ``OSError`` at once if the
     directory cannot be made or written.
     """
+    import fcntl  # absent on Windows, where everything else works
+
     path = directory / "run.lock"
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -56,7 +56,7 @@ class Loop:
             steps, every = self._afford(self.plan.budget, every)
         total = jnp.full(self.state.total.shape, steps, jnp.int32)
         self.state = self.state.with_total(total)
-        self.record = Record.empty(self.state.runs, steps, every or max(1, steps // 20))
+        self.record = Record.empty(self.state.runs, steps, every or -(-steps // 20))
         self.record.compile_seconds = compile_seconds
         if first is not None:
             self.record.add_validation(0, first)
