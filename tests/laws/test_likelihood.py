@@ -83,11 +83,11 @@ def test_hutchinson_is_unbiased():
 
 
 def test_mass_draws_and_neighbours():
-    """1024 quadrature nodes: ∫ exp(log_prob) = 1 to 1e-5, and the draws of the flow have the mean
+    """1024 quadrature nodes: ∫ exp(log_prob) = 1 to 1e-4, and the draws of the flow have the mean
     ∫ x exp(log_prob) within 4 standard errors. A point gets the same density in other company to
     ten tolerances of a step. Evaluations: six a step, one at the start."""
     log_prob = lambda x: log_prob_ode(NOISING, Swirl(), x, **OPTIONS)  # noqa: E731
-    assert abs(normalisation(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-5
+    assert abs(normalisation(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-4
 
     x = jax.vmap(Sphere(2).uniform)(jax.random.split(jax.random.key(1), 1024))
     together = solve_log_prob(NOISING, Swirl(), x, **OPTIONS)
