@@ -28,7 +28,7 @@ def safe_norm(v: Array) -> Scalar:
     scale = jnp.where(peak > 0, peak, jnp.ones_like(peak))
     scaled = v / scale
     squared = jnp.sum(scaled * scaled)
-    positive = squared > 0
+    positive = squared != 0  # true for NaN, which must not pass for length 0
     return jnp.where(
         positive, scale * jnp.sqrt(jnp.where(positive, squared, 1.0)), jnp.zeros_like(squared)
     )

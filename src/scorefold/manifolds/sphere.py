@@ -103,7 +103,7 @@ class Sphere(Manifold):
 
     def project(self, u: Point) -> Point:
         n = safe_norm(u)
-        ok = n > 0
+        ok = n != 0  # true for NaN, which stays NaN
         return jnp.where(ok, u / jnp.where(ok, n, 1.0), self.origin(u.dtype))
 
     def frame(self, x: Point) -> Array:
