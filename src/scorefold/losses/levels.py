@@ -67,8 +67,8 @@ class Uniform(TimeLaw):
         clock = noising.schedule
         first, last = (clock.t(jnp.asarray(end, dtype)) for end in (s_min, s_max))
         t = first + (last - first) * _stratified(key, n, dtype)
-        s = clock.s(t)
-        per_time = self.weighting(noising, s) * clock.beta(t)
+        s = jax.vmap(clock.s)(t)
+        per_time = self.weighting(noising, s) * jax.vmap(clock.beta)(t)
         return s, per_time * (last - first) / math.log(s_max / s_min)
 
 
