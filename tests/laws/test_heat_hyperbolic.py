@@ -187,7 +187,7 @@ def test_inverse_distribution_function(d):
     profile = HyperbolicProfile(d)
     for s in (1e-3, 0.3, 5.0):
         found = np.asarray(jax.jit(jax.vmap(profile._invert, (0, None)))(u, jnp.float64(s)))
-        r = np.linspace(1e-12, reach(s, d), 8001)
+        r = np.linspace(1e-12, reach(s, d), 4001)
         f = density(r, s, d)
         below = np.concatenate([[0.0], np.cumsum(0.5 * (f[1:] + f[:-1]) * np.diff(r))])
         np.testing.assert_allclose(np.interp(found, r, below), u, atol=1e-5)

@@ -96,9 +96,9 @@ def test_ends_of_the_range(dtype):
     first, score, bend = at_pi
     np.testing.assert_array_less(np.abs(first), bound)
     np.testing.assert_array_less(np.abs(score), bound)
-    # ∂ slope = −(log p)''/π there, and (log p)'' = π²/s² − 1/s + ¼ of the two nearest images.
+    # ∂ slope = −(log p)''/π there, and (log p)'' = π²/s² − 3/s + ¼ of the two nearest images.
     images = s < 0.5
-    expected = -(np.pi**2 / s**2 - 1 / s + 0.25) / np.pi
+    expected = -(np.pi**2 / s**2 - 3 / s + 0.25) / np.pi
     rtol = 1e-3 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(bend[images], expected[images], rtol=rtol)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -123,7 +124,7 @@ class HyperbolicProfile(RadialProfile):
         log_f = log_p + (self.d - 1) * (jnp.log(r) + _log_sinhc(r))
         f = jnp.exp(log_f - jnp.max(log_f))
         f = jnp.concatenate([jnp.zeros_like(f[:1]), f])
-        rise = jnp.gradient(f)
+        rise = jnp.asarray(jnp.gradient(f))
         trapezia = 0.5 * (f[1:] + f[:-1])
         cells = jnp.maximum(trapezia + (rise[:-1] - rise[1:]) / 12.0, 0.0)
         below = jnp.concatenate([jnp.zeros_like(f[:1]), jnp.cumsum(cells)])
@@ -150,7 +151,8 @@ def _bell(w: list[Array], s: Scalar) -> list[Array]:
     = Σ_i C(n−1, i) B̃_{n−1−i} sⁱ w̃_i: complete Bell polynomials with positive terms."""
     b = [jnp.ones_like(w[0])]
     for n in range(len(w)):
-        b.append(sum(math.comb(n, i) * b[n - i] * s**i * w[i] for i in range(n + 1)))
+        terms = [math.comb(n, i) * b[n - i] * s**i * w[i] for i in range(n + 1)]
+        b.append(functools.reduce(jnp.add, terms))
     return b
 
 
@@ -175,8 +177,8 @@ def _derivatives(r: Array, count: int) -> list[Array]:
 def _series(count: int, tau: Array) -> Float[Array, "count ..."]:
     """w̃_0 … for 0 ≤ τ ≤ ½ by Horner's rule, all at once in a loop: it compiles quickly."""
     terms = 48 if tau.dtype == jnp.float64 else 24
-    rows = np.array([_hypergeometric(k, terms) for k in range(count)]).T[::-1]
-    rows = constant(rows, tau).reshape(terms, count, *(1,) * tau.ndim)
+    table = np.array([_hypergeometric(k, terms) for k in range(count)]).T[::-1]
+    rows = constant(table, tau).reshape(terms, count, *(1,) * tau.ndim)
     start = jnp.zeros((count, *tau.shape), tau.dtype)
     total, _ = jax.lax.scan(lambda total, row: (total * tau[None] + row, None), start, rows)
     return total
