@@ -74,7 +74,7 @@ class ScoreNetwork(eqx.Module):
     def __call__(self, h: Array, s: Scalar) -> Array:
         dtype = self.layers[0].weight.dtype
         # Phases of high frequency lose digits, so the features are of the better of the two.
-        fine = jnp.promote_types(dtype, h.dtype)
+        fine = max((dtype, h.dtype), key=lambda d: jnp.finfo(d).bits)
         x, level = h.astype(fine), s.astype(fine)
         u = (jnp.log(level) + 3.0) / 4.0
         phase = jax.lax.stop_gradient(self.frequencies).astype(fine) @ x
