@@ -167,7 +167,7 @@ def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndar
             f"{path}, a {name}, differs from this version's: fields missing {missing}, unknown "
             f"{extra}."
         )
-    module = object.__new__(cls)
+    module: Any = object.__new__(cls)
     for field, value in fields.items():
         object.__setattr__(module, field, _decode(value, f"{path}.{field}", arrays))
     for base in reversed(cls.__mro__):
@@ -214,6 +214,7 @@ def _classes() -> dict[str, type]:
 
 
 def _subclasses(cls: type) -> Iterator[type]:
+    sub: type
     for sub in cls.__subclasses__():
         yield sub
         yield from _subclasses(sub)

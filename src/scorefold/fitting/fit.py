@@ -155,7 +155,7 @@ def _split(model: Trainable) -> tuple[PyTree, TrainState]:
     return rest, TrainState.start(params)
 
 
-def _result(model: T, loop: Loop, run: int, key: Key) -> tuple[T, History]:
+def _result(model: Any, loop: Loop, run: int, key: Key) -> tuple[Any, History]:
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
     history = loop.record.history(run, loop.problem.settings.patience, words)
     if len(history.val_nll) and not np.isfinite(history.val_nll).any():

@@ -124,7 +124,8 @@ class Record:
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""
         column = (step + np.arange(losses.shape[1])) // self.width_of(self.total)
-        np.add.at(self.sums, (slice(None), column), losses.astype(np.float64))
+        for row, values in zip(self.sums, losses, strict=True):
+            np.add.at(row, column, values.astype(np.float64))
         np.add.at(self.counts, column, 1)
 
     def add_validation(self, step: int, nll: np.ndarray) -> None:
