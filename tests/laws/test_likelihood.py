@@ -21,7 +21,7 @@ CASES = {
     "S3": (lambda: Brownian(Sphere(3)), 14.0),
     "T2": (lambda: Brownian(Torus(2)), 40.0),
     "SO3": (lambda: Brownian(SO3()), 20.0),
-    "S2xT1": (lambda: Brownian(Product((Sphere(2), Torus(1)))), 40.0),
+    "S2xT1": (lambda: Brownian(Product(Sphere(2), Torus(1))), 40.0),
     "R2-OU": (lambda: OrnsteinUhlenbeck(Euclidean(2)), 40.0),
     "R2-VE": (lambda: VarianceExploding(Euclidean(2)), 5.0),
     "H2-VE": (lambda: VarianceExploding(Hyperbolic(2)), 2.0),

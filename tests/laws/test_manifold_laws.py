@@ -67,7 +67,7 @@ def values(m, dtype_name):
         y, z = around(m, x, c[1]), around(m, x, c[2])
         u, v = m.from_components(x, c[3]), step(m, x, c[4])
         e, end, pa = m.frame(x), m.exp(x, v), m.to_tangent(x, a)
-        w = m.transport(x, y, u)
+        w = m.transport(x, end, u)
         on = m.project(a)
         return {
             "x": x,
@@ -93,9 +93,9 @@ def values(m, dtype_name):
             "|v|": m.norm(x, v),
             "|v|^2": m.inner(x, v, v),
             "|u|": m.norm(x, u),
-            "|w|": m.norm(y, w),
-            "w off tangent": w - m.to_tangent(y, w),
-            "there and back": m.transport(y, x, w) - u,
+            "|w|": m.norm(end, w),
+            "w off tangent": w - m.to_tangent(end, w),
+            "there and back": m.transport(end, x, w) - u,
             "exp_log_det(0)": m.exp_log_det(x, 0 * v),
             "embed": m.embed(x),
         }

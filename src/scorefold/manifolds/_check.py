@@ -28,11 +28,11 @@ def _rows(bad: np.ndarray) -> str:
 
 def refuse_rows(name: str, bad: np.ndarray, values: np.ndarray, what: str, hint: str) -> None:
     """Raise ``PointsError`` naming the argument, the rows where ``bad`` holds, and the remedy."""
-    bad = np.asarray(bad).reshape(len(values), -1).any(axis=1)
-    if bad.any():
-        first = np.asarray(values)[int(np.flatnonzero(bad)[0])]
+    rows = np.asarray(np.any(np.reshape(bad, (len(values), -1)), axis=1))
+    if rows.any():
+        first = np.asarray(values)[int(np.flatnonzero(rows)[0])]
         shown = np.array2string(np.asarray(first), precision=6, threshold=12)
-        raise PointsError(f"{name}: {_rows(bad)} {what} (first value: {shown}). {hint}")
+        raise PointsError(f"{name}: {_rows(rows)} {what} (first value: {shown}). {hint}")
 
 
 def read_columns(**columns) -> tuple[np.ndarray, ...]:

@@ -211,10 +211,10 @@ def _half_chord(x: Point, y: Point) -> Scalar:
     gap, total = q - p, q + p
     sizes = safe_norm(p) + safe_norm(q)
     present = sizes > 0
-    # tanh((a − b)/2) = (sinh a − sinh b)/(cosh a + cosh b)
+    # sinh((a − b)/2) = (sinh a − sinh b) / (2 cosh((a + b)/2)), with e^a = cosh a + sinh a.
     difference = jnp.sum(gap * total / jnp.where(present, sizes, 1.0))
-    heights = x[0] + y[0]
-    radial = difference / jnp.sqrt((heights - difference) * (heights + difference))
+    growth = jnp.sqrt(x[0] + safe_norm(p)) * jnp.sqrt(y[0] + safe_norm(q))
+    radial = difference / (growth + 1.0 / growth)
     # sinh a sinh b sin²(φ/2) = ½(|p||q| − p·q); below 90° that is ½|p∧q|²/(|p||q| + p·q).
     product, dot = safe_norm(p) * safe_norm(q), jnp.sum(p * q)
     acute = dot > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 
 from scorefold.manifolds._base import Manifold
 from scorefold.manifolds.euclidean import Euclidean
@@ -15,7 +16,12 @@ from scorefold.manifolds.torus import Torus
 
 __all__ = ["manifold_from_name"]
 
-_FAMILIES = {"R": Euclidean, "S": Sphere, "T": Torus, "H": Hyperbolic}
+_FAMILIES: dict[str, Callable[[int], Manifold]] = {
+    "R": Euclidean,
+    "S": Sphere,
+    "T": Torus,
+    "H": Hyperbolic,
+}
 _VALID = 'Valid names: "R^d", "S^d", "T^d", "H^d", "SO(3)", and products such as "S^2 x R^1" or '
 _VALID += '"S^2 x (T^2 x SO(3))".'
 
