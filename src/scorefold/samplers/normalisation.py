@@ -57,7 +57,7 @@ def normalisation(
         log_ratio = log_prob(x) - proposal.log_prob(x)
     elif manifold.compact:
         x = jax.vmap(lambda k: manifold.uniform(k, dtype))(jax.random.split(key, n))
-        log_ratio = log_prob(x) + math.log(manifold.volume)
+        log_ratio = log_prob(x) + manifold.log_volume
     else:
         raise ValueError(
             f"{manifold.name} has infinite volume: pass proposal=, a model with "
