@@ -30,6 +30,13 @@ def draws(noising, x0, s, n, seed=0):
     return jax.jit(jax.vmap(lambda k: noising.sample(k, x0, s)))(keys)
 
 
+def distances(noising, start, end, s, n, seed=0):
+    """Distances to ``end`` of draws that began at ``start``."""
+    keys = jax.random.split(jax.random.key(seed), n)
+    one = lambda k: noising.manifold.dist(end, noising.sample(k, start, s))  # noqa: E731
+    return np.asarray(jax.jit(jax.vmap(one))(keys))
+
+
 def within(values, mean):
     values = np.asarray(values)
     return abs(values.mean() - mean) < 4 * values.std() / np.sqrt(len(values))
@@ -74,22 +81,22 @@ def test_wrapped_normal_on_the_hyperbolic_plane():
     # With r the distance to the location: mass ∫ p(r) 2π sinh r dr = 1, r Rayleigh,
     # ∂_r log p = −r/σ² − (coth r − 1/r).
     m, sigma = Hyperbolic(2), 0.8
-    o = m.origin(jnp.float64)
-    mu = m.exp(o, 0.9 * m.frame(o)[0])
+    mu = jnp.asarray([np.cosh(0.9), np.sinh(0.9), 0.0])
     law = WrappedNormal(m, location=np.asarray(mu), std=sigma)
     e = m.frame(mu)
     at = jax.jit(lambda r: m.exp(mu, r * (0.6 * e[0] + 0.8 * e[1])))
     log_prob = jax.jit(lambda r: law.log_prob(at(r)))
     mass = quad(lambda r: 2 * np.pi * np.sinh(r) * np.exp(float(log_prob(r))), 1e-9, 8.0)[0]
     assert mass == pytest.approx(1.0, abs=1e-6)
-    y = jax.vmap(lambda k: law.sample(k, jnp.float64))(jax.random.split(jax.random.key(2), 2000))
-    r = np.asarray(jax.vmap(lambda p: m.dist(mu, p))(y))
+    radius = jax.jit(jax.vmap(lambda k: m.dist(mu, law.sample(k, jnp.float64))))
+    r = np.asarray(radius(jax.random.split(jax.random.key(2), 2000)))
     assert stats.kstest(r, stats.rayleigh(scale=sigma).cdf).pvalue > 1e-3
     x = at(1.5)
     outward = -m.log(x, mu) / 1.5
     slope = -1.5 / sigma**2 - (1 / np.tanh(1.5) - 1 / 1.5)
-    np.testing.assert_allclose(law.score(x), slope * outward, atol=1e-9)
-    np.testing.assert_allclose(law.score(mu), jnp.zeros(3), atol=1e-6)
+    score = jax.jit(lambda p: law.score(p))
+    np.testing.assert_allclose(score(x), slope * outward, atol=1e-9)
+    np.testing.assert_allclose(score(mu), jnp.zeros(3), atol=1e-6)
 
 
 def test_mixture_reference():
@@ -137,10 +144,8 @@ def test_walk_agrees_with_the_exact_law(noising):
     # below what 2000 draws resolve (0.04 in the distribution function).
     m = noising.manifold
     x0 = m.exp(m.origin(jnp.float64), 0.5 * m.frame(m.origin(jnp.float64))[0])
-    laws = [
-        np.asarray(jax.vmap(lambda p: m.dist(x0, p))(draws(n, x0, 0.5, 2000, seed)))
-        for seed, n in enumerate([noising, RandomWalk(noising, 200)])
-    ]
+    pair = [noising, RandomWalk(noising, 200)]
+    laws = [distances(n, x0, x0, 0.5, 2000, seed) for seed, n in enumerate(pair)]
     assert stats.ks_2samp(*laws).pvalue > 1e-3
 
 
@@ -151,10 +156,10 @@ def test_langevin_forgets_its_start_and_keeps_its_reference(manifold):
     start = manifold.exp(o, 0.8 * manifold.frame(o)[0])
     # Slowest rate at least 1/σ² = 4: e^{−4·3/2} of the start is left. Distances to the origin
     # against draws of the reference; the walk's bias is of order ds = 0.05 relative to r².
-    r = np.asarray(jax.vmap(lambda p: manifold.dist(o, p))(draws(noising, start, 3.0, 1000)))
+    r = distances(noising, start, o, 3.0, 1000)
     keys = jax.random.split(jax.random.key(9), 1000)
-    y = jax.jit(jax.vmap(lambda k: noising.reference.sample(k, jnp.float64)))(keys)
-    ref = np.asarray(jax.vmap(lambda p: manifold.dist(o, p))(y))
+    one = lambda k: manifold.dist(o, noising.reference.sample(k, jnp.float64))  # noqa: E731
+    ref = np.asarray(jax.jit(jax.vmap(one))(keys))
     assert stats.ks_2samp(r, ref).pvalue > 1e-3
 
 
