@@ -102,7 +102,7 @@ def test_mass_draws_and_neighbours():
     weighted = np.exp(np.asarray(together.log_prob))[:, None] * 4 * np.pi * np.asarray(x)
     spread = np.sqrt(drawn.var(axis=0) + weighted.var(axis=0)) / np.sqrt(1024)
     assert np.all(np.abs(drawn.mean(axis=0) - weighted.mean(axis=0)) < 4 * spread)
-    assert np.abs(drawn.mean(axis=0)).max() > 8 * spread.max()
+    assert np.abs(drawn.mean(axis=0)).max() > 5 * spread.max()
     assert np.abs(np.linalg.norm(drawn, axis=1) - 1).max() < 1e-12
 
 

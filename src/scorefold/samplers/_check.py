@@ -31,7 +31,7 @@ def refuse_rows(name: str, bad: Array, what: str, hint: str) -> None:
     Does nothing under a JAX transformation, where values are not known yet."""
     if isinstance(bad, jax.core.Tracer):
         return
-    rows = np.flatnonzero(np.asarray(bad).reshape(bad.shape[0], -1).any(axis=1))
+    rows = np.flatnonzero(np.asarray(bad).any(axis=tuple(range(1, bad.ndim))))
     if rows.size:
         shown = ", ".join(map(str, rows[:10])) + (", …" if rows.size > 10 else "")
         raise FloatingPointError(
