@@ -37,9 +37,9 @@ class ScoreNetwork(eqx.Module):
     """
 
     layers: list[eqx.nn.Linear]
+    activation: Callable = eqx.field(static=True)
     frequencies: Array = fixed()
     times: Array = fixed()
-    activation: Callable = eqx.field(static=True)
 
     def __init__(
         self,

@@ -37,8 +37,11 @@ class Noising(eqx.Module):
 
     manifold: eqx.AbstractVar[Manifold]
     schedule: eqx.AbstractVar[Schedule]
-    reference: eqx.AbstractVar[Reference]
-    """The law at t = 1."""
+
+    @property
+    @abc.abstractmethod
+    def reference(self) -> Reference:
+        """The law at t = 1."""
 
     @property
     @abc.abstractmethod

@@ -35,7 +35,7 @@ class Brownian(Noising):
             )
 
     @property
-    def reference(self) -> Reference:  # type: ignore[override]
+    def reference(self) -> Reference:
         return UniformReference(self.manifold)
 
     @property

@@ -41,7 +41,7 @@ class Langevin(Noising):
 
     manifold: Manifold
     schedule: Schedule
-    reference: Reference
+    law: Reference
     steps: int
     rate: float
 
@@ -59,17 +59,21 @@ class Langevin(Noising):
         self.manifold = manifold
         self.schedule = schedule
         if reference is not None:
-            self.reference = reference
+            self.law = reference
         elif has_compact_part(manifold):
-            self.reference = HeatReference(manifold, std**2)
+            self.law = HeatReference(manifold, std**2)
         else:
-            self.reference = WrappedNormal(manifold, std=std)
+            self.law = WrappedNormal(manifold, std=std)
         self.steps = steps
         self.rate = 1.0 / std**2 if rate is None else rate
 
     def __check_init__(self) -> None:
         check_steps(self.steps)
         check_positive("rate", self.rate)
+
+    @property
+    def reference(self) -> Reference:
+        return self.law
 
     @property
     def exact(self) -> bool:

@@ -36,7 +36,7 @@ class OrnsteinUhlenbeck(Noising):
 
     manifold: Euclidean
     schedule: Schedule
-    reference: WrappedNormal
+    law: WrappedNormal
     std: float
     data_std: float
 
@@ -51,7 +51,7 @@ class OrnsteinUhlenbeck(Noising):
     ) -> None:
         self.manifold = Euclidean(manifold) if isinstance(manifold, int) else manifold
         self.schedule = schedule
-        self.reference = WrappedNormal(self.manifold, location, std)
+        self.law = WrappedNormal(self.manifold, location, std)
         self.std = std
         self.data_std = data_std
 
@@ -63,6 +63,10 @@ class OrnsteinUhlenbeck(Noising):
             )
         check_positive("std", self.std)
         check_positive("data_std", self.data_std)
+
+    @property
+    def reference(self) -> WrappedNormal:
+        return self.law
 
     @property
     def exact(self) -> bool:
@@ -105,5 +109,5 @@ class OrnsteinUhlenbeck(Noising):
         return jnp.exp(-0.5 * rate * s), -jnp.expm1(-rate * s) / rate
 
     def _location(self, x: Point) -> Point:
-        location = self.reference.location
+        location = self.law.location
         return jnp.zeros_like(x) if location is None else jnp.asarray(location, x.dtype)

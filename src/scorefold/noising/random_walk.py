@@ -31,15 +31,15 @@ class RandomWalk(Noising):
         check_steps(self.steps)
 
     @property
-    def manifold(self) -> Manifold:  # type: ignore[override]
+    def manifold(self) -> Manifold:  # type: ignore[misc, override]
         return self.noising.manifold
 
     @property
-    def schedule(self) -> Schedule:  # type: ignore[override]
+    def schedule(self) -> Schedule:  # type: ignore[misc, override]
         return self.noising.schedule
 
     @property
-    def reference(self) -> Reference:  # type: ignore[override]
+    def reference(self) -> Reference:
         return self.noising.reference
 
     @property

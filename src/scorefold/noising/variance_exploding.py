@@ -50,7 +50,7 @@ class VarianceExploding(Noising):
         check_centres(self.manifold, self.centres)
 
     @property
-    def reference(self) -> Reference:  # type: ignore[override]
+    def reference(self) -> Reference:
         end = self.schedule.total + self.data_std**2
         return HeatReference(self.manifold, end, self.centres)
 
