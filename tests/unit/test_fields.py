@@ -1,5 +1,7 @@
 """Divergence against closed forms, probes, and what a network's output becomes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,9 @@ from scorefold.fields import (
 )
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Sphere, Torus
 from scorefold.noising import Brownian, OrnsteinUhlenbeck
+
+# These programs run for a moment: little is gained by optimising them.
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 A = np.random.default_rng(0).normal(size=(3, 3))
 
@@ -48,7 +53,7 @@ def test_divergence_of_gradients_and_of_isometries(manifold, f, laplacian, dtype
         )
         return grad, laplacian(x, f(x)), first, last
 
-    div, exact, first, last = jax.jit(jax.vmap(both))(points(manifold, 20, dtype))
+    div, exact, first, last = quick(jax.vmap(both))(points(manifold, 20, dtype))
     assert div.dtype == dtype
     atol = 2e-5 if dtype == jnp.float32 else 1e-12
     np.testing.assert_allclose(div, exact, rtol=10 * atol, atol=10 * atol)

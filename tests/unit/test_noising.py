@@ -4,6 +4,8 @@ Statistical tests have fixed keys and allow 4 standard errors, or a Kolmogorov-S
 1e-3.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,17 +26,20 @@ from scorefold.noising import (
     WrappedNormal,
 )
 
+# These programs run for a moment: little is gained by optimising them.
+quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
 
 def draws(noising, x0, s, n, seed=0):
     keys = jax.random.split(jax.random.key(seed), n)
-    return jax.jit(jax.vmap(lambda k: noising.sample(k, x0, s)))(keys)
+    return quick(jax.vmap(lambda k: noising.sample(k, x0, s)))(keys)
 
 
 def distances(noising, start, end, s, n, seed=0):
     """Distances to ``end`` of draws that began at ``start``."""
     keys = jax.random.split(jax.random.key(seed), n)
     one = lambda k: noising.manifold.dist(end, noising.sample(k, start, s))  # noqa: E731
-    return np.asarray(jax.jit(jax.vmap(one))(keys))
+    return np.asarray(quick(jax.vmap(one))(keys))
 
 
 def within(values, mean):
@@ -88,7 +93,7 @@ def test_wrapped_normal_on_the_hyperbolic_plane():
     log_prob = jax.jit(lambda r: law.log_prob(at(r)))
     mass = quad(lambda r: 2 * np.pi * np.sinh(r) * np.exp(float(log_prob(r))), 1e-9, 8.0)[0]
     assert mass == pytest.approx(1.0, abs=1e-6)
-    radius = jax.jit(jax.vmap(lambda k: m.dist(mu, law.sample(k, jnp.float64))))
+    radius = quick(jax.vmap(lambda k: m.dist(mu, law.sample(k, jnp.float64))))
     r = np.asarray(radius(jax.random.split(jax.random.key(2), 2000)))
     assert stats.kstest(r, stats.rayleigh(scale=sigma).cdf).pvalue > 1e-3
     x = at(1.5)
@@ -108,7 +113,7 @@ def test_mixture_reference():
     assert float(law.log_prob(x)) == pytest.approx(np.log(p.mean()), abs=1e-12)
     exact = np.sum(p * (c[:, 0] - 0.3) / 0.5) / p.sum()
     np.testing.assert_allclose(law.score(x), [exact], rtol=1e-12)
-    y = jax.jit(jax.vmap(lambda k: law.sample(k, jnp.float64)))(
+    y = quick(jax.vmap(lambda k: law.sample(k, jnp.float64)))(
         jax.random.split(jax.random.key(0), 20000)
     )
     assert within(y[:, 0], -0.5)
@@ -159,7 +164,7 @@ def test_langevin_forgets_its_start_and_keeps_its_reference(manifold):
     r = distances(noising, start, o, 3.0, 1000)
     keys = jax.random.split(jax.random.key(9), 1000)
     one = lambda k: manifold.dist(o, noising.reference.sample(k, jnp.float64))  # noqa: E731
-    ref = np.asarray(jax.jit(jax.vmap(one))(keys))
+    ref = np.asarray(quick(jax.vmap(one))(keys))
     assert stats.ks_2samp(r, ref).pvalue > 1e-3
 
 

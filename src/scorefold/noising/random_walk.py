@@ -30,12 +30,12 @@ class RandomWalk(Noising):
     def __check_init__(self) -> None:
         check_steps(self.steps)
 
-    @property
-    def manifold(self) -> Manifold:  # type: ignore[misc, override]
+    @property  # type: ignore[misc]
+    def manifold(self) -> Manifold:  # type: ignore[override]
         return self.noising.manifold
 
-    @property
-    def schedule(self) -> Schedule:  # type: ignore[misc, override]
+    @property  # type: ignore[misc]
+    def schedule(self) -> Schedule:  # type: ignore[override]
         return self.noising.schedule
 
     @property
