@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -85,7 +87,6 @@ class Problem(eqx.Module):
         )
 
 
-@eqx.filter_jit(donate="all-except-first")
 def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
     """``count`` steps (at most CAPACITY), and their losses, shape ``(…, CAPACITY)``.
 
@@ -93,7 +94,24 @@ def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState
     the result does not depend on how the steps are divided into pieces. A step whose loss or
     gradient is not finite changes nothing except ``failed``, and ends the call.
     """
+    return _compiled(_train, jax.default_backend())(problem, state, count)
 
+
+def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
+    """Validate the averaged parameters, keep them if they are the best so far."""
+    return _compiled(_judge, jax.default_backend())(problem, state)
+
+
+@functools.cache
+def _compiled(function: Callable, backend: str) -> Callable:
+    """On a processor, LLVM's first level of optimisation: the work is in matrix products, which
+    are a library's, and compiling takes a third less time (8.7 s of processor time against 5.7
+    on the sphere) while a step takes no longer."""
+    options = {"xla_backend_optimization_level": 1} if backend == "cpu" else None
+    return eqx.filter_jit(function, donate="all-except-first", compiler_options=options)
+
+
+def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
     def one(model: PyTree, data: Array, _: Any, key: Key, state: TrainState) -> Any:
         return _step(model, data, key, state, problem.settings)
 
@@ -114,9 +132,7 @@ def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState
     return state, losses
 
 
-@eqx.filter_jit(donate="all-except-first")
-def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
-    """Validate the averaged parameters, keep them if they are the best so far."""
+def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
     patience = problem.settings.patience
 
     def one(model: PyTree, _: Any, val: Array, key: Key, state: TrainState) -> Any:
