@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
@@ -45,11 +47,7 @@ class Loop:
 
     def begin(self) -> None:
         """Compile, validate the initial parameters, settle the number of steps."""
-        self._compile()
-        first = None
-        if self.problem.val is not None:
-            self.state, nll = judge(self.problem, self.state)
-            first = np.atleast_1d(np.asarray(nll))
+        first = self._compile()
         compile_seconds = self.seconds
         steps, every = self.plan.steps, self.plan.validate_every
         if self.plan.budget is not None:
@@ -65,13 +63,34 @@ class Loop:
         """Go on from a checkpoint; a finished run is only taken up again."""
         self.state, self.record, self.before = state, record, record.seconds
         if not record.stopped:
-            self._compile()
+            with self._memory_hint():
+                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+                self.state = jax.block_until_ready(self.state)
             record.compile_seconds += self.seconds - self.before
 
-    def _compile(self) -> None:
+    def _compile(self) -> np.ndarray | None:
+        """Compile training and validation, side by side; returns the first validation."""
+        found: list[tuple[TrainState, Array]] = []
+        settings = _settings()
+
+        def validate() -> None:
+            # Contexts such as ``jax.enable_x64()`` do not reach other threads.
+            if _settings() == settings:
+                found.append(judge(self.problem, copy))
+
         with self._memory_hint():
-            state, _ = train(self.problem, self.state, jnp.int32(0))
-            self.state = jax.block_until_ready(state)
+            if self.problem.val is None:
+                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+                jax.block_until_ready(self.state)
+                return None
+            copy = jax.tree.map(jnp.copy, self.state)
+            with ThreadPoolExecutor(1) as pool:
+                validated = pool.submit(validate)
+                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+                jax.block_until_ready(self.state)
+                validated.result()
+            self.state, nll = found[0] if found else judge(self.problem, self.state)
+            return np.atleast_1d(np.asarray(nll))
 
     def _afford(self, budget: float, every: int | None) -> tuple[int, int | None]:
         """How many steps the budget buys, measured on a copy of the state: the run itself is
@@ -79,7 +98,7 @@ class Loop:
         count, taken = 1, 0.0
         state = jax.tree.map(jnp.copy, self.state)
         # Where compiling took most of the budget, the few steps measured are the more valuable.
-        while taken < max(0.05, 0.01 * budget) and self.seconds < 0.9 * budget:
+        while taken == 0.0 or (taken < max(0.05, 0.01 * budget) and self.seconds < 0.9 * budget):
             count = min(CAPACITY, 4 * count)
             since = time.monotonic()
             state, losses = train(self.problem, state, jnp.int32(count))
@@ -212,6 +231,13 @@ class Loop:
                 f"Out of memory with batch_size={self.problem.settings.batch_size}: lower "
                 "batch_size, or the width of the network. The last checkpoint is untouched."
             ) from error
+
+
+def _settings() -> tuple:
+    """What tracing depends on and a thread may see differently."""
+    names = ("enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
+             "default_matmul_precision", "debug_nans")  # fmt: skip
+    return tuple(getattr(jax.config, f"jax_{name}") for name in names)
 
 
 def _bar(total: int, step: int, progress: bool) -> Any:

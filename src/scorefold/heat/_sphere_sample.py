@@ -12,7 +12,7 @@ import numpy as np
 from scorefold._types import Key, Scalar, constant
 from scorefold.heat import _sphere_small
 from scorefold.heat._sphere_large import multiplicity
-from scorefold.heat.so3 import SO3Profile
+from scorefold.heat.so3 import PROPOSALS, SO3Profile
 
 __all__ = ["angle"]
 
@@ -43,9 +43,10 @@ def _through_rotations(key: Key, s: Scalar) -> Scalar:
 
     A rotation by ω about a uniform axis: sin²(r/2) = sin²(ω/2)(1 − V²), V uniform on [0, 1].
     """
-    k_rotation, k_axis = jax.random.split(key)
-    omega = SO3Profile().sample(k_rotation, s, s.dtype)
-    v = jax.random.uniform(k_axis, (), s.dtype)
+    # All numbers in one call: each call of the generator is a second of compiling.
+    least = float(jnp.finfo(s.dtype).epsneg)
+    u = jax.random.uniform(key, (3 * PROPOSALS + 1,), s.dtype, minval=least)
+    v, omega = u[0], SO3Profile().angle(u[1:].reshape(3, PROPOSALS), s)
     half = jnp.sin(omega / 2) * jnp.sqrt((1 - v) * (1 + v))
     return 2 * jnp.arcsin(jnp.minimum(half, 1.0))
 

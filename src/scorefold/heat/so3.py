@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from scorefold._types import Key, Scalar, constant, safe_where
 from scorefold.heat._base import RadialProfile
@@ -15,7 +16,7 @@ from scorefold.heat._polynomial import derivative, polynomial
 __all__ = ["SO3Profile"]
 
 _SWITCH = 1.5  # below: sum over images; above: cosine series
-_PROPOSALS = 16
+PROPOSALS = 16
 _UNIFORM_ABOVE = 3.0  # where folded Gaussian and uniform proposals are accepted equally often
 _LOG_VOLUME = math.log(8.0 * math.pi**2)
 # sin x / x, sinh x / x and (cosh x − sinh x / x)/x² as power series in x², 16 digits where used.
@@ -72,9 +73,13 @@ class SO3Profile(RadialProfile):
         probability e^{−s/8} on average for s < 3, uniform rotations above. The first accepted is
         taken; all are refused with probability below 1e-8.
         """
-        s = jnp.asarray(s, dtype)
         least = float(jnp.finfo(dtype).epsneg)  # no logarithm of 0, no freak tail
-        first, second, u = jax.random.uniform(key, (3, _PROPOSALS), dtype, minval=least)
+        uniforms = jax.random.uniform(key, (3, PROPOSALS), dtype, minval=least)
+        return self.angle(uniforms, jnp.asarray(s, dtype))
+
+    def angle(self, uniforms: Array, s: Scalar) -> Scalar:
+        """The draw of ``sample`` made from (3, PROPOSALS) uniform numbers in (0, 1)."""
+        first, second, u = uniforms
         z = jax.scipy.special.ndtri(second)
         length = jnp.sqrt(z * z - 2.0 * jnp.log(first))
 
