@@ -12,7 +12,7 @@ from scorefold._version import __version__
 
 __all__ = ["provenance"]
 
-_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "diffrax", "numpy")
+_PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "numpy")
 
 
 def provenance() -> dict[str, Any]:

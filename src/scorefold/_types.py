@@ -1,7 +1,5 @@
 """Array types shared by every room, and the two small numerical idioms everything relies on."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -96,11 +96,11 @@ def _folder(arguments: argparse.Namespace, dataset: Dataset) -> str:
 
 def _facts(dataset: Dataset) -> str:
     audit = dataset.audit
-    sizes = f"{len(dataset.train)} training, {len(dataset.val)} validation, {len(dataset.test)} test"
+    n, v, t = len(dataset.train), len(dataset.val), len(dataset.test)
     return (
-        f"{dataset.name} on {dataset.manifold.name}: {sizes} points, protocol {dataset.protocol}; "
-        f"{audit.duplicates} repeated rows, {100 * audit.leak:.1f} % of test points are also "
-        "training points."
+        f"{dataset.name} on {dataset.manifold.name}: {n} training, {v} validation, {t} test "
+        f"points, protocol {dataset.protocol}; {audit.duplicates} repeated rows, "
+        f"{100 * audit.leak:.1f} % of test points are also training points."
     )
 
 
@@ -169,7 +169,10 @@ def _finish(
 
 
 def _measure(
-    arguments: argparse.Namespace, seed: int, dataset: Dataset, model: ScoreModel,
+    arguments: argparse.Namespace,
+    seed: int,
+    dataset: Dataset,
+    model: ScoreModel,
     history: History,
 ) -> dict[str, Any]:
     started = time.perf_counter()

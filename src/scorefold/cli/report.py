@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ def write_run_report(
     samples = np.asarray(model.sample(key, _SAMPLES))
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
     title = f"{dataset.title}: {metrics['model']} model"
+    log_prob: Callable[[Any], Any] | None = model.log_prob if manifold.dim == 2 else None
     on_sphere = isinstance(manifold, Sphere) and manifold.d == 2
-    log_prob = report.tabulated(model.log_prob, manifold) if on_sphere else None
-    if manifold.dim == 2 and not on_sphere:
-        log_prob = model.log_prob
+    if isinstance(manifold, Sphere) and manifold.d == 2:
+        log_prob = report.tabulated(model.log_prob, manifold)
     figures = {
         "Density, data and samples": report.picture(
             manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90
@@ -42,9 +43,10 @@ def write_run_report(
     if on_sphere:
         figures["Seen from space"] = report.globes(log_prob=log_prob, data=sets["test data"])
     figures["Training"] = report.training_curves(history)
-    times, frames = model.trajectory(paths, _FILM, frames=6)
+    levels, frames = model.trajectory(paths, _FILM, frames=6)
+    times = np.asarray(jax.vmap(model.noising.schedule.t)(levels))
     if report.views_of(manifold, [samples]) or manifold.dim == 1:
-        figures["From noise to data"] = report.film(manifold, np.asarray(frames))
+        figures["From noise to data"] = report.film(manifold, np.asarray(frames), times=times)
     notes = [
         f"{dataset.title}. Licence: {dataset.licence}. {dataset.citation}".strip(),
         "Likelihoods are densities with respect to Riemannian volume, in nats; lower negative "

@@ -89,7 +89,7 @@ class Run:
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were."""
         found = self.read("run.json")
-        more = {} if data_dir is None else {"data_dir": data_dir}
+        more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
         return load(found["data"], seed=found["seed"], **found["options"], **more)
 
 

@@ -111,7 +111,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(document, allow_nan=False))
     else:
-        print(f"{name}: NLL {found.nll:.4f} ± {found.standard_error:.4f} nats over {found.n} points")
+        nll = f"{found.nll:.4f} ± {found.standard_error:.4f}"
+        print(f"{name}: NLL {nll} nats over {found.n} points")
         print(f"total mass {mass.value:.4f} ± {mass.error:.4f}, {found.nfe:.0f} evaluations each")
     return 0
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Array
 
 from scorefold import manifolds
 from scorefold.data._errors import DataError
-from scorefold.manifolds import Manifold
+from scorefold.manifolds import SO3, Hyperbolic, Manifold, Sphere, Torus
 
 __all__ = ["Coordinates", "coordinates_for"]
 
@@ -136,11 +136,13 @@ def _latitude(c: Coordinates) -> int:
 
 def _read_latlon(c: Coordinates, values: np.ndarray) -> Array:
     i = _latitude(c)
-    return c.manifold.from_latlon(values[:, i], values[:, 1 - i], degrees=c.degrees)
+    return cast(Sphere, c.manifold).from_latlon(
+        values[:, i], values[:, 1 - i], degrees=bool(c.degrees)
+    )
 
 
 def _write_latlon(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    latlon = c.manifold.to_latlon(points, degrees=c.degrees)
+    latlon = cast(Sphere, c.manifold).to_latlon(points, degrees=bool(c.degrees))
     if _latitude(c) == 1:
         return latlon[:, ::-1]
     return latlon
@@ -157,7 +159,7 @@ def _place_latlon(c: Coordinates, values: np.ndarray) -> np.ndarray:
 
 
 def _read_angles(c: Coordinates, values: np.ndarray) -> Array:
-    return c.manifold.from_angles(values, degrees=c.degrees)
+    return cast(Torus, c.manifold).from_angles(values, degrees=bool(c.degrees))
 
 
 def _write_angles(c: Coordinates, points: np.ndarray) -> np.ndarray:
@@ -170,27 +172,27 @@ def _place_angles(c: Coordinates, values: np.ndarray) -> np.ndarray:
 
 
 def _read_euler(c: Coordinates, values: np.ndarray) -> Array:
-    return c.manifold.from_euler(values, convention="ZXZ", degrees=c.degrees)
+    return cast(SO3, c.manifold).from_euler(values, convention="ZXZ", degrees=bool(c.degrees))
 
 
 def _write_euler(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return c.manifold.to_euler(points, convention="ZXZ", degrees=c.degrees)
+    return cast(SO3, c.manifold).to_euler(points, convention="ZXZ", degrees=bool(c.degrees))
 
 
 def _read_quaternion(c: Coordinates, values: np.ndarray) -> Array:
-    return c.manifold.from_quaternion(values, order="wxyz")
+    return cast(SO3, c.manifold).from_quaternion(values, order="wxyz")
 
 
 def _write_quaternion(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return c.manifold.to_quaternion(points, order="wxyz")
+    return cast(SO3, c.manifold).to_quaternion(points, order="wxyz")
 
 
 def _read_poincare(c: Coordinates, values: np.ndarray) -> Array:
-    return c.manifold.from_poincare(values)
+    return cast(Hyperbolic, c.manifold).from_poincare(values)
 
 
 def _write_poincare(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return c.manifold.to_poincare(points)
+    return cast(Hyperbolic, c.manifold).to_poincare(points)
 
 
 def _read_ambient(c: Coordinates, values: np.ndarray) -> Array:

@@ -1,7 +1,5 @@
 """Laws whose density is known exactly: targets to measure every method against."""
 
-from __future__ import annotations
-
 import abc
 from typing import Any
 

@@ -91,7 +91,7 @@ def _synthetic(name: str, protocol: str, seed: int, n: int) -> Dataset:
     draws = np.asarray(law.sample(draw_key, n), np.float64).reshape(n, -1)
     columns = tuple(f"x{i}" for i in range(draws.shape[1]))
     coordinates = coordinates_for(law.manifold, columns, draws, degrees=False)
-    facts = {"title": made.title, "licence": "none needed: synthetic"}
+    facts: dict[str, Any] = {"title": made.title, "licence": "none needed: synthetic"}
     return _dataset(name, coordinates, draws, protocol, seed, law=law, **facts)
 
 
@@ -110,7 +110,9 @@ def _registered(entry: Entry, protocol: str, seed: int, data_dir) -> Dataset:
         values,
         entry.units == "degrees",
     )
-    facts = {key: getattr(entry, key) for key in ("title", "licence", "citation", "note")}
+    facts: dict[str, Any] = {
+        key: getattr(entry, key) for key in ("title", "licence", "citation", "note")
+    }
     return _dataset(
         entry.name,
         coordinates,

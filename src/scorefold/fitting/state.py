@@ -108,7 +108,9 @@ def _compiled(function: Callable, backend: str) -> Callable:
     are a library's, and compiling takes a third less time (8.7 s of processor time against 5.7
     on the sphere) while a step takes no longer."""
     options = {"xla_backend_optimization_level": 1} if backend == "cpu" else None
-    return eqx.filter_jit(function, donate="all-except-first", compiler_options=options)
+    # The overloads of filter_jit leave out the options that it hands on to jax.jit.
+    jit: Callable = eqx.filter_jit
+    return jit(function, donate="all-except-first", compiler_options=options)
 
 
 def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:

@@ -58,7 +58,7 @@ class RadialProfile(eqx.Module):
 class IsotropicHeat(HeatKernel):
     """A heat kernel on a space that looks the same in every direction:
 
-        log p_s(x | x₀) = profile(dist(x, x₀), s),   score = slope(r, s) · log_x(x₀).
+    log p_s(x | x₀) = profile(dist(x, x₀), s),   score = slope(r, s) · log_x(x₀).
     """
 
     manifold: Manifold

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +68,7 @@ def hypergeometric_table(a: float, c: float, end: float, order: int, dtype: str)
     tables, lead = [], 1.0
     for j in range(order + 1):
 
-        def f(x: np.ndarray, j: int = j) -> np.ndarray:
+        def f(x: Any, j: int = j) -> Any:
             return _hypergeometric(a + j, c + j, 0.5 * end * (x + 1))
 
         tables.append(lead * cheb.cheb2poly(cheb.chebinterpolate(f, degree)))

@@ -18,7 +18,7 @@ from scorefold.samplers import Mass, normalisation
 __all__ = ["total_mass"]
 
 _CENTRES = 1000
-_LADDER = (3e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0)
+_LADDER = np.array([3e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0])
 
 
 def total_mass(model: Model, data: Any, key: Key, n: int = 4096) -> Mass:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -234,7 +235,13 @@ class ScoreModel(Model, Trainable):
         return jnp.sum(jnp.log(self.scale)).astype(dtype)
 
 
-@functools.partial(eqx.filter_jit, compiler_options={"xla_backend_optimization_level": 0})
+# The overloads of filter_jit leave out the options that it hands on to jax.jit.
+_jit: Callable = functools.partial(
+    eqx.filter_jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+
+@_jit
 def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
     """One program, compiled without optimisation, for what runs once: half the time of as many
     programs as there are arrays."""

@@ -201,7 +201,7 @@ def _graticule() -> list[np.ndarray]:
 def _lines(chart: Mollweide | Globe, rings) -> np.ndarray:
     """Rows x and y of all lines, with NaN where the pen is up: between lines, on the far side
     and where a map is cut."""
-    pieces = []
+    pieces: list[np.ndarray] = []
     for ring in rings:
         lonlat = np.radians(_densify(ring))
         across = np.cos(lonlat[:, 1])
@@ -209,7 +209,7 @@ def _lines(chart: Mollweide | Globe, rings) -> np.ndarray:
         xy, visible = chart.project(np.stack(xyz, -1))
         xy = np.where(visible[:, None], xy, np.nan)
         cut = np.hypot(*np.diff(xy, axis=0).T) > 0.4
-        pieces += [np.insert(xy, np.flatnonzero(cut) + 1, np.nan, axis=0), [[np.nan, np.nan]]]
+        pieces += [np.insert(xy, np.flatnonzero(cut) + 1, np.nan, axis=0), np.full((1, 2), np.nan)]
     return np.concatenate(pieces).T
 
 

@@ -113,8 +113,9 @@ def draw_points(
     for k, (label, points) in enumerate(sets.items()):
         xy, visible = view.project(points)
         area = size * float(np.clip(4000.0 / max(len(points), 1), 1.5, 16.0))
+        x, y = xy[visible].T
         axes.scatter(
-            *xy[visible].T, s=area, marker=_MARKERS[k % 4], zorder=4,
+            x, y, s=area, marker=_MARKERS[k % 4], zorder=4,
             color=palette[k % len(palette)],
             edgecolors=None if k % 4 == 3 else _EDGES[k % 4] if on_heat else "none",
             linewidths=0.8 if k % 4 == 3 else 0.4 if on_heat else 0.0,

@@ -216,8 +216,8 @@ def _draw_views(
                 heat.append((axes, density_raster(view, log_prob, pixels=pixels)))
             elif len(sets) == 1 and len(points := next(iter(sets.values()))) >= MANY:
                 bins = int(np.clip(1.2 * len(points) ** 0.4, 30, 90))
-                placed = view_points(manifold, points)
-                heat.append((axes, histogram_raster(view, placed, bins=bins)))
+                raster = histogram_raster(view, view_points(manifold, points), bins=bins)
+                heat.append((axes, raster))
             else:
                 view.decorate(axes, filled=False)
             axes.tick_params(labelsize=8)
@@ -291,11 +291,11 @@ def _draw_product(
     rows = figure.subfigures(len(manifold.factors), 1, squeeze=False)[:, 0]
     sizes = []
     for k, (part, factor) in enumerate(zip(rows, manifold.factors, strict=True)):
-        split = [
+        data, samples = (
             {name: _factor_points(manifold, points, k) for name, points in sets.items()}
             for sets in (known, drawn)
-        ]
-        sizes.append(_draw(part, factor, None, *split, scale, None, None, earth, 1))
+        )
+        sizes.append(_draw(part, factor, None, data, samples, scale, None, None, earth, 1))
         part.suptitle(f"factor {k + 1}: {factor.name}", fontsize=10)
     return max(w for w, _ in sizes), sum(h for _, h in sizes)
 
