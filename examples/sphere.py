@@ -1,6 +1,6 @@
 """Airports of the world: fit a score model on the sphere, score held-out points, draw the density.
 
-    python examples/sphere.py pictures                # about half a minute of two cores
+    python examples/sphere.py pictures                # half a minute of processor time
     python examples/sphere.py pictures --steps 5000   # sharper
 
 Prints the held-out likelihood beside that of the uniform law and writes ``pictures/airports.png``.
@@ -21,7 +21,7 @@ from scorefold.metrics import held_out
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the picture goes")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
 
