@@ -1,5 +1,27 @@
 """Learn, sample and score probability distributions with diffusions, on flat space and on
-Riemannian manifolds."""
+Riemannian manifolds.
+
+    import jax
+    import scorefold as sf
+
+    data = sf.data.load("airports", protocol="grouped", seed=0)
+    model = sf.ScoreModel(sf.default_noising(data.manifold, data.train))
+    model, history = sf.fit(model, data.train, val=data.val, key=jax.random.key(0), budget=30)
+    model.log_prob(data.test)                   # nats, with respect to Riemannian volume
+    model.sample(jax.random.key(1), 1000)       # points, shape (1000, 3)
+    sf.save("model.safetensors", model)
+
+- Spaces: ``Euclidean``, ``Sphere``, ``Torus``, ``SO3``, ``Hyperbolic``, ``Product``. Angles are
+  radians; distances, and variance-time s with the generator ½Δ, follow from the metric.
+- Noising: ``Brownian``, ``OrnsteinUhlenbeck``, ``VarianceExploding``, ``Langevin``,
+  ``RandomWalk``, each with a clock: ``Linear``, ``Constant``, ``Cosine``, ``LogLinear``.
+- Losses: ``Denoising``, ``ConsecutiveDenoising``, ``Implicit``, ``Sliced``; noise levels:
+  ``LogUniform``, ``Uniform``, ``Importance``, weighted by ``Likelihood`` or ``Variance``.
+- Outputs of a network: ``AmbientOutput``, ``FrameOutput``, ``KillingOutput``.
+
+Functions take one point and are batched with ``jax.vmap``; models take batches. More is in the
+rooms: ``scorefold.heat``, ``.samplers``, ``.metrics``, ``.report``.
+"""
 
 from scorefold import data
 from scorefold._version import __version__
