@@ -3,6 +3,12 @@
 import os
 from pathlib import Path
 
+# One thread for each worker of ``pytest -n``, unless the caller says otherwise.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
+
 import jax
 import pytest
 
@@ -19,3 +25,11 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data files: set SCOREFOLD_DATA_DIR to their folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def settings_of_users():
+    """32-bit floats, JAX's own choice, as the command line has them."""
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", True)

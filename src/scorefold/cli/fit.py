@@ -69,7 +69,12 @@ def _fit(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     sets = [data.load(arguments.data, seed=s, **options) for s in seeds]
     folder = Path(arguments.out or _folder(arguments, sets[0]))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: {error.strerror}. Choose by --out a folder that can be written."
+        ) from error
     runs = [Run(folder / f"seed-{s}") for s in seeds] if len(seeds) > 1 else [Run(folder)]
     for run, seed, dataset in zip(runs, seeds, sets, strict=True):
         if run.model_file.exists() and not arguments.resume:
@@ -101,7 +106,18 @@ def _facts(dataset: Dataset) -> str:
         f"{dataset.name} on {dataset.manifold.name}: {n} training, {v} validation, {t} test "
         f"points, protocol {dataset.protocol}; {audit.duplicates} repeated rows, "
         f"{100 * audit.leak:.1f} % of test points are also training points."
+        f"{_doubt(dataset)}"
     )
+
+
+def _doubt(dataset: Dataset) -> str:
+    """A remark on angles whose range suits the other unit than the stated one."""
+    degrees, peak = dataset.coordinates.degrees, float(np.abs(dataset.values).max())
+    if degrees is False and peak > 4 * np.pi:
+        return f" Angles reach {peak:.6g} radians: if they are degrees, say --degrees."
+    if degrees and peak <= 2 * np.pi:
+        return f" Angles reach {peak:.6g} degrees: if they are radians, say --radians."
+    return ""
 
 
 # -- training ------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Run:
         )
 
     def coordinates(self) -> Coordinates:
-        fields = dict(self.read("run.json")["coordinates"])
+        fields = dict(self._description()["coordinates"])
         fields["manifold"] = manifold_from_name(fields["manifold"])
         for name in ("columns", "turns"):
             fields[name] = tuple(fields[name])
@@ -88,9 +88,19 @@ class Run:
 
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were."""
-        found = self.read("run.json")
+        found = self._description()
         more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
         return load(found["data"], seed=found["seed"], **found["options"], **more)
+
+    def _description(self) -> dict[str, Any]:
+        found = self.read("run.json")
+        missing = [k for k in ("data", "options", "seed", "coordinates") if k not in found]
+        if missing:
+            raise UsageError(
+                f"{self.folder / 'run.json'} does not describe a run (no {', '.join(missing)}): "
+                "give the --out of a fit."
+            )
+        return found
 
 
 def _plain(value: Any) -> Any:

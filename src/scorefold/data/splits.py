@@ -116,7 +116,10 @@ def _whole(rng: np.random.Generator, labels: np.ndarray, what: str) -> Split:
     and can still hold it; groups too large for validation and test go to training."""
     size = np.bincount(labels)
     if len(size) < 3:
-        raise DataError(f"The rows form {len(size)} {what}: three parts need at least 3.")
+        raise DataError(
+            f"The rows form {len(size)} {what}: three parts need at least 3. "
+            "The protocol 'random' splits row by row."
+        )
     target = _SHARES * len(labels)
     limit = np.maximum(target, size.min())
     have = np.zeros(3)

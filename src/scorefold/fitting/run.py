@@ -59,8 +59,8 @@ def run(
     found = checkpoints.restore(state) if keeping.resume else None
     if not keeping.resume and checkpoints.files():
         raise FileExistsError(
-            f"{keeping.out} holds checkpoints of a run: pass resume=True to go on with it, or "
-            "choose another directory."
+            f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on with "
+            "it, or choose another directory."
         )
     with Interrupts() as interrupts:
         saved = time.monotonic()
@@ -77,7 +77,7 @@ def run(
                 raise Interrupted(
                     f"{interrupts.pending.name}: stopped at step {loop.record.steps} of "
                     f"{loop.record.total}, saved to {path}. To go on, run the same again with "
-                    "resume=True.",
+                    "resume=True (--resume).",
                     code=128 + interrupts.pending,
                     path=path,
                 )
