@@ -1,0 +1,42 @@
+"""The Python of the documentation and the examples run as they stand, with few steps."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "data.md")
+
+
+def programs():
+    """One program a section of a guide; one a page elsewhere."""
+    for page in PAGES:
+        whole = page.name == "data.md"
+        for section in [page.read_text()] if whole else page.read_text().split("\n## "):
+            code = "\n".join(re.findall(r"^```python\n(.*?)^```", section, flags=re.S | re.M))
+            if code:
+                title = page.name if whole else f"{page.name}, {section.splitlines()[0]}"
+                yield pytest.param(code, id=title)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("code", list(programs()))
+def test_runs(code, tmp_path):
+    short = re.sub(r"\bsteps=\d{3,}", "steps=10", code)
+    file = tmp_path / "program.py"
+    file.write_text(re.sub(r"\bbudget=\d+", "steps=10", short))
+    run = subprocess.run([sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ("sphere", "torus", "rotations"))
+def test_examples(name, tmp_path):
+    words = [sys.executable, str(ROOT / "examples" / f"{name}.py"), str(tmp_path), "--steps", "10"]
+    run = subprocess.run(words, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    pictures = list(tmp_path.glob("*.png"))
+    assert len(pictures) == 1 and pictures[0].read_bytes()[:4] == b"\x89PNG"
