@@ -105,7 +105,7 @@ class ScoreNetwork(eqx.Module):
 def _started(layer: eqx.nn.Linear, size: float) -> eqx.nn.Linear:
     """The layer with weights of variance size²/n and no bias; equinox draws them uniformly with
     variance 1/3n."""
-    weight, bias = size * math.sqrt(3.0) * layer.weight, jnp.zeros_like(layer.bias)
+    weight, bias = size * math.sqrt(3.0) * layer.weight, jnp.zeros_like(layer.weight[:, 0])
     return eqx.tree_at(lambda one: (one.weight, one.bias), layer, (weight, bias))
 
 
