@@ -1,0 +1,139 @@
+"""The command line: its words, its files and their keys are a contract."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scorefold.cli import main
+
+KEYS = {
+    "model", "dataset", "protocol", "seed", "n_train", "n_test", "test_nll", "val_nll", "nfe",
+    "normalisation", "train_seconds", "compile_seconds", "steps", "params", "device", "versions",
+    "git",
+}  # fmt: skip
+
+
+pytestmark = pytest.mark.usefixtures("settings_of_users")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, settings_of_users):
+    """One short run on a table of 300 points around the Azores, longitudes written 0…360."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"lat": rng.normal(38, 9, 300), "lon": rng.normal(332, 12, 300)})
+    table.to_csv(folder / "azores.csv", index=False)
+    words = ["fit", str(folder / "azores.csv"), "--steps", "300", "--quiet", "--width", "64",
+             "--depth", "2", "--batch-size", "128", "--s-min", "1e-2",
+             "--out", str(folder / "run")]  # fmt: skip
+    assert main(words) == 0
+    return folder
+
+
+def test_fit_writes_the_contract(run):
+    metrics = json.loads((run / "run" / "metrics.json").read_text())
+    assert set(metrics) >= KEYS
+    assert metrics["model"] == "score"
+    assert metrics["dataset"] == "azores.csv"
+    assert metrics["protocol"] == "grouped"
+    assert (metrics["n_train"], metrics["n_val"], metrics["n_test"]) == (240, 30, 30)
+    assert metrics["steps"] == 300
+    # The law they come from, normal with 9° and 12°, has entropy log 2πe·σ₁σ₂ + E log cos lat =
+    # −0.58 − 0.26 = −0.84; the mean over 30 points has a standard error of 1/√30 = 0.18. Half a
+    # nat is left to the fit.
+    assert abs(metrics["test_nll"] + 0.84) < 4 * 0.18 + 0.5
+    assert abs(metrics["normalisation"] - 1) < 5 * metrics["normalisation_error"] + 0.02
+    assert metrics["versions"]["scorefold"]
+    for name in ("report.html", "model.safetensors", "history.json", "run.json"):
+        assert (run / "run" / name).stat().st_size > 0
+
+
+def test_samples_come_in_the_units_that_came_in(run, capsys):
+    out = run / "draws.csv"
+    assert main(["sample", str(run / "run"), "-n", "200", "--out", str(out), "--steps", "60"]) == 0
+    draws = pd.read_csv(out)
+    assert list(draws.columns) == ["lat", "lon"]
+    assert len(draws) == 200
+    assert "degrees" in capsys.readouterr().out
+    # Longitudes 0…360 as in the file; the bulk lies where the data do, far west of Greenwich.
+    assert draws.lon.between(0, 360).all()
+    assert abs(draws.lat.median() - 38) < 5
+    assert abs(draws.lon.median() - 332) < 8
+
+
+def test_evaluate_reads_the_run_again(run, capsys):
+    metrics = json.loads((run / "run" / "metrics.json").read_text())
+    assert main(["evaluate", str(run / "run"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 30
+    assert found["nll"] == pytest.approx(metrics["test_nll"], abs=1e-5)
+    # Ten copies of one point have its likelihood, with no spread.
+    pd.DataFrame({"lat": [38.0] * 10, "lon": [332.0] * 10}).to_csv(run / "ten.csv", index=False)
+    assert main(["evaluate", str(run / "run"), str(run / "ten.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nll_standard_error"] < 1e-4
+
+
+def test_finished_run_is_not_overwritten(run, capsys):
+    before = (run / "run" / "model.safetensors").read_bytes()
+    words = ["fit", str(run / "azores.csv"), "--steps", "1", "--out", str(run / "run")]
+    assert main(words) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert (run / "run" / "model.safetensors").read_bytes() == before
+
+
+def test_audit_counts_what_is_there(tmp_path, capsys):
+    table = pd.DataFrame({"lat": [1.0, 1, 2, 3, 4, 5, 6, 7, 8, 9], "lon": np.arange(10.0) // 2})
+    table.loc[1] = table.loc[0]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert main(["audit", str(tmp_path / "t.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["unique"], found["duplicates"]) == (10, 9, 1)
+
+
+def test_datasets_are_listed(capsys):
+    assert main(["datasets", "--json"]) == 0
+    names = {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert names >= {"volcano", "earthquake", "flood", "fire", "rna", "lysine", "ebsd", "airports"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fti", "airports"], "Did you mean 'fit'?"),
+        (["fit", "airprots"], "Did you mean 'airports'?"),
+        (["fit", "airports", "--budgte", "3"], "Did you mean '--budget'?"),
+        (["fit", "airports", "--protocol", "groupd"], "Did you mean 'grouped'?"),
+        (["fit", "airports", "--model", "scroe"], "Did you mean 'score'?"),
+        (["fit", "nowhere.csv"], "No file nowhere.csv"),
+        (["fit", "airports", "--steps", "0"], "whole number"),
+        (["fit", "airports", "--steps", "5", "--budget", "5"], "not allowed with"),
+        (["sample", "no-such-run", "--out", "x.csv"], "no folder no-such-run"),
+        (["evaluate", "no-such-run"], "no folder no-such-run"),
+        (["sample", ".", "--out", "x.pkl"], "ending must be one of"),
+    ],
+)
+def test_mistakes_are_one_readable_line(words, said, capsys):
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_wrong_column_names_the_nearest(tmp_path, capsys):
+    pd.DataFrame({"latitude": [1.0] * 20, "longitude": [2.0] * 20}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    words = ["fit", str(tmp_path / "t.csv"), "--columns", "latitude,longitud"]
+    assert main([*words, "--manifold", "S^2"]) == 2
+    assert "'longitude'" in capsys.readouterr().err
+
+
+def test_bad_rows_are_named(tmp_path, capsys):
+    table = pd.DataFrame({"lat": np.linspace(-60, 60, 30), "lon": np.linspace(0, 90, 30)})
+    table.loc[7, "lat"] = np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert main(["fit", str(tmp_path / "t.csv")]) == 2
+    assert "7" in capsys.readouterr().err
