@@ -59,7 +59,7 @@ from scorefold.manifolds import (
     check_points,
     manifold_from_name,
 )
-from scorefold.models import Model, ScoreModel, default_noising
+from scorefold.models import Model, ScoreModel, default_noising, default_output
 from scorefold.noising import (
     Brownian,
     Constant,
@@ -113,6 +113,7 @@ __all__ = [
     "check_points",
     "data",
     "default_noising",
+    "default_output",
     "divergence",
     "fit",
     "fit_seeds",

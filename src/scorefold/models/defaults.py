@@ -1,28 +1,30 @@
-"""The noising process to use when the user has not chosen one."""
+"""What to use when the user has not chosen: the noising process, the output of the network."""
 
 from __future__ import annotations
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.fields import AmbientOutput, FrameOutput, KillingOutput, TangentOutput
+from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product
 from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["default_noising"]
+__all__ = ["default_noising", "default_output"]
 
 _FORGOTTEN = 5.0
-_CENTRES = 64
+_CENTRES = 16
 
 
 def default_noising(manifold: Manifold, data: Array) -> Noising:
     """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵;
     Ornstein–Uhlenbeck on flat space; elsewhere Brownian motion that is stopped at s = 4, with a
-    reference around 64 training points (evenly spaced rows of ``data``), whose spread is the
-    data's distance to the nearest of them.
+    reference around 16 training points (evenly spaced rows of ``data``), each spread by half of
+    the data's own spread: smooth, and wide enough to stand for the rest.
     """
     if isinstance(manifold, Euclidean):
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
@@ -31,7 +33,28 @@ def default_noising(manifold: Manifold, data: Array) -> Noising:
         return Brownian(manifold, Linear(1e-3, 2.0 * s_max))
     rows = np.unique(np.linspace(0, len(data) - 1, _CENTRES).round().astype(int))
     centres = jnp.asarray(data)[rows]
-    distance = jax.vmap(lambda x: jnp.min(jax.vmap(lambda c: manifold.dist(x, c))(centres)))
-    rms = float(jnp.sqrt(jnp.mean(distance(jnp.asarray(data)[:4096]) ** 2) / manifold.dim))
-    spread = rms if math.isfinite(rms) and rms > 1e-2 else 1e-2
+    spread = 0.5 * float(_spread(manifold, jnp.asarray(data)[:4096], centres))
+    spread = spread if math.isfinite(spread) and spread > 1e-2 else 1e-2
     return VarianceExploding(manifold, Linear(1e-3, 8.0), data_std=spread, centres=centres)
+
+
+@eqx.filter_jit
+def _spread(manifold: Manifold, data: Array, centres: Array) -> Array:
+    """Root mean square distance per dimension to the most central of the centres."""
+    squares = jax.vmap(lambda c: jnp.mean(jax.vmap(lambda x: manifold.dist(x, c))(data) ** 2))
+    return jnp.sqrt(jnp.min(squares(centres)) / manifold.dim)
+
+
+def default_output(manifold: Manifold) -> TangentOutput:
+    """How a network's output becomes tangent: left-invariant fields on SO(3), components in the
+    frame where a factor is hyperbolic (the projection of an ambient vector grows like e^r with
+    the distance r from the origin), the projection of an ambient vector elsewhere."""
+    if isinstance(manifold, SO3):
+        return KillingOutput()
+    return FrameOutput() if _hyperbolic(manifold) else AmbientOutput()
+
+
+def _hyperbolic(manifold: Manifold) -> bool:
+    if isinstance(manifold, Product):
+        return any(map(_hyperbolic, manifold.factors))
+    return isinstance(manifold, Hyperbolic)

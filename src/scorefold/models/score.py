@@ -14,7 +14,6 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold.fields import (
-    AmbientOutput,
     NetworkField,
     NetworkSpec,
     ScoreNetwork,
@@ -25,6 +24,7 @@ from scorefold.fitting import Trainable
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
 from scorefold.manifolds import Manifold, check_points
 from scorefold.models._base import Model
+from scorefold.models.defaults import default_output
 from scorefold.models.standardise import standardiser
 from scorefold.noising import Noising
 from scorefold.samplers import (
@@ -51,7 +51,8 @@ class ScoreModel(Model, Trainable):
 
     - ``noising``: the process from data to noise; its manifold is the model's.
     - ``loss``: the score-matching loss; ``times``: the noise levels it is taken at.
-    - ``network``: sizes of the network; ``output``: how its output becomes tangent.
+    - ``network``: sizes of the network; ``output``: how its output becomes tangent
+      (default: ``default_output(manifold)``).
     - ``s_min``: variance-time of the data end, > 0 (radians² on the sphere): the model is the
       data law smoothed by that much, so repeated points have a bounded density.
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
@@ -66,7 +67,7 @@ class ScoreModel(Model, Trainable):
     loss: Loss = Denoising()
     times: TimeLaw = LogUniform()
     network: NetworkSpec = NetworkSpec()
-    output: TangentOutput = AmbientOutput()
+    output: TangentOutput | None = None
     s_min: float = 1e-4
     rtol: float = 1e-5
     field: TangentField | None = None
@@ -175,9 +176,10 @@ class ScoreModel(Model, Trainable):
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> ScoreModel:
-        sizes = int(self.manifold.embed(data[0]).size), self.output.size(self.manifold)
+        output = default_output(self.manifold) if self.output is None else self.output
+        sizes = int(self.manifold.embed(data[0]).size), output.size(self.manifold)
         network = _build(self.network, *sizes, data.dtype, key)
-        field = NetworkField(self.manifold, network, self.output, self.noising)
+        field = NetworkField(self.manifold, network, output, self.noising)
         shift, scale = standardiser(self.manifold, data)
         return eqx.tree_at(
             lambda m: (m.field, m.shift, m.scale),
