@@ -49,7 +49,14 @@ def slope(d: int, r: Scalar, s: Scalar) -> Scalar:
     """−(1/r) ∂_r log p_s(r) = (sin r / r) · ∂_c log p_s."""
     k = (d - 1) // 2
     value, scale = _derivatives(d, r, s, k + 1)
-    return jnp.sinc(r / math.pi) * value[k + 1] / (value[k] * scale)
+    return _sinc(r) * value[k + 1] / (value[k] * scale)
+
+
+def _sinc(r: Scalar) -> Scalar:
+    """sin r / r, with the digits of sin r also near π, where sin(π·(r/π)) loses them."""
+    far = r > 1
+    near = jnp.sinc(jnp.where(far, jnp.zeros_like(r), r) / math.pi)
+    return jnp.where(far, jnp.sin(r) / jnp.where(far, r, jnp.ones_like(r)), near)
 
 
 def _derivatives(d: int, r: Scalar, s: Scalar, order: int) -> tuple[list[Scalar], Scalar]:
