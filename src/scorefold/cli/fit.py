@@ -31,7 +31,7 @@ from scorefold.models import ScoreModel, default_noising
 
 __all__ = ["add_commands"]
 
-_BUDGET = 30.0
+_BUDGET = 20.0
 _LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
     "denoising": lambda m: losses.Denoising(),
     "consecutive": lambda m: losses.ConsecutiveDenoising(),

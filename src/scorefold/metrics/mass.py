@@ -21,7 +21,7 @@ _CENTRES = 1000
 _LADDER = np.array([3e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0])
 
 
-def total_mass(model: Model, data: Any, key: Key, n: int = 4096) -> Mass:
+def total_mass(model: Model, data: Any, key: Key, n: int = 2048) -> Mass:
     """∫ exp(log p) dvol and one standard error, by importance sampling.
 
     The proposal is a mixture of heat kernels of seven widths around (at most 1000 of) the points

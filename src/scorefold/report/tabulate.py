@@ -14,7 +14,7 @@ __all__ = ["tabulated"]
 
 
 def tabulated(
-    log_prob: Callable[[Any], Any], manifold: Sphere, *, rows: int = 72
+    log_prob: Callable[[Any], Any], manifold: Sphere, *, rows: int = 60
 ) -> Callable[[Any], np.ndarray]:
     """A function of points (n, 3) that interpolates log p, linearly in latitude and longitude, on
     ``rows`` × 2·``rows`` cells. For drawing: peaks narrower than a cell are cut.

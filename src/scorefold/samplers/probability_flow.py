@@ -214,8 +214,14 @@ def _clock(manifold: Manifold, s_max: float) -> _Clock:
     return _Clock(min(0.25 * manifold.spectral_gap, 6.0 / s_max) if manifold.compact else 0.0)
 
 
-@eqx.filter_jit
 def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps):
+    # As arrays, so that one program serves every tolerance.
+    tolerances = jnp.asarray(rtol, x.dtype), jnp.asarray(atol, x.dtype)
+    return _compiled(noising, score, x, start, end, dense, keys, *tolerances, max_steps)
+
+
+@eqx.filter_jit
+def _compiled(noising, score, x, start, end, dense, keys, rtol, atol, max_steps):
     """(end points, ∫ div v ds or zeros, evaluations, whether the end was reached)."""
     import diffrax
 
