@@ -5,6 +5,7 @@ from scorefold.manifolds._check import PointsError
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.names import manifold_from_name
+from scorefold.manifolds.neighbours import nearest, pairwise
 from scorefold.manifolds.points import check_points
 from scorefold.manifolds.product import Product
 from scorefold.manifolds.so3 import SO3
@@ -22,4 +23,6 @@ __all__ = [
     "Torus",
     "check_points",
     "manifold_from_name",
+    "nearest",
+    "pairwise",
 ]
