@@ -48,7 +48,7 @@ def copying(
     cells: int = 5,
     least: int = 20,
 ) -> Copying:
-    """C_T = Σ_c P(c) Z_c / Σ_c P(c)   (Meehan, Chaudhuri, Dasgupta 2020, equation 2).
+    """C_T = Σ_c P(c) Z_c / Σ_c P(c)   (Meehan, Chaudhuri, Dasgupta 2020).
 
     Z_c is the Mann–Whitney statistic of the geodesic distances to the nearest training point, of
     the samples in cell c against the test points in cell c, in standard deviations: negative if

@@ -47,9 +47,9 @@ def wasserstein(
 ) -> Wasserstein:
     """W_p(samples, A) and, beside it, W_p(B, A), with A and B disjoint parts of ``reference``.
 
-    The distance of two finite samples of ONE law is not 0: it falls like n^{−1/d} for d ≥ 3. So
-    a value says something only against the floor at the same n, which is
-    n = min(samples, half the reference, ``at_most``). Each of ``repeats`` draws A, B and the
+    The distance of two finite samples of ONE law is not 0, and in d dimensions it falls slowly,
+    like n^{−1/d} for large d. So a value says something only against the floor at the same n,
+    which is n = min(samples, half the reference, ``at_most``). Each of ``repeats`` draws A, B and the
     samples anew with ``key``, without replacement. The draws overlap, so the standard deviations
     are a scale to compare with, not errors of a mean.
 
