@@ -41,7 +41,7 @@ def test_nearest_ratio_with_repeated_training_points():
     line = np.arange(-200.0, 200.0)[:, None]
     apart = nearest_ratio(Euclidean(1), line[:-1] + 0.5, line, line[:-1] + 0.1)
     assert apart.value == 0.0 and apart.fresh == 1.0
-    assert apart.verdict == "keeps away from training points"
+    assert apart.verdict == "fewer near training points than fresh data"
     with pytest.raises(ValueError, match="two different points"):
         nearest_ratio(Sphere(2), x, np.repeat(t[:1], 5, axis=0))
     with pytest.raises(ValueError, match="ratio: must be between"):

@@ -37,7 +37,7 @@ class NearestRatio(NamedTuple):
         if z > 3:
             return "copies training points"
         if z < -3:
-            return "keeps away from training points"
+            return "fewer near training points than fresh data"
         return "consistent with fresh data"
 
 
