@@ -25,8 +25,8 @@ def heat_matrix(manifold: Manifold, x: np.ndarray, scales: Sequence[float]) -> n
 
     Every geometry here looks the same at each point, so the diagonal is 1. Where the kernel is a
     function of distance it is tabulated at 32 768 distances up to 12σ and joined by straight
-    lines, within 3e-7 of it if the scales are within a factor 4; it is a product over the angles
-    of a torus and the factors of a product.
+    lines, within 3e-7 of it and rounding if the scales are within a factor 4; it is a product over
+    the angles of a torus and the factors of a product.
     """
     x = rows_of(manifold, "x", x)
     if type(manifold) is Torus and manifold.dim > 1:

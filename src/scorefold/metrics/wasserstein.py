@@ -49,9 +49,9 @@ def wasserstein(
 
     The distance of two finite samples of ONE law is not 0, and in d dimensions it falls slowly,
     like n^{−1/d} for large d. So a value says something only against the floor at the same n,
-    which is n = min(samples, half the reference, ``at_most``). Each of ``repeats`` draws A, B and the
-    samples anew with ``key``, without replacement. The draws overlap, so the standard deviations
-    are a scale to compare with, not errors of a mean.
+    which is n = min(samples, half the reference, ``at_most``). Each of ``repeats`` draws A, B and
+    the samples anew with ``key``, without replacement. The draws overlap, so the standard
+    deviations are a scale to compare with, not errors of a mean.
 
     **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``order``: p, 1 or 2.
     **Raises:** ``ValueError`` for fewer than 2 reference points.
