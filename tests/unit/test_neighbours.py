@@ -41,14 +41,15 @@ def draws(manifold: Manifold, seed: int, n: int, scale: float = 1.5) -> np.ndarr
 @pytest.mark.parametrize("manifold", SPACES, ids=lambda m: m.name)
 def test_against_all_distances(manifold):
     x, q = draws(manifold, 0, 300), draws(manifold, 1, 40)
-    every = jax.jit(jax.vmap(jax.vmap(manifold.dist, (None, 0)), (0, None)))
+    pairs = jax.vmap(jax.vmap(manifold.dist, (None, 0)), (0, None))
+    every = jax.jit(pairs, compiler_options={"xla_backend_optimization_level": 0})
     truth = np.array(every(jnp.asarray(q), jnp.asarray(x)))
     np.testing.assert_allclose(pairwise(manifold, q, x), truth, rtol=1e-9, atol=1e-14)
     index, distance = nearest(manifold, x, q, 7)
     np.testing.assert_array_equal(index, np.argsort(truth, axis=1)[:, :7])
     np.testing.assert_allclose(distance, np.sort(truth, axis=1)[:, :7], rtol=1e-9, atol=1e-14)
     # Without itself: the diagonal taken out.
-    own = np.array(every(jnp.asarray(x[:40]), jnp.asarray(x[:40])))
+    own = np.array(every(jnp.asarray(x[:40]), jnp.asarray(x)))[:, :40]
     np.fill_diagonal(own, np.inf)
     index, distance = nearest(manifold, jnp.asarray(x[:40]), x[:40], 39, exclude_self=True)
     np.testing.assert_array_equal(index, np.argsort(own, axis=1)[:, :39])

@@ -1,6 +1,43 @@
-"""Measures of a model: held-out likelihood and total mass."""
+"""Measures of a model and of its samples: held-out likelihood, total mass, memorisation and
+distance to fresh data."""
 
+from scorefold.metrics.copying import Copying, copying, mann_whitney
+from scorefold.metrics.generalisation import Generalisation, generalisation
 from scorefold.metrics.likelihood import HeldOut, held_out
+from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
+from scorefold.metrics.manifold_distance import ManifoldDistance, manifold_distance
 from scorefold.metrics.mass import total_mass
+from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
+from scorefold.metrics.sliced_wasserstein import (
+    circle_wasserstein,
+    line_wasserstein,
+    sliced_wasserstein,
+)
+from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
+from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasserstein
 
-__all__ = ["HeldOut", "held_out", "total_mass"]
+__all__ = [
+    "Copying",
+    "Generalisation",
+    "HeldOut",
+    "LikelihoodGap",
+    "ManifoldDistance",
+    "NearestRatio",
+    "TwoSample",
+    "Wasserstein",
+    "circle_wasserstein",
+    "copying",
+    "energy_distance",
+    "generalisation",
+    "held_out",
+    "likelihood_gap",
+    "line_wasserstein",
+    "manifold_distance",
+    "mann_whitney",
+    "mmd",
+    "nearest_ratio",
+    "sliced_wasserstein",
+    "total_mass",
+    "transport_distance",
+    "wasserstein",
+]

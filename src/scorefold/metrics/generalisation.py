@@ -1,0 +1,150 @@
+"""All measures of memorisation and generalisation of a set of samples at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from scorefold._types import Key
+from scorefold.manifolds import Manifold
+from scorefold.manifolds.neighbours import rows_of
+from scorefold.metrics._draws import generator, limit
+from scorefold.metrics.copying import Copying, copying
+from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
+from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
+from scorefold.metrics.sliced_wasserstein import sliced_wasserstein
+from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
+from scorefold.metrics.wasserstein import Wasserstein, wasserstein
+from scorefold.models import Model
+
+__all__ = ["Generalisation", "generalisation"]
+
+_MEASURES = (
+    "nearest_ratio",
+    "copying",
+    "likelihood_gap",
+    "mmd",
+    "energy_distance",
+    "sliced_wasserstein",
+    "wasserstein",
+)
+
+
+@dataclass(frozen=True)
+class Generalisation:
+    """What ``generalisation`` found. A measure that does not apply is None and ``left_out`` says
+    why. ``leak``: share of test points equal to a training point; with leaks the measures that
+    compare with test points see copying less well."""
+
+    manifold: str
+    n_samples: int
+    n_train: int
+    n_test: int
+    leak: float
+    nearest_ratio: NearestRatio | None
+    copying: Copying | None
+    likelihood_gap: LikelihoodGap | None
+    mmd: TwoSample | None
+    energy_distance: TwoSample | None
+    sliced_wasserstein: TwoSample | None
+    wasserstein: Wasserstein | None
+    left_out: dict[str, str]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """A few plain words for each measure that applies."""
+        found = {name: getattr(self, name) for name in _MEASURES}
+        return {name: result.verdict for name, result in found.items() if result is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types that ``json.dumps(…, allow_nan=False)`` writes; numbers that are not finite
+        become None."""
+        out: dict[str, Any] = {
+            name: _plain(getattr(self, name))
+            for name in ("manifold", "n_samples", "n_train", "n_test", "leak", "left_out")
+        }
+        for name in _MEASURES:
+            result = getattr(self, name)
+            if result is not None:
+                out[name] = {k: _plain(v) for k, v in result._asdict().items()}
+                out[name]["verdict"] = result.verdict
+        return out
+
+
+def generalisation(
+    manifold: Manifold,
+    samples: Any,
+    train: Any,
+    test: Any,
+    *,
+    model: Model | None = None,
+    key: Key,
+    likelihoods: int = 500,
+) -> Generalisation:
+    """Do samples copy the training points, and is their law that of fresh data?
+
+    ``nearest_ratio`` and ``copying`` look for copies; ``likelihood_gap`` (with ``model``, on at
+    most ``likelihoods`` points of each part, drawn with ``key``) for overfitting; ``mmd``,
+    ``energy_distance``, ``sliced_wasserstein`` and ``wasserstein`` compare samples with the test
+    points. A model that copies can pass the last four, and one that smooths can pass the first
+    two: they are read together. Every measure comes with its value for perfect samples.
+
+    **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``test`` must be of the law
+    of ``train`` and without its rows.
+    **Raises:** ``ValueError`` for arrays that are not points. A measure that cannot be had is
+    listed in ``left_out`` instead.
+    """
+    x, t, p = (
+        rows_of(manifold, name, rows)
+        for name, rows in (("samples", samples), ("train", train), ("test", test))
+    )
+    seeds = dict(zip(_MEASURES, jax.random.split(key, len(_MEASURES)), strict=True))
+    results: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+
+    def gap() -> LikelihoodGap:
+        if model is None:
+            raise ValueError("model: none given.")
+        rng = generator(seeds["likelihood_gap"])
+        some = [limit(np.asarray(rows), likelihoods, rng) for rows in (train, test)]
+        return likelihood_gap(*some, model=model)
+
+    def of(name: str, measure: Callable) -> Callable[[], Any]:
+        return lambda: measure(manifold, x, p, key=seeds[name])
+
+    cells = max(1, min(5, len(p) // 100))
+    wanted: dict[str, Callable[[], Any]] = {
+        "nearest_ratio": lambda: nearest_ratio(manifold, x, t, p),
+        "copying": lambda: copying(manifold, x, t, p, key=seeds["copying"], cells=cells),
+        "likelihood_gap": gap,
+        "mmd": of("mmd", mmd),
+        "energy_distance": of("energy_distance", energy_distance),
+        "sliced_wasserstein": of("sliced_wasserstein", sliced_wasserstein),
+        "wasserstein": of("wasserstein", wasserstein),
+    }
+    for name, measure in wanted.items():
+        try:
+            results[name] = measure()
+        except ValueError as error:
+            results[name], left_out[name] = None, str(error)
+    return Generalisation(
+        manifold.name, len(x), len(t), len(p), _leak(t, p), left_out=left_out, **results
+    )
+
+
+def _leak(train: np.ndarray, test: np.ndarray) -> float:
+    seen = {row.tobytes() for row in train + 0.0}
+    return float(np.mean([row.tobytes() in seen for row in test + 0.0]))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
