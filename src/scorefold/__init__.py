@@ -59,7 +59,7 @@ from scorefold.manifolds import (
     check_points,
     manifold_from_name,
 )
-from scorefold.models import Model, ScoreModel, default_noising, default_output
+from scorefold.models import KernelModel, Model, ScoreModel, default_noising, default_output
 from scorefold.noising import (
     Brownian,
     Constant,
@@ -87,6 +87,7 @@ __all__ = [
     "Hyperbolic",
     "Implicit",
     "Importance",
+    "KernelModel",
     "KillingOutput",
     "Langevin",
     "Likelihood",

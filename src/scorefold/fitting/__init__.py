@@ -2,6 +2,7 @@
 
 from scorefold._fixed import fixed
 from scorefold.fitting._contract import Trainable
+from scorefold.fitting.batches import batch_rows
 from scorefold.fitting.errors import (
     DamagedFile,
     DifferentRun,
@@ -23,6 +24,7 @@ __all__ = [
     "Interrupted",
     "NonFiniteLoss",
     "Trainable",
+    "batch_rows",
     "fit",
     "fit_seeds",
     "fixed",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
+from typing import Any, ClassVar
 
 import equinox as eqx
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from scorefold._types import Key, Scalar
+from scorefold.fitting.batches import batch_rows
 
 __all__ = ["Trainable"]
 
@@ -19,8 +21,14 @@ class Trainable(eqx.Module):
     ``fit`` trains every floating-point array of that copy, except those in fields declared with
     ``scorefold.fitting.fixed()`` at any depth: frequencies, training data, constants.
 
-    The three methods are traced by JAX: they depend on their arguments and on fields alone.
+    ``batch_loss``, ``validate`` and ``batch_rows`` are traced by JAX: they depend on their
+    arguments and on fields alone. ``steps``, ``batch_size`` and ``learning_rate`` are what ``fit``
+    uses when it is not told.
     """
+
+    steps: ClassVar[int] = 10_000
+    batch_size: ClassVar[int] = 512
+    learning_rate: ClassVar[float] = 2e-3
 
     @abc.abstractmethod
     def init(self, key: Key, data: Array) -> Trainable:
@@ -28,10 +36,24 @@ class Trainable(eqx.Module):
         The same key and data give the same bits: a resumed run calls it again."""
 
     @abc.abstractmethod
-    def batch_loss(self, x: Array, key: Key) -> Array:
-        """Per-example losses for a batch, shape ``(n,)``; ``fit`` averages them."""
+    def batch_loss(self, x: Any, key: Key) -> Array:
+        """Per-example losses for a batch of ``examples``, shape ``(n,)``; ``fit`` averages them."""
 
     @abc.abstractmethod
-    def validate(self, x: Array, key: Key) -> Scalar:
-        """The number that model choice minimises on held-out points: mean NLL in nats.
+    def validate(self, x: Any, key: Key) -> Scalar:
+        """The number that model choice minimises on held-out examples: mean NLL in nats.
         ``fit`` passes the same key at every validation, so that values are comparable."""
+
+    def examples(self, data: Array, *, held_out: bool = False) -> PyTree:
+        """What ``fit`` takes batches of: arrays with one row for each row of ``data``. By default
+        the data. Called once, after ``init``, with the training and with the held-out points."""
+        return data
+
+    def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
+        """Rows of the batch at ``step``, shape ``(size,)``: by default every epoch is a new
+        permutation of the n rows."""
+        return batch_rows(key, step, n, size)
+
+    def finished(self) -> Trainable:
+        """What ``fit`` returns: by default the trained model as it is."""
+        return self

@@ -39,8 +39,8 @@ def fit(
     val: Any = None,
     steps: int | None = None,
     budget: float | None = None,
-    batch_size: int = 512,
-    learning_rate: float = 2e-3,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     warmup: int | None = None,
     clip: float | None = 1.0,
     ema: float = 0.999,
@@ -62,15 +62,16 @@ def fit(
     - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point: the
       training has its dtype; ``val``: held-out points, or None.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
-      the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` above n repeats
-      rows within a batch.
-    - ``steps`` (default 10 000) or ``budget`` (seconds of wall clock, compiling and validating
-      included), not both. A budget is turned into a number of steps by measuring the speed
-      after compiling, and is kept unless compiling alone exceeds it: a run that falls behind
+      the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` (default
+      ``model.batch_size``) above n repeats rows within a batch.
+    - ``steps`` (default ``model.steps``) or ``budget`` (seconds of wall clock, compiling and
+      validating included), not both. A budget is turned into a number of steps by measuring the
+      speed after compiling, and is kept unless compiling alone exceeds it: a run that falls behind
       stops early, with at least one step taken.
-    - ``learning_rate``: the peak, reached linearly after ``warmup`` steps (default: a tenth of the
-      run, at most 500), followed by half a cosine to 0. ``clip``: bound on the global norm of the
-      gradient. ``weight_decay``: decoupled, on arrays of two or more axes.
+    - ``learning_rate`` (default ``model.learning_rate``): the peak, reached linearly after
+      ``warmup`` steps (default: a tenth of the run, at most 500), followed by half a cosine to 0.
+      ``clip``: bound on the global norm of the gradient. ``weight_decay``: decoupled, on arrays
+      of two or more axes.
     - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
     - ``validate_every``: steps between validations (default: about 20 in a run, and one at step 0);
       ``patience``: stop after this many validations without improvement.
@@ -85,14 +86,19 @@ def fit(
     holds a run and ``resume`` is False); ``DifferentRun`` (it holds another); ``DamagedFile``;
     ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
-    settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
-    plan = Plan.choose(steps, budget, validate_every)
+    settings = Settings(
+        model.batch_size if batch_size is None else batch_size,
+        model.learning_rate if learning_rate is None else learning_rate,
+        warmup, clip, ema, weight_decay, patience,
+    )  # fmt: skip
+    plan = Plan.choose(steps, budget, validate_every, model.steps)
     x, held_out = _points("data", data), None if val is None else _points("val", val)
     key = _typed(key)
     with _place(out):
         started = model.init(jax.random.fold_in(key, _INIT), x)
         rest, state = _split(started)
-        problem = Problem(rest, x, held_out, key, settings, None)
+        examples, judges = _examples(started, x, held_out)
+        problem = Problem(rest, examples, judges, key, settings, None)
         loop = run(model, problem, state, plan, Keeping(out, resume, save_every), progress)
     return _result(started, loop, 0, key)
 
@@ -106,8 +112,8 @@ def fit_seeds(
     stacked: bool = False,
     steps: int | None = None,
     budget: float | None = None,
-    batch_size: int = 512,
-    learning_rate: float = 2e-3,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     warmup: int | None = None,
     clip: float | None = 1.0,
     ema: float = 0.999,
@@ -126,8 +132,12 @@ def fit_seeds(
     those of ``fit``; the runs share the number of steps and the time, and one that runs out of
     patience waits, frozen, for the others.
     """
-    settings = Settings(batch_size, learning_rate, warmup, clip, ema, weight_decay, patience)
-    plan = Plan.choose(steps, budget, validate_every)
+    settings = Settings(
+        model.batch_size if batch_size is None else batch_size,
+        model.learning_rate if learning_rate is None else learning_rate,
+        warmup, clip, ema, weight_decay, patience,
+    )  # fmt: skip
+    plan = Plan.choose(steps, budget, validate_every, model.steps)
     keys = [_typed(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
@@ -139,13 +149,24 @@ def fit_seeds(
             for i, k in enumerate(keys)
         ]
         rest, state = jax.tree.map(_stack, *map(_split, models))
-        problem = Problem(rest, x, held_out, jnp.stack(keys), settings, (axis, axis))
+        if type(models[0]).examples is Trainable.examples:
+            examples, judges = x, held_out
+        else:
+            pick = lambda part, i: part[i] if stacked and part is not None else part  # noqa: E731
+            each = [_examples(m, pick(x, i), pick(held_out, i)) for i, m in enumerate(models)]
+            examples, judges = jax.tree.map(_stack, *each)
+            axis = 0
+        problem = Problem(rest, examples, judges, jnp.stack(keys), settings, (axis, axis))
         loop = run(model, problem, state, plan, Keeping(out, resume, save_every), progress)
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(models, keys, strict=True))]
 
 
 def _place(out: str | Path | None) -> AbstractContextManager[None]:
     return nullcontext() if out is None else locked(Path(out))
+
+
+def _examples(model: Trainable, data: Array, val: Array | None) -> tuple[PyTree, PyTree]:
+    return model.examples(data), None if val is None else model.examples(val, held_out=True)
 
 
 def _split(model: Trainable) -> tuple[PyTree, TrainState]:
@@ -170,7 +191,7 @@ def _result(model: Any, loop: Loop, run: int, key: Key) -> tuple[Any, History]:
     if loop.problem.axes is not None:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(model, trainable(model))
-    return eqx.combine(params, rest), history
+    return eqx.combine(params, rest).finished(), history
 
 
 def _points(name: str, data: Any, runs: int | None = None) -> Array:

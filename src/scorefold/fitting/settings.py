@@ -8,9 +8,6 @@ import math
 __all__ = ["Plan", "Settings"]
 
 
-_STEPS = 10_000
-
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Optimisation settings of ``fit``, checked; see there for their meaning."""
@@ -45,7 +42,14 @@ class Plan:
     validate_every: int | None
 
     @classmethod
-    def choose(cls, steps: int | None, budget: float | None, validate_every: int | None) -> Plan:
+    def choose(
+        cls,
+        steps: int | None,
+        budget: float | None,
+        validate_every: int | None,
+        otherwise: int,
+    ) -> Plan:
+        """``otherwise``: the steps of a run that was told neither."""
         if steps is not None and budget is not None:
             raise ValueError(f"Give steps or budget, not both: steps={steps}, budget={budget}.")
         if steps is not None:
@@ -54,7 +58,7 @@ class Plan:
             _whole("validate_every", validate_every, 1)
         if budget is not None:
             _range("budget", budget, budget > 0, "a positive number of seconds")
-        return cls(_STEPS if steps is None else int(steps), budget, validate_every)
+        return cls(otherwise if steps is None else int(steps), budget, validate_every)
 
 
 def _whole(name: str, value: int, low: int) -> None:

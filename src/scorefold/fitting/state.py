@@ -15,7 +15,6 @@ from jaxtyping import Array, PyTree
 from scorefold._types import Key, Scalar
 from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
-from scorefold.fitting.batches import batch_rows
 from scorefold.fitting.settings import Settings
 
 __all__ = ["CAPACITY", "Problem", "TrainState", "examine", "judge", "train"]
@@ -72,8 +71,8 @@ class Problem(eqx.Module):
     """
 
     model: PyTree
-    data: Array
-    val: Array | None
+    data: PyTree
+    val: PyTree | None
     key: Array
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
@@ -114,7 +113,7 @@ def _compiled(function: Callable, backend: str) -> Callable:
 
 
 def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
-    def one(model: PyTree, data: Array, _: Any, key: Key, state: TrainState) -> Any:
+    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
         return _step(model, data, key, state, problem.settings)
 
     step = problem.per_run(one)
@@ -137,7 +136,7 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
 def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
     patience = problem.settings.patience
 
-    def one(model: PyTree, _: Any, val: Array, key: Key, state: TrainState) -> Any:
+    def one(model: PyTree, _: Any, val: PyTree, key: Key, state: TrainState) -> Any:
         averaged = eqx.combine(state.ema, model)
         nll = averaged.validate(val, jax.random.fold_in(key, 2)).astype(jnp.float32)
         running = jnp.array(True) if patience is None else state.stale < patience
@@ -163,23 +162,25 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
 def examine(problem: Problem, state: TrainState) -> tuple[Array, Array]:
     """Row numbers and per-example losses of the batch that the state is about to take."""
 
-    def one(model: PyTree, data: Array, _: Any, key: Key, state: TrainState) -> Any:
-        x, rows, loss_key = _batch(data, key, state.step, problem.settings.batch_size)
+    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
+        x, rows, loss_key = _batch(model, data, key, state.step, problem.settings.batch_size)
         return rows, eqx.combine(state.params, model).batch_loss(x, loss_key)
 
     return problem.per_run(one)(problem.model, problem.data, None, problem.key, state)
 
 
-def _batch(data: Array, key: Key, step: Array, size: int) -> tuple[Array, Array, Key]:
+def _batch(
+    model: PyTree, data: PyTree, key: Key, step: Array, size: int
+) -> tuple[PyTree, Array, Key]:
     order, noise = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-    rows = batch_rows(order, step, data.shape[0], size)
-    return data[rows], rows, jax.random.fold_in(noise, step)
+    rows = model.batch_rows(order, step, len(jax.tree.leaves(data)[0]), size)
+    return jax.tree.map(lambda a: a[rows], data), rows, jax.random.fold_in(noise, step)
 
 
 def _step(
-    model: PyTree, data: Array, key: Key, state: TrainState, settings: Settings
+    model: PyTree, data: PyTree, key: Key, state: TrainState, settings: Settings
 ) -> tuple[TrainState, Scalar]:
-    x, _, loss_key = _batch(data, key, state.step, settings.batch_size)
+    x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size)
 
     def objective(params: PyTree) -> Scalar:
         return jnp.mean(eqx.combine(params, model).batch_loss(x, loss_key))

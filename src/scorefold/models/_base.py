@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 from jaxtyping import Array
@@ -22,10 +22,14 @@ class Model(eqx.Module):
     Batching happens here, once: everything below takes one point.
     """
 
-    @property
-    @abc.abstractmethod
-    def manifold(self) -> Manifold:
-        """Where the points live."""
+    if TYPE_CHECKING:
+
+        @property
+        def manifold(self) -> Manifold:
+            """Where the points live: a field or a property."""
+
+    else:
+        manifold: eqx.AbstractVar[Manifold]
 
     @abc.abstractmethod
     def log_prob(self, x: Any) -> Array:

@@ -1,0 +1,230 @@
+"""Local covariances judged by points that had no part in them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import fixed
+from scorefold._types import Key
+from scorefold.kernels.background import background
+from scorefold.kernels.local import LocalCovariance
+from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
+from scorefold.kernels.precision import cap_precision, invert, precision, quadratic, unpack
+from scorefold.kernels.wrapped import WrappedMixture
+from scorefold.manifolds import Manifold, nearest
+from scorefold.noising import Reference
+
+__all__ = ["CrossFit", "Judged"]
+
+_WIDEST = 32
+"""Of the widest kernels, every point sees this many besides those of its neighbours."""
+_OTHERS = 96
+"""Of all other kernels, every point sees this many, which stand for the rest."""
+_SHARE = -4.0
+"""Start of the log odds of the background."""
+_PAIRS = 1 << 20
+
+
+class Judged(NamedTuple):
+    """Points on which kernels are judged, and what they see of the kernels: a row a point."""
+
+    fold: Array
+    """The fold whose points have no part in the kernels (one past the last: none), ``(n,)``."""
+    rows: Array
+    """Rows of the kernels seen, ``(n, c)``."""
+    log_weights: Array
+    """For how many kernels each stands, in logarithms (−inf: it does not count), ``(n, c)``."""
+    vectors: Array
+    """The point from each kernel's centre, in the frame there, ``(n, c, d)``."""
+    log_det: Array
+    """Of the exponential map there, ``(n, c)``."""
+    background: Array
+    """Log density of the background, ``(n,)``."""
+
+
+class CrossFit(eqx.Module):
+    """Kernels at the n data points, with the moments of their neighbourhoods taken once without
+    each fold and, in the last place, with all points.
+
+    ``moments``: packed, shape ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``;
+    ``features``: ``(folds + 1, n, f)``; ``by_fold``: rows of each fold, repeated to equal length.
+    """
+
+    manifold: Manifold
+    covariance: LocalCovariance
+    log_odds: Array
+    background: Reference = fixed()
+    centres: Array = fixed()
+    fold: Array = fixed()
+    by_fold: Array = fixed()
+    moments: Array = fixed()
+    means: Array = fixed()
+    features: Array = fixed()
+
+    @classmethod
+    def start(
+        cls,
+        manifold: Manifold,
+        data: Array,
+        counts: tuple[int, ...],
+        *,
+        floor: float,
+        folds: int,
+        grouped: bool,
+        width: int,
+        depth: int,
+        key: Key,
+    ) -> CrossFit:
+        shuffle, draw = jax.random.split(key)
+        fold = folds_of(data, folds, shuffle, grouped=grouped)
+        folds = int(fold.max()) + 1
+        # Enough neighbours that the largest count is left when a fold is taken out.
+        wanted = math.ceil(1.15 * counts[-1] * folds / max(folds - 1, 1)) + 8
+        around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1))
+        moments, means, features = _statistics(
+            manifold, data, around, counts, jnp.asarray(fold), folds, floor
+        )
+        covariance = LocalCovariance.start(
+            features[-1], len(counts), floor, width=width, depth=depth, key=draw
+        )
+        rows = [np.flatnonzero(fold == f) for f in range(folds)]
+        by_fold = np.stack([np.resize(r, max(map(len, rows))) for r in rows])
+        return cls(
+            manifold=manifold,
+            covariance=covariance,
+            log_odds=jnp.full((), _SHARE, data.dtype),
+            background=background(manifold, data),
+            centres=data,
+            fold=jnp.asarray(fold, jnp.int32),
+            by_fold=jnp.asarray(by_fold, jnp.int32),
+            moments=moments,
+            means=means,
+            features=features,
+        )
+
+    @property
+    def folds(self) -> int:
+        return self.by_fold.shape[0]
+
+    def judged(self, data: Array, *, held_out: bool, candidates: int) -> Judged:
+        """What points see: the training points the kernels of other folds, held-out ones all."""
+        n, folds = len(self.centres), self.folds
+        spare = 1.0 if held_out else 1.15 * folds / max(folds - 1, 1)
+        fold = np.asarray(self.fold)
+        own = np.full(len(data), folds) if held_out else fold
+        rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
+        order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
+        rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
+        size = np.asarray(self.features[-1][:, self.covariance.middle])
+        rows, weights = _strata(rows, np.argsort(-size, kind="stable")[:_WIDEST], fold, own)
+        step = max(1, _PAIRS // rows.shape[1])
+        at = jnp.asarray(rows, jnp.int32)
+        parts = [
+            _view(self.manifold, self.centres[at[i : i + step]], data[i : i + step])
+            for i in range(0, len(data), step)
+        ]
+        vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
+        return Judged(
+            jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
+            jax.vmap(self.background.log_prob)(data),
+        )  # fmt: skip
+
+    def log_prob(self, x: Judged, fold: Array) -> Array:
+        """log p of judged points, shape ``(n,)``, by kernels without the points of ``fold``."""
+        d = self.manifold.dim
+        covariance, shift, log_w = self._kernels(fold)
+        packed, log_root = precision(covariance, cap_precision(self.manifold))
+        kept = self.fold != fold
+        log_w = jnp.where(kept, log_w, -jnp.inf)
+        level = log_root + log_w - jax.nn.logsumexp(log_w) - 0.5 * d * math.log(2.0 * math.pi)
+        # One table, so that one gather serves.
+        parts = [shift, packed, jnp.where(kept, level, 0.0)[:, None]]
+        table = jnp.concatenate(parts, axis=1)[x.rows]
+        away = x.vectors - table[..., :d]
+        each = table[..., -1] - 0.5 * quadratic(table[..., d:-1], away) - x.log_det
+        near = jax.nn.logsumexp(x.log_weights + each, axis=1)
+        inside, outside = jax.nn.log_sigmoid(-self.log_odds), jax.nn.log_sigmoid(self.log_odds)
+        return jnp.logaddexp(inside + near, outside + x.background)
+
+    def mixture(self) -> WrappedMixture:
+        """The kernels with nothing left out."""
+        covariance, shift, log_w = self._kernels(jnp.int32(self.folds))
+        packed, _ = precision(covariance, cap_precision(self.manifold))
+        centres, full = _moved(self.manifold, self.centres, shift, invert(unpack(packed))[0])
+        return WrappedMixture.from_covariances(
+            self.manifold, centres, full, log_w - jax.nn.logsumexp(log_w), self.background,
+            jax.nn.log_sigmoid(self.log_odds),
+        )  # fmt: skip
+
+    def _kernels(self, fold: Array) -> tuple[Array, Array, Array]:
+        return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+
+
+def _strata(
+    near: np.ndarray, wide: np.ndarray, fold: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the kernels that each point sees, and the logarithm of how many each stands for:
+    the nearest and the widest for themselves, as many random others for all the rest. Kernels of
+    the point's own fold do not count."""
+    m, n = len(near), len(fold)
+    draw = np.random.default_rng(0).integers(n, size=(m, _OTHERS))
+    rows = np.concatenate([near, np.broadcast_to(wide, (m, len(wide))), draw], axis=1)
+    # A kernel that is seen twice counts the first time.
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    first = np.ones(rows.shape, bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    seen = np.empty_like(first)
+    np.put_along_axis(seen, order, first, axis=1)
+    seen &= fold[rows] != own[:, None]
+    sure = near.shape[1] + len(wide)
+    drawn = seen[:, sure:].sum(1)
+    rest = n - np.bincount(fold, minlength=own.max() + 1)[own] - seen[:, :sure].sum(1)
+    weights = np.where(seen, 0.0, -np.inf)
+    share = np.log(np.maximum(rest, 1) / np.maximum(drawn, 1))
+    weights[:, sure:] += share[:, None]
+    return rows, weights
+
+
+@eqx.filter_jit
+def _statistics(manifold, data, around, counts, fold, folds, floor):
+    """Moments, means and features without each fold and with all."""
+    place = jax.vmap(manifold.embed)(data)
+
+    def one(f: Array) -> tuple[Array, Array, Array]:
+        moments, means = around.moments(counts, fold != f)
+        shape = shape_features(moments, floor, manifold.dim)
+        return moments, means, jnp.concatenate([shape, place], -1)
+
+    return jax.lax.map(one, jnp.arange(folds + 1))
+
+
+@eqx.filter_jit
+def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:
+    def one(z: Array, x: Array) -> tuple[Array, Array]:
+        v = manifold.log(z, x)
+        return manifold.components(z, v), manifold.exp_log_det(z, v)
+
+    return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)
+
+
+@eqx.filter_jit
+def _moved(
+    manifold: Manifold, centres: Array, shift: Array, covariance: Array
+) -> tuple[Array, Array]:
+    """Centres exp_z(m), and covariances carried there in parallel, in the frames there."""
+
+    def one(z: Array, m: Array, c: Array) -> tuple[Array, Array]:
+        there = manifold.exp(z, manifold.from_components(z, m))
+        carry = lambda e: manifold.components(there, manifold.transport(z, there, e))  # noqa: E731
+        carried = jax.vmap(carry)(manifold.frame(z))
+        return there, carried.T @ c @ carried
+
+    return jax.vmap(one)(centres, shift, covariance)

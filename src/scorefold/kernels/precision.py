@@ -1,0 +1,126 @@
+"""Precision matrices of many kernels at once, as packed lower triangles."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Scalar
+from scorefold.manifolds import Manifold, Product
+
+__all__ = [
+    "cap_precision",
+    "diagonal_of",
+    "invert",
+    "lower_indices",
+    "pack",
+    "precision",
+    "quadratic",
+    "unpack",
+]
+
+_REACH = 5.2
+"""Standard deviations between the widest kernel and the cut locus: 2e-7 of a normal law lies
+beyond on each axis."""
+
+
+def lower_indices(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the d(d+1)/2 packed entries of a lower triangle, row by row."""
+    return np.tril_indices(d)
+
+
+def diagonal_of(d: int) -> np.ndarray:
+    """Positions of the diagonal among the packed entries."""
+    rows, columns = lower_indices(d)
+    return np.flatnonzero(rows == columns)
+
+
+def pack(matrix: Array) -> Array:
+    """Lower triangles of ``(…, d, d)`` as ``(…, d(d+1)/2)``."""
+    rows, columns = lower_indices(matrix.shape[-1])
+    return matrix[..., rows, columns]
+
+
+def unpack(packed: Array) -> Array:
+    """The symmetric ``(…, d, d)`` matrices of packed lower triangles."""
+    d = (math.isqrt(8 * packed.shape[-1] + 1) - 1) // 2
+    position = np.zeros((d, d), int)
+    rows, columns = lower_indices(d)
+    position[rows, columns] = position[columns, rows] = np.arange(len(rows))
+    return packed[..., position]
+
+
+def cap_precision(manifold: Manifold) -> np.ndarray:
+    """1/c² for each direction of the frame, shape ``(dim,)``: c = π/5.2 on a compact factor,
+    whose cut locus lies at the distance π, and 0 (no cap) elsewhere.
+
+    A normal law in the tangent space with no standard deviation above c has 2e-7 of its mass
+    beyond the cut locus on each axis: what the principal branch of the logarithm leaves out.
+    """
+    if isinstance(manifold, Product):
+        return np.concatenate([cap_precision(m) for m in manifold.factors])
+    return np.full(manifold.dim, (_REACH / math.pi) ** 2 if manifold.compact else 0.0)
+
+
+def precision(covariance: Array, cap: np.ndarray) -> tuple[Array, Array]:
+    """(P, ½ log |P|) of P = Σ⁻¹ + diag(cap), for packed Σ, shape ``(n, p)``: packed P, shape
+    ``(n, p)``, and ``(n,)``."""
+    inverse, log_det = invert(unpack(covariance))
+    if not np.any(cap != 0):
+        return pack(inverse), -0.5 * log_det
+    capped = inverse + jnp.diag(jnp.asarray(cap, inverse.dtype))[None]
+    return pack(capped), 0.5 * invert(capped)[1]
+
+
+def quadratic(packed: Array, v: Array) -> Array:
+    """vᵀPv of packed symmetric P, shape ``(…, p)``, and v, shape ``(…, d)``."""
+    rows, columns = lower_indices(v.shape[-1])
+    twice = jnp.asarray(np.where(rows == columns, 1.0, 2.0), v.dtype)
+    products = v[..., rows] * v[..., columns]
+    return jnp.sum(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)), -1)
+
+
+@jax.custom_jvp
+def invert(matrix: Array) -> tuple[Array, Array]:
+    """(S⁻¹, log |S|) of symmetric positive definite matrices, shape ``(n, d, d)``.
+
+    The sweep operator on all matrices at once, a pivot after another (Beaton 1964): for small
+    matrices several times faster than a factorisation of each. Derivatives are in closed form,
+    dS⁻¹ = −S⁻¹ dS S⁻¹ and d log |S| = tr(S⁻¹ dS).
+    """
+    side_by_side = jnp.moveaxis(matrix, 0, -1)
+    d = matrix.shape[-1]
+    smallest = float(jnp.finfo(matrix.dtype).tiny) ** 0.5
+
+    def sweep(carry: tuple[Array, Array], j: Scalar) -> tuple[tuple[Array, Array], None]:
+        a, log_det = carry
+        # Rounding can leave a pivot of a nearly singular matrix below 0.
+        pivot = jnp.maximum(a[j, j], smallest)
+        row = a[j] / pivot[None]
+        at = jnp.arange(d) == j
+        swept = a - a[:, j][:, None] * row[None]
+        swept = jnp.where(at[:, None, None], row[None], swept)
+        swept = jnp.where(at[None, :, None], row[:, None], swept)
+        corner = at[:, None, None] & at[None, :, None]
+        swept = jnp.where(corner, -1.0 / pivot[None, None], swept)
+        return (swept, log_det + jnp.log(pivot)), None
+
+    start = (side_by_side, jnp.zeros(matrix.shape[0], matrix.dtype))
+    (swept, log_det), _ = jax.lax.scan(sweep, start, jnp.arange(d))
+    return -jnp.moveaxis(swept, -1, 0), log_det
+
+
+@invert.defjvp
+def _invert_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple:
+    (matrix,), (change,) = primals, tangents
+    inverse, log_det = invert(matrix)
+    product = functools.partial(jnp.matmul, precision="highest")
+    return (inverse, log_det), (
+        -product(product(inverse, change), inverse),
+        jnp.sum(inverse * change, axis=(-2, -1)),
+    )
