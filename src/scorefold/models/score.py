@@ -189,7 +189,7 @@ class ScoreModel(Model, Trainable):
         )
 
     def batch_loss(self, x: Array, key: Key) -> Array:
-        field = self._fitted()
+        field = self._trained()
         levels, draws = jax.random.split(key)
         s, weight = self.times.batch(
             self.noising, levels, len(x), x.dtype, s_min=self.s_min, s_max=self.s_max
@@ -214,6 +214,13 @@ class ScoreModel(Model, Trainable):
                 "key=key)."
             )
         return self.field
+
+    def _trained(self) -> TangentField:
+        """The field as it is trained, which may be coarser than the one that is used."""
+        field = self._fitted()
+        if self.network.products == "bfloat16":
+            return eqx.tree_at(lambda f: f.network, field, replace_fn=lambda n: n.rounded())
+        return field
 
     @property
     def _dtype(self) -> jnp.dtype:
