@@ -2,7 +2,8 @@
 
     python benchmarks/training_speed.py --peer "python their_training.py"
 
-Two networks are trained by ``scorefold.fit``, each measurement in a process of its own:
+Two networks are trained by ``scorefold.fit``, each with products in float32 and in bfloat16, and
+each measurement in a process of its own:
 
 - ``original``: the network, batch, noise and split of De Bortoli et al. 2022 (5 × 512, sine,
   divergence-free output, batch 512, Brownian motion with β from 0.001 to 5, seed-0 split);
@@ -26,31 +27,34 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parent / "results" / "training_speed.json"
-NETWORKS = ("original", "default")
+NETWORKS = ("original", "original-bfloat16", "default", "default-bfloat16")
 
 
 def measure(network: str, steps: int, seed: int, data_dir: str | None) -> dict[str, Any]:
     """One run of ``fit``: its speed without compilation, and the seconds of that."""
     import equinox as eqx
     import jax
-    import jax.numpy as jnp
 
     import scorefold as sf
-    from scorefold.fields import KillingOutput
+    from scorefold.fields import KillingOutput, sine
 
     train = sf.data.load("flood", protocol="published", seed=seed, data_dir=data_dir).train
     manifold = sf.Sphere(2)
+    name, _, products = network.partition("-")
+    arithmetic: dict[str, Any] = {"products": products or "float32"}
     model = {
         "original": sf.ScoreModel(
             sf.Brownian(manifold, sf.Linear(1e-3, 5.0)),
             times=sf.Uniform(),
             network=sf.NetworkSpec(
-                width=512, depth=5, fourier=0, time_features=0, activation=jnp.sin
+                width=512, depth=5, fourier=0, time_features=0, activation=sine, **arithmetic
             ),
             output=KillingOutput(),
         ),
-        "default": sf.ScoreModel(sf.default_noising(manifold, train)),
-    }[network]
+        "default": sf.ScoreModel(
+            sf.default_noising(manifold, train), network=sf.NetworkSpec(**arithmetic)
+        ),
+    }[name]
     key = jax.random.key(seed)
     trained, history = sf.fit(model, train, key=key, steps=steps, batch_size=512, progress=False)
     weights = eqx.filter(trained.field.network.layers, eqx.is_array)

@@ -58,6 +58,12 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--width", type=count, default=256, help="hidden units")
     parser.add_argument("--depth", type=count, default=4, help="hidden layers")
+    parser.add_argument(
+        "--products",
+        default="float32",
+        choices=["float32", "bfloat16"],
+        help="arithmetic of the products in training",
+    )
     parser.add_argument("--no-report", action="store_true", help="numbers only")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(command=_fit)
@@ -126,7 +132,9 @@ def _model(arguments: argparse.Namespace, dataset: Dataset) -> ScoreModel:
     return ScoreModel(
         default_noising(manifold, dataset.train),
         loss=_LOSSES[arguments.loss](manifold),
-        network=NetworkSpec(width=arguments.width, depth=arguments.depth),
+        network=NetworkSpec(
+            width=arguments.width, depth=arguments.depth, products=arguments.products
+        ),
         s_min=arguments.s_min,
     )
 

@@ -3,6 +3,8 @@
 from scorefold.fields._base import TangentField
 from scorefold.fields.divergence import divergence, hutchinson, probe, value_and_divergence
 from scorefold.fields.networks import NetworkSpec, ScoreNetwork
+from scorefold.fields.products import RoundedLinear, rounded_dot
+from scorefold.fields.sine import sine
 from scorefold.fields.tangent import (
     AmbientOutput,
     FrameOutput,
@@ -17,11 +19,14 @@ __all__ = [
     "KillingOutput",
     "NetworkField",
     "NetworkSpec",
+    "RoundedLinear",
     "ScoreNetwork",
     "TangentField",
     "TangentOutput",
     "divergence",
     "hutchinson",
     "probe",
+    "rounded_dot",
+    "sine",
     "value_and_divergence",
 ]

@@ -27,26 +27,32 @@ class Moments(eqx.Module):
 
 
 def descend(
-    params: PyTree, grads: PyTree, moments: Moments, step: Array, rate: Scalar, decay: float
+    params: PyTree,
+    grads: PyTree,
+    moments: Moments,
+    step: Array,
+    rate: Scalar,
+    decay: PyTree | None = None,
 ) -> tuple[PyTree, Moments]:
     """One step of AdamW, θ ← θ − η(m̂/(√v̂ + ε) + λθ), with β = (0.9, 0.999) and ε = 1e−8.
 
-    λ acts on arrays of two or more axes only (not on biases and scales). Source: Kingma & Ba
-    2015, Algorithm 1; Loshchilov & Hutter 2019, Algorithm 2.
+    ``decay`` holds λ for each number of θ (None: 0). Source: Kingma & Ba 2015, Algorithm 1;
+    Loshchilov & Hutter 2019, Algorithm 2.
     """
     first = jax.tree.map(lambda m, g: _B1 * m + (1 - _B1) * g, moments.first, grads)
     second = jax.tree.map(lambda v, g: _B2 * v + (1 - _B2) * g * g, moments.second, grads)
 
-    def update(p: Array, m: Array, v: Array) -> Array:
+    def update(p: Array, m: Array, v: Array, d: Array | float) -> Array:
         t = (step + 1).astype(p.dtype)
         mean = m / (1 - jnp.power(jnp.asarray(_B1, p.dtype), t))
         square = v / (1 - jnp.power(jnp.asarray(_B2, p.dtype), t))
         direction = mean / (jnp.sqrt(square) + _EPS)
-        if decay > 0 and p.ndim >= 2:
-            direction = direction + decay * p
+        if decay is not None:
+            direction = direction + d * p
         return p - rate.astype(p.dtype) * direction
 
-    return jax.tree.map(update, params, first, second), Moments(first, second)
+    decay_of = jax.tree.map(lambda _: 0.0, params) if decay is None else decay
+    return jax.tree.map(update, params, first, second, decay_of), Moments(first, second)
 
 
 def norm(grads: PyTree) -> Scalar:

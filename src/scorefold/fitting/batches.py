@@ -32,23 +32,25 @@ def batch_rows(key: Key, step: Array, n: int, batch_size: int) -> Array:
     position = step.astype(jnp.uint32) * batch_size + jnp.arange(batch_size, dtype=jnp.uint32)
     epoch = position // n
     keys = jax.random.bits(key, (_ROUNDS,), jnp.uint32)
-    tweaks = [_mix(epoch ^ keys[r]) for r in range(_ROUNDS)]
+    tweaks = _mix(epoch[None, :] ^ keys[:, None]).reshape(_ROUNDS // 2, 2, batch_size)
     a = math.isqrt(n - 1) + 1
     b = -(-n // a)
 
-    def shuffle(index: Array) -> Array:
-        left, right = index // b, index % b
-        for r in range(0, _ROUNDS, 2):
-            left = (left + _mix(right + tweaks[r]) % a) % a
-            right = (right + _mix(left + tweaks[r + 1]) % b) % b
-        return left * b + right
+    def rounds(halves: tuple[Array, Array], tweak: Array) -> tuple[tuple[Array, Array], None]:
+        left, right = halves
+        left = (left + _mix(right + tweak[0]) % a) % a
+        right = (right + _mix(left + tweak[1]) % b) % b
+        return (left, right), None
+
+    def shuffle(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        index, out = carry
+        (left, right), _ = jax.lax.scan(rounds, (index // b, index % b), tweaks)
+        index = jnp.where(out, left * b + right, index)
+        return index, index >= n
 
     # Positions of [n, ab) lead on along their cycle until it returns to [0, n).
-    index = jax.lax.while_loop(
-        lambda index: jnp.any(index >= n),
-        lambda index: jnp.where(index >= n, shuffle(index), index),
-        shuffle(position % n),
-    )
+    start = position % n, jnp.full(batch_size, True)
+    index, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), shuffle, start)
     return index.astype(jnp.int32)
 
 

@@ -97,13 +97,13 @@ def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         arrays[path] = np.asarray(node)
         kind = "jax" if isinstance(node, jax.Array) else "numpy"
         return {"array": path, "kind": kind, "dtype": node.dtype.name, "shape": list(node.shape)}
-    for name, function in _FUNCTIONS.items():
+    for name, function in _functions().items():
         if node is function:
             return {"function": name}
     raise TypeError(
         f"{path} holds {node!r}, of type {type(node).__name__}, which cannot be saved: fields hold "
         "arrays, numbers, text, tuples, modules of scorefold, or one of the functions "
-        f"{', '.join(_FUNCTIONS)}."
+        f"{', '.join(_functions())}."
     )
 
 
@@ -128,9 +128,9 @@ def _decode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         ):
             return _decode_array(node, path, arrays)
         case {"function": str(name), **rest} if not rest:
-            if name not in _FUNCTIONS:
+            if name not in _functions():
                 raise DamagedFile(f"{path} names the unknown function {name!r}.")
-            return _FUNCTIONS[name]
+            return _functions()[name]
     raise DamagedFile(f"{path} holds something that is not part of the format.")
 
 
@@ -188,6 +188,12 @@ def _class_name(cls: type, path: str) -> str:
         f"{path} is a {cls.__module__}.{cls.__qualname__}: only modules of scorefold can be saved, "
         "because a file must load without running code that it brings."
     )
+
+
+@functools.cache
+def _functions() -> dict[str, Callable]:
+    fields = importlib.import_module("scorefold.fields")
+    return {**_FUNCTIONS, "scorefold.fields.sine": fields.sine}
 
 
 @functools.cache

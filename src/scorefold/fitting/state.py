@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from scorefold._compile import quick
 from scorefold._types import Key, Scalar
 from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
+from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
 
 __all__ = ["CAPACITY", "Problem", "TrainState", "examine", "judge", "train"]
@@ -37,6 +38,11 @@ class TrainState(eqx.Module):
     best_step: Array
     stale: Array
 
+    def changed(self, change: Callable[[PyTree], PyTree]) -> TrainState:
+        """With ``change`` applied to the trees that every step changes."""
+        where = lambda s: (s.params, s.ema, s.moments.first, s.moments.second)  # noqa: E731
+        return eqx.tree_at(where, self, tuple(map(change, where(self))))
+
     @property
     def runs(self) -> int:
         return math.prod(self.step.shape)
@@ -46,21 +52,9 @@ class TrainState(eqx.Module):
 
     @classmethod
     def start(cls, params: PyTree) -> TrainState:
-        # Every leaf owns its buffer: the state is donated, and a buffer can be given away once.
-        copy = lambda: jax.tree.map(jnp.copy, params)  # noqa: E731
-        integer = lambda value: jnp.full((), value, jnp.int32)  # noqa: E731
-        return cls(
-            params=copy(),
-            ema=copy(),
-            best=copy(),
-            moments=Moments.zero(params),
-            step=integer(0),
-            total=integer(1),
-            failed=jnp.full((), False),
-            best_nll=jnp.full((), jnp.inf, jnp.float32),
-            best_step=integer(0),
-            stale=integer(0),
-        )
+        """The state before the first step, made by one program instead of one for each shape."""
+        made: TrainState = quick(_start, level=0)(params)
+        return made
 
 
 class Problem(eqx.Module):
@@ -85,6 +79,10 @@ class Problem(eqx.Module):
             function, in_axes=(eqx.if_array(0), self.axes[0], self.axes[1], 0, eqx.if_array(0))
         )
 
+    def each(self, function: Any) -> Any:
+        """``function(state)``, mapped over runs where there are several."""
+        return function if self.axes is None else eqx.filter_vmap(function)
+
 
 def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
     """``count`` steps (at most CAPACITY), and their losses, shape ``(…, CAPACITY)``.
@@ -93,30 +91,42 @@ def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState
     the result does not depend on how the steps are divided into pieces. A step whose loss or
     gradient is not finite changes nothing except ``failed``, and ends the call.
     """
-    return _compiled(_train, jax.default_backend())(problem, state, count)
+    return quick(_train, donate="all-except-first")(problem, state, count)
 
 
 def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
     """Validate the averaged parameters, keep them if they are the best so far."""
-    return _compiled(_judge, jax.default_backend())(problem, state)
+    return quick(_judge, donate="all-except-first")(problem, state)
 
 
-@functools.cache
-def _compiled(function: Callable, backend: str) -> Callable:
-    """On a processor, LLVM's first level of optimisation: the work is in matrix products, which
-    are a library's, and compiling takes a third less time (8.7 s of processor time against 5.7
-    on the sphere) while a step takes no longer."""
-    options = {"xla_backend_optimization_level": 1} if backend == "cpu" else None
-    # The overloads of filter_jit leave out the options that it hands on to jax.jit.
-    jit: Callable = eqx.filter_jit
-    return jit(function, donate="all-except-first", compiler_options=options)
+def _start(params: PyTree) -> TrainState:
+    # Every leaf owns its buffer: the state is donated, and a buffer can be given away once.
+    copy = lambda: jax.tree.map(jnp.copy, params)  # noqa: E731
+    integer = lambda value: jnp.full((), value, jnp.int32)  # noqa: E731
+    return TrainState(
+        params=copy(),
+        ema=copy(),
+        best=copy(),
+        moments=Moments.zero(params),
+        step=integer(0),
+        total=integer(1),
+        failed=jnp.full((), False),
+        best_nll=jnp.full((), jnp.inf, jnp.float32),
+        best_step=integer(0),
+        stale=integer(0),
+    )
 
 
 def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
-    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
-        return _step(model, data, key, state, problem.settings)
+    shapes = jax.tree.map(
+        lambda p: jax.ShapeDtypeStruct(p.shape[state.step.ndim :], p.dtype), state.params
+    )
+    packing = Packing(shapes)
 
-    step = problem.per_run(one)
+    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
+        return _step(model, data, key, state, problem.settings, packing)
+
+    step, each = problem.per_run(one), problem.each
     losses = jnp.zeros((*state.step.shape, CAPACITY), jnp.float32)
 
     def unfinished(carry: tuple) -> Array:
@@ -128,9 +138,9 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
         state, loss = step(problem.model, problem.data, None, problem.key, state)
         return i + 1, state, losses.at[..., i].set(loss)
 
-    start = (jnp.zeros_like(count), state, losses)
+    start = (jnp.zeros_like(count), each(lambda s: s.changed(packing.pack))(state), losses)
     _, state, losses = jax.lax.while_loop(unfinished, body, start)
-    return state, losses
+    return each(lambda s: s.changed(packing.unpack))(state), losses
 
 
 def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
@@ -178,26 +188,30 @@ def _batch(
 
 
 def _step(
-    model: PyTree, data: PyTree, key: Key, state: TrainState, settings: Settings
+    model: PyTree, data: PyTree, key: Key, state: TrainState, settings: Settings, packing: Packing
 ) -> tuple[TrainState, Scalar]:
+    """One step of a state whose trees are packed."""
     x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size)
 
     def objective(params: PyTree) -> Scalar:
         return jnp.mean(eqx.combine(params, model).batch_loss(x, loss_key))
 
-    loss, grads = jax.value_and_grad(objective)(state.params)
+    loss, tree = jax.value_and_grad(objective)(packing.unpack(state.params))
+    grads = packing.pack(tree)
     length = adam.norm(grads)
     good = jnp.isfinite(loss) & jnp.isfinite(length)
     if settings.clip is not None:
         grads = adam.clip(grads, length, settings.clip)
     rate = adam.learning_rate(state.step, state.total, settings)
-    params, moments = adam.descend(
-        state.params, grads, state.moments, state.step, rate, settings.weight_decay
-    )
+    # Weight decay acts on arrays of two or more axes only, not on biases and scales.
+    decay = None
+    if settings.weight_decay > 0:
+        decay = jax.tree.map(lambda one: settings.weight_decay * one, packing.matrices())
+    params, moments = adam.descend(state.params, grads, state.moments, state.step, rate, decay)
     # A short memory at first, so that the average does not remember the initial parameters.
     t = state.step.astype(jnp.float32)
-    decay = jnp.minimum(settings.ema, (1.0 + t) / (10.0 + t))
-    ema = jax.tree.map(lambda a, p: p + decay.astype(p.dtype) * (a - p), state.ema, params)
+    memory = jnp.minimum(settings.ema, (1.0 + t) / (10.0 + t))
+    ema = jax.tree.map(lambda a, p: p + memory.astype(p.dtype) * (a - p), state.ema, params)
     keep = lambda new, old: jnp.where(good, new, old)  # noqa: E731
     state = eqx.tree_at(
         lambda s: (s.params, s.ema, s.moments, s.step, s.failed),

@@ -1,0 +1,44 @@
+"""Compiling for less time where the work is in matrix products, which are a library's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+__all__ = ["quick"]
+
+
+def quick(function: Callable, level: int = 1, donate: str = "none") -> Callable:
+    """``eqx.filter_jit(function, donate=donate)`` that compiles in less time.
+
+    On a processor: LLVM's level ``level`` of optimisation, and XLA's older emitters, which put a
+    whole loop into one function. On the training step of the default network level 1 takes a
+    third off the processor time of compiling and the emitters another third (3.6 s against 2.2),
+    and a step takes no longer. Level 0 is for programs that run once.
+    """
+    return _jitted(function, level, donate, jax.default_backend())
+
+
+@functools.cache
+def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callable:
+    # The overloads of filter_jit leave out the options that it hands on to jax.jit.
+    jit: Callable = eqx.filter_jit
+    options = _options(level) if backend == "cpu" else None
+    return jit(function, donate=donate, compiler_options=options)
+
+
+@functools.cache
+def _options(level: int) -> dict[str, Any]:
+    """As far as this XLA knows them: it refuses names that are new to it or gone."""
+    options = {"xla_backend_optimization_level": level}
+    known = {**options, "xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(jnp.negative, compiler_options=known).lower(1.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return options
+    return known
