@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.background import background
@@ -88,11 +89,11 @@ class CrossFit(eqx.Module):
         # Enough neighbours that the largest count is left when a fold is taken out.
         wanted = math.ceil(1.15 * counts[-1] * folds / max(folds - 1, 1)) + 8
         around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1))
-        moments, means, features = _statistics(
+        moments, means, features = quick(_statistics)(
             manifold, data, around, counts, jnp.asarray(fold), folds, floor
         )
-        covariance = LocalCovariance.start(
-            features[-1], len(counts), floor, width=width, depth=depth, key=draw
+        covariance = quick(LocalCovariance.start, level=0)(
+            features[-1], len(counts), floor, width, depth, draw
         )
         rows = [np.flatnonzero(fold == f) for f in range(folds)]
         by_fold = np.stack([np.resize(r, max(map(len, rows))) for r in rows])
@@ -127,13 +128,13 @@ class CrossFit(eqx.Module):
         step = max(1, _PAIRS // rows.shape[1])
         at = jnp.asarray(rows, jnp.int32)
         parts = [
-            _view(self.manifold, self.centres[at[i : i + step]], data[i : i + step])
+            quick(_view)(self.manifold, self.centres[at[i : i + step]], data[i : i + step])
             for i in range(0, len(data), step)
         ]
         vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         return Judged(
             jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
-            jax.vmap(self.background.log_prob)(data),
+            quick(_density)(self.background, data),
         )  # fmt: skip
 
     def log_prob(self, x: Judged, fold: Array) -> Array:
@@ -193,7 +194,6 @@ def _strata(
     return rows, weights
 
 
-@eqx.filter_jit
 def _statistics(manifold, data, around, counts, fold, folds, floor):
     """Moments, means and features without each fold and with all."""
     place = jax.vmap(manifold.embed)(data)
@@ -206,7 +206,10 @@ def _statistics(manifold, data, around, counts, fold, folds, floor):
     return jax.lax.map(one, jnp.arange(folds + 1))
 
 
-@eqx.filter_jit
+def _density(law: Reference, x: Array) -> Array:
+    return jax.vmap(law.log_prob)(x)
+
+
 def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:
     def one(z: Array, x: Array) -> tuple[Array, Array]:
         v = manifold.log(z, x)
@@ -215,7 +218,6 @@ def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Arr
     return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)
 
 
-@eqx.filter_jit
 def _moved(
     manifold: Manifold, centres: Array, shift: Array, covariance: Array
 ) -> tuple[Array, Array]:

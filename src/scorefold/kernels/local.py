@@ -35,7 +35,7 @@ class LocalCovariance(eqx.Module):
     ``centre``, ``scale``: what standardises the features; ``middle``: which feature is log t.
     """
 
-    network: eqx.nn.MLP
+    layers: list[eqx.nn.Linear]
     shares: Array
     diagonals: Array
     isotropic: Array
@@ -48,18 +48,20 @@ class LocalCovariance(eqx.Module):
 
     @classmethod
     def start(
-        cls, features: Array, counts: int, floor: float, *, width: int, depth: int, key: Key
+        cls, features: Array, counts: int, floor: float, width: int, depth: int, key: Key
     ) -> LocalCovariance:
         dtype = features.dtype
-        network = eqx.nn.MLP(
-            features.shape[-1], 3 * counts + 2, width, depth, jax.nn.silu, dtype=dtype, key=key
-        )
-        network = eqx.tree_at(
-            lambda n: (n.layers[-1].weight, n.layers[-1].bias), network, replace_fn=jnp.zeros_like
-        )
+        sizes = [features.shape[-1]] + [width] * depth
+        keys = jax.random.split(key, depth + 1)
+        layers = [
+            eqx.nn.Linear(a, b, key=k, dtype=dtype)
+            for a, b, k in zip(sizes[:-1], sizes[1:], keys[:-1], strict=True)
+        ]
+        last = eqx.nn.Linear(sizes[-1], 3 * counts + 2, key=keys[-1], dtype=dtype)
+        layers.append(jax.tree.map(jnp.zeros_like, last))
         scale = jnp.std(features, axis=0)
         return cls(
-            network=network,
+            layers=layers,
             shares=jnp.full((counts,), jnp.log(0.5 / counts), dtype),
             diagonals=jnp.full((counts,), jnp.log(0.5 / counts) + _PLAIN, dtype),
             roundness=jnp.full((), jnp.log(_ROUND), dtype),
@@ -75,7 +77,9 @@ class LocalCovariance(eqx.Module):
         """(packed Σ, m, log w up to a constant), shapes ``(n, p)``, ``(n, d)`` and ``(n,)``, from
         features ``(n, f)``, packed moments ``(n, counts, p)`` and means ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
-        out = jax.vmap(self.network)(z)
+        for layer in self.layers[:-1]:
+            z = jax.nn.silu(jax.vmap(layer)(z))
+        out = jax.vmap(self.layers[-1])(z)
         k = self.shares.shape[0]
         a = jnp.exp(self.shares[None] + out[:, :k])
         covariance = jnp.einsum("nk,nkp->np", a, moments)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold.fitting import Trainable, batch_rows
@@ -125,7 +126,7 @@ class KernelModel(Model, Trainable):
         return eqx.tree_at(
             lambda k: (k.learner, k.covariance, k.mixture),
             self,
-            (None, learner.covariance, _mixture(learner)),
+            (None, learner.covariance, quick(CrossFit.mixture)(learner)),
             is_leaf=lambda leaf: leaf is None,
         )
 
@@ -151,9 +152,6 @@ class KernelModel(Model, Trainable):
         if self.learner is None:
             raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
         return self.learner
-
-
-_mixture = eqx.filter_jit(CrossFit.mixture)
 
 
 @eqx.filter_jit
