@@ -27,9 +27,16 @@ class Calculus(eqx.Module):
 
     box: eqx.AbstractVar[PeriodicBox]
 
-    @abc.abstractmethod
     def log_heat(self, log_f: Array, s: ScalarLike) -> Array:
-        """log(G_s * e^{log_f}), G_s the normal law of variance s wrapped around the box, s ≥ 0."""
+        """log(G_s * e^{log_f}), G_s the normal law of variance s wrapped around the box, s ≥ 0.
+
+        **Raises:** ``ValueError`` if ``log_f`` is not one value per node."""
+        self.box.check("log_f", log_f)
+        return _flow(self, log_f, jnp.asarray(s, log_f.dtype))
+
+    @abc.abstractmethod
+    def _log_heat(self, log_f: Array, s: Scalar) -> Array:
+        """``log_heat`` for s in the dtype of ``log_f``."""
 
     @abc.abstractmethod
     def gradient(self, f: Array) -> Array:
@@ -56,13 +63,10 @@ class Spectral(Calculus):
 
     box: PeriodicBox
 
-    def log_heat(self, log_f: Array, s: ScalarLike) -> Array:
-        self.box.check("log_f", log_f)
-        s = jnp.asarray(s, log_f.dtype)
+    def _log_heat(self, log_f: Array, s: Scalar) -> Array:
         peak = jax.lax.stop_gradient(jnp.max(log_f))
         waves = jnp.asarray(_squared(self.box), log_f.dtype)
-        spectrum = jnp.exp(-0.5 * s * waves) * jnp.fft.fftn(jnp.exp(log_f - peak))
-        value = jnp.fft.ifftn(spectrum).real
+        value = _multiply(jnp.exp(-0.5 * s * waves), jnp.exp(log_f - peak))
         floor = 8 * float(jnp.finfo(log_f.dtype).eps)
         # s = 0 costs no digits.
         flowed = jnp.log(jnp.maximum(value, floor)) + peak
@@ -91,9 +95,7 @@ class LogKernel(Calculus):
 
     box: PeriodicBox
 
-    def log_heat(self, log_f: Array, s: ScalarLike) -> Array:
-        self.box.check("log_f", log_f)
-        s = jnp.asarray(s, log_f.dtype)
+    def _log_heat(self, log_f: Array, s: Scalar) -> Array:
         moving = s > 0
         out = log_f
         for axis in range(self.box.dim):
@@ -144,9 +146,7 @@ class FiniteDifference(Calculus):
         if not 0 < self.courant <= 1:
             raise ValueError(f"courant must lie in (0, 1], got {self.courant}.")
 
-    def log_heat(self, log_f: Array, s: ScalarLike) -> Array:
-        self.box.check("log_f", log_f)
-        s = jnp.asarray(s, log_f.dtype)
+    def _log_heat(self, log_f: Array, s: Scalar) -> Array:
         largest = self.courant / sum(h**-2.0 for h in self.box.spacing)
         count = jnp.ceil(s / largest).astype(jnp.int32)
         step = s / jnp.maximum(count, 1).astype(s.dtype)
@@ -176,6 +176,11 @@ class FiniteDifference(Calculus):
             for axis, h in enumerate(self.box.spacing)
         ]
         return sum(parts[1:], parts[0])
+
+
+@eqx.filter_jit
+def _flow(calculus: Calculus, log_f: Array, s: Scalar) -> Array:
+    return calculus._log_heat(log_f, s)
 
 
 def _waves(box: PeriodicBox) -> list[np.ndarray]:
@@ -216,4 +221,10 @@ def _spectral_divergence(box: PeriodicBox, v: Array) -> Array:
 
 def _spectral_laplacian(box: PeriodicBox, f: Array) -> Array:
     waves = jnp.asarray(_squared(box), f.dtype)
-    return jnp.fft.ifftn(-waves * jnp.fft.fftn(f)).real
+    return _multiply(-waves, f)
+
+
+def _multiply(factors: Array, f: Array) -> Array:
+    """The function whose spectrum is that of f times real factors."""
+    spectrum = jnp.fft.fftn(f)
+    return jnp.fft.ifftn(factors.astype(spectrum.dtype) * spectrum).real
