@@ -33,7 +33,7 @@ PLANE = dict(
 )
 # KL(N(0, s) ‖ G_s * π) and KL(WProx(N(0, s)) ‖ π).
 CONTRACTION = {0.1: (1.418825, 1.132975), 1.0: (0.416171, 0.147490), 4.0: (0.0766507, 0.0074117)}
-BOX = PeriodicBox((-20.0,), (40.0,), (512,))
+BOX = PeriodicBox((-25.0,), (50.0,), (640,))
 
 
 def on_grid(dtype=jnp.float64):

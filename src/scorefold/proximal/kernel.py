@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -48,7 +49,7 @@ class ProximalKernel(eqx.Module):
 
     def __init__(
         self,
-        potential,
+        potential: Potential | Callable[[Point], Scalar],
         *,
         tau: float,
         beta: float,
@@ -56,8 +57,7 @@ class ProximalKernel(eqx.Module):
         normaliser: Normaliser | None = None,
     ):
         check_finite_positive(tau=tau, beta=beta)
-        known = isinstance(potential, Potential)
-        self.potential = potential if known else Smooth(potential)
+        self.potential = potential if isinstance(potential, Potential) else Smooth(potential)
         self.tau = tau
         self.beta = beta
         self.preconditioner = Preconditioner() if preconditioner is None else preconditioner

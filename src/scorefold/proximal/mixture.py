@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -33,7 +34,7 @@ class GaussianMixture(eqx.Module):
     variances: Array
     weights: Array
 
-    def __init__(self, means, covariances, weights=None):
+    def __init__(self, means: Any, covariances: Any, weights: Any = None):
         means = np.asarray(means, np.float64)
         if means.ndim != 2 or not np.isfinite(means).all():
             raise ValueError(f"means must be finite, shape (K, d); got shape {means.shape}.")

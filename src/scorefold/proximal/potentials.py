@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,7 +51,7 @@ class Quadratic(Potential):
     matrix: Array
     centre: Array
 
-    def __init__(self, matrix: np.ndarray | Array, centre: np.ndarray | Array | None = None):
+    def __init__(self, matrix: Any, centre: Any = None):
         a = check_matrix("matrix", np.asarray(matrix), positive=True)
         c = np.zeros(len(a)) if centre is None else np.asarray(centre, np.float64)
         if c.shape != (len(a),) or not np.isfinite(c).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +31,7 @@ class Preconditioner(eqx.Module):
     factor: Array | None
     inverse_factor: Array | None
 
-    def __init__(self, matrix: np.ndarray | Array | None = None):
+    def __init__(self, matrix: Any = None):
         if matrix is None:
             self.factor = self.inverse_factor = None
             return
