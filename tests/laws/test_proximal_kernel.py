@@ -78,7 +78,7 @@ def test_matrix_form_on_nodes_of_the_plane():
     """N(m, Σ) under ½(x − c)ᵀA(x − c) with the metric M: the closed form against the kernel formula
     on 41² nodes. The metric enters by x = Lz, M = LLᵀ, where distances are ordinary."""
     L = np.linalg.cholesky(M)
-    start = Gaussian(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, 0.2], [0.2, 0.4]]))
+    start = Gaussian(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, -0.1], [-0.1, 0.3]]))
     potential, tau, beta = Quadratic(A, CENTRE), 0.6, 0.4
     exact = gaussian_prox(potential, start, tau=tau, beta=beta, preconditioner=Preconditioner(M))
     t = np.linspace(-8.0, 8.0, 41)
