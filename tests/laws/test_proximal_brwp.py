@@ -164,7 +164,7 @@ def test_the_proximal_operator_of_the_limit_is_the_target():
     particles). At the kink itself the sum of kernels is too smooth: 0.1 nats."""
     lam, beta, tau = 1.3, 0.5, 0.05
     kernel = ProximalKernel(AbsoluteValue(lam), tau=tau, beta=beta)
-    ensemble = sample_brwp(kernel, quantiles(300, 0.0, 0.5), step=0.02, steps=300)
+    ensemble = sample_brwp(kernel, quantiles(300, 0.0, 0.5), step=0.03, steps=150)
     log_z = kernel.log_normalisers(ensemble)
     x = jnp.linspace(-3 * beta / lam, 3 * beta / lam, 25)
     found = jax.jit(jax.vmap(lambda p: kernel.log_prob(p, ensemble, log_z)))(x[:, None])

@@ -39,7 +39,7 @@ BOX = PeriodicBox((-25.0,), (50.0,), (640,))
 def on_grid(dtype=jnp.float64):
     x = BOX.points(dtype)
     mixture = GaussianMixture(**MIXTURE)
-    return x, lambda s: jax.vmap(lambda p: mixture.log_prob(p, s))(x)
+    return x, jax.jit(lambda s: jax.vmap(lambda p: mixture.log_prob(p, s))(x))
 
 
 def heat_1d(x, variance):

@@ -142,7 +142,7 @@ def test_strong_duality_and_optimality(dim, n):
 def test_relative_accuracy_of_the_log_kernel():
     """G_s * N(0, v) = N(0, v + s): to 1e-12 of its log where it is e^{−500}, a Fourier transform
     knows nothing below 1e-16 of the largest value, and says so by a floor."""
-    box, v, s = PeriodicBox((-20.0,), (40.0,), (512,)), 0.3, 0.1
+    box, v, s = PeriodicBox((-20.0,), (40.0,), (256,)), 0.3, 0.1
     x = box.points(jnp.float64)[:, 0]
 
     def normal(variance):
@@ -165,8 +165,7 @@ def test_small_viscosity_gives_the_moreau_envelope():
     box = PeriodicBox((-6.0,), (12.0,), (384,))
     x, tau = box.points(jnp.float64)[:, 0], 0.8
     inside = np.abs(np.asarray(x)) < 3
-    flat = box.normalised(jnp.zeros_like(x))
-    absolute = jax.vmap(lambda y: moreau_envelope(AbsoluteValue(), y, tau))(x[:, None])
+    absolute = jax.jit(jax.vmap(lambda y: moreau_envelope(AbsoluteValue(), y, tau)))(x[:, None])
     huber = np.where(np.abs(x) < tau, np.asarray(x) ** 2 / (2 * tau), np.abs(x) - tau / 2)
     np.testing.assert_allclose(absolute, huber, rtol=0, atol=1e-14)
 
@@ -177,15 +176,14 @@ def test_small_viscosity_gives_the_moreau_envelope():
 
     gaps = []
     for gamma in (0.1, 0.05, 0.025):
-        game = MeanFieldGame(LogKernel(box), jnp.abs(x), flat, tau=tau, gamma=gamma)
-        gaps.append(np.max(np.abs(np.asarray(U(game.V, jnp.asarray(gamma))) - huber)[inside]))
+        found = np.asarray(U(jnp.abs(x), jnp.asarray(gamma)))
+        gaps.append(np.max(np.abs(found - huber)[inside]))
         assert gaps[-1] < 2 * gamma * (1 + abs(math.log(gamma)))
         a = 1.3
         exact = a * x * x / (2 * (1 + a * tau)) + gamma * math.log1p(a * tau)
         found = np.asarray(U(0.5 * a * x * x, jnp.asarray(gamma)))
         np.testing.assert_allclose(found[inside], exact[inside], rtol=0, atol=1e-8)
     assert gaps[0] > 1.5 * gaps[1] > 2.25 * gaps[2]
-    np.testing.assert_allclose(game.potential(0.0), U(game.V, jnp.asarray(0.025)), atol=1e-14)
 
 
 def test_the_operator_is_the_end_of_the_game():

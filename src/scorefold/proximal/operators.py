@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import ScalarLike
+from scorefold._types import Scalar, ScalarLike
+from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.calculus import Calculus
 from scorefold.proximal.game import MeanFieldGame
 
@@ -90,10 +91,32 @@ def kernel_formula(
     **Arguments:** ``potential``: V at the nodes (n,); ``nodes``: (n, d); ``log_weights``: (n,);
     ``sources``: y, (m, d); ``log_masses``: (m,); ``tau``: τ; ``beta``: β, the viscosity.
     **Returns:** log ρ_τ at the nodes, (n,). Memory n·m.
+    **Raises:** ``ValueError`` for numbers that are not positive and lengths that do not agree.
 
     Source: Li, Liu & Osher 2023, "A kernel formula for regularized Wasserstein proximal
     operators".
     """
+    check_finite_positive(tau=tau, beta=beta)
+    n, m = nodes.shape[0], sources.shape[0]
+    for name, values, rows in (
+        ("potential", potential, n), ("log_weights", log_weights, n), ("log_masses", log_masses, m)
+    ):  # fmt: skip
+        if values.shape != (rows,):
+            raise ValueError(f"{name} has shape {values.shape}, needs ({rows},).")
+    scale = jnp.asarray(tau, nodes.dtype), jnp.asarray(beta, nodes.dtype)
+    return _kernel_formula(potential, nodes, log_weights, sources, log_masses, *scale)
+
+
+@jax.jit
+def _kernel_formula(
+    potential: Array,
+    nodes: Array,
+    log_weights: Array,
+    sources: Array,
+    log_masses: Array,
+    tau: Scalar,
+    beta: Scalar,
+) -> Array:
     gap = nodes[:, None, :] - sources[None, :, :]
     exponent = potential[:, None] + jnp.sum(gap * gap, axis=-1) / (2.0 * tau)
     log_kernel = -exponent / (2.0 * beta)
