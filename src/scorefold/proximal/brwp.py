@@ -82,7 +82,8 @@ def sample_brwp(
 
     - ``kernel``: potential, τ, β, preconditioner (PRWP) and normaliser.
     - ``particles``: the start, shape (n, d), distinct points; its float dtype is kept.
-    - ``step``: η > 0; ``steps``: ≥ 1, one ``lax.scan``.
+    - ``step``: η > 0, at most about 4τ: finite ensembles lose their shape from 8τ on;
+      ``steps``: ≥ 1, one ``lax.scan``.
     - ``drift``: see ``ProximalStep``.
     - ``key``: for ``MonteCarlo`` normalisers.
     - ``keep``: all states, shape (steps + 1, n, d), the start first.
