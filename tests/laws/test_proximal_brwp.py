@@ -125,8 +125,8 @@ def test_particles_follow_the_gaussian(dtype):
 @pytest.mark.parametrize("drift", ["gradient", "prox"])
 @pytest.mark.parametrize("weighted", ["closed", "laplace"])
 def test_one_step_by_hand(drift, weighted):
-    """Five particles, double loop in NumPy, V = λ|x|: −½ηλ·sign(x_i) (of either sign, and 0 at 0) in
-    the one form, −(η/2τ)(x_i − S(x_i)) with the soft threshold S in the other."""
+    """Five particles, double loop in NumPy, V = λ|x|: −½ηλ·sign(x_i), of either sign and 0 at 0,
+    in the one form, −(η/2τ)(x_i − S(x_i)) with the soft threshold S in the other."""
     lam, tau, beta, step = 1.3, 0.2, 0.35, 0.15
     x = np.array([[-1.1, 0.4], [0.2, -0.9], [1.5, 0.0], [-0.05, 2.0], [-2.0, -1.0]])
     threshold = lambda y: np.sign(y) * np.maximum(np.abs(y) - tau * lam, 0.0)  # noqa: E731

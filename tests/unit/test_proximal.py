@@ -60,12 +60,15 @@ def test_algebra_of_the_preconditioner():
 def test_derivatives_are_finite_at_the_ends():
     """At s = 0 the heat flow is the identity, and so is its derivative in f; below the floor of
     the Fourier transform and at the kink of |x| derivatives are 0 or ordinary numbers."""
-    box = PeriodicBox((-20.0,), (40.0,), (64,))
+    box = PeriodicBox((-20.0,), (40.0,), (32,))
     steep = -0.5 * box.points(jnp.float64)[:, 0] ** 2 / 0.1
     for calculus in (Spectral(box), LogKernel(box)):
-        whole = jax.jit(jax.grad(lambda f, s, c=calculus: jnp.sum(c.log_heat(f, s)), (0, 1)))
+        total = lambda f, s, c=calculus: jnp.sum(c.log_heat(f, s))  # noqa: E731
+        whole = jax.jit(
+            jax.grad(total, (0, 1)), compiler_options={"xla_backend_optimization_level": 0}
+        )
         by_f, by_s = whole(steep, jnp.asarray(0.0))
-        np.testing.assert_array_equal(by_f, jnp.ones(64))
+        np.testing.assert_array_equal(by_f, jnp.ones(32))
         assert np.isfinite(by_s)
         for part in whole(steep, jnp.asarray(0.5)):
             assert np.all(np.isfinite(part))

@@ -6,11 +6,10 @@ import math
 from numbers import Real
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["check_finite_positive", "check_matrix", "check_times", "default_float"]
+__all__ = ["check_finite_positive", "check_matrix", "check_times"]
 
 
 def check_finite_positive(**values: float) -> None:
@@ -51,10 +50,3 @@ def check_matrix(name: str, matrix: np.ndarray, *, positive: bool) -> np.ndarray
                 "multiple of the identity."
             )
     return matrix
-
-
-def default_float(x: np.ndarray | Array) -> Array:
-    """``x`` in its own float dtype if it is a JAX array of floats, else in JAX's default."""
-    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jnp.floating):
-        return x
-    return jnp.asarray(x, jnp.result_type(float))
