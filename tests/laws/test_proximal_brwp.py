@@ -215,6 +215,8 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="preconditioner is for dimension 2, the points have 1"):
         other = ProximalKernel(AbsoluteValue(), tau=1.0, beta=1.0, preconditioner=Preconditioner(M))
         sample_brwp(other, np.zeros((2, 1)), **good)
+    with pytest.raises(ValueError, match="its preconditioner must be diagonal"):
+        sample_brwp(other, np.zeros((2, 2)), **good)
     with pytest.raises(ValueError, match="steps must be at least 1"):
         sample_brwp(kernel, np.zeros((2, 1)), step=0.1, steps=0)
     with pytest.raises(ValueError, match="step must be a positive"):

@@ -169,8 +169,7 @@ def _diagonal(metric: Preconditioner, y: Point) -> Array:
     """M_ii of a diagonal preconditioner."""
     if metric.factor is None:
         return jnp.ones_like(y)
-    root = np.asarray(metric.factor) if not isinstance(metric.factor, jax.core.Tracer) else None
-    if root is not None and np.any(root != np.diag(np.diagonal(root))):
+    if not metric.is_diagonal:
         raise ValueError("AbsoluteValue is separable: its preconditioner must be diagonal.")
     diagonal = jnp.diagonal(metric.factor).astype(y.dtype)
     return diagonal * diagonal

@@ -30,12 +30,15 @@ class Preconditioner(eqx.Module):
 
     factor: Array | None
     inverse_factor: Array | None
+    is_diagonal: bool
 
     def __init__(self, matrix: Any = None):
         if matrix is None:
             self.factor = self.inverse_factor = None
+            self.is_diagonal = True
             return
         root = np.linalg.cholesky(check_matrix("preconditioner", np.asarray(matrix), positive=True))
+        self.is_diagonal = bool(np.all(root == np.diag(np.diagonal(root))))
         dtype = jnp.result_type(float)
         self.factor = jnp.asarray(root, dtype)
         self.inverse_factor = jnp.asarray(np.linalg.inv(root), dtype)
