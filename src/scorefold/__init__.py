@@ -20,10 +20,10 @@ Riemannian manifolds.
 - Outputs of a network: ``AmbientOutput``, ``FrameOutput``, ``KillingOutput``.
 
 Functions take one point and are batched with ``jax.vmap``; models take batches. More is in the
-rooms: ``scorefold.heat``, ``.samplers``, ``.metrics``, ``.report``.
+rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report``.
 """
 
-from scorefold import data
+from scorefold import data, proximal
 from scorefold._version import __version__
 from scorefold.fields import (
     AmbientOutput,
@@ -122,6 +122,7 @@ __all__ = [
     "load",
     "manifold_from_name",
     "normalisation",
+    "proximal",
     "sample_reverse",
     "save",
     "solve_log_prob",

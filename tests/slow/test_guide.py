@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "data.md")
+PAGES = tuple(ROOT / p for p in ("README.md", "docs/guide.md", "docs/data.md", "docs/proximal.md"))
 
 
 def programs():

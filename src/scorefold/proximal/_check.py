@@ -1,0 +1,52 @@
+"""Checks at the public edge of the proximal operators."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+__all__ = ["check_finite_positive", "check_matrix", "check_times"]
+
+
+def check_finite_positive(**values: float) -> None:
+    """Raise ``ValueError`` naming the first argument that is not a positive finite number."""
+    for name, value in values.items():
+        if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a positive finite number, got {value!r}.")
+
+
+def check_times(t: Array, end: float) -> None:
+    """Raise ``ValueError`` for a known time t outside [0, end]."""
+    if not isinstance(t, jax.core.Tracer) and not 0 <= float(t) <= end:
+        raise ValueError(f"t must lie in [0, tau] = [0, {end:g}], got {float(t):g}.")
+
+
+def check_matrix(name: str, matrix: np.ndarray, *, positive: bool) -> np.ndarray:
+    """A symmetric matrix in float64, positive definite if asked; else ``ValueError``."""
+    matrix = np.asarray(matrix, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+        raise ValueError(f"{name} must be a square matrix (d, d), got shape {matrix.shape}.")
+    if not np.isfinite(matrix).all():
+        rows = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+        raise ValueError(f"{name}: rows {rows.tolist()} are not finite.")
+    size = np.abs(matrix).max()
+    uneven = np.abs(matrix - matrix.T) > 1e-6 * size
+    if uneven.any():
+        rows = np.flatnonzero(uneven.any(axis=1))
+        raise ValueError(
+            f"{name} is not symmetric (rows {rows.tolist()}): pass ½(A + Aᵀ), which has the same "
+            "quadratic form."
+        )
+    matrix = 0.5 * (matrix + matrix.T)
+    if positive:
+        lowest = float(np.linalg.eigvalsh(matrix)[0])
+        if not lowest > 0:
+            raise ValueError(
+                f"{name} is not positive definite (smallest eigenvalue {lowest:.3g}): add a "
+                "multiple of the identity."
+            )
+    return matrix
