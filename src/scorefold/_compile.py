@@ -13,7 +13,7 @@ import jax.numpy as jnp
 __all__ = ["quick"]
 
 
-def quick(function: Callable, level: int = 1, donate: str = "none") -> Callable:
+def quick(function: Callable, level: int = 1, donate: str = "none") -> Any:
     """``eqx.filter_jit(function, donate=donate)`` that compiles in less time.
 
     On a processor: LLVM's level ``level`` of optimisation, and XLA's older emitters, which put a

@@ -17,7 +17,16 @@ from jaxtyping import Array
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
 from scorefold.fitting.settings import Plan
-from scorefold.fitting.state import CAPACITY, Problem, TrainState, examine, judge, train
+from scorefold.fitting.state import (
+    CAPACITY,
+    Problem,
+    TrainState,
+    copied,
+    examine,
+    judge,
+    trace,
+    train,
+)
 
 __all__ = ["Loop"]
 
@@ -83,7 +92,9 @@ class Loop:
                 self.state, _ = train(self.problem, self.state, jnp.int32(0))
                 jax.block_until_ready(self.state)
                 return None
-            copy = jax.tree.map(jnp.copy, self.state)
+            copy = copied(self.state)
+            # The longer of the two first: while it compiles, the other can be traced.
+            trace(self.problem, self.state)
             with ThreadPoolExecutor(1) as pool:
                 validated = pool.submit(validate)
                 self.state, _ = train(self.problem, self.state, jnp.int32(0))
@@ -96,7 +107,7 @@ class Loop:
         """How many steps the budget buys, measured on a copy of the state: the run itself is
         then the same, bit for bit, as one that was given this number of steps."""
         count, taken = 1, 0.0
-        state = jax.tree.map(jnp.copy, self.state)
+        state = copied(self.state)
         # Where compiling took most of the budget, the few steps measured are the more valuable.
         while taken == 0.0 or (taken < max(0.05, 0.01 * budget) and self.seconds < 0.9 * budget):
             count = min(CAPACITY, 4 * count)

@@ -18,7 +18,7 @@ from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
 
-__all__ = ["CAPACITY", "Problem", "TrainState", "examine", "judge", "train"]
+__all__ = ["CAPACITY", "Problem", "TrainState", "copied", "examine", "judge", "trace", "train"]
 
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
@@ -92,6 +92,21 @@ def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState
     gradient is not finite changes nothing except ``failed``, and ends the call.
     """
     return quick(_train, donate="all-except-first")(problem, state, count)
+
+
+def trace(problem: Problem, state: TrainState) -> None:
+    """Make ready what ``train`` will compile, which needs the interpreter; compiling does not."""
+    quick(_train, donate="all-except-first").lower(problem, state, jnp.int32(0))
+
+
+def copied(state: TrainState) -> TrainState:
+    """A copy that shares no buffer, by one program instead of one for each shape."""
+    copy: TrainState = quick(_copy, level=0)(state)
+    return copy
+
+
+def _copy(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)
 
 
 def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
