@@ -85,7 +85,8 @@ def test_hutchinson_is_unbiased():
 def test_mass_draws_and_neighbours():
     """1024 quadrature nodes: ∫ exp(log_prob) = 1 to 1e-4, and the draws of the flow have the mean
     ∫ x exp(log_prob) within 4 standard errors. A point gets the same density in other company to
-    ten tolerances of a step. Evaluations: six a step, one at the start."""
+    ten tolerances of a step. Evaluations: one at the
+    start, one a step of 36, one more in the first step."""
     log_prob = lambda x: log_prob_ode(NOISING, Swirl(), x, **OPTIONS)  # noqa: E731
     assert abs(normalisation(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-4
 
@@ -95,7 +96,7 @@ def test_mass_draws_and_neighbours():
     apart = solve_log_prob(NOISING, Swirl(), x[:50], chunk=32, **OPTIONS)
     np.testing.assert_array_equal(together.log_prob, again.log_prob)
     np.testing.assert_allclose(together.log_prob[:50], apart.log_prob, atol=1e-4)
-    assert set(np.asarray(apart.nfe) % 6) == {1}
+    assert set(np.asarray(apart.nfe)) == {38}
 
     drawn = np.asarray(sample_ode(NOISING, Swirl(), jax.random.key(2), 1024, s_min=S_MIN))
     # Importance weights of the uniform points: their error joins that of the draws.

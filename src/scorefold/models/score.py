@@ -105,7 +105,8 @@ class ScoreModel(Model, Trainable):
         rtol: float | None = None,
         chunk: int = 1024,
     ) -> FlowDensity:
-        """(log_prob, nfe): log densities and the evaluations of the score that each took.
+        """(log_prob, nfe, error): log densities, the evaluations of the score that each took, and
+        the estimated RMS error of its chunk.
 
         **Arguments:** ``divergence``: ``"hutchinson"`` is cheaper by the dimension, unbiased, and
         needs ``key``; ``chunk``: points solved together (memory).
@@ -126,7 +127,7 @@ class ScoreModel(Model, Trainable):
             key=key,
             chunk=chunk,
         )
-        return FlowDensity(found.log_prob - self._log_volume(points.dtype), found.nfe)
+        return found._replace(log_prob=found.log_prob - self._log_volume(points.dtype))
 
     def score(self, t: float | Scalar, x: Any) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0
