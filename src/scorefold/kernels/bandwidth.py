@@ -12,7 +12,13 @@ from jaxtyping import Array, Bool, Float
 
 from scorefold.manifolds import Manifold
 
-__all__ = ["bandwidth_grid", "kernel_scores", "leave_one_out_bandwidth", "same_points"]
+__all__ = [
+    "bandwidth_grid",
+    "kernel_scores",
+    "leave_one_out_bandwidth",
+    "nearest_squares",
+    "same_points",
+]
 
 
 def same_points(x: Array, centres: Array) -> Bool[Array, "m n"]:
@@ -50,27 +56,42 @@ def _extent(manifold: Manifold, centres: Array) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
+def nearest_squares(manifold: Manifold, centres: Array, k: int) -> Float[Array, "n k"]:
+    """Squared distances from every centre to its 1st … k-th nearest other centre; copies of the
+    centre itself do not count. **Raises:** ``ValueError`` for k outside 1 … n − 1."""
+    if not 1 <= k < len(centres):
+        raise ValueError(f"neighbours must lie in 1 … {len(centres) - 1}, got {k}.")
+
+    def one(x: Array) -> Array:
+        square = jax.vmap(lambda c: manifold.dist(x, c))(centres) ** 2
+        far = jnp.max(square)
+        others = jnp.where(square > 0, square, jnp.inf)
+        return jnp.minimum(-jax.lax.top_k(-others, k)[0], far)
+
+    return jax.lax.map(one, centres, batch_size=64)
+
+
+@eqx.filter_jit
 def kernel_scores(
     manifold: Manifold,
     centres: Array,
     s: Float[Array, "g n"],
     x: Array,
     leave_out: bool = True,
-    chunk: int = 64,
+    cells: int = 1 << 20,
 ) -> Float[Array, "g m"]:
     """log (1/n′) Σ_i p_{s_i}(x | Z_i) at every x for each of g rows of variance-times, in ONE
     program: distances are shared by the rows.
 
     With ``leave_out`` the centres that are x itself do not count, and n′ is the number of the
-    others (−∞ where there are none). Memory O(chunk · g · n).
+    others (−∞ where there are none). Memory O(g · n + cells).
     """
     heat = manifold.heat
+    chunk = max(1, min(len(x), cells // s.size))
 
     def one(y: Array) -> Array:
         same = same_points(y[None], centres)[0] & leave_out
-        terms = jax.vmap(
-            lambda row: jax.vmap(lambda c, t: heat.log_prob(y, c, t))(centres, row)
-        )(s)
+        terms = jax.vmap(lambda row: jax.vmap(lambda c, t: heat.log_prob(y, c, t))(centres, row))(s)
         kept = jnp.where(same[None], -jnp.inf, terms)
         count = jnp.sum(~same).astype(terms.dtype)
         return jax.nn.logsumexp(kept, axis=1) - jnp.log(jnp.maximum(count, 1.0))

@@ -3,6 +3,16 @@
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising, default_output
 from scorefold.models.flat_kernel import GaussianKernelModel
+from scorefold.models.plain import EmpiricalModel, HeatKernelDensity, ManifoldParzen
 from scorefold.models.score import ScoreModel
 
-__all__ = ["GaussianKernelModel", "Model", "ScoreModel", "default_noising", "default_output"]
+__all__ = [
+    "EmpiricalModel",
+    "GaussianKernelModel",
+    "HeatKernelDensity",
+    "ManifoldParzen",
+    "Model",
+    "ScoreModel",
+    "default_noising",
+    "default_output",
+]
