@@ -25,13 +25,12 @@ X = np.random.default_rng(0).normal(size=(30, 3))
 
 @pytest.fixture(scope="module")
 def fitted():
-    """The 6-D swiss roll from 200 points, briefly."""
+    """The 6-D swiss roll from 150 points, briefly."""
     law = target("swiss-roll-6d").make(jax.random.key(0))
-    x = law.sample(jax.random.key(1), 250)
-    model = GaussianKernelModel(Euclidean(6), width=32, depth=2)
-    train, val = x[:200], x[200:]
+    x = law.sample(jax.random.key(1), 190)
+    model = GaussianKernelModel(Euclidean(6), floor=0.3, width=32, depth=2)
     found, history = fit(
-        model, train, val=val, key=jax.random.key(0), steps=60, batch_size=100,
+        model, x[:150], val=x[150:], key=jax.random.key(0), steps=60, batch_size=50,
         learning_rate=1e-2, progress=False,
     )  # fmt: skip
     return found, history, law
@@ -100,7 +99,7 @@ def test_batch_loss_leaves_out_the_row_and_its_copies():
     data[1] = data[0]
     model = GaussianKernelModel(Euclidean(3), width=8, depth=1, floor=0.0)
     start = model.init(jax.random.key(0), jnp.asarray(data))
-    loss = start.batch_loss(jnp.asarray(data[:1]), jax.random.key(1))
+    loss = eqx.filter_jit(start.batch_loss)(jnp.asarray(data[:1]), jax.random.key(1))
     z = (data - data.mean(axis=0)) / data.std(axis=0)
     h2 = float(start.network.bandwidth) ** 2
     square = ((z[2:] - z[0]) ** 2).sum(axis=1)
@@ -109,24 +108,31 @@ def test_batch_loss_leaves_out_the_row_and_its_copies():
 
 
 def test_training_finds_the_sheet(fitted):
-    """200 points of a surface in R^6: 60 steps gain more than a nat over round kernels of the
+    """150 points of a surface in R^6: 60 steps gain more than a nat over round kernels of the
     best bandwidth, on fresh points; the law itself has 1.44."""
     model, history, law = fitted
     test = law.sample(jax.random.key(2), 1000)
-    start = model.init(jax.random.key(0), model.points)
+    start = eqx.tree_at(
+        lambda m: m.network.layers[-1], model, replace_fn=lambda a: jax.tree.map(jnp.zeros_like, a)
+    )
     value = float(-model.log_prob(test).mean())
     assert 1.44 < value < float(-start.log_prob(test).mean()) - 1.0
     assert min(history.val_nll) < history.val_nll[0] - 1.0
+    more = model.with_centres(jnp.concatenate([model.points, law.sample(jax.random.key(7), 300)]))
+    assert float(-more.log_prob(test).mean()) < value
 
 
 def test_score_is_the_gradient_at_every_noise_level(fitted):
     model, _, law = fitted
     x = law.sample(jax.random.key(3), 3)
     s = model.noising.schedule.s(jnp.asarray(0.1))
-    mixture = model.mixture(s)
-    grad, value = jax.jit(jax.vmap(lambda y: (jax.grad(mixture.log_prob)(y), mixture.log_prob(y))))(
-        x
-    )
+
+    @eqx.filter_jit
+    def direct(model, x):
+        law = model.mixture(s)
+        return jax.vmap(lambda y: (jax.grad(law.log_prob)(y), law.log_prob(y)))(x)
+
+    grad, value = direct(model, x)
     # model.score is in the user's units too.
     np.testing.assert_allclose(model.score(0.1, x), grad, rtol=1e-8)
     np.testing.assert_allclose(model.log_prob(x, s), value, rtol=1e-10)
@@ -134,17 +140,17 @@ def test_score_is_the_gradient_at_every_noise_level(fitted):
 
 def test_three_ways_to_sample_agree_in_law(fitted):
     """Exact draws, the reversed SDE and the probability flow: two-sample Kolmogorov–Smirnov on
-    three directions (the 0.1 % quantile of the distance is 1.95·sqrt(2/1000) = 0.087), and
-    standard deviations to 4 standard errors, 4/sqrt(2000) = 9 %."""
+    three directions (the 0.1 % quantile of the distance is 1.95·sqrt(2/500) = 0.123), and
+    standard deviations to 4 standard errors, 4/sqrt(1000) = 13 %."""
     model, _, _ = fitted
     direct, sde, ode = (
-        np.asarray(model.sample(jax.random.key(i), 1000, method=m, **o))
-        for i, (m, o) in enumerate([("direct", {}), ("sde", {"steps": 150}), ("ode", {})])
+        np.asarray(model.sample(jax.random.key(i), 500, method=m, **o))
+        for i, (m, o) in enumerate([("direct", {}), ("sde", {"steps": 100}), ("ode", {})])
     )
     for other in (sde, ode):
-        np.testing.assert_allclose(other.std(axis=0) / direct.std(axis=0), 1.0, atol=0.09)
+        np.testing.assert_allclose(other.std(axis=0) / direct.std(axis=0), 1.0, atol=0.13)
         for v in (np.eye(6)[0], np.eye(6)[5], np.array([2.0, 0, -1, 0, 0, 0])):
-            assert ks_2samp(direct @ v, other @ v).statistic < 0.087
+            assert ks_2samp(direct @ v, other @ v).statistic < 0.123
     # The third coordinate is 2x + 0.1n: all three keep the sheet thin.
     for draws in (direct, sde, ode):
         assert (draws @ np.array([2.0, 0, -1, 0, 0, 0])).std() < 0.6
@@ -174,7 +180,7 @@ def test_float32_is_kept():
     )
     start = model.init(jax.random.key(0), jnp.asarray(X, "float32"))
     assert start.points.shape == (20, 3)
-    loss = start.batch_loss(jnp.asarray(X, "float32"), jax.random.key(1))
+    loss = eqx.filter_jit(start.batch_loss)(jnp.asarray(X, "float32"), jax.random.key(1))
     assert loss.dtype == "float32" and start.log_prob(X.astype("float32")).dtype == "float32"
     double = start.log_prob(X)
     assert double.dtype == "float64"

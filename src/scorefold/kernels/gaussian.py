@@ -118,9 +118,7 @@ class GaussianMixture(eqx.Module):
 
         **Raises:** ``ValueError`` for indices that repeat or are out of range.
         """
-        at = _indices("indices", indices, self.dim)
-        covariances = eqx.filter_vmap(lambda c: c.marginal(at))(self.covariances)
-        return GaussianMixture(self.log_weights, self.centres[:, np.asarray(at)], covariances)
+        return _marginal(self, _indices("indices", indices, self.dim))
 
     def conditional(self, given: Sequence[int], values: Any) -> GaussianMixture:
         """The law of the other coordinates, in their order, when those of ``given`` are ``values``:
@@ -132,21 +130,12 @@ class GaussianMixture(eqx.Module):
         free, and for values of another shape.
         """
         fixed = _indices("given", given, self.dim)
-        free = [i for i in range(self.dim) if i not in fixed]
         values = jnp.asarray(values, self.centres.dtype)
-        if not free:
+        if len(fixed) == self.dim:
             raise ValueError("given: every coordinate is given; leave at least one free.")
         if values.shape != (len(fixed),):
             raise ValueError(f"values: needs {len(fixed)} numbers, got shape {values.shape}.")
-        log_weights = self.marginal(fixed).log_terms(values)
-
-        def one(centre: Array, covariance: Covariance) -> tuple[Array, Covariance]:
-            gap = values - centre[np.asarray(fixed)]
-            shift, rest = covariance.condition(free, fixed, gap)
-            return centre[np.asarray(free)] + shift, rest
-
-        centres, covariances = eqx.filter_vmap(one)(self.centres, self.covariances)
-        return GaussianMixture(log_weights - jax.nn.logsumexp(log_weights), centres, covariances)
+        return _conditional(self, fixed, values)
 
     # -- draws -------------------------------------------------------------------------------------
     def sample(self, key: Key, n: int) -> Float[Array, "m d"]:
@@ -168,6 +157,27 @@ class GaussianMixture(eqx.Module):
 
 
 @eqx.filter_jit
+def _marginal(mixture: GaussianMixture, at: tuple[int, ...]) -> GaussianMixture:
+    covariances = eqx.filter_vmap(lambda c: c.marginal(at))(mixture.covariances)
+    return GaussianMixture(mixture.log_weights, mixture.centres[:, np.asarray(at)], covariances)
+
+
+@eqx.filter_jit
+def _conditional(
+    mixture: GaussianMixture, given: tuple[int, ...], values: Array
+) -> GaussianMixture:
+    free = tuple(i for i in range(mixture.dim) if i not in given)
+    log_weights = _marginal(mixture, given).log_terms(values)
+
+    def one(centre: Array, covariance: Covariance) -> tuple[Array, Covariance]:
+        shift, rest = covariance.condition(free, given, values - centre[np.asarray(given)])
+        return centre[np.asarray(free)] + shift, rest
+
+    centres, covariances = eqx.filter_vmap(one)(mixture.centres, mixture.covariances)
+    return GaussianMixture(log_weights - jax.nn.logsumexp(log_weights), centres, covariances)
+
+
+@eqx.filter_jit
 def _sample(mixture: GaussianMixture, key: Key, n: int) -> Array:
     pick, noise = jax.random.split(key)
     chosen = mixture.rows(jax.random.categorical(pick, mixture.log_weights, shape=(n,)))
@@ -175,8 +185,8 @@ def _sample(mixture: GaussianMixture, key: Key, n: int) -> Array:
     return chosen.centres + eqx.filter_vmap(lambda c, e: c.sqrt_apply(e))(chosen.covariances, z)
 
 
-def _indices(name: str, indices: Sequence[int], d: int) -> list[int]:
-    found = [int(i) for i in indices]
+def _indices(name: str, indices: Sequence[int], d: int) -> tuple[int, ...]:
+    found = tuple(int(i) for i in indices)
     if not found or len(set(found)) < len(found) or min(found) < 0 or max(found) >= d:
-        raise ValueError(f"{name}: needs different numbers from 0 to {d - 1}, got {found}.")
+        raise ValueError(f"{name}: needs different numbers from 0 to {d - 1}, got {list(found)}.")
     return found

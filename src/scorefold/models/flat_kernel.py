@@ -97,7 +97,7 @@ class GaussianKernelModel(Model, Trainable):
     def mixture(self, s: ScalarLike | None = None) -> GaussianMixture:
         """The mixture in the user's units, after Brownian motion for variance-time s of the
         standardised coordinates."""
-        return self._inner().at(s).rescaled(*self._units())
+        return _mixture(self, s, True)
 
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log π(x) in nats, closed form (at noise level s if given)."""
@@ -124,7 +124,7 @@ class GaussianKernelModel(Model, Trainable):
         """n draws: exact (a centre, then a normal), or through noise: the reversed SDE in
         ``steps`` steps, or the probability flow, from s_max to s_min, with the closed-form score.
         The three agree in law up to the steps, s_min and the reference."""
-        law = self._inner()
+        law = _mixture(self, None, False)
         if method == "direct":
             return self._outward(law.sample(key, n))
         ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": law.centres.dtype}
@@ -145,6 +145,14 @@ class GaussianKernelModel(Model, Trainable):
         """The law of the other coordinates when those of ``given`` are ``values``; see
         ``GaussianMixture.conditional``."""
         return self.mixture().conditional(given, values)
+
+    def with_centres(self, points: Any) -> GaussianKernelModel:
+        """The same network with kernels around other points: more data without training, for
+        example training and validation points once validation has chosen."""
+        self._inner()
+        assert self.points is not None
+        found = check_points(self.space, points, "points").astype(self.points.dtype)
+        return eqx.tree_at(lambda m: m.points, self, found.reshape(-1, self.space.d))
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> GaussianKernelModel:
@@ -221,6 +229,12 @@ class _MixtureScore(eqx.Module):
 
 
 _CHUNK = 1024
+
+
+@eqx.filter_jit
+def _mixture(model: GaussianKernelModel, s: ScalarLike | None, outward: bool) -> GaussianMixture:
+    law = model._inner().at(s)
+    return law.rescaled(*model._units()) if outward else law
 
 
 @eqx.filter_jit
