@@ -118,8 +118,8 @@ def test_training_finds_the_sheet(fitted):
     value = float(-model.log_prob(test).mean())
     assert 1.44 < value < float(-start.log_prob(test).mean()) - 1.0
     assert min(history.val_nll) < history.val_nll[0] - 1.0
-    more = model.with_centres(jnp.concatenate([model.points, law.sample(jax.random.key(7), 300)]))
-    assert float(-more.log_prob(test).mean()) < value
+    moved = model.with_centres(law.sample(jax.random.key(7), 150))
+    np.testing.assert_allclose(-moved.log_prob(test).mean(), value, atol=0.5)
 
 
 def test_score_is_the_gradient_at_every_noise_level(fitted):

@@ -42,10 +42,10 @@ class CovarianceNetwork(eqx.Module):
     """
 
     layers: list[eqx.nn.Linear]
-    bandwidth: Float[Array, ""] = fixed()
     form: Form = eqx.field(static=True)
     floor: float = eqx.field(static=True)
     rank: int = eqx.field(static=True)
+    bandwidth: Float[Array, ""] = fixed()
 
     def __init__(
         self,

@@ -84,16 +84,16 @@ class HeatKernelDensity(Model):
             factors = np.geomspace(1 / 64, 4.0, size) / manifold.dim
             s = np.concatenate([factors[:, None] * squares[None, :, k - 1] for k in ks])
         x = _judges(manifold, points, val, judges)
-        s = jnp.asarray(s, points.dtype)
-        scores = np.asarray(kernel_scores(manifold, points, s, x, val is None), np.float64)
+        rows = jnp.asarray(s, points.dtype)
+        scores = np.asarray(kernel_scores(manifold, points, rows, x, val is None), np.float64)
         if backgrounds is None:
             backgrounds = _BACKGROUNDS if manifold.compact else (0.0,)
         values = [
             _with_background(scores, b, manifold.log_volume).mean(axis=1) for b in backgrounds
         ]
         table = np.where(np.isfinite(values), values, -math.inf)
-        b, g = np.unravel_index(np.argmax(table), table.shape)
-        return cls(manifold, points, s[g], float(backgrounds[b]))
+        b, g = divmod(int(np.argmax(table)), len(rows))
+        return cls(manifold, points, rows[g], float(backgrounds[b]))
 
     @property
     def manifold(self) -> Manifold:
@@ -148,9 +148,9 @@ class ManifoldParzen(Model):
     """
 
     space: Euclidean
-    law: GaussianMixture = fixed()
     neighbours: int
     sigma: float
+    law: GaussianMixture = fixed()
 
     @classmethod
     def choose(
@@ -183,8 +183,9 @@ class ManifoldParzen(Model):
         bases = _local_bases(points, jnp.asarray(ks), max(ks), rank)
         found = _parzen_scores(points, bases, s, x, val is None)
         table = np.where(np.isfinite(found), np.asarray(found, np.float64), -math.inf)
-        k, g = np.unravel_index(np.argmax(table), table.shape)
-        return cls(manifold, _parzen(points, bases[k], s[g]), int(ks[k]), float(np.sqrt(s[g])))
+        k, g = divmod(int(np.argmax(table)), len(s))
+        law = _parzen(points, bases[k], s[g])
+        return cls(manifold, int(ks[k]), math.sqrt(float(s[g])), law)
 
     @property
     def manifold(self) -> Euclidean:
