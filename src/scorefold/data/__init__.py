@@ -5,7 +5,7 @@ from scorefold.data.audit import Audit
 from scorefold.data.catalogue import Listing, audit, datasets
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
-from scorefold.data.flat import Checkerboard, Pinwheel
+from scorefold.data.flat import Checkerboard, NoisyLinear, Pinwheel
 from scorefold.data.heat_mixture import HeatMixture
 from scorefold.data.laws import Law
 from scorefold.data.loading import load
@@ -27,6 +27,7 @@ __all__ = [
     "HeatMixture",
     "Law",
     "Listing",
+    "NoisyLinear",
     "Pinwheel",
     "Split",
     "Target",

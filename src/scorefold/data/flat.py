@@ -15,7 +15,16 @@ from scorefold.data.heat_mixture import HeatMixture
 from scorefold.data.laws import Law, batched
 from scorefold.manifolds import Euclidean, Manifold
 
-__all__ = ["Checkerboard", "Pinwheel", "eight_gaussians", "moons", "spirals", "swissroll"]
+__all__ = [
+    "Checkerboard",
+    "NoisyLinear",
+    "Pinwheel",
+    "eight_gaussians",
+    "moons",
+    "spirals",
+    "swissroll",
+    "swissroll_6d",
+]
 
 _NODES = 400
 
@@ -87,6 +96,44 @@ class Pinwheel(Law):
         return jax.nn.logsumexp(-0.5 * (u * u + v * v)) - math.log(area)
 
 
+class NoisyLinear(Law):
+    """A law of a few coordinates with noisy linear functions of them appended:
+
+        x = (z, Mz + std·n),   z ~ base, n standard normal,
+        log p(x) = log p_base(z) + Σ_j log N(x_j; (Mz)_j, std_j²).
+
+    **Arguments:** ``base``: a law on R^k; ``matrix``: M, shape (m, k); ``std``: m numbers > 0.
+    """
+
+    manifold: Manifold
+    base: Law
+    matrix: Array
+    std: Array
+
+    def __init__(self, base: Law, matrix: Any, std: Any):
+        self.base = base
+        self.matrix = jnp.asarray(matrix, jnp.result_type(float))
+        self.std = jnp.asarray(std, jnp.result_type(float))
+        self.manifold = Euclidean(base.manifold.dim + len(self.std))
+
+    def log_prob(self, x: Any) -> Array:
+        k = self.base.manifold.dim
+        x = jnp.asarray(x)
+        return self.base.log_prob(x[..., :k]) + batched(self, "_log_noise", x)
+
+    def sample(self, key: Key, n: int) -> Array:
+        first, rest = jax.random.split(key)
+        z = self.base.sample(first, n)
+        noise = self.std[None] * jax.random.normal(rest, (n, len(self.std)), self.std.dtype)
+        return jnp.concatenate([z, z @ self.matrix.T + noise], axis=1)
+
+    def _log_noise(self, x: Point) -> Scalar:
+        k = self.base.manifold.dim
+        matrix, std = self.matrix.astype(x.dtype), self.std.astype(x.dtype)
+        gap = (x[k:] - matrix @ x[:k]) / std
+        return -0.5 * jnp.sum(gap * gap) - jnp.sum(jnp.log(std * math.sqrt(2 * math.pi)))
+
+
 def _turn(x: Point, angle: Scalar) -> Point:
     c, s = jnp.cos(angle), jnp.sin(angle)
     return jnp.stack([c * x[0] - s * x[1], s * x[0] + c * x[1]])
@@ -103,6 +150,18 @@ def swissroll(std: float = 0.1) -> HeatMixture:
     """Gaussians along the spiral r = t/3, 1.5π ≤ t ≤ 4.5π, equally many for equal t."""
     t = np.linspace(1.5 * math.pi, 4.5 * math.pi, _NODES)
     return _curves([_spiral(t, 0.0, 1.0 / 3.0)], std)
+
+
+def swissroll_6d() -> NoisyLinear:
+    """A swiss roll (x, y), r = t/5 with Gaussians of standard deviation 0.2, hidden in R⁶:
+
+        (x, y, 2x + 0.1 n₁, x + y + 0.1 n₂, x − 2y + 0.1 n₃, n₄).
+
+    The six-dimensional example of Zhang et al. 2024, with independent noises.
+    """
+    t = np.linspace(1.5 * math.pi, 4.5 * math.pi, _NODES)
+    roll = _curves([_spiral(t, 0.0, 1.0 / 5.0)], 0.2)
+    return NoisyLinear(roll, [[2, 0], [1, 1], [1, -2], [0, 0]], [0.1, 0.1, 0.1, 1.0])
 
 
 def spirals(std: float = 0.1) -> HeatMixture:

@@ -76,6 +76,12 @@ _FIXED = (
     ),
     Target("gaussians-8", "Eight Gaussians", "R^2", lambda key: flat.eight_gaussians()),
     Target("swissroll", "Swiss roll", "R^2", lambda key: flat.swissroll()),
+    Target(
+        "swiss-roll-6d",
+        "A swiss roll hidden in six noisy coordinates",
+        "R^6",
+        lambda key: flat.swissroll_6d(),
+    ),
     Target("moons", "Two half moons", "R^2", lambda key: flat.moons()),
     Target("spirals", "Two spirals", "R^2", lambda key: flat.spirals()),
     Target("checkerboard", "Checkerboard", "R^2", lambda key: flat.Checkerboard()),

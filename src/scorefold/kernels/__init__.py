@@ -1,7 +1,11 @@
 """Gaussian and wrapped normal kernels, and covariances learned from data."""
 
 from scorefold.kernels.background import ProductReference, TangentNormal, background
+from scorefold.kernels.bandwidth import leave_one_out_bandwidth
+from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
+from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
+from scorefold.kernels.gaussian import GaussianMixture
 from scorefold.kernels.local import LocalCovariance
 from scorefold.kernels.neighbourhood import (
     Neighbourhoods,
@@ -10,24 +14,46 @@ from scorefold.kernels.neighbourhood import (
     seen_from,
     shape_features,
 )
+from scorefold.kernels.network import CovarianceNetwork, Form
+from scorefold.kernels.objectives import (
+    held_out_implicit,
+    held_out_nll,
+    leave_one_out,
+    refuse_centres,
+)
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
+    "Cholesky",
+    "Covariance",
+    "CovarianceNetwork",
     "CrossFit",
+    "Diagonal",
+    "Form",
+    "GaussianMixture",
     "Judged",
     "LocalCovariance",
+    "LowRankDiagonal",
+    "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
     "TangentNormal",
+    "TruncatedDensity",
     "WrappedMixture",
     "background",
+    "blockwise",
     "cap_precision",
     "folds_of",
+    "held_out_implicit",
+    "held_out_nll",
     "invert",
+    "leave_one_out",
+    "leave_one_out_bandwidth",
     "pack",
     "precision",
     "quadratic",
+    "refuse_centres",
     "resolution",
     "seen_from",
     "shape_features",

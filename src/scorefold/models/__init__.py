@@ -2,7 +2,19 @@
 
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising, default_output
+from scorefold.models.flat_kernel import GaussianKernelModel
 from scorefold.models.kernel import KernelModel
+from scorefold.models.plain import EmpiricalModel, HeatKernelDensity, ManifoldParzen
 from scorefold.models.score import ScoreModel
 
-__all__ = ["KernelModel", "Model", "ScoreModel", "default_noising", "default_output"]
+__all__ = [
+    "EmpiricalModel",
+    "GaussianKernelModel",
+    "HeatKernelDensity",
+    "KernelModel",
+    "ManifoldParzen",
+    "Model",
+    "ScoreModel",
+    "default_noising",
+    "default_output",
+]
