@@ -77,8 +77,8 @@ def test_flat_space_is_the_normal_mixture_at_every_level(dtype):
     flat = sf.Euclidean(2)
     centres = np.array([[0.0, 1.0], [2.0, -1.0]])
     covariances = np.stack([NARROW, np.diag([1.0, 0.01])])
-    law = mixture(flat, centres, covariances, share=1e-30, dtype=dtype)
-    x = np.array([[0.1, 0.7], [2.5, -1.1], [1.0, 0.0]])
+    law = mixture(flat, centres, covariances, share=1e-37, dtype=dtype)
+    x = np.array([[0.1, 0.7], [2.5, -1.1], [0.7, 0.2]])
     for s in (None, 0.0, 0.3):
         normals = [
             scipy.stats.multivariate_normal(c, v + (s or 0.0) * np.eye(2)).pdf(x)

@@ -161,9 +161,9 @@ GEOMETRIES = [
 
 @pytest.mark.parametrize("manifold", GEOMETRIES, ids=lambda m: m.name)
 def test_one_code_path_fits_every_geometry(manifold, tmp_path):
-    """Heat kernels of variance 0.02 around two centres: the entropy of the law is the least
-    possible NLL, and a fit to 300 points must come within 0.35 nats a dimension·sample effect and
-    beat the broad law; the saved model is the same model."""
+    """Heat kernels of variance 0.02 around two centres: the least possible NLL is that of the law,
+    and 300 points with 8 hidden units come within 0.12 nats a dimension of it (measured: 0.02 to
+    0.09); the saved model is the same model."""
     origin = manifold.origin(jnp.float64)
     direction = manifold.frame(origin)[0]
     centres = jnp.stack([origin, manifold.exp(origin, 1.2 * direction)])
@@ -182,9 +182,10 @@ def test_one_code_path_fits_every_geometry(manifold, tmp_path):
         sf.load(tmp_path / "m.safetensors").log_prob(test), model.log_prob(test)
     )
     draws = model.sample(jax.random.key(2), 500)
-    # Fresh draws are as likely under the truth as its own, up to what was measured above and
-    # the standard error of 500 log densities (less than 0.1).
-    assert -float(law.log_prob(draws).mean()) < best + 0.35 * manifold.dim
+    # Draws spread as the kernels do: half of them are at least as likely under the truth as three
+    # quarters of its own points (500 draws: ±0.05 in the share).
+    quarter = np.quantile(np.asarray(law.log_prob(test)), 0.25)
+    assert np.mean(np.asarray(law.log_prob(draws)) > quarter) > 0.5
 
 
 def test_float32_data_give_a_float32_model():

@@ -7,7 +7,6 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +15,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold import data, losses
+from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
+from scorefold.cli.models import add_model_options, build_model
 from scorefold.cli.parser import UsageError, add_data_options, count, data_options
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
-from scorefold.fields import NetworkSpec
 from scorefold.fitting import History, fit, fit_seeds, save
-from scorefold.manifolds import Manifold
 from scorefold.metrics import held_out, total_mass
-from scorefold.models import ScoreModel, default_noising
+from scorefold.models import KernelModel, Model
 
 __all__ = ["add_commands"]
 
 _BUDGET = 20.0
-_LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
-    "denoising": lambda m: losses.Denoising(),
-    "consecutive": lambda m: losses.ConsecutiveDenoising(),
-    "implicit": lambda m: losses.Implicit(),
-    "hutchinson": lambda m: losses.Implicit(divergence="hutchinson"),
-    "sliced": lambda m: losses.Sliced(),
-}
 
 
 def add_commands(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
-    parser.add_argument("--model", default="score", choices=["score"], help="default: score")
+    add_model_options(parser)
     parser.add_argument("--seeds", type=count, default=1, metavar="N", help="seed, seed + 1, …")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--budget", type=float, metavar="SECONDS", help="training time per seed")
     length.add_argument("--steps", type=count, metavar="N", help="training steps")
     parser.add_argument("--out", metavar="DIR", help="default: runs/DATA-MODEL-PROTOCOL-SEED")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--loss", default="denoising", choices=list(_LOSSES), help="of the score")
-    parser.add_argument("--s-min", type=float, default=1e-4, help="variance-time of the data end")
-    parser.add_argument("--batch-size", type=count, default=512)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--batch-size", type=count, help="kernel: 256, score: 512")
+    parser.add_argument("--learning-rate", type=float, help="kernel: 3e-3, score: 2e-3")
     parser.add_argument("--weight-decay", type=float, default=0.0)
-    parser.add_argument("--width", type=count, default=256, help="hidden units")
-    parser.add_argument("--depth", type=count, default=4, help="hidden layers")
-    parser.add_argument(
-        "--products",
-        default="float32",
-        choices=["float32", "bfloat16"],
-        help="arithmetic of the products in training",
-    )
     parser.add_argument("--no-report", action="store_true", help="numbers only")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(command=_fit)
@@ -127,29 +108,17 @@ def _doubt(dataset: Dataset) -> str:
 
 
 # -- training ------------------------------------------------------------------------------------
-def _model(arguments: argparse.Namespace, dataset: Dataset) -> ScoreModel:
-    manifold = dataset.manifold
-    return ScoreModel(
-        default_noising(manifold, dataset.train),
-        loss=_LOSSES[arguments.loss](manifold),
-        network=NetworkSpec(
-            width=arguments.width, depth=arguments.depth, products=arguments.products
-        ),
-        s_min=arguments.s_min,
-    )
-
-
 def _train(
     arguments: argparse.Namespace,
     sets: list[Dataset],
     seeds: list[int],
     runs: list[Run],
     folder: Path,
-) -> list[tuple[ScoreModel, History]]:
+) -> list[tuple[Model, History]]:
     """(model, history) of each seed; side by side under ``vmap`` where the parts of the splits
     have equal sizes and the models are the same, otherwise one after another."""
     length: dict[str, Any] = {"budget": arguments.budget, "steps": arguments.steps}
-    if arguments.budget is None and arguments.steps is None:
+    if arguments.model == "score" and arguments.budget is None and arguments.steps is None:
         length["budget"] = _BUDGET
     settings = {
         "batch_size": arguments.batch_size,
@@ -159,10 +128,11 @@ def _train(
         "progress": not arguments.quiet,
         **length,
     }
-    models = [_model(arguments, dataset) for dataset in sets]
+    models = [build_model(arguments, dataset) for dataset in sets]
     keys = [jax.random.key(seed) for seed in seeds]
     sizes = {(d.train.shape, d.val.shape) for d in sets}
-    if len(seeds) > 1 and len(sizes) == 1 and all(eqx.tree_equal(m, models[0]) for m in models):
+    alike = len(sizes) == 1 and all(eqx.tree_equal(m, models[0]) for m in models)
+    if len(seeds) > 1 and alike and arguments.model == "score":
         if settings["budget"] is not None:
             settings["budget"] *= len(seeds)
         train, val = (jnp.stack([getattr(d, part) for d in sets]) for part in ("train", "val"))
@@ -196,13 +166,16 @@ def _measure(
     arguments: argparse.Namespace,
     seed: int,
     dataset: Dataset,
-    model: ScoreModel,
+    model: Model,
     history: History,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     test, val = held_out(model, dataset.test), held_out(model, dataset.val)
     mass = total_mass(model, dataset.train, jax.random.fold_in(jax.random.key(seed), 7))
     params = jax.tree.leaves(eqx.filter(model, trainable(model)))
+    more = {}
+    if isinstance(model, KernelModel) and model.covariance is not None:
+        more["floor"] = float(model.covariance.floor)
     return {
         "model": arguments.model,
         "dataset": dataset.name,
@@ -225,6 +198,7 @@ def _measure(
         "compile_seconds": history.compile_seconds,
         "evaluate_seconds": time.perf_counter() - started,
         "params": sum(int(p.size) for p in params),
+        **more,
         "command": "scorefold " + shlex.join(sys.argv[1:]),
         **provenance(),
     }

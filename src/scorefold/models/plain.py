@@ -42,8 +42,8 @@ class HeatKernelDensity(Model):
     def __check_init__(self) -> None:
         if self.points.shape[1:] != self.manifold.shape or self.s.shape != self.points.shape[:1]:
             raise ValueError(
-                f"points and s: need shapes (n, {', '.join(map(str, self.manifold.shape))}) and (n,), "
-                f"got {self.points.shape} and {self.s.shape}."
+                "points and s: need shapes (n, …) and (n,) with points of "
+                f"{self.manifold.name}, got {self.points.shape} and {self.s.shape}."
             )
         if not 0 <= self.background < 1 or (self.background and not self.manifold.compact):
             raise ValueError(
