@@ -32,11 +32,14 @@ def positive(d, n, key=0):
 def test_precision_against_numpy(d, dtype):
     s = positive(d, 7).astype(dtype)
     cap = np.linspace(0.0, 2.0, d)
-    packed, half = precision(pack(jnp.asarray(s)), cap)
-    want = np.linalg.inv(s.astype(np.float64)) + np.diag(cap)
+    wider = np.linspace(2.0, 9.0, 7).astype(dtype)
+    packed, half = precision(pack(jnp.asarray(s)), jnp.asarray(wider), cap)
+    want = np.linalg.inv(s.astype(np.float64))
     tolerance = 2e-3 if dtype == np.float32 else 1e-9
     np.testing.assert_allclose(unpack(packed), want, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(half, 0.5 * np.linalg.slogdet(want)[1], atol=tolerance)
+    for at, f in ((0, np.ones(7)), (1, wider.astype(np.float64))):
+        capped = want / f[:, None, None] + np.diag(cap)
+        np.testing.assert_allclose(half[:, at], 0.5 * np.linalg.slogdet(capped)[1], atol=tolerance)
     v = np.random.default_rng(1).normal(size=(7, d)).astype(dtype)
     np.testing.assert_allclose(
         quadratic(packed, jnp.asarray(v)), np.einsum("ni,nij,nj->n", v, want, v), rtol=tolerance

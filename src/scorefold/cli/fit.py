@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--out", metavar="DIR", help="default: runs/DATA-MODEL-PROTOCOL-SEED")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--batch-size", type=count, help="kernel: 256, score: 512")
-    parser.add_argument("--learning-rate", type=float, help="kernel: 3e-3, score: 2e-3")
+    parser.add_argument("--learning-rate", type=float, help="default: 2e-3")
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--no-report", action="store_true", help="numbers only")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

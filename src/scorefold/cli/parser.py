@@ -50,7 +50,7 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands. Each sets ``command``, a function of the parsed arguments."""
-    from scorefold.cli import facts, fit, use
+    from scorefold.cli import bench, facts, fit, use
 
     parser = _Parser(
         prog="scorefold",
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (fit, use, facts):
+    for room in (fit, use, facts, bench):
         room.add_commands(commands)
     for command in commands.choices.values():
         command.set_defaults(parser=command)

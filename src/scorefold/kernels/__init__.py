@@ -6,7 +6,7 @@ from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, bloc
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
 from scorefold.kernels.gaussian import GaussianMixture
-from scorefold.kernels.local import LocalCovariance
+from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import (
     Neighbourhoods,
     folds_of,
@@ -33,6 +33,7 @@ __all__ = [
     "Form",
     "GaussianMixture",
     "Judged",
+    "Kernels",
     "LocalCovariance",
     "LowRankDiagonal",
     "NeighbourMixture",

@@ -15,7 +15,7 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.background import background
-from scorefold.kernels.local import LocalCovariance
+from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
 from scorefold.kernels.precision import cap_precision, invert, precision, quadratic, unpack
 from scorefold.kernels.wrapped import WrappedMixture
@@ -139,32 +139,47 @@ class CrossFit(eqx.Module):
 
     def log_prob(self, x: Judged, fold: Array) -> Array:
         """log p of judged points, shape ``(n,)``, by kernels without the points of ``fold``."""
-        d = self.manifold.dim
-        covariance, shift, log_w = self._kernels(fold)
-        packed, log_root = precision(covariance, cap_precision(self.manifold))
+        d, cap = self.manifold.dim, cap_precision(self.manifold)
+        kernels = self._kernels(fold)
+        packed, roots = precision(kernels.covariance, kernels.widening, cap)
         kept = self.fold != fold
-        log_w = jnp.where(kept, log_w, -jnp.inf)
-        level = log_root + log_w - jax.nn.logsumexp(log_w) - 0.5 * d * math.log(2.0 * math.pi)
+        log_w = jnp.where(kept, kernels.log_weights, -jnp.inf)
+        log_w = log_w - jax.nn.logsumexp(log_w) - 0.5 * d * math.log(2.0 * math.pi)
+        levels = jnp.where(kept[:, None], log_w[:, None] + roots + kernels.log_shares, 0.0)
         # One table, so that one gather serves.
-        parts = [shift, packed, jnp.where(kept, level, 0.0)[:, None]]
+        parts = [kernels.shift, packed, levels, 1.0 / kernels.widening[:, None]]
         table = jnp.concatenate(parts, axis=1)[x.rows]
         away = x.vectors - table[..., :d]
-        each = table[..., -1] - 0.5 * quadratic(table[..., d:-1], away) - x.log_det
+        square = quadratic(table[..., d:-3], away)
+        near = jnp.logaddexp(
+            table[..., -3] - 0.5 * square, table[..., -2] - 0.5 * table[..., -1] * square
+        )
+        capped = jnp.sum(away * away * jnp.asarray(cap, away.dtype)[None, None], -1)
+        each = near - 0.5 * capped - x.log_det
         near = jax.nn.logsumexp(x.log_weights + each, axis=1)
         inside, outside = jax.nn.log_sigmoid(-self.log_odds), jax.nn.log_sigmoid(self.log_odds)
         return jnp.logaddexp(inside + near, outside + x.background)
 
     def mixture(self) -> WrappedMixture:
         """The kernels with nothing left out."""
-        covariance, shift, log_w = self._kernels(jnp.int32(self.folds))
-        packed, _ = precision(covariance, cap_precision(self.manifold))
-        centres, full = _moved(self.manifold, self.centres, shift, invert(unpack(packed))[0])
+        kernels = self._kernels(jnp.int32(self.folds))
+        packed, _ = precision(kernels.covariance, kernels.widening, cap_precision(self.manifold))
+        inverse = unpack(packed)
+        cap = jnp.diag(jnp.asarray(cap_precision(self.manifold), inverse.dtype))[None]
+        widening = jnp.stack([jnp.ones_like(kernels.widening), kernels.widening])
+        log_w = kernels.log_weights - jax.nn.logsumexp(kernels.log_weights)
+        log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
+        parts = [
+            _moved(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
+            for f in widening[..., None, None]
+        ]
+        centres, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         return WrappedMixture.from_covariances(
-            self.manifold, centres, full, log_w - jax.nn.logsumexp(log_w), self.background,
+            self.manifold, centres, covariances, log_w, self.background,
             jax.nn.log_sigmoid(self.log_odds),
         )  # fmt: skip
 
-    def _kernels(self, fold: Array) -> tuple[Array, Array, Array]:
+    def _kernels(self, fold: Array) -> Kernels:
         return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,24 +14,41 @@ from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.precision import diagonal_of
 
-__all__ = ["LocalCovariance"]
+__all__ = ["Kernels", "LocalCovariance"]
 
 _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
 _ROUNDEST = 1e-4
 """Least share: bounds the anisotropy at what single precision can invert."""
+_TAIL = (math.log(5.0), -2.0)
+"""Start of log (f − 1) and of the log odds of g."""
 _PLAIN = -4.0
 """Start of the logarithm of the isotropic part, against the spread of the 5 nearest."""
+
+
+class Kernels(NamedTuple):
+    """n kernels in the frames at their centres, each with a wider one around it."""
+
+    covariance: Array
+    """Packed Σ, shape ``(n, p)``."""
+    shift: Array
+    """Means m, shape ``(n, d)``."""
+    log_weights: Array
+    """log w up to a common constant, shape ``(n,)``."""
+    widening: Array
+    """f, shape ``(n,)``."""
+    log_shares: Array
+    """log (1 − g) and log g, shape ``(n, 2)``."""
 
 
 class LocalCovariance(eqx.Module):
     """Covariance and weight of a kernel from the moments C_k of its neighbourhoods:
 
         Σ = Σ_k a_k C_k + Σ_k c_k diag C_k + (b t + r tr(Σ_k a_k C_k)/d + floor²) 1,
-        m = Σ_k e_k μ_k,   log w,
+        m = Σ_k e_k μ_k,   log w,   and around it a kernel of covariance f Σ with a share g of w,
 
-    with a_k, b, c_k, e_k and log w from a network of the features φ (logarithms of the size and
-    roundness of each C_k, the place), and t the size of a middle C_k. Equivariant under
+    with a_k, b, c_k, e_k, f > 1, g and log w from a network of the features φ (logarithms of the
+    size and roundness of each C_k, the place), and t the size of a middle C_k. Equivariant under
     isometries but for the place and the diagonals, which belong to the frame; at the start the
     network is 0 and Σ the mean of C_k/2 with a little of the rest.
 
@@ -41,6 +61,7 @@ class LocalCovariance(eqx.Module):
     isotropic: Array
     roundness: Array
     pulls: Array
+    tail: Array
     middle: int = eqx.field(static=True)
     centre: Array = fixed()
     scale: Array = fixed()
@@ -57,7 +78,7 @@ class LocalCovariance(eqx.Module):
             eqx.nn.Linear(a, b, key=k, dtype=dtype)
             for a, b, k in zip(sizes[:-1], sizes[1:], keys[:-1], strict=True)
         ]
-        last = eqx.nn.Linear(sizes[-1], 3 * counts + 2, key=keys[-1], dtype=dtype)
+        last = eqx.nn.Linear(sizes[-1], 3 * counts + 4, key=keys[-1], dtype=dtype)
         layers.append(jax.tree.map(jnp.zeros_like, last))
         scale = jnp.std(features, axis=0)
         return cls(
@@ -67,15 +88,16 @@ class LocalCovariance(eqx.Module):
             roundness=jnp.full((), jnp.log(_ROUND), dtype),
             isotropic=jnp.full((), _PLAIN, dtype),
             pulls=jnp.zeros((counts,), dtype),
+            tail=jnp.asarray(_TAIL, dtype),
             centre=jnp.mean(features, axis=0),
             scale=jnp.where(scale > 1e-6, scale, 1.0),
             floor=jnp.full((), floor, dtype),
             middle=min(2, counts - 1),
         )
 
-    def __call__(self, features: Array, moments: Array, means: Array) -> tuple[Array, Array, Array]:
-        """(packed Σ, m, log w up to a constant), shapes ``(n, p)``, ``(n, d)`` and ``(n,)``, from
-        features ``(n, f)``, packed moments ``(n, counts, p)`` and means ``(n, counts, d)``."""
+    def __call__(self, features: Array, moments: Array, means: Array) -> Kernels:
+        """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
+        ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
         for layer in self.layers[:-1]:
             z = jax.nn.silu(jax.vmap(layer)(z))
@@ -89,6 +111,10 @@ class LocalCovariance(eqx.Module):
         mean = jnp.mean(covariance[:, on], axis=1)
         plain = jnp.exp(self.isotropic + out[:, k] + features[:, self.middle])
         plain = plain + (jnp.exp(self.roundness) + _ROUNDEST) * mean + self.floor**2
-        c = jnp.exp(self.diagonals[None] + out[:, 2 * k + 2 :])
+        c = jnp.exp(self.diagonals[None] + out[:, 2 * k + 2 : 3 * k + 2])
         extra = jnp.einsum("nk,nkd->nd", c, moments[..., on]) + plain[:, None]
-        return covariance.at[:, on].add(extra), mean_shift, out[:, k + 1]
+        widening = 1.0 + jnp.exp(self.tail[0] + out[:, 3 * k + 2])
+        odds = self.tail[1] + out[:, 3 * k + 3]
+        shares = jnp.stack([jax.nn.log_sigmoid(-odds), jax.nn.log_sigmoid(odds)], -1)
+        full = covariance.at[:, on].add(extra)
+        return Kernels(full, mean_shift, out[:, k + 1], widening, shares)

@@ -66,14 +66,18 @@ def cap_precision(manifold: Manifold) -> np.ndarray:
     return np.full(manifold.dim, (_REACH / math.pi) ** 2 if manifold.compact else 0.0)
 
 
-def precision(covariance: Array, cap: np.ndarray) -> tuple[Array, Array]:
-    """(P, ½ log |P|) of P = Σ⁻¹ + diag(cap), for packed Σ, shape ``(n, p)``: packed P, shape
-    ``(n, p)``, and ``(n,)``."""
+def precision(covariance: Array, widening: Array, cap: np.ndarray) -> tuple[Array, Array]:
+    """(Σ⁻¹, ½ log |Σ⁻¹/f + diag(cap)| for f = 1 and f = ``widening``): packed, shape ``(n, p)``,
+    and ``(n, 2)``, for packed Σ, shape ``(n, p)``, and f, shape ``(n,)``."""
     inverse, log_det = invert(unpack(covariance))
-    if not np.any(cap != 0):
-        return pack(inverse), -0.5 * log_det
-    capped = inverse + jnp.diag(jnp.asarray(cap, inverse.dtype))[None]
-    return pack(capped), 0.5 * invert(capped)[1]
+    if np.any(cap != 0):
+        added = jnp.diag(jnp.asarray(cap, inverse.dtype))[None]
+        near = 0.5 * invert(inverse + added)[1]
+        far = 0.5 * invert(inverse / widening[:, None, None] + added)[1]
+    else:
+        near = -0.5 * log_det
+        far = near - 0.5 * len(cap) * jnp.log(widening)
+    return pack(inverse), jnp.stack([near, far], -1)
 
 
 def quadratic(packed: Array, v: Array) -> Array:

@@ -55,9 +55,9 @@ class KernelModel(Model, Trainable):
     cross-fitting and the manifold form are this library's.
     """
 
-    steps: ClassVar[int] = 600
+    steps: ClassVar[int] = 400
     batch_size: ClassVar[int] = 256
-    learning_rate: ClassVar[float] = 3e-3
+    learning_rate: ClassVar[float] = 2e-3
 
     manifold: Manifold
     counts: tuple[int, ...] = (2, 3, 5, 8, 13, 21, 34, 55)
