@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from jaxtyping import Array
 from scorefold import data
 from scorefold.bench.table import Record, Table
 from scorefold.fitting import fit
-from scorefold.manifolds import Manifold
+from scorefold.manifolds import Euclidean, Manifold
 from scorefold.metrics import held_out
 from scorefold.models import (
     GaussianKernelModel,
@@ -40,6 +41,7 @@ def _kernel(manifold: Manifold, train: Array, val: Array, grouped: bool, seed: i
 def _gaussian_kernel(
     manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int
 ) -> Model:
+    assert isinstance(manifold, Euclidean)
     model = GaussianKernelModel(manifold)
     return fit(model, train, val=val, key=jax.random.key(seed), steps=400, progress=False)[0]
 
@@ -53,6 +55,7 @@ def _near_bandwidths(manifold: Manifold, train: Array, val: Array, *_: Any) -> M
 
 
 def _parzen(manifold: Manifold, train: Array, val: Array, *_: Any) -> Model:
+    assert isinstance(manifold, Euclidean)
     return ManifoldParzen.choose(manifold, train, val=val)
 
 
@@ -77,7 +80,7 @@ def _record(
 
 def _registered(name: str, protocol: str, data_dir: str | None) -> Callable[[int], tuple]:
     def load(seed: int) -> tuple:
-        more = {} if data_dir is None else {"data_dir": data_dir}
+        more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
         found = data.load(name, protocol=protocol, seed=seed, **more)
         return found.manifold, found.train, found.val, found.test
 
@@ -107,7 +110,7 @@ def _rows(
             for model, make in models.items():
                 for seed in range(seeds):
                     name = (where, protocol, model, seed)
-                    yield name, lambda n=name, m=make, at=load, g=grouped: _record(n, m, at, g)
+                    yield name, functools.partial(_record, name, make, load, grouped)
 
 
 def _earth(data_dir: str | None) -> Iterator[tuple]:
