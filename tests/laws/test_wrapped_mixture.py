@@ -2,7 +2,6 @@
 
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import scipy.stats
 
 import scorefold as sf
+from scorefold._compile import quick
 from scorefold.data import HeatMixture
 from scorefold.kernels import WrappedMixture, background
 
@@ -33,13 +33,12 @@ def on_sphere(dtype=jnp.float64):
     return mixture(sphere, centres, covariances, dtype=dtype)
 
 
-@eqx.filter_jit
 def _at_level(law, x, s):
     return jax.vmap(lambda p: (law.log_prob(p, s), law.score(p, s)))(x)
 
 
 def at_level(law, x, s):
-    return _at_level(law, x, jnp.asarray(s, x.dtype))
+    return quick(_at_level)(law, x, jnp.asarray(s, x.dtype))
 
 
 def sphere_grid(size=240):

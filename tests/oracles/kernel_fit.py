@@ -25,9 +25,9 @@ def check_fit(manifold, folder):
     nll, best = -float(model.log_prob(test).mean()), -float(law.log_prob(test).mean())
     assert history.best_step > 0
     assert best - 0.05 < nll < best + 0.12 * manifold.dim
-    sf.save(tmp_path / "m.safetensors", model)
+    sf.save(folder / "m.safetensors", model)
     np.testing.assert_array_equal(
-        sf.load(tmp_path / "m.safetensors").log_prob(test), model.log_prob(test)
+        sf.load(folder / "m.safetensors").log_prob(test), model.log_prob(test)
     )
     draws = model.sample(jax.random.key(2), 500)
     # Draws spread as the kernels do: half of them are at least as likely under the truth as three
