@@ -25,11 +25,20 @@ def run(tmp_path_factory, settings_of_users):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"lat": rng.normal(38, 9, 300), "lon": rng.normal(332, 12, 300)})
     table.to_csv(folder / "azores.csv", index=False)
-    words = ["fit", str(folder / "azores.csv"), "--steps", "300", "--quiet", "--width", "64",
-             "--depth", "2", "--batch-size", "128", "--s-min", "1e-2",
+    words = ["fit", str(folder / "azores.csv"), "--model", "score", "--steps", "300", "--quiet",
+             "--width", "64", "--depth", "2", "--batch-size", "128", "--s-min", "1e-2",
              "--out", str(folder / "run")]  # fmt: skip
     assert main(words) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def kernels(run):
+    """The default model on the same table, 40 steps."""
+    words = ["fit", str(run / "azores.csv"), "--steps", "40", "--quiet", "--floor", "0.01",
+             "--width", "16", "--depth", "1", "--out", str(run / "kernels")]  # fmt: skip
+    assert main(words) == 0
+    return run / "kernels"
 
 
 def test_fit_writes_the_contract(run):
@@ -69,10 +78,91 @@ def test_evaluate_reads_the_run_again(run, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["n"] == 30
     assert found["nll"] == pytest.approx(metrics["test_nll"], abs=1e-5)
+    # The same draws of the same model are judged again: every number but those of the random
+    # permutations' floating point is the same.
+    assert found["generalisation"] == metrics["generalisation"]
     # Ten copies of one point have its likelihood, with no spread.
     pd.DataFrame({"lat": [38.0] * 10, "lon": [332.0] * 10}).to_csv(run / "ten.csv", index=False)
-    assert main(["evaluate", str(run / "run"), str(run / "ten.csv"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["nll_standard_error"] < 1e-4
+    assert main(["evaluate", str(run / "run"), str(run / "ten.csv"), "--json", "--no-samples"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["nll_standard_error"] < 1e-4
+    assert "generalisation" not in found
+
+
+def test_default_model_writes_the_contract(kernels):
+    metrics = json.loads((kernels / "metrics.json").read_text())
+    assert set(metrics) >= KEYS | {"floor", "generalisation"}
+    assert (metrics["model"], metrics["nfe"], metrics["steps"]) == ("kernel", 0.0, 40)
+    assert metrics["floor"] == pytest.approx(0.01, rel=1e-6)
+    # The entropy of the law of the data as above, −0.84; kernels around 240 points lose more to
+    # its tails than half a nat leaves room for in a sample of 30.
+    assert abs(metrics["test_nll"] + 0.84) < 4 * 0.18 + 0.5
+    # 5 standard errors of the importance sampling; the cut at the cut locus is far beyond the
+    # kernels, so nothing else is lost.
+    assert metrics["normalisation_error"] < 0.1
+    assert abs(metrics["normalisation"] - 1) < 5 * metrics["normalisation_error"]
+    text = (kernels / "report.html").read_text()
+    for name in ("kernels.png", "training.png", "seen-from-space.png"):
+        assert (kernels / name).stat().st_size > 0
+    assert not (kernels / "from-noise-to-data.png").exists()
+    # The table has the number, the one of perfect samples and the verdict of the document.
+    ratio = metrics["generalisation"]["nearest_ratio"]
+    assert ratio["null"] == pytest.approx(1 / 9)
+    assert f"<td>{ratio['value']:.3g} ± {ratio['standard_error']:.2g}</td>" in text
+    assert f"<td>{ratio['verdict']}</td>" in text
+
+
+def test_default_model_samples_and_evaluates(kernels, capsys):
+    out = kernels / "draws.csv"
+    assert main(["sample", str(kernels), "-n", "500", "--out", str(out)]) == 0
+    draws = pd.read_csv(out)
+    assert list(draws.columns) == ["lat", "lon"]
+    # Data are normal around (38, 332) with 9 and 12 degrees: medians of 240 points and of 500
+    # draws are within 4·1.25·σ·√(1/240 + 1/500) of the centre.
+    assert abs(draws.lat.median() - 38) < 4 * 1.25 * 9 * 0.079
+    assert abs(draws.lon.median() - 332) < 4 * 1.25 * 12 * 0.079
+    capsys.readouterr()
+    metrics = json.loads((kernels / "metrics.json").read_text())
+    assert main(["evaluate", str(kernels), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["nll"] == pytest.approx(metrics["test_nll"], abs=1e-5)
+    assert found["generalisation"] == metrics["generalisation"]
+    assert {"nearest_ratio", "copying", "likelihood_gap", "mmd"} <= set(found["generalisation"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "ode"], "--method is an option of score models"),
+        (["--steps", "20"], "--steps is an option of score models"),
+    ],
+)
+def test_kernel_models_have_no_sampler_to_choose(kernels, words, said, capsys):
+    assert main(["sample", str(kernels), "--out", str(kernels / "no.csv"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (kernels / "no.csv").exists()
+
+
+def test_the_ode_takes_no_steps(run, capsys):
+    words = ["sample", str(run / "run"), "--out", str(run / "no.csv")]
+    assert main([*words, "--method", "ode", "--steps", "20"]) == 2
+    assert "--method sde" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [
+        ("kernel", ["--loss", "denoising"]),
+        ("kernel", ["--s-min", "1e-3"]),
+        ("kernel", ["--products", "bfloat16"]),
+        ("score", ["--floor", "0.1"]),
+    ],
+)
+def test_options_of_the_other_model(model, option, run, tmp_path, capsys):
+    words = ["fit", str(run / "azores.csv"), "--model", model, *option, "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "other")]) == 2
+    assert f"{option[0]} is not an option of --model {model}." in capsys.readouterr().err
+    assert not (tmp_path / "other" / "metrics.json").exists()
 
 
 def test_finished_run_is_not_overwritten(run, capsys):
