@@ -30,9 +30,7 @@ def draw_samples(model: Model, seed: int) -> np.ndarray:
     return np.asarray(model.sample(jax.random.fold_in(jax.random.key(seed), 8), _SAMPLES))
 
 
-def measured(
-    model: Model, samples: np.ndarray, train: Any, test: Any, seed: int
-) -> dict[str, Any]:
+def measured(model: Model, samples: np.ndarray, train: Any, test: Any, seed: int) -> dict[str, Any]:
     """``metrics.generalisation`` of a model as plain types."""
     key = jax.random.fold_in(jax.random.key(seed), 9)
     found = generalisation(model.manifold, samples, train, test, model=model, key=key)
@@ -80,4 +78,3 @@ def _perfect(name: str, parts: Mapping[str, Any]) -> str:
 def _pair(value: float | None, error: float | None) -> str:
     shown = "–" if value is None else f"{value:.3g}"
     return shown if error is None else f"{shown} ± {error:.2g}"
-

@@ -61,7 +61,8 @@ def _laws(density: Density, dataset: Dataset, samples: np.ndarray) -> dict[str, 
     globes = {}
     if isinstance(manifold, Sphere) and manifold.d == 2:
         log_prob = report.tabulated(density, manifold)
-        globes = {"Seen from space": report.globes(log_prob=log_prob, data={"test data": sets["test data"]})}
+        fresh = {"test data": sets["test data"]}
+        globes = {"Seen from space": report.globes(log_prob=log_prob, data=fresh)}
     drawn = report.picture(manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90)
     return {"Density, data and samples": drawn, **globes}
 

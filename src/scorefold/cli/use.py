@@ -106,7 +106,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     name, points, train = _points(arguments, run, model)
     found = held_out(model, points)
     mass = total_mass(model, points if train is None else train, jax.random.key(0))
-    document = {
+    document: dict[str, Any] = {
         "dataset": name,
         "n": found.n,
         "nll": found.nll,
@@ -124,7 +124,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     nll = f"{found.nll:.4f} ± {found.standard_error:.4f}"
     print(f"{name}: NLL {nll} nats over {found.n} points")
     print(f"total mass {mass.value:.4f} ± {mass.error:.4f}, {found.nfe:.0f} evaluations each")
-    print("\n".join(generalisation_lines(document.get("generalisation", {}))))
+    for line in generalisation_lines(document.get("generalisation", {})):
+        print(line)
     return 0
 
 

@@ -43,11 +43,12 @@ def kernel_shapes(
     chart = _chart(manifold, centres)
     wide = isinstance(chart, Mollweide)
     figure = new_figure(8.6, 7.4) if wide else new_figure(12.6 if chart else 8.6, 3.8)
-    if chart is None:
-        curves = figure
-    else:
-        parts = figure.subfigures(2, 1, height_ratios=[3.4, 4.0]) if wide else figure.subfigures(
-            1, 2, width_ratios=[8.6, 4.0])  # fmt: skip
+    curves: Any = figure
+    if chart is not None:
+        shares: dict[str, Any] = (
+            {"height_ratios": [3.4, 4.0]} if wide else {"width_ratios": [8.6, 4.0]}
+        )
+        parts: Any = figure.subfigures(*((2, 1) if wide else (1, 2)), **shares)
         curves = parts[0]
         _draw_ellipses(parts[1].subplots(1, 1), mixture, chart, heaviest)
     left, right = curves.subplots(1, 2)
@@ -105,7 +106,7 @@ def _draw_ellipses(axes: Any, mixture: WrappedMixture, chart: Chart, heaviest: i
     chart.decorate(axes, filled=False)
     for curve in kernel_ellipses(mixture, rows, 2.0):
         xy, visible = chart.project(curve)
-        xy[~visible] = np.nan
+        xy = np.where(visible[:, None], xy, np.nan)
         # A curve that leaves the map on one side comes back on the other.
         step = np.abs(np.diff(xy, axis=0)) / [right - left, top - bottom]
         xy = np.insert(xy, np.flatnonzero((step > 0.3).any(axis=1)) + 1, np.nan, axis=0)
