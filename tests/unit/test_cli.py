@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from scorefold.cli import main
+from scorefold.cli.generalisation import generalisation_lines
 
 KEYS = {
     "model", "dataset", "protocol", "seed", "n_train", "n_test", "test_nll", "val_nll", "nfe",
@@ -105,6 +106,20 @@ def test_default_model_writes_the_contract(kernels):
     assert ratio["null"] == pytest.approx(1 / 9)
     assert f"<td>{ratio['value']:.3g} ± {ratio['standard_error']:.2g}</td>" in text
     assert f"<td>{ratio['verdict']}</td>" in text
+
+
+def test_measures_in_a_terminal(kernels):
+    """A heading and one line a measure, each ending in the verdict of the document."""
+    found = json.loads((kernels / "metrics.json").read_text())["generalisation"]
+    names = ["nearest_ratio", "copying", "likelihood_gap", "mmd", "energy_distance",
+             "sliced_wasserstein", "wasserstein"]  # fmt: skip
+    _, *lines = generalisation_lines(found)
+    assert len(lines) == 7
+    for name, line in zip(names, lines, strict=True):
+        assert line.endswith(found[name]["verdict"])
+        assert f"{found[name]['value']:.3g}" in line
+    without = {k: v for k, v in found.items() if k != "mmd"} | {"left_out": {"mmd": "why"}}
+    assert generalisation_lines(without)[4].endswith("not measured")
 
 
 def test_default_model_samples_and_evaluates(kernels, capsys):

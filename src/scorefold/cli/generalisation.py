@@ -11,9 +11,10 @@ import numpy as np
 from scorefold.metrics import generalisation
 from scorefold.models import Model
 
-__all__ = ["draw_samples", "generalisation_lines", "generalisation_rows", "measured"]
+__all__ = ["HEADING", "draw_samples", "generalisation_lines", "generalisation_rows", "measured"]
 
 _SAMPLES = 2000
+HEADING = ("measure", "value", "of perfect samples", "verdict")
 _TITLES = {
     "nearest_ratio": "nearest ratio",
     "copying": "copying, C_T",
@@ -50,13 +51,13 @@ def generalisation_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, s
 
 
 def generalisation_lines(found: Mapping[str, Any]) -> list[str]:
-    """One line a measure for a terminal; those left out are named without their reasons."""
-    wide = max(map(len, _TITLES.values()))
-    lines = []
-    for title, value, perfect, verdict in generalisation_rows(found):
-        words = verdict.split(":")[0] if value == "–" else f"{value}; perfect: {perfect}"
-        lines.append(f"{title:<{wide}}  {words}" + ("" if value == "–" else f". {verdict}"))
-    return lines
+    """One line a measure for a terminal, in columns; those left out are named, not explained."""
+    rows = [(*row[:3], row[3].split(":")[0] if row[1] == "–" else row[3])
+            for row in generalisation_rows(found)]  # fmt: skip
+    table = [HEADING, *rows] if rows else []
+    wide = [max(len(row[k]) for row in table) for k in range(3)] if rows else []
+    return ["  ".join([*(f"{t:<{w}}" for t, w in zip(row, wide, strict=False)), row[3]])
+            for row in table]  # fmt: skip
 
 
 def _value(name: str, parts: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from scorefold import report
-from scorefold.cli.generalisation import generalisation_rows
+from scorefold.cli.generalisation import HEADING, generalisation_rows
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
@@ -44,10 +44,8 @@ def write_run_report(
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
     tables = {}
     if "generalisation" in metrics:
-        head = ("measure", "value", "of perfect samples", "verdict")
-        tables["Memorisation and generalisation"] = [
-            head, *generalisation_rows(metrics["generalisation"])
-        ]  # fmt: skip
+        rows = generalisation_rows(metrics["generalisation"])
+        tables["Memorisation and generalisation"] = [HEADING, *rows]
     return report.write_report(
         run.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
         figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=tables,
