@@ -113,8 +113,9 @@ def test_foreign_folders(command, tmp_path, capsys):
 # -- a run that is interrupted, disturbed, and goes on ---------------------------------------------
 def words_of(plane, out):
     return [
-        "fit", str(plane), "--manifold", "R^2", "--steps", "4000", "--width", "16", "--depth", "1",
-        "--batch-size", "400", "--s-min", "1e-2", "--no-report", "--quiet", "--out", str(out),
+        "fit", str(plane), "--manifold", "R^2", "--model", "score", "--steps", "4000",
+        "--width", "16", "--depth", "1", "--batch-size", "400", "--s-min", "1e-2",
+        "--no-report", "--quiet", "--out", str(out),
     ]  # fmt: skip
 
 

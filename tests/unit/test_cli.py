@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from scorefold.cli import main
+from scorefold.cli.generalisation import generalisation_lines
 
 KEYS = {
     "model", "dataset", "protocol", "seed", "n_train", "n_test", "test_nll", "val_nll", "nfe",
@@ -25,11 +26,20 @@ def run(tmp_path_factory, settings_of_users):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"lat": rng.normal(38, 9, 300), "lon": rng.normal(332, 12, 300)})
     table.to_csv(folder / "azores.csv", index=False)
-    words = ["fit", str(folder / "azores.csv"), "--steps", "300", "--quiet", "--width", "64",
-             "--depth", "2", "--batch-size", "128", "--s-min", "1e-2",
+    words = ["fit", str(folder / "azores.csv"), "--model", "score", "--steps", "300", "--quiet",
+             "--width", "64", "--depth", "2", "--batch-size", "128", "--s-min", "1e-2",
              "--out", str(folder / "run")]  # fmt: skip
     assert main(words) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def kernels(run):
+    """The default model on the same table, 40 steps."""
+    words = ["fit", str(run / "azores.csv"), "--steps", "40", "--quiet", "--floor", "0.01",
+             "--width", "16", "--depth", "1", "--out", str(run / "kernels")]  # fmt: skip
+    assert main(words) == 0
+    return run / "kernels"
 
 
 def test_fit_writes_the_contract(run):
@@ -65,14 +75,105 @@ def test_samples_come_in_the_units_that_came_in(run, capsys):
 
 def test_evaluate_reads_the_run_again(run, capsys):
     metrics = json.loads((run / "run" / "metrics.json").read_text())
-    assert main(["evaluate", str(run / "run"), "--json"]) == 0
+    assert main(["evaluate", str(run / "run"), "--json", "--no-samples"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["n"] == 30
     assert found["nll"] == pytest.approx(metrics["test_nll"], abs=1e-5)
+    assert "generalisation" not in found
     # Ten copies of one point have its likelihood, with no spread.
     pd.DataFrame({"lat": [38.0] * 10, "lon": [332.0] * 10}).to_csv(run / "ten.csv", index=False)
-    assert main(["evaluate", str(run / "run"), str(run / "ten.csv"), "--json"]) == 0
+    assert main(["evaluate", str(run / "run"), str(run / "ten.csv"), "--json", "--no-samples"]) == 0
     assert json.loads(capsys.readouterr().out)["nll_standard_error"] < 1e-4
+
+
+def test_default_model_writes_the_contract(kernels):
+    metrics = json.loads((kernels / "metrics.json").read_text())
+    assert set(metrics) >= KEYS | {"floor", "generalisation"}
+    assert (metrics["model"], metrics["nfe"], metrics["steps"]) == ("kernel", 0.0, 40)
+    assert metrics["floor"] == pytest.approx(0.01, rel=1e-6)
+    # The entropy and the standard error as for the score model above; half a nat for the fit.
+    assert abs(metrics["test_nll"] + 0.84) < 4 * 0.18 + 0.5
+    # Five standard errors of the importance sampling: the kernels are normalised, and what they
+    # lose beyond the cut locus is below any of these digits.
+    assert metrics["normalisation_error"] < 0.1
+    assert abs(metrics["normalisation"] - 1) < 5 * metrics["normalisation_error"]
+    text = (kernels / "report.html").read_text()
+    for name in ("kernels.png", "training.png", "seen-from-space.png"):
+        assert (kernels / name).stat().st_size > 0
+    assert not (kernels / "from-noise-to-data.png").exists()
+    # The page has the number and the verdict of the document; ratio^d = (1/3)² is the null.
+    ratio = metrics["generalisation"]["nearest_ratio"]
+    assert ratio["null"] == pytest.approx(1 / 9)
+    assert f"<td>{ratio['value']:.3g} ± {ratio['standard_error']:.2g}</td>" in text
+    assert f"<td>{ratio['verdict']}</td>" in text
+
+
+def test_measures_in_a_terminal(kernels):
+    """A heading and one line a measure, each ending in the verdict of the document."""
+    found = json.loads((kernels / "metrics.json").read_text())["generalisation"]
+    names = ["nearest_ratio", "copying", "likelihood_gap", "mmd", "energy_distance",
+             "sliced_wasserstein", "wasserstein"]  # fmt: skip
+    _, *lines = generalisation_lines(found)
+    assert len(lines) == 7
+    for name, line in zip(names, lines, strict=True):
+        assert line.endswith(found[name]["verdict"])
+        assert f"{found[name]['value']:.3g}" in line
+    without = {k: v for k, v in found.items() if k != "mmd"} | {"left_out": {"mmd": "why"}}
+    assert generalisation_lines(without)[4].endswith("not measured")
+
+
+def test_default_model_samples_and_evaluates(kernels, capsys):
+    out = kernels / "draws.csv"
+    assert main(["sample", str(kernels), "-n", "500", "--out", str(out)]) == 0
+    draws = pd.read_csv(out)
+    assert list(draws.columns) == ["lat", "lon"]
+    # Data are normal around (38, 332) with 9 and 12 degrees: medians of 240 points and of 500
+    # draws are within 4·1.25·σ·√(1/240 + 1/500) of the centre.
+    assert abs(draws.lat.median() - 38) < 4 * 1.25 * 9 * 0.079
+    assert abs(draws.lon.median() - 332) < 4 * 1.25 * 12 * 0.079
+    capsys.readouterr()
+    metrics = json.loads((kernels / "metrics.json").read_text())
+    assert main(["evaluate", str(kernels), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["nll"] == pytest.approx(metrics["test_nll"], abs=1e-5)
+    assert found["generalisation"] == metrics["generalisation"]
+    # The same draws of the same model are judged again, with the same keys.
+    assert {"nearest_ratio", "copying", "likelihood_gap", "mmd"} <= set(found["generalisation"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "ode"], "--method is an option of score models"),
+        (["--steps", "20"], "--steps is an option of score models"),
+    ],
+)
+def test_kernel_models_have_no_sampler_to_choose(kernels, words, said, capsys):
+    assert main(["sample", str(kernels), "--out", str(kernels / "no.csv"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (kernels / "no.csv").exists()
+
+
+def test_the_ode_takes_no_steps(run, capsys):
+    words = ["sample", str(run / "run"), "--out", str(run / "no.csv")]
+    assert main([*words, "--method", "ode", "--steps", "20"]) == 2
+    assert "--method sde" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [
+        ("kernel", ["--loss", "denoising"]),
+        ("kernel", ["--s-min", "1e-3"]),
+        ("kernel", ["--products", "bfloat16"]),
+        ("score", ["--floor", "0.1"]),
+    ],
+)
+def test_options_of_the_other_model(model, option, run, tmp_path, capsys):
+    words = ["fit", str(run / "azores.csv"), "--model", model, *option, "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "other")]) == 2
+    assert f"{option[0]} is not an option of --model {model}." in capsys.readouterr().err
+    assert not (tmp_path / "other" / "metrics.json").exists()
 
 
 def test_finished_run_is_not_overwritten(run, capsys):

@@ -349,6 +349,36 @@ def test_curves_mark_the_best_validation_and_smooth_without_bias():
     np.testing.assert_allclose(report.smooth(np.array([0.0, 1.0]), 2.0), [0, 2 / 3])
 
 
+def test_ellipses_of_kernels_lie_at_two_standard_deviations():
+    """On R² the curve is {z + 2 Σ^½ c, |c| = 1}, so (y − z)ᵀ Σ⁻¹ (y − z) = 4 along it; on S² the
+    same holds of log_z y in the frame at z. The picture has one curve a kernel and a map beside
+    two panels, and is drawn for T⁷ without a map."""
+    from scorefold.kernels import WrappedMixture
+    from scorefold.noising import UniformReference
+
+    rng = np.random.default_rng(0)
+    for manifold in (Euclidean(2), Sphere(2), Torus(7)):
+        d = manifold.dim
+        tangent = jnp.asarray(rng.normal(0, 0.5, (6, d)))
+        origin = manifold.origin(tangent.dtype)
+        frame = lambda v, m=manifold, o=origin: m.exp(o, m.from_components(o, v))  # noqa: E731
+        z = jax.vmap(frame)(tangent)
+        a = rng.normal(0, 0.1, (6, d, d))
+        sigma = jnp.asarray(a @ np.swapaxes(a, 1, 2) + 1e-4 * np.eye(d))
+        log_w = jnp.full(6, -np.log(6.0))
+        u = UniformReference(Torus(7))
+        mixture = WrappedMixture.from_covariances(manifold, z, sigma, log_w, u, jnp.asarray(-4.0))
+        figure = report.kernel_shapes(mixture, heaviest=4)
+        assert len(figure.axes) == (3 if d == 2 else 2)
+        if d > 2:
+            continue
+        curves = report.kernel_ellipses(mixture, np.array([2, 5]), 2.0)
+        for k, curve in zip((2, 5), curves, strict=True):
+            v = jax.vmap(lambda y, m=manifold, c=z[k]: m.components(c, m.log(c, y)))(curve)
+            square = jnp.einsum("ni,ij,nj->n", v, jnp.linalg.inv(sigma[k]), v)
+            np.testing.assert_allclose(square, 4.0, rtol=1e-8)
+
+
 # -- reports -------------------------------------------------------------------------------------
 class _Reader(html.parser.HTMLParser):
     """Tags with their attributes, and the text between them."""
@@ -383,6 +413,7 @@ def page(tmp_path):
         figures={EVIL: Figure((2, 1)), "../../up": Figure((2, 1)), "Up!": Figure((2, 1)),
                  "up": Figure((2, 1))},
         notes=[EVIL], audit=Audit(), command=f"scorefold fit {EVIL}",
+        tables={EVIL: [["measure", "value"], [EVIL, "0.1 ± 0.02"]]},
     )  # fmt: skip
     return path, path.read_text()
 
@@ -415,6 +446,7 @@ def test_report_tables_show_numbers_as_measured(page):
     text = page[1]
     for line in ["test NLL (nats)</th><td>-1.2346<", "test points</th><td>12,345<",
                  "validation NLL (nats)</th><td>–<", "(should be 1)</th><td>nan<",
+                 '<th scope="col">value</th>', "<td>0.1 ± 0.02</td>",
                  "versions, jax</th><td>0.10<", "rows</th><td>827<"]:  # fmt: skip
         assert line in text
 

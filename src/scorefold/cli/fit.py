@@ -18,6 +18,7 @@ import numpy as np
 from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
+from scorefold.cli.generalisation import draw_samples, measured
 from scorefold.cli.models import add_model_options, build_model
 from scorefold.cli.parser import UsageError, add_data_options, count, data_options
 from scorefold.cli.report import write_run_report
@@ -152,12 +153,13 @@ def _finish(
 ) -> dict[str, Any]:
     documents = []
     for seed, dataset, run, (model, history) in zip(seeds, sets, runs, results, strict=True):
-        metrics = _measure(arguments, seed, dataset, model, history)
+        samples = draw_samples(model, seed)
+        metrics = _measure(arguments, seed, dataset, model, history, samples)
         save(run.model_file, model, {"metrics": metrics})
         run.write("metrics.json", metrics)
         (run.folder / "history.json").write_text(history.to_json() + "\n")
         if not arguments.no_report:
-            write_run_report(run, model, dataset, metrics, history)
+            write_run_report(run, model, dataset, metrics, history, samples)
         documents.append(metrics)
     return documents[0] if len(documents) == 1 else _summary(documents)
 
@@ -168,10 +170,12 @@ def _measure(
     dataset: Dataset,
     model: Model,
     history: History,
+    samples: np.ndarray,
 ) -> dict[str, Any]:
     started = time.perf_counter()
     test, val = held_out(model, dataset.test), held_out(model, dataset.val)
     mass = total_mass(model, dataset.train, jax.random.fold_in(jax.random.key(seed), 7))
+    found = measured(model, samples, dataset.train, dataset.test, seed)
     params = jax.tree.leaves(eqx.filter(model, trainable(model)))
     more = {}
     if isinstance(model, KernelModel) and model.covariance is not None:
@@ -191,6 +195,7 @@ def _measure(
         "nfe": test.nfe,
         "normalisation": mass.value,
         "normalisation_error": mass.error,
+        "generalisation": found,
         "steps": history.steps,
         "best_step": history.best_step,
         "stopped": history.stopped,
@@ -208,6 +213,7 @@ def _summary(documents: list[dict[str, Any]]) -> dict[str, Any]:
     """One document for several seeds: means, standard deviations over seeds, and the parts."""
     out = dict(documents[0])
     out["seed"] = [d["seed"] for d in documents]
+    del out["generalisation"]  # verdicts have no mean: they stand in the parts
     for name, value in documents[0].items():
         if isinstance(value, float):
             values = np.array([d[name] for d in documents])
@@ -228,8 +234,21 @@ def _lines(metrics: dict[str, Any], folder: Path) -> str:
         ("validation NLL", f"{shown('val_nll')} nats"),
         ("total mass", f"{metrics['normalisation']:.4f} ± {metrics['normalisation_error']:.4f}"),
         ("evaluations", f"{metrics['nfe']:.0f} a likelihood"),
+        *_verdicts(metrics),
         ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
                  f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
         ("written to", str(folder)),
     ]  # fmt: skip
     return "\n".join(f"{name:<15} {text}" for name, text in lines)
+
+
+def _verdicts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What departs from fresh data, a line each, or one line that says nothing does."""
+    if "generalisation" not in metrics:
+        return []
+    found = {k: v for k, v in metrics["generalisation"].items() if isinstance(v, dict)}
+    fine = "consistent with fresh data"
+    words = {k: v["verdict"] for k, v in found.items() if "verdict" in v}
+    odd = [f"{k.replace('_', ' ')}: {v}" for k, v in words.items() if v != fine]
+    return [("generalisation", f"{len(words) - len(odd)} of {len(words)} measures {fine}"),
+            *(("", line) for line in odd)]  # fmt: skip

@@ -4,53 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from scorefold import report
+from scorefold.cli.generalisation import HEADING, generalisation_rows
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Sphere
-from scorefold.models import ScoreModel
+from scorefold.models import KernelModel, Model, ScoreModel
 
 __all__ = ["write_run_report"]
 
-_SAMPLES = 4000
 _FILM = 1000
 _STEPS = 100
 _RTOL = 1e-3
 """For pictures: errors of some hundredths of a nat cannot be seen."""
 
+Density = Callable[[Any], Any]
+
 
 def write_run_report(
-    run: Run, model: ScoreModel, dataset: Dataset, metrics: dict[str, Any], history: History
+    run: Run,
+    model: Model,
+    dataset: Dataset,
+    metrics: dict[str, Any],
+    history: History,
+    samples: np.ndarray,
 ) -> Path:
-    """Density, samples, training curves, film strip and the audit of the data, in one page."""
-    manifold = dataset.manifold
-    key, paths = jax.random.split(jax.random.key(metrics["seed"]))
-    samples = np.asarray(model.sample(key, _SAMPLES, steps=_STEPS))
-    sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
-    title = f"{dataset.title}: {metrics['model']} model"
-    drawn = lambda x: model.density(x, rtol=_RTOL).log_prob  # noqa: E731
-    log_prob: Callable[[Any], Any] | None = drawn if manifold.dim == 2 else None
-    on_sphere = isinstance(manifold, Sphere) and manifold.d == 2
-    if isinstance(manifold, Sphere) and manifold.d == 2:
-        log_prob = report.tabulated(drawn, manifold)
-    figures = {
-        "Density, data and samples": report.picture(
-            manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90
-        )
-    }
-    if on_sphere:
-        figures["Seen from space"] = report.globes(log_prob=log_prob, data=sets["test data"])
+    """Density, samples, training curves, what is particular to the model, measures of
+    generalisation and the audit of the data, in one page."""
+    parts = _PARTS.get(type(model), _ANY)
+    figures = _laws(parts.density(model), dataset, samples)
     figures["Training"] = report.training_curves(history)
-    levels, frames = model.trajectory(paths, _FILM, frames=6, steps=_STEPS)
-    times = np.asarray(jax.vmap(model.noising.schedule.t)(levels))
-    if report.views_of(manifold, [samples]) or manifold.dim == 1:
-        figures["From noise to data"] = report.film(manifold, np.asarray(frames), times=times)
+    figures |= parts.figures(model, jax.random.key(metrics["seed"]))
+    shown = {k: v for k, v in metrics.items() if k != "generalisation"}
+    tables = {}
+    if "generalisation" in metrics:
+        rows = generalisation_rows(metrics["generalisation"])
+        tables["Memorisation and generalisation"] = [HEADING, *rows]
+    return report.write_report(
+        run.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
+        figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=tables,
+    )  # fmt: skip
+
+
+def _laws(density: Density, dataset: Dataset, samples: np.ndarray) -> dict[str, Any]:
+    manifold = dataset.manifold
+    sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
+    log_prob = density if manifold.dim <= 2 else None
+    globes = {}
+    if isinstance(manifold, Sphere) and manifold.d == 2:
+        log_prob = report.tabulated(density, manifold)
+        fresh = {"test data": sets["test data"]}
+        globes = {"Seen from space": report.globes(log_prob=log_prob, data=fresh)}
+    drawn = report.picture(manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90)
+    return {"Density, data and samples": drawn, **globes}
+
+
+def _notes(dataset: Dataset) -> list[str]:
     notes = [
         f"{dataset.title}. Licence: {dataset.licence}. {dataset.citation}".strip(),
         "Likelihoods are densities with respect to Riemannian volume, in nats; lower negative "
@@ -62,7 +77,36 @@ def write_run_report(
             f"under the protocol {dataset.protocol!r}: this likelihood rewards memory. Compare "
             "with the protocol 'grouped' or 'dedup'."
         )
-    return report.write_report(
-        run.folder, title=title, metrics=metrics, figures=figures, notes=notes,
-        audit=dataset.audit,
-    )  # fmt: skip
+    return notes
+
+
+# -- what differs between models -------------------------------------------------------------------
+class _Parts(NamedTuple):
+    """log p for pictures, and the figures that only this kind of model has."""
+
+    density: Callable[[Any], Density]
+    figures: Callable[[Any, Any], dict[str, Any]]
+
+
+def _coarse(model: ScoreModel) -> Density:
+    return lambda x: model.density(x, rtol=_RTOL).log_prob
+
+
+def _film(model: ScoreModel, key: Any) -> dict[str, Any]:
+    levels, frames = model.trajectory(key, _FILM, frames=6, steps=_STEPS)
+    manifold, path = model.manifold, np.asarray(frames)
+    if not report.views_of(manifold, [path[-1]]) and manifold.dim > 1:
+        return {}
+    times = np.asarray(jax.vmap(model.noising.schedule.t)(levels))
+    return {"From noise to data": report.film(manifold, path, times=times)}
+
+
+def _kernels(model: KernelModel, key: Any) -> dict[str, Any]:
+    return {} if model.mixture is None else {"Kernels": report.kernel_shapes(model.mixture)}
+
+
+_PARTS: dict[type[Model], _Parts] = {
+    ScoreModel: _Parts(_coarse, _film),
+    KernelModel: _Parts(lambda model: model.log_prob, _kernels),
+}
+_ANY = _Parts(lambda model: model.log_prob, lambda model, key: {})

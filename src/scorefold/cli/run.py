@@ -86,6 +86,10 @@ class Run:
             fields[name] = tuple(fields[name])
         return Coordinates(**fields)
 
+    @property
+    def seed(self) -> int:
+        return int(self._description()["seed"])
+
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were."""
         found = self._description()

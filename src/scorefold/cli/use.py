@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from scorefold.cli.generalisation import draw_samples, generalisation_lines, measured
 from scorefold.cli.parser import UsageError, count
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
-from scorefold.data import datasets, load
+from scorefold.data import DataError, datasets, load
 from scorefold.fitting import History
 from scorefold.metrics import held_out, total_mass
+from scorefold.models import Model
 
 __all__ = ["add_commands"]
 
@@ -28,14 +32,18 @@ def add_commands(commands: Any) -> None:
     sample.add_argument("-n", type=count, default=1000, help="how many (default: 1000)")
     sample.add_argument("--out", metavar="FILE", required=True, help=", ".join(_WRITERS))
     sample.add_argument("--seed", type=int, default=0)
-    sample.add_argument("--method", choices=["sde", "ode"], default="sde")
-    sample.add_argument("--steps", type=count, default=200, help="of the SDE")
+    score = sample.add_argument_group("score model")
+    score.add_argument("--method", choices=["sde", "ode"], help="default: sde")
+    score.add_argument("--steps", type=count, help="of the SDE (default: 200)")
     sample.set_defaults(command=_sample)
 
     evaluate = commands.add_parser("evaluate", help="held-out likelihood of a fitted model")
     evaluate.add_argument("run", metavar="DIR", help="the folder of a run")
     evaluate.add_argument("data", metavar="DATA", nargs="?", help="default: the run's test points")
     evaluate.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    evaluate.add_argument(
+        "--no-samples", action="store_true", help="likelihood and total mass only"
+    )
     evaluate.add_argument("--json", action="store_true", help="print a JSON object")
     evaluate.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     evaluate.set_defaults(command=_evaluate)
@@ -54,13 +62,28 @@ def _sample(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out {out}: there is no folder {out.parent}.")
     run = Run.open(arguments.run)
     coordinates, model = run.coordinates(), run.model()
-    steps = {"steps": arguments.steps} if arguments.method == "sde" else {}
     key = jax.random.key(arguments.seed)
-    points = model.sample(key, arguments.n, method=arguments.method, **steps)
+    points = model.sample(key, arguments.n, **_sampler(arguments, model))
     write_columns(out, coordinates.to_columns(points), coordinates.columns)
     units = "" if coordinates.units == "none" else f" in {coordinates.units}"
     print(f"{arguments.n} points ({', '.join(coordinates.columns)}{units}) written to {out}")
     return 0
+
+
+def _sampler(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The stated options of ``model.sample``, where it has them."""
+    stated = {name: getattr(arguments, name) for name in ("method", "steps")}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    known = inspect.signature(model.sample).parameters
+    for name in stated:
+        if name not in known:
+            raise UsageError(
+                f"--{name} is an option of score models; draws of {type(model).__name__} are "
+                "exact, without simulation."
+            )
+    if stated.get("method") == "ode" and "steps" in stated:
+        raise UsageError("--steps are those of --method sde; the ODE chooses its own.")
+    return stated
 
 
 def write_columns(path: Path, columns: np.ndarray, names: tuple[str, ...]) -> None:
@@ -80,26 +103,10 @@ def write_columns(path: Path, columns: np.ndarray, names: tuple[str, ...]) -> No
 def _evaluate(arguments: argparse.Namespace) -> int:
     run = Run.open(arguments.run)
     model = run.model()
-    if arguments.data is None:
-        dataset = run.dataset(arguments.data_dir)
-        name, points, around = dataset.name, dataset.test, dataset.train
-    else:
-        coordinates = run.coordinates()
-        dataset = load(
-            arguments.data,
-            **{} if arguments.data_dir is None else {"data_dir": arguments.data_dir},
-            **_reading(arguments, coordinates),
-        )
-        if dataset.manifold.name != model.manifold.name:
-            raise UsageError(
-                f"{arguments.data} is on {dataset.manifold.name}, the model on "
-                f"{model.manifold.name}."
-            )
-        points = around = dataset.coordinates.to_points(dataset.values)
-        name = dataset.name
+    name, points, train = _points(arguments, run, model)
     found = held_out(model, points)
-    mass = total_mass(model, around, jax.random.key(0))
-    document = {
+    mass = total_mass(model, points if train is None else train, jax.random.key(0))
+    document: dict[str, Any] = {
         "dataset": name,
         "n": found.n,
         "nll": found.nll,
@@ -108,13 +115,42 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         "normalisation": mass.value,
         "normalisation_error": mass.error,
     }
+    if not arguments.no_samples and train is not None:
+        samples = draw_samples(model, run.seed)
+        document["generalisation"] = measured(model, samples, train, points, run.seed)
     if arguments.json:
         print(json.dumps(document, allow_nan=False))
-    else:
-        nll = f"{found.nll:.4f} ± {found.standard_error:.4f}"
-        print(f"{name}: NLL {nll} nats over {found.n} points")
-        print(f"total mass {mass.value:.4f} ± {mass.error:.4f}, {found.nfe:.0f} evaluations each")
+        return 0
+    nll = f"{found.nll:.4f} ± {found.standard_error:.4f}"
+    print(f"{name}: NLL {nll} nats over {found.n} points")
+    print(f"total mass {mass.value:.4f} ± {mass.error:.4f}, {found.nfe:.0f} evaluations each")
+    for line in generalisation_lines(document.get("generalisation", {})):
+        print(line)
     return 0
+
+
+def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str, Any, Any]:
+    """(name, points to evaluate, training points or None if they cannot be had)."""
+    if arguments.data is None:
+        dataset = run.dataset(arguments.data_dir)
+        return dataset.name, dataset.test, dataset.train
+    dataset = load(
+        arguments.data,
+        **{} if arguments.data_dir is None else {"data_dir": arguments.data_dir},
+        **_reading(arguments, run.coordinates()),
+    )
+    if dataset.manifold.name != model.manifold.name:
+        raise UsageError(
+            f"{arguments.data} is on {dataset.manifold.name}, the model on {model.manifold.name}."
+        )
+    points = dataset.coordinates.to_points(dataset.values)
+    if arguments.no_samples:
+        return dataset.name, points, None
+    try:
+        return dataset.name, points, run.dataset(arguments.data_dir).train
+    except (DataError, OSError) as error:
+        print(f"No measures of generalisation: {error}", file=sys.stderr)
+        return dataset.name, points, None
 
 
 def _reading(arguments: argparse.Namespace, coordinates: Any) -> dict[str, Any]:
@@ -133,6 +169,11 @@ def _report(arguments: argparse.Namespace) -> int:
     run = Run.open(arguments.run)
     dataset = run.dataset(arguments.data_dir)
     history = History.from_json((run.folder / "history.json").read_text())
-    path = write_run_report(run, run.model(), dataset, run.read("metrics.json"), history)
+    metrics, model = run.read("metrics.json"), run.model()
+    samples = draw_samples(model, run.seed)
+    if "generalisation" not in metrics:
+        parts = dataset.train, dataset.test
+        metrics["generalisation"] = measured(model, samples, *parts, run.seed)
+    path = write_run_report(run, model, dataset, metrics, history, samples)
     print(path)
     return 0

@@ -1,7 +1,6 @@
 """What a model is: samples and densities on a manifold."""
 
-from __future__ import annotations
-
+# No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
 from typing import TYPE_CHECKING, Any
 

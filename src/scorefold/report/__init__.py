@@ -8,6 +8,7 @@ from scorefold.report.flat import CoordinatePair, Plane
 from scorefold.report.globes import globes
 from scorefold.report.html import to_png, write_report
 from scorefold.report.hyperbolic import PoincareDisk
+from scorefold.report.kernels import kernel_ellipses, kernel_shapes
 from scorefold.report.maps import Globe, Mollweide, best_centre
 from scorefold.report.picture import picture, views_of
 from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
@@ -35,6 +36,8 @@ __all__ = [
     "film",
     "globes",
     "histogram_raster",
+    "kernel_ellipses",
+    "kernel_shapes",
     "land_raster",
     "on_land",
     "picture",

@@ -43,6 +43,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--dim); width: 18rem; }
+.grid th { width: auto; }
 td { font-variant-numeric: tabular-nums; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
@@ -64,6 +65,7 @@ def write_report(
     notes: Sequence[str] = (),
     audit: Any = None,
     command: str | None = None,
+    tables: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> Path:
     """Write a report; returns the path of the HTML file.
 
@@ -73,6 +75,7 @@ def write_report(
     ``versions``, ``git`` and ``device`` go to the section on provenance, and values that are
     mappings become one line an entry. ``audit``: the facts on the data (a mapping, or an object
     with ``to_dict``). ``notes``: paragraphs. ``command``: what to type to get the same again.
+    ``tables``: more tables by heading, each a row of column names and then rows of text.
 
     Text is escaped; the page has no scripts and loads nothing, and its policy forbids both.
     Files are written under another name and then renamed, so that a reader never sees half of one.
@@ -83,7 +86,9 @@ def write_report(
     images = {name: to_png(figure) for name, figure in figures.items()}
     for file, content in zip(_file_names(images), images.values(), strict=True):
         _write(target.parent / file, content)
-    page = _page(title, metrics, images, notes, audit, command or metrics.get("command"))
+    page = _page(
+        title, metrics, images, notes, audit, command or metrics.get("command"), tables or {}
+    )
     _write(target, page.encode())
     return target
 
@@ -103,6 +108,7 @@ def _page(
     notes: Sequence[str],
     audit: Any,
     command: str | None,
+    tables: Mapping[str, Sequence[Sequence[str]]],
 ) -> str:
     measured = {k: v for k, v in metrics.items() if k not in _PROVENANCE}
     origin = {k: metrics[k] for k in _PROVENANCE[:-1] if k in metrics}
@@ -116,6 +122,7 @@ def _page(
         f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>",
         *(f"<p>{html.escape(note)}</p>" for note in notes),
         _table("Results", measured),
+        *(_grid(heading, rows) for heading, rows in tables.items()),
         _table("Data", audited),
     ]
     if images:
@@ -140,6 +147,19 @@ def _table(heading: str, values: Mapping[str, Any] | None) -> str:
         for name, text in _rows(values)
     )
     return f"<h2>{heading}</h2>\n<table>\n{rows}\n</table>"
+
+
+def _grid(heading: str, rows: Sequence[Sequence[str]]) -> str:
+    head, *body = ([html.escape(text) for text in row] for row in rows)
+    first = "".join(f'<th scope="col">{text}</th>' for text in head)
+    lines = "\n".join(
+        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{t}</td>" for t in rest) + "</tr>"
+        for name, *rest in body
+    )
+    return (
+        f'<h2>{html.escape(heading)}</h2>\n<table class="grid">\n'
+        f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
+    )
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

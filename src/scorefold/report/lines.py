@@ -13,7 +13,7 @@ from scorefold.report.panels import COLOURS
 if TYPE_CHECKING:
     import matplotlib.axes
 
-__all__ = ["angle_ticks", "draw_curve", "draw_histograms"]
+__all__ = ["angle_ticks", "draw_curve", "draw_histograms", "draw_outlines"]
 
 
 def draw_histograms(
@@ -37,6 +37,22 @@ def draw_histograms(
             height, edges, color=colour, ls=style, lw=1.2, label=f"{label}, n = {len(values):,}"
         )
     axes.set_xlim(*limits)
+    axes.set_ylim(bottom=0.0)
+
+
+def draw_outlines(
+    axes: matplotlib.axes.Axes, sets: Mapping[str, np.ndarray], *, bins: int = 60
+) -> None:
+    """Outlined counts of several sets of positive numbers on common bins of a logarithmic axis."""
+    everything = np.concatenate(list(sets.values()))
+    low, high = np.log(everything.min()), np.log(everything.max())
+    edges = np.exp(np.linspace(low - 1e-3, high + 1e-3, bins + 1))
+    for k, (label, values) in enumerate(sets.items()):
+        count, _ = np.histogram(values, edges)
+        colour = COLOURS[k % len(COLOURS)]
+        axes.stairs(count, edges, fill=True, color=colour, alpha=0.2)
+        axes.stairs(count, edges, color=colour, ls=("-", "--", ":")[k % 3], lw=1.4, label=label)
+    axes.set_xscale("log")
     axes.set_ylim(bottom=0.0)
 
 
