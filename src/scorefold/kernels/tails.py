@@ -57,7 +57,7 @@ def log_beyond(manifold: Manifold, radius: np.ndarray, std: float, eps: float) -
     for picked in itertools.product([False, True], repeat=len(factors)):
         spent = sum(e for e, on in zip(ends, picked, strict=True) if on)
         level = sum(
-            float(_bend(np.asarray(e), c))
+            _bend(np.asarray([e]), c)[0]
             for e, c, on in zip(ends, factors, picked, strict=True)
             if on
         )

@@ -64,8 +64,8 @@ def truncated_log_prob(
     follow the distances of neighbours; memory is O(n) for n kernels, besides 2²¹ pairs. On a
     ``Manifold`` unknown to ``nearest`` all kernels are summed. Not for use inside ``jax.jit``.
 
-    **Arguments:** ``x``: points, shape ``(…, *manifold.shape)``; ``rtol``: in (0, 1).
-    **Returns:** log p̂ and e, shape ``(…)`` in the dtype of x.
+    **Arguments:** ``x``: points, shape ``(n, *manifold.shape)`` or one point; ``rtol``: in (0, 1).
+    **Returns:** log p̂ and e, shapes ``(n,)`` or ``()``, in the dtype of x.
     **Raises:** ``ValueError`` for points that are not points and rtol outside (0, 1).
     """
     if not 0 < rtol < 1:
@@ -74,8 +74,6 @@ def truncated_log_prob(
     points = check_points(m, x, "x")
     batch = points.shape[: points.ndim - len(m.shape)]
     rows = points.reshape(-1, *m.shape)
-    if not len(rows):
-        return jnp.zeros(batch, rows.dtype), jnp.zeros(batch, rows.dtype)
     sums = _Sums(mixture, rows)
     whole, groups, inside = _groups(mixture)
     sums.add(_full(np.arange(len(rows)), whole))
