@@ -22,6 +22,7 @@ from scorefold.kernels.objectives import (
     refuse_centres,
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
+from scorefold.kernels.truncated import truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
@@ -58,5 +59,6 @@ __all__ = [
     "resolution",
     "seen_from",
     "shape_features",
+    "truncated_log_prob",
     "unpack",
 ]

@@ -31,6 +31,8 @@ _OTHERS = 96
 _SHARE = -4.0
 """Start of the log odds of the background."""
 _PAIRS = 1 << 20
+_JUDGED = 1 << 15
+"""Training points that kernels are judged by; of more, so many are taken evenly."""
 
 
 class Judged(NamedTuple):
@@ -95,7 +97,9 @@ class CrossFit(eqx.Module):
         covariance = quick(LocalCovariance.start, level=0)(
             features[-1], len(counts), floor, width, depth, draw
         )
-        rows = [np.flatnonzero(fold == f) for f in range(folds)]
+        rows = [np.flatnonzero(fold[_evenly(len(data))] == f) for f in range(folds)]
+        # A fold of which no point is judged: the points of another take its turn.
+        rows = [r if len(r) else max(rows, key=len) for r in rows]
         by_fold = np.stack([np.resize(r, max(map(len, rows))) for r in rows])
         return cls(
             manifold=manifold,
@@ -115,11 +119,14 @@ class CrossFit(eqx.Module):
         return self.by_fold.shape[0]
 
     def judged(self, data: Array, *, held_out: bool, candidates: int) -> Judged:
-        """What points see: the training points the kernels of other folds, held-out ones all."""
+        """What points see: the training points, 32768 of them at most, the kernels of other
+        folds, held-out ones all."""
         n, folds = len(self.centres), self.folds
         spare = 1.0 if held_out else 1.15 * folds / max(folds - 1, 1)
         fold = np.asarray(self.fold)
-        own = np.full(len(data), folds) if held_out else fold
+        own = np.full(len(data), folds)
+        if not held_out:
+            data, own = data[_evenly(n)], fold[_evenly(n)]
         rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
         order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
         rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
@@ -181,6 +188,11 @@ class CrossFit(eqx.Module):
 
     def _kernels(self, fold: Array) -> Kernels:
         return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+
+
+def _evenly(n: int) -> np.ndarray:
+    """Rows of the training points that kernels are judged by."""
+    return np.unique(np.linspace(0, n - 1, min(n, _JUDGED)).round().astype(int))
 
 
 def _strata(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +17,8 @@ from scorefold.kernels.precision import diagonal_of, lower_indices
 from scorefold.manifolds import Manifold, nearest
 
 __all__ = ["Neighbourhoods", "folds_of", "resolution", "shape_features"]
+
+_ROWS = 1 << 13
 
 
 class Neighbourhoods(eqx.Module):
@@ -40,13 +43,16 @@ class Neighbourhoods(eqx.Module):
         that are missing count as zero.
         """
         rows, columns = lower_indices(self.vectors.shape[-1])
-        outer = self.vectors[..., rows] * self.vectors[..., columns]
-        kept = keep[self.index]
-        rank = jnp.cumsum(kept, axis=1)
-        each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
-        weights = jnp.stack(each, 1).astype(outer.dtype)
-        both = jnp.concatenate([outer, self.vectors], -1)
-        moments = jnp.einsum("nkm,nmp->nkp", weights, both, precision="highest")
+
+        def one(index: Array, vectors: Array) -> Array:
+            outer = vectors[:, rows] * vectors[:, columns]
+            kept = keep[index]
+            rank = jnp.cumsum(kept)
+            each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
+            both = jnp.concatenate([outer, vectors], -1)
+            return jnp.matmul(jnp.stack(each).astype(outer.dtype), both, precision="highest")
+
+        moments = _each(one, self.index, self.vectors)
         return moments[..., : len(rows)], moments[..., len(rows) :]
 
 
@@ -58,7 +64,14 @@ def seen_from(manifold: Manifold, centres: Array, points: Array) -> Array:
     def one(z: Array, x: Array) -> Array:
         return manifold.components(z, manifold.log(z, x))
 
-    return jax.vmap(jax.vmap(one, (None, 0)))(centres, points)
+    return _each(jax.vmap(one, (None, 0)), centres, points)
+
+
+def _each(function: Callable[..., Array], *rows: Array) -> Array:
+    """Row by row; of many rows, so few at a time that memory is that of the result."""
+    if len(rows[0]) <= 2 * _ROWS:
+        return jax.vmap(function)(*rows)
+    return jax.lax.map(lambda row: function(*row), rows, batch_size=_ROWS)
 
 
 def shape_features(moments: Array, floor: float, d: int) -> Array:

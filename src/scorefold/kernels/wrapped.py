@@ -14,7 +14,7 @@ from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.noising import Reference
 
-__all__ = ["WrappedMixture"]
+__all__ = ["WrappedMixture", "wrapped_normal"]
 
 _SMALLEST = 1e-6
 """Variance-time below which a heat kernel and a wrapped normal law agree to rounding."""
@@ -111,9 +111,7 @@ class WrappedMixture(eqx.Module):
 
     # -- inside ------------------------------------------------------------------------------------
     def _at_data(self, x: Point, z: Point, axes: Array, variances: Array) -> Scalar:
-        v = self.manifold.log(z, x)
-        along = axes @ self.manifold.components(z, v)
-        return _normal(along, variances) - self.manifold.exp_log_det(z, v)
+        return wrapped_normal(self.manifold, x, z, axes, variances)
 
     def _at_level(self, x: Point, z: Point, axes: Array, variances: Array, s: Scalar) -> Scalar:
         m = self.manifold
@@ -128,6 +126,13 @@ class WrappedMixture(eqx.Module):
         heat = m.heat.log_prob(x, z, jnp.maximum(tau + s, _SMALLEST)) - _normal(along, even)
         flowed = jnp.where(small, 0.0, s / (tau + s))
         return normal + flowed * heat - (1.0 - flowed) * m.exp_log_det(z, v)
+
+
+def wrapped_normal(manifold: Manifold, x: Point, z: Point, axes: Array, variances: Array) -> Scalar:
+    """log density at x of exp_z(Σ_k √λ_k ξ_k E_k), rows of ``axes`` the components of E_k."""
+    v = manifold.log(z, x)
+    along = axes @ manifold.components(z, v)
+    return _normal(along, variances) - manifold.exp_log_det(z, v)
 
 
 def _normal(v: Array, variances: Array) -> Scalar:

@@ -19,7 +19,7 @@ from scorefold.manifolds.so3 import SO3
 from scorefold.manifolds.sphere import Sphere
 from scorefold.manifolds.torus import Torus
 
-__all__ = ["nearest", "pairwise", "rows_of"]
+__all__ = ["flat_coordinates", "nearest", "pairwise", "rows_of"]
 
 _CELLS = 1 << 21
 """Distances held at once."""
@@ -61,8 +61,8 @@ def nearest(
     if not 1 <= k <= most:
         raise ValueError(f"k: must be from 1 to {most} with {n} points, got {k}.")
     need = k + bool(exclude_self)
-    flat, period = _flat(manifold, x)
-    asked = _flat(manifold, q)[0] if flat is not None else None
+    flat, period = flat_coordinates(manifold, x)
+    asked = flat_coordinates(manifold, q)[0] if flat is not None else None
     indices, distances = np.empty((len(q), k), np.int64), np.empty((len(q), k))
     tree = None
     if flat is not None:
@@ -136,7 +136,9 @@ def _split(manifold: Product, x: np.ndarray) -> list[np.ndarray]:
     return [p.reshape(*lead, *m.shape) for m, p in zip(manifold.factors, parts, strict=True)]
 
 
-def _flat(manifold: Manifold, x: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+def flat_coordinates(
+    manifold: Manifold, x: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Coordinates whose flat distance is at most the geodesic one, and their periods (0: none)."""
     if type(manifold) in (Euclidean, Sphere):
         flat = x
@@ -149,7 +151,7 @@ def _flat(manifold: Manifold, x: np.ndarray) -> tuple[np.ndarray | None, np.ndar
         flat = np.where(size > 0, np.arcsinh(size) / np.where(size > 0, size, 1.0), 1.0) * x[:, 1:]
     elif _is_product(manifold):
         parts = zip(manifold.factors, _split(manifold, x), strict=True)
-        each = [_flat(m, p) for m, p in parts]
+        each = [flat_coordinates(m, p) for m, p in parts]
         known = [(f, p) for f, p in each if f is not None and p is not None]
         if len(known) < len(each):
             return None, None

@@ -13,7 +13,14 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold.fitting import Trainable, batch_rows
-from scorefold.kernels import CrossFit, Judged, LocalCovariance, WrappedMixture, resolution
+from scorefold.kernels import (
+    CrossFit,
+    Judged,
+    LocalCovariance,
+    WrappedMixture,
+    resolution,
+    truncated_log_prob,
+)
 from scorefold.manifolds import Manifold, check_points
 from scorefold.models._base import Model
 
@@ -21,6 +28,10 @@ __all__ = ["KernelModel"]
 
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
+_MOST = 2 * 10**8
+"""Pairs of a point and a kernel that are all evaluated for a density."""
+_LEFT_OUT = 1e-4
+"""Share of the density that may be left out above."""
 
 
 class KernelModel(Model, Trainable):
@@ -73,11 +84,16 @@ class KernelModel(Model, Trainable):
 
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
-        """log p(x) in nats, exact: the sum over all kernels."""
+        """log p(x) in nats: the sum over all kernels, exact up to rounding. Above 2·10⁸ pairs of a
+        point and a kernel, kernels that together make less than 10⁻⁴ of the density at x are left
+        out (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large."""
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        return _log_prob(self._fitted(), rows).reshape(batch)
+        mixture = self._fitted()
+        if len(rows) * len(mixture.centres) > _MOST:
+            return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
+        return _log_prob(mixture, rows).reshape(batch)
 
     def score(self, s: float | Scalar, x: Any) -> Array:
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""

@@ -1,0 +1,156 @@
+"""Densities from the kernels that matter: against the sum over all kernels, and the bound."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import scorefold as sf
+from scorefold._compile import quick
+from scorefold.kernels import WrappedMixture, background, truncated, truncated_log_prob
+from scorefold.kernels.tails import log_beyond, radius_beyond
+from scorefold.models import kernel as kernel_models
+
+SPHERE = sf.Sphere(2)
+N, QUERIES = 3000, 100
+MANIFOLDS = [SPHERE, sf.Euclidean(2), sf.Torus(3), sf.SO3(), sf.Hyperbolic(2),
+             sf.Product(SPHERE, sf.Torus(1))]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_groups_have_trees(monkeypatch):
+    """Else groups of this size would be summed in full."""
+    monkeypatch.setattr(truncated, "_SMALL", 20)
+
+
+def _dense(kernels, x):
+    return jax.vmap(kernels.log_prob)(x)
+
+
+def _reach(m, v, like):
+    """exp at the origin of components v."""
+    o = m.origin(like.dtype)
+    return jax.vmap(lambda u: m.exp(o, m.from_components(o, u)))(v)
+
+
+def dense(kernels, x):
+    return np.asarray(quick(_dense, level=0)(kernels, x), np.float64)
+
+
+def places(m, v, dtype):
+    return quick(_reach, level=0)(m, jnp.asarray(v, dtype), jnp.zeros((), dtype))
+
+
+def mixture(m, dtype, log_share=-4.0, n=N):
+    """Kernels with widths over three orders of magnitude, weights over nine; where to ask."""
+    rng = np.random.default_rng(3)
+    d = m.dim
+    start = rng.normal(size=(n, d)) * np.where(np.arange(n) % 3 == 0, 0.05, 0.9)[:, None]
+    away = 2.5 if m.compact else 9.0
+    far = rng.normal(size=(20, d))
+    far = away * far / np.linalg.norm(far, axis=1, keepdims=True)
+    # Queries: beside kernels, at centres, far from all.
+    at = [start[: QUERIES - 30] + 0.01 * rng.normal(size=(QUERIES - 30, d)), start[7:17], far]
+    points = places(m, np.concatenate([start, *at]), dtype)
+    z = points[:n]
+    axes = np.linalg.qr(rng.normal(size=(n, d, d)))[0]
+    std = np.exp(rng.uniform(np.log(4e-4), np.log(0.5), n))[:, None]
+    std = std * rng.uniform(0.3, 1.0, (n, d))
+    log_w = rng.uniform(-20.0, 0.0, n)
+    log_w[:5] = -np.inf
+    log_w -= np.log(np.exp(log_w).sum())
+    parts = (jnp.asarray(a, dtype) for a in (axes, std**2, log_w))
+    kernels = WrappedMixture(m, background(m, z), z, *parts, jnp.asarray(log_share, dtype))
+    return kernels, points[n:]
+
+
+@pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
+def test_against_all_kernels(m):
+    """The relative error is at most the bound returned, and the bound at most rtol. Float64,
+    whose rounding (1e-11 allowed) is far below both."""
+    kernels, x = mixture(m, jnp.float64)
+    want = dense(kernels, x)
+    for rtol in (1e-3, 1e-7):
+        log_prob, bound = (np.asarray(a) for a in truncated_log_prob(kernels, x, rtol=rtol))
+        missing = -np.expm1(log_prob - want)
+        assert np.all(missing >= -1e-11) and np.all(missing <= bound + 1e-11)
+        assert np.all(bound <= rtol) and log_prob.dtype == np.float64
+        assert bound.max() > 1e-3 * rtol  # something was left out
+
+
+def test_most_kernels_are_left_out(monkeypatch):
+    """Narrow kernels: fewer than a tenth of all pairs are evaluated. One seen nowhere near."""
+    kernels, x = mixture(SPHERE, jnp.float64)
+    narrow = eqx.tree_at(lambda k: k.variances, kernels, 1e-3 * kernels.variances)
+    seen = []
+    block = truncated._Sums._block
+    monkeypatch.setattr(
+        truncated._Sums, "_block", lambda s, p, *a: (seen.append(len(p)), block(s, p, *a))[1]
+    )
+    log_prob, bound = truncated_log_prob(narrow, x)
+    missing = -np.expm1(np.asarray(log_prob) - dense(narrow, x))
+    assert np.all(missing <= np.asarray(bound) + 1e-11) and np.all(missing >= -1e-11)
+    assert sum(seen) < 0.3 * N * QUERIES
+    # Antipodes of the centres see the background alone: 1/4π with its share.
+    alone = np.asarray(log_prob)[-20:]
+    assert np.min(np.abs(alone - (-4.0 - np.log(4.0 * np.pi)))) < 1e-3
+
+
+def test_single_precision_and_almost_no_background():
+    """Float32 with a background of share e^{-60}, so that far points live on tails: against
+    all kernels in float32; the order of sums is what differs (1e-4)."""
+    kernels, x = mixture(sf.Euclidean(2), jnp.float32, log_share=-60.0)
+    log_prob, bound = truncated_log_prob(kernels, x)
+    want = dense(kernels, x)
+    assert log_prob.dtype == bound.dtype == jnp.float32
+    missing = -np.expm1(np.asarray(log_prob, np.float64) - want)
+    assert np.all(np.abs(missing) <= np.asarray(bound) + 1e-4)
+
+
+@pytest.mark.parametrize("m", [SPHERE, sf.SO3(), sf.Product(SPHERE, sf.SO3(), sf.Euclidean(1))],
+                         ids=lambda m: m.name)  # fmt: skip
+def test_the_bound_on_tails_is_a_supremum(m):
+    """Oracle: the largest of 2·10⁵ random vectors with |v| ≥ R, which never exceeds the bound
+    and, on a single factor, comes close to it."""
+    rng = np.random.default_rng(0)
+    eps = 1e-3
+    ends = [np.pi - eps] if m is SPHERE else [np.pi] if m.dim == 3 else [np.pi - eps, np.pi, 9.0]
+    r = rng.uniform(0.0, 1.0, (200_000, len(ends))) * np.asarray(ends)[None]
+    r[:1000] = np.asarray(ends)[None] * rng.integers(0, 2, (1000, len(ends)))
+    bend = {"S^2": lambda u: -np.log(np.sinc(u / np.pi)),
+            "SO(3)": lambda u: -2.0 * np.log(np.sinc(u / 2 / np.pi)),
+            "R^1": lambda u: 0.0 * u}  # fmt: skip
+    names = [f.name for f in getattr(m, "factors", (m,))]
+    total = np.sqrt((r**2).sum(1))
+    for std in (0.3, 0.6, 1.2):
+        level = -0.5 * total**2 / std**2 + sum(bend[a](u) for a, u in zip(names, r.T, strict=True))
+        for radius in (0.1, 1.0, 2.0, 3.0):
+            best = level[total >= radius].max()
+            bound = float(log_beyond(m, np.asarray([radius]), std, eps)[0])
+            assert best <= bound + 1e-9
+            assert len(ends) > 1 or bound - best < 0.02
+    want = np.linspace(-30.0, 3.0, 12)
+    radius = radius_beyond(m, want, 0.3, eps)
+    known = np.isfinite(radius)
+    assert known.sum() > 6 and np.all(log_beyond(m, radius[known], 0.3, eps) <= want[known])
+
+
+def test_the_model_uses_it_above_a_number_of_pairs(monkeypatch):
+    kernels, x = mixture(SPHERE, jnp.float64)
+    model = eqx.tree_at(
+        lambda k: k.mixture, sf.KernelModel(SPHERE), kernels, is_leaf=lambda a: a is None
+    )
+    exact = dense(kernels, x)
+    monkeypatch.setattr(kernel_models, "_MOST", 1000)
+    less = exact - np.asarray(model.log_prob(x))
+    assert np.all(less > -1e-11) and 0 < less.max() < 1e-4
+
+
+def test_arguments():
+    kernels, _ = mixture(SPHERE, jnp.float64, n=600)
+    with pytest.raises(ValueError, match="rtol"):
+        truncated_log_prob(kernels, kernels.centres, rtol=0.0)
+    with pytest.raises(ValueError, match="x: "):
+        truncated_log_prob(kernels, np.ones((4, 2)))
+    assert truncated_log_prob(kernels, kernels.centres[0])[0].shape == ()
