@@ -58,7 +58,8 @@ class KernelModel(Model, Trainable):
     - ``folds``; ``grouped``: equal points share a fold, so that none is judged by its own copy
       (right where test points are new); False where test points may repeat training points.
     - ``candidates``: nearest kernels that a point is judged by while fitting, besides the
-      widest 32 and a random 96 that stand for the rest. The fitted model sums over all.
+      widest 32 and a random 96 that stand for the rest. The fitted model sums over all. Of
+      more than 32768 training points, so many, evenly taken, are judged; all carry kernels.
     - ``width``, ``depth``: of the network.
 
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
