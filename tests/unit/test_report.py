@@ -328,6 +328,16 @@ def test_bad_input_is_named():
     assert "1 not finite" in figure.axes[0].get_title() and "n = 3" in figure.axes[0].get_title()
 
 
+def test_bars_of_euler_angles_are_not_cut():
+    """Rows share their axes; the second set, of one rotation, has bars of 1/(bin width):
+    72/2π = 11.46 for φ and ψ, and 72/π = 22.92 for θ. Even rotations come first."""
+    sets = {"even": Rotation.random(500, random_state=0).as_matrix(), "one": np.eye(3)[None]}
+    axes = report.picture(SO3(), samples=sets).axes
+    for k, height in enumerate((72 / (2 * math.pi), 72 / math.pi, 72 / (2 * math.pi))):
+        assert axes[k].get_ylim()[1] > height
+        assert axes[3 + k].get_ylim() == axes[k].get_ylim()
+
+
 def test_films_run_from_first_to_last_frame():
     path = np.zeros((11, 4, 2)) + np.linspace(-1, 1, 11)[:, None, None]
     figure = report.film(Torus(2), path, times=np.linspace(1, 0, 11), frames=3)

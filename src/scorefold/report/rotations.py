@@ -116,6 +116,9 @@ def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None
                 axes.set_xlabel(f"{_NAMES[column]} (rad)")
         grid[row, 0].set_ylabel("density (1/rad)", fontsize=9)
         grid[row, 1].set_title(f"{label}, n = {len(rotations):,}" if label else "", fontsize=10)
+    for axes in grid[0]:  # shared with the rows below: room for the highest bar of all
+        axes.autoscale(axis="y")
+        axes.set_ylim(bottom=0.0)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     kept = [(h, t) for h, t in zip(handles, labels, strict=True) if "n = " not in t]
     figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=2, fontsize=9)
