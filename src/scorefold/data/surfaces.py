@@ -28,7 +28,7 @@ class LevelSurface(eqx.Module):
     """
 
     @abc.abstractmethod
-    def level(self, x: Float[Array, "3"]) -> Scalar:
+    def level(self, x: Float[Array, " 3"]) -> Scalar:
         """F(x) at ONE point."""
 
     @property
@@ -76,7 +76,7 @@ class LevelSurface(eqx.Module):
 class RoundSphere(LevelSurface):
     """F = |x|² − 1."""
 
-    def level(self, x: Float[Array, "3"]) -> Scalar:
+    def level(self, x: Float[Array, " 3"]) -> Scalar:
         return jnp.sum(x * x) - 1.0
 
     @property
@@ -94,7 +94,7 @@ class RoundTorus(LevelSurface):
     major: float = 1.0
     minor: float = 0.4
 
-    def level(self, x: Float[Array, "3"]) -> Scalar:
+    def level(self, x: Float[Array, " 3"]) -> Scalar:
         flat = x[0] ** 2 + x[1] ** 2
         whole = flat + x[2] ** 2 + (self.major**2 - self.minor**2)
         return whole**2 - 4.0 * self.major**2 * flat
@@ -116,7 +116,7 @@ class DoubleTorus(LevelSurface):
     size: float = 3.0
     thickness: float = 0.18
 
-    def level(self, x: Float[Array, "3"]) -> Scalar:
+    def level(self, x: Float[Array, " 3"]) -> Scalar:
         u, v, w = x[0] / self.size, x[1] / self.size, x[2] / self.size
         eight = u * u * (1.0 - u * u) - v * v
         return eight**2 + w * w - self.thickness**2

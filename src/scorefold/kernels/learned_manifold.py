@@ -219,7 +219,7 @@ def tangent_projector(
     return _projectors(matrix, jnp.asarray(dim, jnp.int32))
 
 
-def _refuse(name: str, why: str, bad: np.ndarray) -> None:
+def _refuse(name: str, why: str, bad: Any) -> None:
     if bad.any():
         rows = np.flatnonzero(bad)
         shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")

@@ -60,7 +60,8 @@ class InverseCovariance(LearnedMetric):
 
     def tensor(self, x: Float[Array, " d"]) -> Float[Array, "d d"]:
         full = self.learned.covariance(x)
-        return jnp.linalg.inv(full + self.floor * jnp.eye(len(x), dtype=x.dtype)) * self._factor(x, self.fade)
+        raised = full + self.floor * jnp.eye(len(x), dtype=x.dtype)
+        return jnp.linalg.inv(raised) * self._factor(x, self.fade)
 
 
 class InducedMetric(LearnedMetric):
