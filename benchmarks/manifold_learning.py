@@ -7,8 +7,8 @@ deviation 0.02, and of a swiss roll in R⁶, are fitted by ``KernelModel`` (150 
 validation); everything is then measured on 500 further points. Beside it the same measures from
 local principal components, the covariances of the 20 nearest neighbours.
 
-Errors: angle between tangent spaces in degrees at the nearest true point of each new point; share of
-points whose dimension is right; distance from the true surface of new points before and after
+Errors: angle between tangent spaces in degrees at the nearest true point of each new point; share
+of points whose dimension is right; distance from the true surface of new points before and after
 projection (root mean square); length in R³ of curves between 20 pairs on the sphere over the
 length of the great circle.
 """
@@ -178,16 +178,20 @@ def main() -> None:
         plain = on_roll(local_components(x[:TRAIN]), x[TRAIN + VAL :])
         runs.setdefault("swiss roll in R^6, local components", []).append(plain)
         print(f"seed {seed}: " + json.dumps({k: v[-1] for k, v in runs.items()}), flush=True)
+        write(arguments.out, seed + 1, runs)
+
+
+def write(out: Path, seeds: int, runs: dict[str, list[dict[str, float]]]) -> None:
     result = {
         "settings": {
             "train": TRAIN, "val": VAL, "new": NEW, "noise": NOISE, "steps": STEPS,
-            "neighbours_of_local_components": NEIGHBOURS, "seeds": arguments.seeds,
+            "neighbours_of_local_components": NEIGHBOURS, "seeds": seeds,
         },
         "summary": {k: summary(v) for k, v in runs.items()},
         "runs": runs,
         **provenance(),
     }  # fmt: skip
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

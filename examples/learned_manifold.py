@@ -88,13 +88,14 @@ def draw_surface(axes, surface, learned: LearnedManifold, points: np.ndarray):
     axes.plot(*np.asarray(path.points[0]).T, color="white", lw=5, zorder=9)
     axes.plot(*np.asarray(path.points[0]).T, color=LINE, lw=2.5, zorder=10)
     reach = np.ptp(points, axis=0)
-    axes.set_box_aspect(reach, zoom=1.45)
+    axes.set_box_aspect(reach, zoom=1.25 if surface.name == "double torus" else 1.4)
     axes.set_axis_off()
     votes = intrinsic_dimension(learned, clean)
     axes.set_title(
         f"{surface.name}: median angle {np.median(error):.1f}°\n"
         f"dimension {votes.dim} at {100 * votes.agreement:.0f} % of the points",
         fontsize=10,
+        y=0.97,
     )
     return shown
 
@@ -149,21 +150,21 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
 
     figure = Figure(figsize=(10, 9), facecolor="white")
-    places = [(0.0, 0.49, 0.44, 0.42), (0.44, 0.49, 0.46, 0.42), (0.0, 0.0, 0.47, 0.42)]
+    places = [(0.02, 0.47, 0.42, 0.4), (0.46, 0.47, 0.42, 0.4), (0.02, 0.0, 0.46, 0.4)]
     for k, surface in enumerate(surfaces()):
         points = np.asarray(surface.sample(jax.random.key(k), 2200, noise=0.02))
         axes = figure.add_axes(places[k], projection="3d", computed_zorder=False)
         shown = draw_surface(axes, surface, learn(points, k), points)
-    bar = figure.colorbar(shown, cax=figure.add_axes((0.91, 0.54, 0.015, 0.32)), extend="max")
-    bar.set_label("angle between learned and true tangent plane (degrees)")
+    bar = figure.colorbar(shown, cax=figure.add_axes((0.92, 0.5, 0.015, 0.34)), extend="max")
+    bar.set_label("tangent plane: angle to the true one (degrees)")
     points = roll_points(2200)
     axes = figure.add_axes((0.54, 0.06, 0.36, 0.34))
     shown = draw_roll(axes, learn(points, 3), points)
-    bar = figure.colorbar(shown, cax=figure.add_axes((0.91, 0.07, 0.015, 0.32)), extend="both")
+    bar = figure.colorbar(shown, cax=figure.add_axes((0.92, 0.06, 0.015, 0.32)), extend="both")
     bar.set_label("x₆")
     figure.suptitle(
         "Manifolds learned from 2000 noisy points: ellipses of the covariance field (one standard "
-        "deviation)\nand geodesics of its metric (orange)", fontsize=11,
+        "deviation)\nand geodesics of its metric (orange)", fontsize=11, y=0.985,
     )  # fmt: skip
     content = io.BytesIO()
     figure.savefig(content, dpi=110)

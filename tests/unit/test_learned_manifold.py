@@ -214,8 +214,8 @@ def test_the_field_is_a_softmax_average_and_its_inverse_the_metric():
     )
     np.testing.assert_allclose(field.log_prob(jnp.asarray(x)), np.log(density), rtol=1e-12)
 
-    among = [np.exp(-np.sum((c - z) ** 2, 1) / (2 * 0.7**2)).sum() for c in z]
-    k = weights.sum() / np.median(among)
+    among = [np.log(np.exp(-np.sum((c - z) ** 2, 1) / (2 * 0.7**2)).sum()) for c in z]
+    k = weights.sum() / np.exp(np.median(among))
     faded = InverseCovariance(field, 0.3, 0.1).tensor(jnp.asarray(x))
     whole = np.linalg.inv(mean + 0.3 * np.eye(3)) * (k + 0.1) / (1.1 * k)
     np.testing.assert_allclose(faded, whole, rtol=1e-10)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from scorefold._compile import quick
 from scorefold._types import Key, Scalar
 
 __all__ = ["DoubleTorus", "LevelSurface", "RoundSphere", "RoundTorus", "surfaces"]
@@ -65,7 +66,7 @@ class LevelSurface(eqx.Module):
 
     def project(self, points: Any) -> Float[Array, "n 3"]:
         """The nearest points of the surface."""
-        return _nearest(self, jnp.asarray(points))
+        return quick(_nearest)(self, jnp.asarray(points))
 
     def distance(self, points: Any) -> Float[Array, " n"]:
         """Distance of points from the surface, in the unit of x."""
@@ -138,11 +139,10 @@ def surfaces() -> tuple[LevelSurface, ...]:
 
 
 def _shell(surface: LevelSurface, key: Key) -> Array:
-    x, kept = _candidates(surface, key)
+    x, kept = quick(_candidates)(surface, key)
     return x[kept]
 
 
-@eqx.filter_jit
 def _candidates(surface: LevelSurface, key: Key) -> tuple[Array, Array]:
     half = jnp.asarray(surface.half_sides, jnp.result_type(float))
     x = half[None] * jax.random.uniform(key, (_DRAWS, 3), half.dtype, -1.0, 1.0)
@@ -150,7 +150,6 @@ def _candidates(surface: LevelSurface, key: Key) -> tuple[Array, Array]:
     return x, jnp.abs(value) < _SHELL * jnp.linalg.norm(slope, axis=-1)
 
 
-@eqx.filter_jit
 def _nearest(surface: LevelSurface, points: Array) -> Array:
     level = surface.level
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._compile import quick
 from scorefold.kernels.learned_manifold import LearnedManifold
 
 __all__ = ["Dimension", "intrinsic_dimension", "principal_angle", "tangents"]
@@ -71,7 +71,7 @@ def intrinsic_dimension(
     """
     if by not in ("gap", "participation"):
         raise ValueError(f'by: must be "gap" or "participation", got {by!r}.')
-    values = np.asarray(_spectra(learned, _rows(learned, points))[0], np.float64)
+    values = np.asarray(quick(_spectra)(learned, _rows(learned, points))[0], np.float64)
     sharing = values.sum(1) ** 2 / (values**2).sum(1)
     if by == "gap":
         ratios = values[:, :-1] / values[:, 1:]
@@ -87,7 +87,7 @@ def intrinsic_dimension(
 def tangents(learned: LearnedManifold, points: Any, dim: int) -> Array:
     """The ``dim`` leading eigenvectors of Σ at points of shape ``(m, D)``: orthonormal rows, shape
     ``(m, dim, D)``."""
-    return _spectra(learned, _rows(learned, points))[1][:, :dim]
+    return quick(_spectra)(learned, _rows(learned, points))[1][:, :dim]
 
 
 def principal_angle(a: Any, b: Any) -> np.ndarray:
@@ -109,7 +109,7 @@ def principal_angle(a: Any, b: Any) -> np.ndarray:
         )
     rest = other - (other @ np.swapaxes(one, -1, -2)) @ one
     sine = np.linalg.norm(rest, ord=2, axis=(-2, -1))
-    return np.arcsin(np.minimum(sine, 1.0))
+    return np.asarray(np.arcsin(np.minimum(sine, 1.0)))
 
 
 def _rows(learned: LearnedManifold, points: Any) -> Array:
@@ -121,6 +121,5 @@ def _rows(learned: LearnedManifold, points: Any) -> Array:
     return x
 
 
-@eqx.filter_jit
 def _spectra(learned: LearnedManifold, x: Array) -> tuple[Array, Array]:
     return jax.lax.map(learned.spectrum, x, batch_size=_BATCH)

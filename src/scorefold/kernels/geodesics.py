@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._compile import quick
 from scorefold.kernels.dimension import _rows
 from scorefold.kernels.learned_metric import LearnedMetric
 
@@ -74,7 +74,7 @@ def geodesics(
     if segments < 2:
         raise ValueError(f"segments: must be at least 2, got {segments}.")
     curves, through = _graph_paths(metric, a, b, segments, neighbours)
-    points, energy, taken, done = _relax(
+    points, energy, taken, done = quick(_relax)(
         metric, jnp.asarray(curves, a.dtype), jnp.int32(steps), jnp.asarray(tolerance, a.dtype)
     )
     flat = jnp.sum(jnp.linalg.norm(jnp.diff(points, axis=1), axis=-1), axis=1)
@@ -86,11 +86,10 @@ def curve_length(metric: LearnedMetric, curves: Array) -> Array:
     """Σ_j (Δ_jᵀ g(γ̄_j) Δ_j)^½ of polylines, shape ``(b, m + 1, D)``."""
     b, nodes, d = curves.shape
     middles = 0.5 * (curves[:, 1:] + curves[:, :-1])
-    flat = _lengths(metric, middles.reshape(-1, d), jnp.diff(curves, axis=1).reshape(-1, d))
+    flat = quick(_lengths)(metric, middles.reshape(-1, d), jnp.diff(curves, axis=1).reshape(-1, d))
     return jnp.sum(flat.reshape(b, nodes - 1), axis=1)
 
 
-@eqx.filter_jit
 def _lengths(metric: LearnedMetric, at: Array, step: Array) -> Array:
     def one(pair: tuple[Array, Array]) -> Array:
         x, v = pair
@@ -118,7 +117,7 @@ def _graph_paths(
     low, high = np.minimum(rows, columns)[kept], np.maximum(rows, columns)[kept]
     edges = np.unique(np.stack([low, high], 1), axis=0)
     i, j = jnp.asarray(edges[:, 0]), jnp.asarray(edges[:, 1])
-    cost = np.asarray(_lengths(metric, 0.5 * (nodes[i] + nodes[j]), nodes[j] - nodes[i]))
+    cost = np.asarray(quick(_lengths)(metric, 0.5 * (nodes[i] + nodes[j]), nodes[j] - nodes[i]))
     # csgraph takes a stored 0 for a missing edge.
     cost = np.maximum(cost.astype(np.float64), np.finfo(np.float64).tiny)
     graph = coo_array((cost, (edges[:, 0], edges[:, 1])), shape=(len(place),) * 2).tocsr()
@@ -151,7 +150,6 @@ def _evenly(path: np.ndarray, segments: int) -> np.ndarray:
     return np.stack([np.interp(at, along, column) for column in path.T], axis=1)
 
 
-@eqx.filter_jit
 def _relax(metric: LearnedMetric, curves: Array, most: Array, tolerance: Array):
     m, d = curves.shape[1] - 1, curves.shape[2]
     # Node differences: segment j is node j + 1 minus node j, the ends being held.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Scalar
 from scorefold.kernels.wrapped import WrappedMixture
@@ -59,7 +61,7 @@ class LearnedManifold(eqx.Module):
         covariances: Any,
         log_weights: Any = None,
         *,
-        bandwidth: float | None = None,
+        bandwidth: float | int | None = None,
     ) -> LearnedManifold:
         """From n ≥ 2 centres, shape ``(n, D)``, and covariances, shape ``(n, D, D)``; equal
         weights unless they are given (they are normalised), and for h the median distance from a
@@ -107,11 +109,12 @@ class LearnedManifold(eqx.Module):
             cast(z), cast(full), cast(precisions), cast(log_w), cast(np.log(values).sum(1)),
             cast(h), cast(0.0),
         )  # fmt: skip
-        among = jax.lax.map(made.log_crowd, made.centres, batch_size=512)
-        return eqx.tree_at(lambda m: m.crowd, made, jnp.median(among))
+        return eqx.tree_at(lambda m: m.crowd, made, quick(_crowd)(made))
 
     @classmethod
-    def of(cls, mixture: WrappedMixture, *, bandwidth: float | None = None) -> LearnedManifold:
+    def of(
+        cls, mixture: WrappedMixture, *, bandwidth: float | int | None = None
+    ) -> LearnedManifold:
         """From the kernels of a fitted model on R^D: ``LearnedManifold.of(model.mixture)``. The
         background law is left out.
 
@@ -174,8 +177,8 @@ class LearnedManifold(eqx.Module):
         return -0.5 * jnp.sum(away * away, axis=1)
 
 
-@jax.custom_jvp
-def _projectors(matrix: Array, rank: Array) -> tuple[Array, Array]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _projectors(matrix: Array, rank: int) -> tuple[Array, Array]:
     values, vectors = jnp.linalg.eigh(matrix)
     d = len(values)
     leading = (jnp.arange(d) >= d - rank).astype(matrix.dtype)
@@ -185,8 +188,8 @@ def _projectors(matrix: Array, rank: Array) -> tuple[Array, Array]:
 
 
 @_projectors.defjvp
-def _projectors_jvp(primals: tuple, tangents: tuple) -> tuple:
-    (matrix, rank), (change, _) = primals, tangents
+def _projectors_jvp(rank: int, primals: tuple, tangents: tuple) -> tuple:
+    (matrix,), (change,) = primals, tangents
     values, vectors = jnp.linalg.eigh(matrix)
     d = len(values)
     leading = (jnp.arange(d) >= d - rank).astype(matrix.dtype)
@@ -216,7 +219,11 @@ def tangent_projector(
     The derivative dP = Σ_{k ≤ dim < l} (u_kᵀ dA u_l)/(λ_k − λ_l) (u_k u_lᵀ + u_l u_kᵀ) divides by
     the gap alone, so that equal eigenvalues on either side of it do no harm.
     """
-    return _projectors(matrix, jnp.asarray(dim, jnp.int32))
+    return _projectors(matrix, dim)
+
+
+def _crowd(made: LearnedManifold) -> Array:
+    return jnp.median(jax.lax.map(made.log_crowd, made.centres, batch_size=512))
 
 
 def _refuse(name: str, why: str, bad: Any) -> None:

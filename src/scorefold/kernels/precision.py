@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Scalar
 from scorefold.manifolds import Manifold, Product
 
 __all__ = [
@@ -97,7 +96,7 @@ def invert(matrix: Array) -> tuple[Array, Array]:
     d = matrix.shape[-1]
     smallest = float(jnp.finfo(matrix.dtype).tiny) ** 0.5
 
-    def sweep(carry: tuple[Array, Array], j: Scalar) -> tuple[tuple[Array, Array], None]:
+    def sweep(carry: tuple[Array, Array], j: Array) -> tuple[tuple[Array, Array], None]:
         a, log_det = carry
         # Rounding can leave a pivot of a nearly singular matrix below 0.
         pivot = jnp.maximum(a[j, j], smallest)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._compile import quick
 from scorefold.kernels.dimension import _rows
 from scorefold.kernels.learned_manifold import LearnedManifold
 
@@ -60,10 +60,9 @@ def project_to_ridge(
     if not 1 <= dim < learned.dim:
         raise ValueError(f"dim: must be from 1 to {learned.dim - 1}, got {dim}.")
     x = _rows(learned, points)
-    return _project(learned, x, dim, jnp.int32(steps), jnp.asarray(tolerance, x.dtype))
+    return quick(_project)(learned, x, dim, jnp.int32(steps), jnp.asarray(tolerance, x.dtype))
 
 
-@eqx.filter_jit
 def _project(learned: LearnedManifold, x: Array, dim: int, most: Array, tolerance: Array):
     def move(y: Array) -> tuple[Array, Array]:
         share = jax.nn.softmax(learned.log_kernels(y))
