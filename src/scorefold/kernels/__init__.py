@@ -5,7 +5,16 @@ from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
+from scorefold.kernels.dimension import (
+    Dimension,
+    intrinsic_dimension,
+    principal_angle,
+    tangents,
+)
 from scorefold.kernels.gaussian import GaussianMixture
+from scorefold.kernels.geodesics import Geodesics, curve_length, geodesics
+from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
+from scorefold.kernels.learned_metric import InducedMetric, InverseCovariance, LearnedMetric
 from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import (
     Neighbourhoods,
@@ -22,6 +31,7 @@ from scorefold.kernels.objectives import (
     refuse_centres,
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
+from scorefold.kernels.ridge import Projection, project_to_ridge
 from scorefold.kernels.truncated import truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
@@ -31,34 +41,48 @@ __all__ = [
     "CovarianceNetwork",
     "CrossFit",
     "Diagonal",
+    "Dimension",
     "Form",
     "GaussianMixture",
+    "Geodesics",
+    "InducedMetric",
+    "InverseCovariance",
     "Judged",
     "Kernels",
+    "LearnedManifold",
+    "LearnedMetric",
     "LocalCovariance",
     "LowRankDiagonal",
     "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
+    "Projection",
     "TangentNormal",
     "TruncatedDensity",
     "WrappedMixture",
     "background",
     "blockwise",
     "cap_precision",
+    "curve_length",
     "folds_of",
+    "geodesics",
     "held_out_implicit",
     "held_out_nll",
+    "intrinsic_dimension",
     "invert",
     "leave_one_out",
     "leave_one_out_bandwidth",
     "pack",
     "precision",
+    "principal_angle",
+    "project_to_ridge",
     "quadratic",
     "refuse_centres",
     "resolution",
     "seen_from",
     "shape_features",
+    "tangent_projector",
+    "tangents",
     "truncated_log_prob",
     "unpack",
 ]
