@@ -88,14 +88,14 @@ def draw_surface(axes, surface, learned: LearnedManifold, points: np.ndarray):
     axes.plot(*np.asarray(path.points[0]).T, color="white", lw=5, zorder=9)
     axes.plot(*np.asarray(path.points[0]).T, color=LINE, lw=2.5, zorder=10)
     reach = np.ptp(points, axis=0)
-    axes.set_box_aspect(reach, zoom=1.25 if surface.name == "double torus" else 1.4)
+    axes.set_box_aspect(reach, zoom=1.25)
     axes.set_axis_off()
     votes = intrinsic_dimension(learned, clean)
     axes.set_title(
         f"{surface.name}: median angle {np.median(error):.1f}°\n"
         f"dimension {votes.dim} at {100 * votes.agreement:.0f} % of the points",
         fontsize=10,
-        y=0.97,
+        y=1.0,
     )
     return shown
 

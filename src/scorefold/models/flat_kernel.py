@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fitting import Trainable
@@ -237,10 +238,10 @@ def _mixture(model: GaussianKernelModel, s: ScalarLike | None, outward: bool) ->
 def _log_prob(model: GaussianKernelModel, x: Array, s: Scalar | None) -> Array:
     law = model._inner().astype(x.dtype).at(s)
     volume = jnp.sum(jnp.log(model._units()[1])).astype(x.dtype)
-    return jax.lax.map(law.log_prob, x, batch_size=_CHUNK) - volume
+    return in_blocks(law.log_prob, x, _CHUNK) - volume
 
 
 @eqx.filter_jit
 def _score(model: GaussianKernelModel, x: Array, s: Scalar) -> Array:
     law = model._inner().astype(x.dtype).at(s)
-    return jax.lax.map(law.score, x, batch_size=_CHUNK)
+    return in_blocks(law.score, x, _CHUNK)

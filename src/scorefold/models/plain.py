@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.kernels import GaussianMixture, LowRankDiagonal
@@ -230,7 +231,7 @@ def _parzen_scores(points: Array, bases: Array, s: Array, x: Array, leave_out: b
                 return law.log_prob(y)
             return law.without(same_points(y[None], points)[0]).log_prob(y)
 
-        return jnp.mean(jax.lax.map(at, x, batch_size=_CHUNK))
+        return jnp.mean(in_blocks(at, x, _CHUNK))
 
     # One after the other: the memory of one mixture.
     return jax.lax.map(lambda basis: jax.lax.map(lambda t: one(basis, t), s), bases)
@@ -238,7 +239,7 @@ def _parzen_scores(points: Array, bases: Array, s: Array, x: Array, leave_out: b
 
 @eqx.filter_jit
 def _mixture_log_prob(law: GaussianMixture, x: Array) -> Array:
-    return jax.lax.map(law.log_prob, x, batch_size=_CHUNK)
+    return in_blocks(law.log_prob, x, _CHUNK)
 
 
 class EmpiricalModel(Model):
