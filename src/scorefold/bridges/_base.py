@@ -1,0 +1,204 @@
+"""What a Schrödinger bridge is: a diffusion that joins two laws."""
+
+# No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
+import abc
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold._types import Key, Point, Scalar
+from scorefold.manifolds import Manifold, check_points
+from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
+from scorefold.samplers import FlowStep, GeodesicStep, HeunFlowStep, ReverseStep, Step, walk
+from scorefold.samplers._check import refuse_rows
+
+__all__ = ["Bridge", "brownian_reference"]
+
+Direction = Literal["forward", "backward"]
+
+
+def brownian_reference(manifold: Manifold, variance: float) -> Noising:
+    """dX_t = √variance dB_t, t from 0 to 1: Brownian motion on any manifold as the reference
+    process of a bridge. ``variance`` is the variance-time it lasts (σ² of the literature on flat
+    space; radians² on the sphere).
+
+    **Raises:** ``ValueError`` unless ``variance`` is a positive finite number.
+    """
+    clock = Constant(variance)
+    if manifold.compact:
+        return Brownian(manifold, clock)
+    return VarianceExploding(manifold, clock)
+
+
+class Bridge(eqx.Module):
+    """The diffusion closest to a reference process that joins law A (s = 0) to law B (s = S):
+
+        dX = {b(X) + ∇ log ψ_s(X)} ds + dB     from A to B,
+        dY = {−b(Y) + ∇ log φ_s(Y)} |ds| + dB   from B to A,
+
+    with p_s = φ_s ψ_s its law at s: ψ is harmonic for the reference process, φ for its adjoint.
+    s runs over the variance-time of ``reference``, a ``Noising`` of drift b whose schedule ends
+    at S; its limit law plays no part. Process time t ∈ [0, 1] has s = ``reference.schedule.s(t)``.
+
+    ``forward`` and ``backward`` are the two gradients at one point, exact in closed-form bridges,
+    learned in others; everything else follows from them. Batching happens here, once.
+
+    Source: Schrödinger 1931; Léonard 2014, Section 4; De Bortoli et al. 2021.
+    """
+
+    reference: eqx.AbstractVar[Noising]
+
+    @abc.abstractmethod
+    def forward(self, x: Point, s: Scalar) -> Point:
+        """∇ log ψ_s(x), what the bridge adds to the drift of the reference, tangent at x."""
+
+    @abc.abstractmethod
+    def backward(self, x: Point, s: Scalar) -> Point:
+        """∇ log φ_s(x), the same for the reversed process."""
+
+    @abc.abstractmethod
+    def grid(self, steps: int, dtype: Any) -> Array:
+        """``steps + 1`` variance-times from 0 to S, the levels of fixed-step samplers."""
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.reference.manifold
+
+    @property
+    def total(self) -> float:
+        """S, the variance-time that the bridge lasts."""
+        return self.reference.schedule.total
+
+    def score(self, x: Point, s: Scalar) -> Point:
+        """∇ log p_s(x) = ∇ log φ_s + ∇ log ψ_s: the law of the bridge on the way."""
+        return self.forward(x, s) + self.backward(x, s)
+
+    # -- public edge -----------------------------------------------------------------------------
+    def drift(self, t: float | Scalar, x: Any) -> Array:
+        """β(t)·{b(x) + ∇ log ψ_{s(t)}(x)}: the drift from A to B per unit of process time, tangent
+        vectors of the shape of ``x``."""
+        return _drift(self, *self._at(t, x))
+
+    def velocity(self, t: float | Scalar, x: Any) -> Array:
+        """β(t)·{b + ½(∇ log ψ − ∇ log φ)}: the probability flow per unit of process time, the
+        deterministic motion with the same laws at every t."""
+        return _velocity(self, *self._at(t, x))
+
+    def sample_forward(self, key: Key, x0: Any, *, steps: int = 100, paths: bool = False) -> Array:
+        """From points of A to points of B by a geodesic random walk, weak order 1.
+
+        **Returns:** end points, of the shape of ``x0``; with ``paths`` all ``steps + 1`` states,
+        shape ``(n, steps + 1, …)``, at the levels ``grid(steps)``.
+        **Raises:** ``FloatingPointError`` naming the draws that are not finite.
+        """
+        return self._walk("forward", key, x0, steps, paths)
+
+    def sample_backward(self, key: Key, x1: Any, *, steps: int = 100, paths: bool = False) -> Array:
+        """From points of B back to points of A; paths run from B (first) to A (last)."""
+        return self._walk("backward", key, x1, steps, paths)
+
+    def flow(
+        self, x: Any, *, direction: Direction = "forward", steps: int = 100, paths: bool = False
+    ) -> Array:
+        """The same by the probability flow, without noise: Heun's method, order 2, but for its
+        last step, which is Euler's (a learned drift is not asked at the very end)."""
+        if direction not in ("forward", "backward"):
+            raise ValueError(f'direction must be "forward" or "backward", got {direction!r}.')
+        return self._walk(direction, None, x, steps, paths)
+
+    def _walk(self, direction: str, key: Key | None, x: Any, steps: int, paths: bool) -> Array:
+        points = check_points(self.manifold, x, "x0" if direction == "forward" else "x1")
+        rows = points.reshape(-1, *self.manifold.shape)
+        grid = self.grid(steps, rows.dtype)
+        if direction == "backward":
+            grid = grid[::-1]
+        step: Step = _forward_step(self) if direction == "forward" else _backward_step(self)
+        if key is None:
+            step = _FlowThenEuler(self, grid[-2])
+            key = jax.random.key(0)  # not used: the flow has no noise
+        end = _run(step, jax.random.split(key, len(rows)), rows, grid, paths)
+        refuse_rows(
+            "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
+        )
+        batch = points.shape[: points.ndim - len(self.manifold.shape)]
+        return end.reshape(*batch, *end.shape[1:])
+
+    def _at(self, t: float | Scalar, x: Any) -> tuple[Array, Scalar]:
+        points = check_points(self.manifold, x, "x")
+        return points, jnp.asarray(t, points.dtype)
+
+
+class _Difference(eqx.Module):
+    """b + ½(∇ log ψ − ∇ log φ) = b − ½ score' with score' = ∇ log φ − ∇ log ψ."""
+
+    bridge: Bridge
+
+    def __call__(self, x: Point, s: Scalar) -> Point:
+        return self.bridge.backward(x, s) - self.bridge.forward(x, s)
+
+
+class _Forward(eqx.Module):
+    bridge: Bridge
+
+    def __call__(self, x: Point, s: Scalar) -> Point:
+        return self.bridge.reference.drift(x) + self.bridge.forward(x, s)
+
+
+class _Backward(eqx.Module):
+    bridge: Bridge
+
+    def __call__(self, x: Point, s: Scalar) -> Point:
+        return self.bridge.backward(x, s)
+
+
+class _FlowThenEuler(Step):
+    """Heun's step of the probability flow; from the level ``last`` on, Euler's."""
+
+    bridge: Bridge
+    last: Scalar
+
+    def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
+        noising, score = self.bridge.reference, _Difference(self.bridge)
+        return jax.lax.cond(
+            s == self.last,
+            lambda: FlowStep(noising, score)(key, x, s, ds),
+            lambda: HeunFlowStep(noising, score)(key, x, s, ds),
+        )
+
+
+def _forward_step(bridge: Bridge) -> Step:
+    return GeodesicStep(bridge.manifold, _Forward(bridge))
+
+
+def _backward_step(bridge: Bridge) -> Step:
+    return ReverseStep(bridge.reference, _Backward(bridge))
+
+
+@eqx.filter_jit
+def _run(step: Step, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
+    return jax.vmap(lambda k, x: walk(step, k, x, grid, keep=paths))(keys, rows)
+
+
+@eqx.filter_jit
+def _drift(bridge: Bridge, points: Array, t: Scalar) -> Array:
+    clock, whole = bridge.reference.schedule, _Forward(bridge)
+    return _each(bridge, lambda x: clock.beta(t) * whole(x, clock.s(t)), points)
+
+
+@eqx.filter_jit
+def _velocity(bridge: Bridge, points: Array, t: Scalar) -> Array:
+    clock, noising, score = bridge.reference.schedule, bridge.reference, _Difference(bridge)
+
+    def one(x: Point) -> Point:
+        s = clock.s(t)
+        return clock.beta(t) * (noising.drift(x) - 0.5 * score(x, s))
+
+    return _each(bridge, one, points)
+
+
+def _each(bridge: Bridge, function: Any, points: Array) -> Array:
+    rows = points.reshape(-1, *bridge.manifold.shape)
+    return jax.vmap(function)(rows).reshape(points.shape)
