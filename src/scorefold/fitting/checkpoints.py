@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,29 @@ import numpy as np
 from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
-from scorefold.fitting.history import Record
-from scorefold.fitting.state import TrainState
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "Written"]
+
+State = TypeVar("State")
 
 _FORMAT = "scorefold checkpoint"
 _VERSION = 1
 _KEEP = 2
+
+
+class Written(Protocol):
+    """A record of a run that numbers and arrays can hold."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
+
+    @classmethod
+    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self: ...
+
+
+R = TypeVar("R", bound=Written)
 
 
 class Checkpoints:
@@ -39,7 +54,7 @@ class Checkpoints:
         """Committed checkpoints, the newest first."""
         return sorted(self.directory.glob("checkpoint-*.safetensors"), reverse=True)
 
-    def save(self, state: TrainState, record: Record) -> Path:
+    def save(self, state: Any, record: Written) -> Path:
         """Commit the state, then drop all but the last two.
 
         **Raises:** ``DiskFull``, the checkpoints before it untouched.
@@ -62,8 +77,9 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Record] | None:
-        """The newest state that is whole; None if there never was one.
+    def restore(self, like: State, kind: type[R]) -> tuple[State, R] | None:
+        """The newest state that is whole, of the form of ``like``, with its record of class
+        ``kind``; None if there never was one.
 
         A damaged file is set aside, with a warning, in favour of the one before it.
 
@@ -83,7 +99,7 @@ class Checkpoints:
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
             self._compare(path, document["identity"])
-            return _fill(path, like, arrays), Record.join(
+            return _fill(path, like, arrays), kind.join(
                 document["record"],
                 {
                     n.removeprefix("record."): a
@@ -104,12 +120,12 @@ class Checkpoints:
             )
 
 
-def _leaves(state: TrainState) -> list[tuple[str, Any]]:
+def _leaves(state: Any) -> list[tuple[str, Any]]:
     flat, _ = jax.tree_util.tree_flatten_with_path(state)
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
 
 
-def _fill(path: Path, like: TrainState, arrays: dict[str, np.ndarray]) -> TrainState:
+def _fill(path: Path, like: State, arrays: dict[str, np.ndarray]) -> State:
     leaves, changed = [], {}
     for name, leaf in _leaves(like):
         array = arrays.get(f"state{name}")
