@@ -7,7 +7,7 @@ import time
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -128,7 +128,7 @@ def fit_alternating(
                 )
         run.finish(progress, checkpoints)
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
-    return bridge.with_fields(*run.fields), run.record.history(words)
+    return cast(L, bridge.with_fields(*run.fields)), run.record.history(words)
 
 
 class _Plan(NamedTuple):
@@ -179,7 +179,7 @@ class _Run:
         self.record = AlternationRecord.empty(self.judges.floor)
 
     def restore(self, checkpoints: Checkpoints) -> None:
-        found = checkpoints.restore(tuple(self.states), AlternationRecord)
+        found = checkpoints.restore(tuple(self.states), AlternationRecord.join)
         if found is None:
             return
         states, self.record = found
@@ -222,11 +222,13 @@ class _Run:
         while taken < self.plan.steps:
             since = time.monotonic()
             refreshed = taken // self.plan.refresh
-            start = self._rows(side, jax.random.fold_in(key, 0), refreshed)
-            far = self._rows(1 - side, jax.random.fold_in(key, 1), refreshed)
+            here, there = self.ends[side], self.ends[1 - side]
+            start = _rows(here, jax.random.fold_in(key, 0), refreshed, self.plan.paths)
+            far = _rows(there, jax.random.fold_in(key, 1), refreshed, self.plan.paths)
             draw = jax.random.fold_in(jax.random.fold_in(key, 2), refreshed)
             initial = n == 0 and self.bridge.coupled
-            cache = jax.block_until_ready(_examples(self.bridge, draw, other, start, far, initial))
+            cache = _examples(self.bridge, draw, other, start, far, initial)
+            jax.block_until_ready(cache)
             simulating += time.monotonic() - since
             order = jax.random.fold_in(draw, 1)
             problem = Problem(rest, cache, None, order, self.plan.settings, None)
@@ -256,10 +258,6 @@ class _Run:
                 stacklevel=4,
             )
 
-    def _rows(self, side: int, key: Key, refreshed: int) -> Array:
-        points = self.ends[side]
-        return points[batch_rows(key, jnp.int32(refreshed), len(points), self.plan.paths)]
-
     def _take_average(self, side: int, n: int) -> None:
         # A copy: training gives its state's buffers away.
         params = jax.tree.map(jnp.copy, self.states[side].ema)
@@ -271,6 +269,15 @@ class _Run:
         simulations = -(-self.plan.steps // self.plan.refresh)
         simulated = simulations * self.plan.paths * self.bridge.steps
         return simulated, self.plan.steps * self.plan.settings.batch_size
+
+
+def _rows(points: Array, key: Key, refreshed: int, count: int) -> Array:
+    return _take(points, key, jnp.int32(refreshed), count)
+
+
+@eqx.filter_jit
+def _take(points: Array, key: Key, refreshed: Array, count: int) -> Array:
+    return points[batch_rows(key, refreshed, len(points), count)]
 
 
 @eqx.filter_jit

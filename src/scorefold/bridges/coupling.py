@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -30,7 +32,7 @@ def transport_coupling(reference: Noising, key: Key, start: Array, far: Array) -
         density = lambda p, q: reference.log_prob(q, p, total)  # noqa: E731
         kernel = jax.vmap(lambda p: jax.vmap(lambda q: density(p, q))(y))(x)
 
-        def iterate(_: int, v: Array) -> Array:
+        def iterate(_: Any, v: Array) -> Array:
             u = -jax.nn.logsumexp(kernel + v[None, :], axis=1)
             return -jax.nn.logsumexp(kernel + u[:, None], axis=0)
 

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -19,7 +19,6 @@ from scorefold.bridges.objectives import Objective
 from scorefold.bridges.twisted import TwistedStep
 from scorefold.fields import AmbientOutput, FrameOutput, KillingOutput, NetworkSpec, TangentOutput
 from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
-from scorefold.noising import Noising
 from scorefold.samplers import ReverseStep, Step, walk
 
 __all__ = ["Baseline", "LearnedBridge", "simulate"]
@@ -97,18 +96,21 @@ class LearnedBridge(Bridge):
     def grid(self, steps: int, dtype: Any) -> Array:
         """s = S(u − ¾ sin(2πu)/2π) at equal steps of u: a quarter of the mean step at both ends,
         where the drifts are fastest, and the same grid from either end."""
+        return jnp.asarray(self._levels(steps), dtype)
+
+    def _levels(self, steps: int) -> np.ndarray:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}.")
         u = np.linspace(0.0, 1.0, steps + 1)
         s = self.total * (u - _REFINED * np.sin(2.0 * math.pi * u) / (2.0 * math.pi))
         s[0], s[-1] = 0.0, self.total
-        return jnp.asarray(s, dtype)
+        return s
 
-    def init(self, key: Key, a: Array, b: Array) -> Self:
+    def init(self, key: Key, a: Array, b: Array) -> "LearnedBridge":
         """A copy with freshly drawn networks that answer 0: the process that it starts from."""
         output = _default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(a[0]).size), output.size(self.manifold)
-        affine = self.affine_parts(a, b, 0)[0]
+        toward_b, toward_a = self.affine_parts(a, b, 1)
         shift = width = None
         stds: list[Array | None] = [None, None]
         if is_linear(self.reference):
@@ -116,7 +118,7 @@ class LearnedBridge(Bridge):
             shift, width = jnp.mean(both, axis=0), _spread(both)
             stds = [_spread(a), _spread(b)]
         fields = []
-        for k, std in zip(jax.random.split(key), stds, strict=True):
+        for k, std, affine in zip(jax.random.split(key), stds, (toward_a, toward_b), strict=True):
             network = self.network.build(*sizes, dtype=a.dtype, key=k)
             network = eqx.tree_at(lambda n: n.layers[-1].weight, network, replace_fn=jnp.zeros_like)
             fields.append(
@@ -127,7 +129,9 @@ class LearnedBridge(Bridge):
             )  # fmt: skip
         return self.with_fields(*fields)
 
-    def with_fields(self, toward_a: BridgeField | None, toward_b: BridgeField | None) -> Self:
+    def with_fields(
+        self, toward_a: BridgeField | None, toward_b: BridgeField | None
+    ) -> "LearnedBridge":
         return eqx.tree_at(
             lambda m: (m.toward_a, m.toward_b), self, (toward_a, toward_b),
             is_leaf=lambda leaf: leaf is None,

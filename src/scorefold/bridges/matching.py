@@ -77,8 +77,7 @@ class BridgeMatching(LearnedBridge):
     def floor(self) -> float:
         if pinned_exactly(self.reference):
             return self.cut * self.total
-        with jax.ensure_compile_time_eval():
-            return float(self.grid(self.steps, jnp.float32)[1])
+        return float(self._levels(self.steps)[1])
 
     @property
     def coupled(self) -> bool:

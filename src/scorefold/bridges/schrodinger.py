@@ -65,8 +65,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
 
     @property
     def floor(self) -> float:
-        with jax.ensure_compile_time_eval():
-            return float(self.grid(self.steps, jnp.float32)[1])
+        return float(self._levels(self.steps)[1])
 
     @property
     def objective(self) -> Objective:

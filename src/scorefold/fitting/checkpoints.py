@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,28 +15,13 @@ from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
 
-__all__ = ["Checkpoints", "Written"]
+__all__ = ["Checkpoints"]
 
-State = TypeVar("State")
+R = TypeVar("R")
 
 _FORMAT = "scorefold checkpoint"
 _VERSION = 1
 _KEEP = 2
-
-
-class Written(Protocol):
-    """A record of a run that numbers and arrays can hold."""
-
-    @property
-    def steps(self) -> int: ...
-
-    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
-
-    @classmethod
-    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self: ...
-
-
-R = TypeVar("R", bound=Written)
 
 
 class Checkpoints:
@@ -54,8 +40,9 @@ class Checkpoints:
         """Committed checkpoints, the newest first."""
         return sorted(self.directory.glob("checkpoint-*.safetensors"), reverse=True)
 
-    def save(self, state: Any, record: Written) -> Path:
-        """Commit the state, then drop all but the last two.
+    def save(self, state: Any, record: Any) -> Path:
+        """Commit the state, any tree of arrays, and the record, whose ``split()`` is numbers and
+        arrays and whose ``steps`` number the file; then drop all but the last two.
 
         **Raises:** ``DiskFull``, the checkpoints before it untouched.
         """
@@ -77,9 +64,11 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def restore(self, like: State, kind: type[R]) -> tuple[State, R] | None:
-        """The newest state that is whole, of the form of ``like``, with its record of class
-        ``kind``; None if there never was one.
+    def restore(
+        self, like: Any, join: Callable[[dict[str, Any], dict[str, np.ndarray]], R]
+    ) -> tuple[Any, R] | None:
+        """The newest state that is whole, of the form of ``like``, with its record, put
+        together by ``join``; None if there never was one.
 
         A damaged file is set aside, with a warning, in favour of the one before it.
 
@@ -99,7 +88,7 @@ class Checkpoints:
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
             self._compare(path, document["identity"])
-            return _fill(path, like, arrays), kind.join(
+            return _fill(path, like, arrays), join(
                 document["record"],
                 {
                     n.removeprefix("record."): a
@@ -125,7 +114,7 @@ def _leaves(state: Any) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
 
 
-def _fill(path: Path, like: State, arrays: dict[str, np.ndarray]) -> State:
+def _fill(path: Path, like: Any, arrays: dict[str, np.ndarray]) -> Any:
     leaves, changed = [], {}
     for name, leaf in _leaves(like):
         array = arrays.get(f"state{name}")

@@ -57,7 +57,7 @@ def run(
         **describe(problem.key, "key"),
     }
     checkpoints = Checkpoints(Path(keeping.out), identity)
-    found = checkpoints.restore(state, Record) if keeping.resume else None
+    found = checkpoints.restore(state, Record.join) if keeping.resume else None
     if not keeping.resume and checkpoints.files():
         raise FileExistsError(
             f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on with "
