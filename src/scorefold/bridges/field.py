@@ -41,14 +41,23 @@ class BridgeField(TangentField):
     width: Array | None = fixed(default=None)
 
     def __call__(self, x: Point, r: Scalar) -> Point:
+        return self.start(x, r) + self.residual(x, r)
+
+    def start(self, x: Point, r: Scalar) -> Point:
+        """What the field is before anything is learned."""
+        if self.affine is None:
+            return 2.0 * self.reference.drift(x)
+        return self.affine(x, jnp.maximum(r, self.floor))
+
+    def residual(self, x: Point, r: Scalar) -> Point:
+        """What the network adds."""
         r = jnp.maximum(r, self.floor)
         if self.width is None or self.shift is None:
             c = self.network(self.manifold.embed(x), r)
         else:
             level = r / jnp.mean(self.width**2)
             c = self.network(self.manifold.embed((x - self.shift) / self.width), level)
-        start = 2.0 * self.reference.drift(x) if self.affine is None else self.affine(x, r)
-        return start + self.scale(r) * self.output(self.manifold, x, c)
+        return self.scale(r) * self.output(self.manifold, x, c)
 
     def scale(self, r: Scalar) -> Array:
         """The size of targets at r: one number, or one a coordinate on flat space."""

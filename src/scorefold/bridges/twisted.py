@@ -21,8 +21,9 @@ class TwistedStep(Step):
         E[Y | x] = μ + m(x − μ) + (v/m) c(x, r),   Cov[Y | x] = v(I + (v/m²) ∇c(x, r)),
 
     (m, v) the moments of the reference over h. The mean is exact for every bridge (Tweedie's
-    formula), the covariance with the affine part of the field: exact between Gaussian laws at any
-    number of steps. Without an affine part it is v I, as in Euler's method.
+    formula). The noise is √v (√(I + q∇c₀) + ½q∇c₁) Z with q = v/m², c₀ the affine part of c and
+    c₁ what the network adds, whose derivative along Z comes with its value: exact between Gaussian
+    laws at any number of steps, of weak order 2 in general, at twice the cost of Euler's method.
     """
 
     reference: Noising
@@ -30,9 +31,11 @@ class TwistedStep(Step):
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
         m, v = kernel_moments(self.reference, jnp.abs(ds))
-        mu = centre(self.reference, x)
-        twist = self.field(x, s) - 2.0 * self.reference.drift(x)
+        mu, ratio = centre(self.reference, x), v / (m * m)
         z = jax.random.normal(key, x.shape, x.dtype)
+        learned, along = jax.jvp(lambda y: self.field.residual(y, s), (x,), (z,))
+        twist = self.field.start(x, s) - 2.0 * self.reference.drift(x) + learned
         if self.field.affine is not None:
-            z = self.field.affine.spread(z, s, v / (m * m))
-        return mu + m * (x - mu) + v / m * twist + jnp.sqrt(v) * z
+            z = self.field.affine.spread(z, s, ratio)
+        noise = z + 0.5 * ratio * along
+        return mu + m * (x - mu) + v / m * twist + jnp.sqrt(v) * noise
