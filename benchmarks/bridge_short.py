@@ -6,7 +6,7 @@ Data to noise and back in N steps. The score model runs Ornstein–Uhlenbeck noi
 (default noising, standardised data) and comes back from N(0, I) by ``sample_reverse``. The bridge
 joins the data to the same N(0, I), in standardised coordinates, by Brownian motion of variance
 ``--variance``. Same network, same number of training examples. Reported: transport distance W₂ of
-4,096 samples to as many fresh points of the law, in the units of the data, beside the floor.
+1,024 samples to as many fresh points of the law, in the units of the data, beside the floor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from scorefold.metrics.wasserstein import transport_distance
 OUT = Path(__file__).parent / "results" / "bridge_short.json"
 LAWS = {"eight": eight_gaussians, "moons": moons, "swissroll": swissroll}
 COUNTS = (5, 10, 20, 50, 100)
-N, JUDGED = 10_000, 4096
+N, JUDGED = 10_000, 1024
 PLANE = sf.Euclidean(2)
 
 
