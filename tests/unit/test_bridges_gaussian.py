@@ -13,16 +13,19 @@ from scorefold.noising import Cosine, Linear, OrnsteinUhlenbeck, VarianceExplodi
 D = 3
 REFERENCES = {
     "brownian": VarianceExploding(Euclidean(D), Linear(0.2, 1.6)),
-    "ornstein": OrnsteinUhlenbeck(
-        D, Cosine(1.3), location=np.array([0.5, -0.2, 1.0]), std=1.4
-    ),
+    "ornstein": OrnsteinUhlenbeck(D, Cosine(1.3), location=np.array([0.5, -0.2, 1.0]), std=1.4),
 }
 
 
 def matrices(seed=0):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, D, D))
-    return rng.normal(size=D), a @ a.T + 0.3 * np.eye(D), rng.normal(size=D), b @ b.T + 0.2 * np.eye(D)
+    return (
+        rng.normal(size=D),
+        a @ a.T + 0.3 * np.eye(D),
+        rng.normal(size=D),
+        b @ b.T + 0.2 * np.eye(D),
+    )
 
 
 @pytest.fixture(scope="module", params=REFERENCES)
@@ -67,8 +70,9 @@ def test_every_half_step_of_ipf(case):
     """The joint law of each iterate, recovered from its two end laws by the closed form of C: this
     holds because iterates are bridges. Half steps 0 to 6, 1e-11."""
     reference, laws, _ = case
-    for mine, (mean, cov) in zip(gaussian_ipf(reference, *laws, 6), iterate(reference, *laws, 6),
-                                 strict=True):
+    for mine, (mean, cov) in zip(
+        gaussian_ipf(reference, *laws, 6), iterate(reference, *laws, 6), strict=True
+    ):
         assert np.abs(mine.coupling().cov - cov).max() < 1e-11
         assert np.abs(mine.coupling().mean - mean).max() < 1e-11
 
@@ -129,7 +133,9 @@ def test_published_values():
     t(1 − t)√(4 + σ⁴) + (1 − t)² + t² (Tong et al. 2024, Equation 23; Shi et al. 2023, Table 3)."""
     for sigma in (0.5, 1.0, 2.0):
         reference = brownian_reference(Euclidean(5), sigma**2)
-        bridge = GaussianBridge(reference, -0.1 * np.ones(5), np.eye(5), 0.1 * np.ones(5), np.eye(5))
+        bridge = GaussianBridge(
+            reference, -0.1 * np.ones(5), np.eye(5), 0.1 * np.ones(5), np.eye(5)
+        )
         for t in (0.0, 0.25, 0.7, 1.0):
             law = bridge.law(t)
             variance = t * (1 - t) * np.sqrt(4 + sigma**4) + (1 - t) ** 2 + t**2
@@ -183,8 +189,12 @@ def test_control_energy_is_the_relative_entropy(case):
     drift = jax.jit(jax.vmap(bridge.forward, (0, None)))
     for s, weight in zip(0.5 * total * (at + 1), 0.5 * total * w, strict=True):
         law = bridge.law_at(s)
-        f = np.asarray(drift(jnp.asarray(law.mean + np.concatenate([np.zeros((1, D)), np.eye(D)])),
-                             jnp.asarray(s)))
+        f = np.asarray(
+            drift(
+                jnp.asarray(law.mean + np.concatenate([np.zeros((1, D)), np.eye(D)])),
+                jnp.asarray(s),
+            )
+        )
         slope = f[1:] - f[:1]
         energy += 0.5 * weight * (f[0] @ f[0] + np.sum((slope.T @ law.cov) * slope.T))
     assert bridge.relative_entropy() == pytest.approx(energy, abs=1e-9)
@@ -220,7 +230,9 @@ def test_log_prob_and_float32(case):
     s = 0.4
     fine = bridge.score(jnp.asarray(x[0]), jnp.asarray(s))
     coarse = bridge.score(jnp.asarray(x[0], jnp.float32), jnp.asarray(s, jnp.float32))
-    assert coarse.dtype == jnp.float32 and np.abs(np.asarray(coarse) - np.asarray(fine)).max() < 1e-4
+    assert (
+        coarse.dtype == jnp.float32 and np.abs(np.asarray(coarse) - np.asarray(fine)).max() < 1e-4
+    )
 
 
 def test_normal_laws():

@@ -28,7 +28,9 @@ def line(request):
         "ornstein": OrnsteinUhlenbeck(1, Linear(0.1, 1.4), location=np.array([0.4]), std=1.3),
     }[request.param]
     psi = MixturePotential(np.log([0.2, 0.5]), [[-1.5], [1.0]], [[[0.3]], [[0.1]]])
-    phi = MixturePotential(np.log([0.6, 0.3, 0.4]), [[-1.0], [0.5], [2.0]], [[[0.2]], [[0.4]], [[0.1]]])
+    phi = MixturePotential(
+        np.log([0.6, 0.3, 0.4]), [[-1.0], [0.5], [2.0]], [[[0.2]], [[0.4]], [[0.1]]]
+    )
     return MixturePotentialBridge(reference, psi, phi=phi)
 
 
@@ -39,17 +41,25 @@ def normal(x, mean, variance):
 def kernel(reference, s):
     """p_s(y | x) on the grid: entry [x, y]."""
     x = jnp.asarray(LINE)[:, None]
-    return np.exp(np.asarray(jax.vmap(lambda a: jax.vmap(lambda b: reference.log_prob(b, a, s))(x))(x)))
+    return np.exp(
+        np.asarray(jax.vmap(lambda a: jax.vmap(lambda b: reference.log_prob(b, a, s))(x))(x))
+    )
 
 
 def quadrature(bridge, share):
     """log φ_s and log ψ_s by sums over the grid (exact to rounding for such functions)."""
-    psi = sum(np.exp(w) * normal(LINE, m[0], c[0, 0])
-              for w, m, c in zip(bridge.psi.log_weights, bridge.psi.means, bridge.psi.covs, strict=True))
-    phi = sum(np.exp(w) * normal(LINE, m[0], c[0, 0])
-              for w, m, c in zip(bridge.phi.log_weights, bridge.phi.means, bridge.phi.covs, strict=True))
+    psi = sum(
+        np.exp(w) * normal(LINE, m[0], c[0, 0])
+        for w, m, c in zip(bridge.psi.log_weights, bridge.psi.means, bridge.psi.covs, strict=True)
+    )
+    phi = sum(
+        np.exp(w) * normal(LINE, m[0], c[0, 0])
+        for w, m, c in zip(bridge.phi.log_weights, bridge.phi.means, bridge.phi.covs, strict=True)
+    )
     s = share * bridge.total
-    return H * phi @ kernel(bridge.reference, s), H * kernel(bridge.reference, bridge.total - s) @ psi
+    return H * phi @ kernel(bridge.reference, s), H * kernel(
+        bridge.reference, bridge.total - s
+    ) @ psi
 
 
 def test_potentials_laws_and_drifts_on_the_line(line):
@@ -59,11 +69,16 @@ def test_potentials_laws_and_drifts_on_the_line(line):
     inside = slice(200, 520)
     x = jnp.asarray(LINE)[:, None]
     s = jnp.asarray(0.35 * line.total)
-    for log_value, truth, gradient in ((line.log_phi, phi, line.backward), (line.log_psi, psi, line.forward)):
+    for log_value, truth, gradient in (
+        (line.log_phi, phi, line.backward),
+        (line.log_psi, psi, line.forward),
+    ):
         mine = np.exp(np.asarray(jax.vmap(lambda y, f=log_value: f(y, s))(x)))
         assert np.abs(mine / truth - 1)[inside].max() < 1e-9
         log_truth = np.log(truth)
-        slope = (8 * (log_truth[3:-1] - log_truth[1:-3]) - (log_truth[4:] - log_truth[:-4])) / (12 * H)
+        slope = (8 * (log_truth[3:-1] - log_truth[1:-3]) - (log_truth[4:] - log_truth[:-4])) / (
+            12 * H
+        )
         g = np.asarray(jax.vmap(lambda y, f=gradient: f(y, s))(x))[2:-2, 0]
         assert np.abs(g - slope)[inside].max() < 1e-5
     t = float(line.reference.schedule.t(s))
@@ -77,10 +92,14 @@ def test_conditional_law_and_exact_pairs(line):
     within 5 standard errors of those of the two-dimensional density."""
     _, psi0 = quadrature(line, 0.0)
     phi0, _ = quadrature(line, 1e-9)
-    psi = sum(np.exp(w) * normal(LINE, m[0], c[0, 0])
-              for w, m, c in zip(line.psi.log_weights, line.psi.means, line.psi.covs, strict=True))
-    phi0 = sum(np.exp(w) * normal(LINE, m[0], c[0, 0])
-               for w, m, c in zip(line.phi.log_weights, line.phi.means, line.phi.covs, strict=True))
+    psi = sum(
+        np.exp(w) * normal(LINE, m[0], c[0, 0])
+        for w, m, c in zip(line.psi.log_weights, line.psi.means, line.psi.covs, strict=True)
+    )
+    phi0 = sum(
+        np.exp(w) * normal(LINE, m[0], c[0, 0])
+        for w, m, c in zip(line.phi.log_weights, line.phi.means, line.phi.covs, strict=True)
+    )
     k = kernel(line.reference, line.total)
     log_w, means, covs = line.conditional(LINE[300:301, None])
     mine = sum(np.exp(log_w[0, i]) * normal(LINE, means[0, i, 0], covs[i, 0, 0]) for i in range(2))
@@ -95,8 +114,13 @@ def test_conditional_law_and_exact_pairs(line):
     n = 20_000
     x0, x1 = (np.asarray(a)[:, 0] for a in line.sample_pairs(jax.random.key(0), n))
     a, b = np.meshgrid(LINE, LINE, indexing="ij")
-    for f in (lambda x, y: x, lambda x, y: y, lambda x, y: x * y, lambda x, y: x * x,
-              lambda x, y: y * y):
+    for f in (
+        lambda x, y: x,
+        lambda x, y: y,
+        lambda x, y: x * y,
+        lambda x, y: x * x,
+        lambda x, y: y * y,
+    ):
         truth = (joint * f(a, b)).sum()
         error = np.sqrt(((joint * f(a, b) ** 2).sum() - truth**2) / n)
         assert abs(f(x0, x1).mean() - truth) < 5 * error
@@ -114,7 +138,9 @@ def test_one_component_each_is_the_bridge_of_normal_laws():
     from scorefold.bridges.mixture_potential import _product
 
     _, mean0, cov0 = _product(bridge.phi, psi, bridge.transition, 0.8)
-    gain = np.asarray(bridge.conditional_moments(np.eye(3))[0] - bridge.conditional_moments(np.zeros((3, 3)))[0]).T
+    gain = np.asarray(
+        bridge.conditional_moments(np.eye(3))[0] - bridge.conditional_moments(np.zeros((3, 3)))[0]
+    ).T
     zero = np.asarray(bridge.conditional_moments(np.zeros((1, 3)))[0])[0]
     cov1 = np.asarray(bridge.conditional_moments(np.zeros((1, 3)))[1])[0] + gain @ cov0[0] @ gain.T
     exact = GaussianBridge(reference, mean0[0], cov0[0], zero + gain @ mean0[0], cov1)
@@ -134,10 +160,14 @@ def test_atoms_start_the_bridge(line):
     t = float(line.reference.schedule.t(jnp.asarray(s)))
     _, psi0 = quadrature(bridge, 0.0) if bridge.phi.variances is not None else (None, None)
     at = jax.vmap(lambda y: line.log_psi(y, jnp.asarray(0.0)))(jnp.asarray(atoms))
-    here = np.exp(np.asarray(jax.vmap(lambda y: line.log_psi(y, jnp.asarray(s)))(jnp.asarray(LINE)[:, None])))
+    here = np.exp(
+        np.asarray(jax.vmap(lambda y: line.log_psi(y, jnp.asarray(s)))(jnp.asarray(LINE)[:, None]))
+    )
     truth = np.zeros_like(LINE)
     for x_i, log_psi in zip(jnp.asarray(atoms), np.asarray(at), strict=True):
-        p = jax.vmap(lambda y, x_i=x_i: line.reference.log_prob(y, x_i, s))(jnp.asarray(LINE)[:, None])
+        p = jax.vmap(lambda y, x_i=x_i: line.reference.log_prob(y, x_i, s))(
+            jnp.asarray(LINE)[:, None]
+        )
         truth += np.exp(np.asarray(p) - log_psi) * here / 3
     mine = np.exp(np.asarray(bridge.log_prob(t, LINE[:, None])))
     assert np.abs(mine - truth).max() < 1e-12
@@ -155,7 +185,9 @@ def test_benchmark_pair_is_reproducible_and_its_walk_ends_in_the_plan():
     x0 = np.array([[0.3, -0.5, 1.0]])
     mean, cov = (np.asarray(a)[0] for a in pair.bridge.conditional_moments(x0))
     n, steps = 4000, 100
-    ends = np.asarray(pair.bridge.sample_forward(jax.random.key(0), np.repeat(x0, n, 0), steps=steps))
+    ends = np.asarray(
+        pair.bridge.sample_forward(jax.random.key(0), np.repeat(x0, n, 0), steps=steps)
+    )
     scale = np.sqrt(np.diag(cov))
     assert (np.abs(ends.mean(0) - mean) < scale * (5 / np.sqrt(n) + 1 / steps)).all()
 

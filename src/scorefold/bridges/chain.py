@@ -95,12 +95,12 @@ def chain_bridge(
 
     **Arguments:** ``log_kernels``: log K_k, shape (N, n, n), −∞ where there is no way; rows need
     not sum to 1. ``p0``, ``p1``: weights of the n states, divided by their sums. ``tolerance``:
-    L¹ error of the last marginal (default 1e-9 in float64, 1e-5 in float32).
+    L¹ error of the last marginal (default 1e-9 in float64, 1e-4 in float32).
     **Raises:** ``ValueError`` for wrong shapes, and where a state of ``p1`` cannot be reached.
     """
     log_kernels, log_p0, log_p1 = _check(log_kernels, p0, p1)
     if tolerance is None:
-        tolerance = 1e-9 if log_kernels.dtype == jnp.float64 else 1e-5
+        tolerance = 1e-9 if log_kernels.dtype == jnp.float64 else 1e-4
     log_phi0, log_psi_n, k = _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations)
     return _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance)
 

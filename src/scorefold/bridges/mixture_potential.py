@@ -202,7 +202,12 @@ class MixturePair(eqx.Module):
 
 
 def mixture_pair(
-    dim: int, epsilon: float, *, key: Key, components: int = 5, radius: float = 5.0,
+    dim: int,
+    epsilon: float,
+    *,
+    key: Key,
+    components: int = 5,
+    radius: float = 5.0,
     atoms: int = 4096,
 ) -> MixturePair:
     """A pair of laws on R^dim with a known entropic plan for the cost ½|x − y|² and ε:
@@ -245,11 +250,11 @@ def _conditional(bridge: MixturePotentialBridge, x0: Array) -> tuple[Array, Arra
     log_w = jax.vmap(lambda y: jax.nn.log_softmax(psi.log_parts(y, v)))(centre)
     u, sizes = jnp.asarray(psi.bases, x0.dtype), jnp.asarray(psi.variances, x0.dtype)
     mu = jnp.asarray(psi.means, x0.dtype)
-    # P_k(Σ⁻¹μ + y/v) = y + Σ(Σ + v)⁻¹(μ − y), without the inverse of Σ or of v.
+    # P_k(Σ⁻¹μ + y/v) = y + v(Σ + v)⁻¹(μ − y), without the inverse of Σ or of v.
     gap = jnp.einsum("nkd,kdj->nkj", mu[None] - centre[:, None, :], u)
-    share = sizes / (sizes + v)
+    share = v / (sizes + v)
     means = centre[:, None, :] + jnp.einsum("nkj,kj,kdj->nkd", gap, share, u)
-    return log_w, means, jnp.einsum("kdj,kj,kej->kde", u, v * share, u)
+    return log_w, means, jnp.einsum("kdj,kj,kej->kde", u, sizes * share, u)
 
 
 @eqx.filter_jit

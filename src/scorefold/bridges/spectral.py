@@ -149,7 +149,7 @@ class SpectralBridge(Bridge):
             drawn.append(np.asarray(points)[np.asarray(u * top < p)])
         return jnp.asarray(np.concatenate(drawn)[:n])
 
-    def _evaluate(self, c: np.ndarray, x: Point, left: Scalar) -> tuple[Scalar, Point]:
+    def _evaluate(self, c: np.ndarray | Array, x: Point, left: Scalar) -> tuple[Scalar, Point]:
         """Value and gradient of Σ c_l e^{−λ_l left/2} B_l; the value at least its rounding."""
         damped = jnp.asarray(c, x.dtype) * jnp.exp(
             -0.5 * jnp.asarray(self.eigenvalues, x.dtype) * left
