@@ -45,8 +45,8 @@ class GaussianBridge(Bridge):
     reference: Noising
     start: Normal
     end: Normal
-    cross: np.ndarray = fixed()
     transition: LinearTransition
+    cross: np.ndarray = fixed()
     reach: tuple[float, np.ndarray, float] = fixed()
     end_basis: np.ndarray = fixed()
     end_spread: np.ndarray = fixed()

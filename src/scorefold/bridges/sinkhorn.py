@@ -142,10 +142,13 @@ def sinkhorn(
         raise ValueError(f"start: shape must be ({m},), got {g.shape}.")
     scalar = jnp.asarray(epsilon, costs.dtype)
     held = jax.lax.stop_gradient
+    fixed, log_a, log_b = held(costs), held(log_a), held(log_b)
+    first = scalar if anneal is None else jnp.maximum(jnp.ptp(fixed), scalar)
+    rate = jnp.asarray(anneal or 1.0, costs.dtype)
     f, g, iterations = _iterate(
-        held(costs), held(log_a), held(log_b), scalar, g, tolerance, max_iterations, anneal or 0.0
+        fixed, log_a, log_b, scalar, g, tolerance, max_iterations, first, rate
     )
-    error = _error(held(costs), log_a, log_b, f, g, scalar)
+    error = _error(fixed, log_a, log_b, f, g, scalar)
     return Transport(costs, log_a, log_b, f, g, scalar, error, iterations, error <= tolerance)
 
 
@@ -212,13 +215,12 @@ def _log_transition(reference: Noising, x0: Array, x1: Array) -> Array:
 
 
 @jax.jit
-def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, anneal):
+def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, rate):
     """A pair (f, g) with f the exact answer to g. The rows of the pair before, (f, g), have the
     marginal a_i e^{(f_i − f'_i)/ε}, f' the answer to g; its error bounds that of what follows."""
-    first = jnp.maximum(jnp.max(costs) - jnp.min(costs), epsilon)
 
     def at(k):
-        return jnp.maximum(epsilon, first * anneal ** k.astype(costs.dtype))
+        return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
 
     def rows(g, e):
         return -e * jax.nn.logsumexp(log_b[None, :] + (g[None, :] - costs) / e, axis=1)
