@@ -227,6 +227,10 @@ def test_log_prob_and_float32(case):
     law = bridge.law(0.4)
     truth = multivariate_normal(law.mean, law.cov).logpdf(x)
     assert np.abs(np.asarray(bridge.log_prob(0.4, x)) - truth).max() < 1e-12
+    # The chain rule on pairs.
+    joint = bridge.coupling().log_prob(np.concatenate([x, x[::-1]], axis=1))
+    parts = bridge.start.log_prob(x) + bridge.conditional_log_prob(x[::-1], x)
+    assert np.abs(np.asarray(joint - parts)).max() < 1e-10
     s = 0.4
     fine = bridge.score(jnp.asarray(x[0]), jnp.asarray(s))
     coarse = bridge.score(jnp.asarray(x[0], jnp.float32), jnp.asarray(s, jnp.float32))

@@ -71,7 +71,11 @@ def test_potentials_laws_and_drifts_on_the_line(line):
     inside = slice(200, 520)
     x, s = jnp.asarray(LINE)[:, None], jnp.asarray(0.35 * line.total)
     functions = (line.log_phi, line.log_psi, line.backward, line.forward)
-    out = quick(jax.vmap(lambda y, s: [f(y, s) for f in functions], (0, None)))(x, s)
+    every = quick(jax.vmap(lambda y, s: [f(y, s) for f in functions], (0, None)))
+    out = every(x, s)
+    for fine, coarse in zip(out, every(x.astype(jnp.float32), s.astype(jnp.float32)), strict=True):
+        assert coarse.dtype == jnp.float32
+        assert np.abs(np.asarray(fine) - np.asarray(coarse))[inside].max() < 1e-4
     for truth, log_value, gradient in zip(truths, out[:2], out[2:], strict=True):
         assert np.abs(np.exp(np.asarray(log_value)) / truth - 1)[inside].max() < 1e-9
         f = np.log(truth)
@@ -91,6 +95,8 @@ def test_conditional_law_and_exact_pairs(line):
     log_w, means, covs = line.conditional(LINE[300:301, None])
     mine = sum(np.exp(log_w[0, i]) * normal(LINE, means[0, i, 0], covs[i, 0, 0]) for i in range(2))
     assert np.abs(mine - k[300] * psi / psi0[300]).max() < 1e-10
+    log_p = line.conditional_log_prob(LINE[320:400, None], np.full((80, 1), LINE[300]))
+    assert np.abs(np.asarray(log_p) - np.log(mine[320:400])).max() < 1e-10
     mean, cov = line.conditional_moments(LINE[300:301, None])
     assert float(mean[0, 0]) == pytest.approx(H * (mine * LINE).sum(), abs=1e-10)
     spread = H * (mine * (LINE - float(mean[0, 0])) ** 2).sum()

@@ -3,12 +3,8 @@
 from scorefold.bridges._base import Bridge, brownian_reference
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
-from scorefold.bridges.mixture_potential import (
-    MixturePair,
-    MixturePotential,
-    MixturePotentialBridge,
-    mixture_pair,
-)
+from scorefold.bridges.mixture_pair import MixturePair, mixture_pair
+from scorefold.bridges.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.bridges.normal import Normal
 from scorefold.bridges.sinkhorn import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.spectral import SpectralBridge

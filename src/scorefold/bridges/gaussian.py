@@ -148,6 +148,11 @@ class GaussianBridge(Bridge):
         factor = jnp.asarray(np.linalg.cholesky(cov), mean.dtype)
         return mean + jax.random.normal(key, mean.shape, mean.dtype) @ factor.T
 
+    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+        """log density of X_S at x₁ given X_0 = x₀, in nats, for points of shape (…, d)."""
+        mean, cov = self.conditional(x0)
+        return Normal(np.zeros(len(cov)), cov).log_prob(jnp.asarray(x1) - mean)
+
     # -- numbers -----------------------------------------------------------------------------------
     def relative_entropy(self) -> float:
         """KL(P ‖ R) in nats, R the reference started from N(m₀, S₀):

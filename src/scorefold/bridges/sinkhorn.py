@@ -152,7 +152,9 @@ def sinkhorn(
     return Transport(costs, log_a, log_b, f, g, scalar, error, iterations, error <= tolerance)
 
 
-def transport(reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None, **kwargs: Any):
+def transport(
+    reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None, **kwargs: Any
+) -> Transport:
     """The static Schrödinger bridge of weighted points: ``sinkhorn`` with
 
         C(x, y) = −log p_S(y | x),   ε = 1,
