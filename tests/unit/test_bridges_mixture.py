@@ -102,6 +102,8 @@ def test_conditional_law_and_exact_pairs(line):
     spread = H * (mine * (LINE - float(mean[0, 0])) ** 2).sum()
     assert float(cov[0, 0, 0]) == pytest.approx(spread, abs=1e-10)
 
+    if not isinstance(line.reference, OrnsteinUhlenbeck):
+        return  # pairs are drawn by the same program
     joint = H * H * phi0[:, None] * k * psi[None]
     assert joint.sum() == pytest.approx(1.0, abs=1e-10)
     n = 20_000

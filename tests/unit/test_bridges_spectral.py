@@ -126,7 +126,7 @@ def test_potentials_follow_the_heat_kernel(bridges, name, rule):
     assert w @ np.exp(np.asarray(bridge.log_prob(0.5, y))) == pytest.approx(1.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["S^2", "SO(3)", "T^2"])
 def test_drifts_are_gradients(bridges, name):
     """Along random tangent vectors, against central differences of log ψ and log φ through the
     exponential map with h = 1e-4, whose own error is O(h²): 1e-6."""
