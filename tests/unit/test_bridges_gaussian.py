@@ -202,8 +202,8 @@ def test_control_energy_is_the_relative_entropy(case):
 
 def test_pairs_and_flow_have_the_stated_laws(case):
     """20,000 pairs: every joint moment within 5 standard errors (scale of a covariance entry:
-    √((S_ii S_jj + S_ij²)/n)). The flow is affine, so d + 1 points tell the law it ends in: its error
-    is O(steps⁻²), below 1e-3 with 50 steps and a quarter of that (± 5 %) with 100."""
+    √((S_ii S_jj + S_ij²)/n)). The flow is affine, so d + 1 points tell the law it ends in: its
+    error is O(steps⁻²), below 1e-3 with 50 steps and a quarter of that (± 5 %) with 100."""
     reference, _, bridge = case
     n = 20_000
     x0, x1 = bridge.sample_pairs(jax.random.key(0), n)
