@@ -203,7 +203,7 @@ def gaussian_ipf(
     drift, marginal and coupling on the way is exact. With joint covariance blocks A, B, C an odd
     step keeps X_0 | X_S: K = C B⁻¹, A ← K S₁ Kᵀ + A − K Cᵀ, m_A ← m_A + K(m₁ − m_B), and so on.
 
-    Source: De Bortoli et al. 2021, Appendix D (Brownian motion, scalar covariances).
+    Source: Gaussian conditioning; the iteration is that of De Bortoli et al. 2021, Section 3.
     """
     goal = GaussianBridge(reference, mean0, cov0, mean1, cov1)
     start, end = goal.start, goal.end

@@ -48,10 +48,11 @@ def mixture_pair(
 
     μ_k uniform on the sphere of radius ``radius``, Σ_k = U_k diag(λ) U_kᵀ with U_k uniform
     rotations and λ equally spaced between ``variances``; both are functions of ``key``, the same
-    in every dtype setting. The bridge of Brownian motion of variance ε over t ∈ [0, 1] is the answer.
+    in every dtype setting. The bridge of Brownian motion of variance ε over t ∈ [0, 1] is the
+    answer.
     ``atoms``: draws of p_0 that stand for it in ``bridge.backward`` (see the class).
 
-    Source: the construction of Gushchin et al. 2023, Section 4, with constants of our own.
+    Source: the construction of Gushchin et al. 2023, with constants of our own.
     """
     rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,), np.uint32)))
     means = rng.normal(size=(components, dim))

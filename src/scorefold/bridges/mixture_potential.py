@@ -94,8 +94,8 @@ class MixturePotentialBridge(Bridge):
     **Arguments:** ``reference``: Brownian motion on flat space or ``OrnsteinUhlenbeck``.
     **Raises:** ``ValueError`` unless exactly one of ``phi`` and ``atoms`` is given.
 
-    Source: Gushchin et al. 2023, "Building the Bridge of Schrödinger", Theorem 3.2 and
-    Proposition 4.2; Korotin et al. 2024 (the same potentials, learned).
+    Source: Gushchin et al. 2023, "Building the Bridge of Schrödinger"; Korotin et al. 2024 (the
+    same potentials, learned).
     """
 
     reference: Noising

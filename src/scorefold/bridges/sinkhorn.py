@@ -184,7 +184,7 @@ def sinkhorn_divergence(
     only for equal laws where e^{−C/ε} is a positive kernel.
 
     **Arguments:** costs between x and y, among x and among y; the rest as for ``sinkhorn``.
-    Source: Feydy et al. 2019, Equation 3.
+    Source: Feydy et al. 2019.
     """
     cross = sinkhorn(costs, a, b, **kwargs).value
     own_x = sinkhorn(costs_xx, a, a, **kwargs).value
