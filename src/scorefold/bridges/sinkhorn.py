@@ -83,7 +83,7 @@ class Transport(eqx.Module):
         """Σ_j P(j | i) y_j for ``targets`` y on flat space, shape (m, d): the conditional mean of
         the target given each source, shape (n, d)."""
         points = jnp.asarray(targets, self.costs.dtype)
-        return jnp.exp(self.log_conditional) @ points
+        return jnp.matmul(jnp.exp(self.log_conditional), points, precision="highest")
 
     @property
     def _log_density(self) -> Array:
