@@ -198,8 +198,8 @@ def cdf_of_exponential(kappa):
 
 def test_walks_from_end_to_end(bridges):
     """4000 exact draws of p_0, walked forward in 60 steps, have the law of p_1, and back: the
-    Kolmogorov–Smirnov distance of z is below 1.95/√n (level 0.001) + 1/60, the allowance for a
-    scheme of weak order 1 (half of it is seen with 30 steps more)."""
+    Kolmogorov–Smirnov distance of z is below 1.95/√n (level 0.001) plus 0.5/steps for each walk.
+    The scheme has weak order 1: 20,000 points gave 0.046, 0.022 and 0.013 with 10, 20 and 40."""
     from scipy.stats import kstest
 
     bridge, n, steps = bridges("S^2"), 4000, 60
@@ -207,7 +207,11 @@ def test_walks_from_end_to_end(bridges):
     end = bridge.sample_forward(jax.random.key(1), start, steps=steps)
     back = bridge.sample_backward(jax.random.key(2), end, steps=steps)
     bound = 1.95 / np.sqrt(n)
-    for x, kappa, allowance in ((start, 3.0, 0.0), (end, -2.0, 1 / steps), (back, 3.0, 2 / steps)):
+    for x, kappa, allowance in (
+        (start, 3.0, 0.0),
+        (end, -2.0, 0.5 / steps),
+        (back, 3.0, 1 / steps),
+    ):
         distance = kstest(np.asarray(x) @ AXIS, cdf_of_exponential(kappa)).statistic
         assert distance < bound + allowance
 
