@@ -1,6 +1,7 @@
 """Measures of a model and of its samples: held-out likelihood, total mass, memorisation and
 distance to fresh data."""
 
+from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.generalisation import Generalisation, generalisation
 from scorefold.metrics.likelihood import HeldOut, held_out
@@ -25,7 +26,9 @@ __all__ = [
     "NearestRatio",
     "TwoSample",
     "Wasserstein",
+    "bures_wasserstein",
     "circle_wasserstein",
+    "conditional_bures",
     "copying",
     "energy_distance",
     "generalisation",

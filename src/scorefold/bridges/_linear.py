@@ -1,0 +1,59 @@
+"""Reference processes whose transition is a normal law around an affine map."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold._fixed import fixed
+from scorefold.manifolds import Euclidean
+from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
+
+__all__ = ["LinearTransition", "einsum", "linear_transition", "matmul"]
+
+# In full precision on every device, where a matrix unit may round.
+matmul = functools.partial(jnp.matmul, precision="highest")
+einsum = functools.partial(jnp.einsum, precision="highest")
+
+
+class LinearTransition(eqx.Module):
+    """X_s | x₀ ~ N(a x₀ + b, v I) on R^d with
+
+    a = e^{−κs/2},   b = (1 − a) μ,   v = (1 − e^{−κs})/κ,
+
+    of dX = −½κ(X − μ) ds + dB; κ = 0 is Brownian motion, a = 1, b = 0, v = s.
+    """
+
+    rate: float = eqx.field(static=True)
+    location: np.ndarray = fixed()
+
+    def moments(self, s: Any, xp: Any = jnp) -> tuple[Any, Any, Any]:
+        """(a, b, v) at variance-time s, in JAX or (``xp=np``) in NumPy and float64."""
+        location = xp.asarray(self.location, s.dtype)
+        if self.rate == 0.0:
+            return xp.ones_like(s), xp.zeros_like(location), s
+        a = xp.exp(-0.5 * self.rate * s)
+        return a, -xp.expm1(-0.5 * self.rate * s) * location, -xp.expm1(-self.rate * s) / self.rate
+
+
+def linear_transition(reference: Noising) -> LinearTransition:
+    """The transition of Brownian motion or of an Ornstein–Uhlenbeck process on flat space.
+
+    **Raises:** ``ValueError`` for any other process.
+    """
+    manifold = reference.manifold
+    zero = np.zeros(manifold.shape)
+    if isinstance(reference, VarianceExploding) and isinstance(manifold, Euclidean):
+        return LinearTransition(0.0, zero)
+    if isinstance(reference, OrnsteinUhlenbeck):
+        location = reference.law.location
+        held = zero if location is None else np.asarray(location, np.float64)
+        return LinearTransition(1.0 / reference.std**2, held)
+    raise ValueError(
+        f"reference: {type(reference).__name__} on {manifold.name} is not linear with normal "
+        "noise. Use brownian_reference(Euclidean(d), variance) or OrnsteinUhlenbeck(d, …)."
+    )
