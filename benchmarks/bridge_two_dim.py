@@ -16,7 +16,7 @@ is about half). ``energy``: E|v_t|², v the probability flow, mean over t from 0
 that of the bridge itself, computed from samples by Sinkhorn's algorithm; nearer to the ends 2,048
 points do not resolve it. ``energy_error`` = |energy − exact|/exact. ``transport_energy_error``
 is that of the publications: the energy of the paths of the flow over all of [0, 1] against the
-squared transport distance. Its limit is not 0, since a bridge with noise moves differently from a map.
+squared transport distance. Its limit is not 0: a bridge with noise moves otherwise than a map.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def draw(name: str, n: int, rng: np.random.Generator) -> np.ndarray:
 def exact_energy(draws: Any) -> float:
     """E|v_t|² of the bridge, mean over TIMES, v = ½(∇log ψ − ∇log φ), from samples: each pair of
     samples has its plan (300 rounds of Sinkhorn's algorithm), and each plan its v. States at t come
-    from the plan of a third pair by Brownian bridges, and |v|² is the product of the other two, whose errors are
-    independent: no plan is asked at its own points, where it knows too much."""
+    from the plan of a third pair by Brownian bridges, and |v|² is the product of the other two,
+    whose errors are independent: no plan is asked at its own points, where it knows too much."""
 
     def logs(p: Any, q: Any, s: Any) -> Any:
         return -0.5 * jnp.sum((p[:, None] - q[None]) ** 2, -1) / s

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.bridges.affine import AffineScore, pull
-from scorefold.noising import Noising, OrnsteinUhlenbeck
+from scorefold.bridges._linear import linear_transition
+from scorefold.bridges.affine import AffineScore
+from scorefold.bridges.gaussian import GaussianBridge
+from scorefold.noising import Noising
 
 __all__ = ["gaussian_iterates"]
 
@@ -31,30 +31,23 @@ def gaussian_iterates(
     Source: the Gaussian case of Fortet 1940 and Kullback 1968; the limit is that of
     Bunne et al. 2023, Theorem 3.
     """
-    total = reference.schedule.total
-    steady = pull(reference)
-    m, v = math.exp(-0.5 * steady * total), total
-    if steady:
-        v = -math.expm1(-steady * total) / steady
-    mu = np.zeros(a.shape[1])
-    if isinstance(reference, OrnsteinUhlenbeck) and reference.law.location is not None:
-        mu = np.asarray(reference.law.location, np.float64)
-    ends = [_natural(np.asarray(x, np.float64) - mu) for x in (a, b)]
+    transition = linear_transition(reference)
+    total = np.float64(reference.schedule.total)
+    m, _, v = (np.asarray(k) for k in transition.moments(total, np))
+    steady, mu = transition.rate, transition.location
+    ends = [_moments(np.asarray(x, np.float64)) for x in (a, b)]
+    inverses = [np.linalg.inv(covariance) for _, covariance in ends]
     eye = np.eye(a.shape[1])
     if converged:
-        (mean_a, _, cov_a), (mean_b, _, cov_b) = ends
-        root = _power(cov_a, 0.5)
-        noise = v / m
-        middle = _power(4.0 * root @ cov_b @ root + noise**2 * eye, 0.5)
-        cross = 0.5 * (root @ middle @ np.linalg.inv(root) - noise * eye)
-        given = cov_b - cross.T @ np.linalg.solve(cov_a, cross)
-        inverse = np.linalg.inv(0.5 * (given + given.T))
-        precision, linear = inverse - eye / v + steady * eye, inverse @ mean_b - m / v * mean_a
+        bridge = GaussianBridge(reference, *ends[0], *ends[1])
+        inverse = np.linalg.inv(bridge.end_cov)
+        precision = inverse - eye / v + steady * eye
+        linear = inverse @ (ends[1][0] - mu) - m / v * (ends[0][0] - mu)
     else:
         precision, linear = steady * eye, np.zeros(a.shape[1])
     found = [_affine(reference, precision, linear, a.dtype)]
     for n in range(count):
-        mean, inverse, _ = ends[n % 2]
+        mean, inverse = ends[n % 2][0] - mu, inverses[n % 2]
         values, vectors = np.linalg.eigh(precision)
         carried = 1.0 / (m * m + v * values)
         far = vectors * (values * carried) @ vectors.T
@@ -65,22 +58,12 @@ def gaussian_iterates(
     return found
 
 
-def _natural(y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean, inverse covariance, covariance); the covariance has no variance below 1e-6 of the
-    largest."""
-    covariance = np.cov(y, rowvar=False).reshape(y.shape[1], y.shape[1])
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, covariance), with no variance below 1e-6 of the largest."""
+    covariance = np.cov(x, rowvar=False).reshape(x.shape[1], x.shape[1])
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 1e-6 * max(values[-1], 1e-12))
-    return (
-        y.mean(axis=0),
-        vectors / values @ vectors.T,
-        vectors * values @ vectors.T,
-    )
-
-
-def _power(matrix: np.ndarray, power: float) -> np.ndarray:
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    return vectors * np.maximum(values, 0.0) ** power @ vectors.T
+    return x.mean(axis=0), vectors * values @ vectors.T
 
 
 def _affine(reference: Noising, precision: np.ndarray, linear: np.ndarray, dtype) -> AffineScore:
