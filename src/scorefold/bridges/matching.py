@@ -63,9 +63,9 @@ class BridgeMatching(LearnedBridge):
     def __check_init__(self) -> None:
         if not self.reference.exact:
             raise ValueError(
-                f"BridgeMatching pins the reference at both ends, and "
-                f"{type(self.reference).__name__} has "
-                "no closed transition. Use DiffusionSchrodingerBridge, which only simulates it."
+                "BridgeMatching pins the reference at both ends, and "
+                f"{type(self.reference).__name__} has no closed transition. Use "
+                "DiffusionSchrodingerBridge, which only simulates it."
             )
         if self.coupling not in ("process", "independent", "transport"):
             raise ValueError(
