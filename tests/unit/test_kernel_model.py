@@ -2,6 +2,7 @@
 
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,6 +96,38 @@ def test_folds_keep_equal_rows_together():
     assert set(np.bincount(grouped)) == {15}
     loose = folds_of(x, 8, jax.random.key(0), grouped=False)
     assert any(len(set(loose[i : i + 3])) > 1 for i in range(0, 120, 3))
+
+
+def test_resolution_in_many_dimensions_is_no_distance():
+    """The two closest of 500 points of R^6 are further apart than thin data are thick: the floor
+    is a thousandth of the spread, seen from the first point in lexicographic order."""
+    x = np.random.default_rng(0).normal(size=(500, 6))
+    first = x[np.argmin(x[:, 0])]
+    spread = np.sqrt(np.mean(np.sum((x - first) ** 2, axis=1)))
+    floor = resolution(sf.Euclidean(6), jnp.asarray(x), None)
+    assert floor == pytest.approx(1e-3 * spread, rel=1e-9)
+
+
+def test_training_starts_from_the_likeliest_coefficients():
+    """The swiss roll in R^6: kernels of neighbourhoods of 2 to 233 points alike are far too thick.
+    The start chosen must be at least 0.2 nats a point better for the fold that judged it, by
+    its own log_prob."""
+    x = sf.data.target("swiss-roll-6d").make(jax.random.key(0)).sample(jax.random.key(1), 400)
+    chosen = sf.KernelModel(sf.Euclidean(6), folds=4).init(jax.random.key(0), x).learner
+    shares = np.asarray(chosen.covariance.shares)
+    assert np.exp(shares).max() == pytest.approx(0.7, rel=1e-6)
+    seen = chosen.judged(chosen.centres, held_out=False, candidates=128)
+    first = jax.tree.map(lambda a: a[np.asarray(seen.fold) == 0], seen)
+    alike = jnp.full_like(chosen.covariance.shares, np.log(0.5 / len(shares)))
+    round_parts = (jnp.full((), np.log(0.02)), jnp.full((), -4.0))
+    covariance = eqx.tree_at(
+        lambda c: (c.shares, c.diagonals, c.roundness, c.isotropic),
+        chosen.covariance,
+        (alike, alike - 4.0, *round_parts),
+    )
+    plain = eqx.tree_at(lambda c: c.covariance, chosen, covariance)
+    gain = chosen.log_prob(first, jnp.int32(0)) - plain.log_prob(first, jnp.int32(0))
+    assert float(jnp.mean(gain)) > 0.2
 
 
 def test_resolution_is_what_the_points_were_rounded_to():

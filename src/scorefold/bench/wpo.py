@@ -106,7 +106,7 @@ def _rows(
     for part in parts:
         for where, protocol, load, models in PARTS[part](data_dir):
             # Where the split lets copies into the test set, so do the folds.
-            grouped = protocol not in ("published", "random")
+            grouped = protocol not in data.LEAKING
             for model, make in models.items():
                 for seed in range(seeds):
                     name = (where, protocol, model, seed)
@@ -114,7 +114,7 @@ def _rows(
 
 
 def _earth(data_dir: str | None) -> Iterator[tuple]:
-    for protocol in ("published", "dedup", "grouped"):
+    for protocol in ("published", "published-rfm", "published-partitionable", "dedup", "grouped"):
         for name in _EARTH:
             yield name, protocol, _registered(name, protocol, data_dir), {"kernel": _kernel}
 
@@ -164,7 +164,7 @@ def wpo(
     """Test NLL of the kernel model and of what it is measured against, over seeds 0, 1, ….
 
     **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
-    interrupted goes on there. ``parts``: ``earth`` (four sets on the sphere, three protocols),
+    interrupted goes on there. ``parts``: ``earth`` (four sets on the sphere, five protocols),
     ``plain`` (kernel densities there), ``rna`` (T^7), ``flat`` (1000 points of the swiss roll, the
     same in six dimensions, moons), ``networks`` (score networks on these, two minutes each).
     **Raises:** ``ValueError`` for an unknown part.

@@ -8,7 +8,7 @@ from typing import Any
 
 from scorefold import losses
 from scorefold.cli.parser import UsageError, count
-from scorefold.data import Dataset
+from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
 from scorefold.manifolds import Manifold
 from scorefold.models import KernelModel, ScoreModel, default_noising
@@ -61,7 +61,7 @@ def _kernel(arguments: argparse.Namespace, dataset: Dataset) -> KernelModel:
     return KernelModel(
         dataset.manifold,
         # Where the split lets copies of a training point into the test set, so do the folds.
-        grouped=dataset.protocol not in ("published", "random"),
+        grouped=dataset.protocol not in LEAKING,
         **_stated(arguments, "floor", "width", "depth"),
     )
 

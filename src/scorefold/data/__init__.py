@@ -11,10 +11,11 @@ from scorefold.data.laws import Law
 from scorefold.data.loading import load
 from scorefold.data.readers import read_table
 from scorefold.data.registry import REGISTRY, Entry
-from scorefold.data.splits import PROTOCOLS, Split
+from scorefold.data.splits import LEAKING, PROTOCOLS, Split
 from scorefold.data.synthetic import SYNTHETIC, Target, target
 
 __all__ = [
+    "LEAKING",
     "PROTOCOLS",
     "REGISTRY",
     "SYNTHETIC",

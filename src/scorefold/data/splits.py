@@ -29,7 +29,7 @@ from scorefold.data.published import (
     torch_permutation,
 )
 
-__all__ = ["PROTOCOLS", "Split", "equal_rows", "split"]
+__all__ = ["LEAKING", "PROTOCOLS", "Split", "equal_rows", "split"]
 
 PROTOCOLS = (
     "grouped",
@@ -40,6 +40,8 @@ PROTOCOLS = (
     "published-partitionable",
     "published-rfm",
 )
+LEAKING = tuple(p for p in PROTOCOLS if p == "random" or p.startswith("published"))
+"""Protocols that let rows with equal coordinates into both training and test set."""
 _CELLS = 100
 _SHARES = np.array([0.8, 0.1, 0.1])
 

@@ -30,6 +30,10 @@ _OTHERS = 96
 """Of all other kernels, every point sees this many, which stand for the rest."""
 _SHARE = -4.0
 """Start of the log odds of the background."""
+_ASKED = 1024
+"""Points asked about the coefficients to start from."""
+_MARGIN = 0.2
+"""Nats a point by which another start must beat the even one."""
 _PAIRS = 1 << 20
 _JUDGED = 1 << 15
 """Training points that kernels are judged by; of more, so many are taken evenly."""
@@ -121,12 +125,15 @@ class CrossFit(eqx.Module):
     def judged(self, data: Array, *, held_out: bool, candidates: int) -> Judged:
         """What points see: the training points, 32768 of them at most, the kernels of other
         folds, held-out ones all."""
-        n, folds = len(self.centres), self.folds
-        spare = 1.0 if held_out else 1.15 * folds / max(folds - 1, 1)
-        fold = np.asarray(self.fold)
-        own = np.full(len(data), folds)
-        if not held_out:
-            data, own = data[_evenly(n)], fold[_evenly(n)]
+        if held_out:
+            return self._seen(data, np.full(len(data), self.folds), candidates)
+        rows = _evenly(len(self.centres))
+        return self._seen(data[rows], np.asarray(self.fold)[rows], candidates)
+
+    def _seen(self, data: Array, own: np.ndarray, candidates: int) -> Judged:
+        """What points see of the kernels of folds other than their ``own``."""
+        n, folds, fold = len(self.centres), self.folds, np.asarray(self.fold)
+        spare = 1.0 if own.min() == folds else 1.15 * folds / max(folds - 1, 1)
         rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
         order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
         rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
@@ -143,6 +150,15 @@ class CrossFit(eqx.Module):
             jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
             quick(_density)(self.background, data),
         )  # fmt: skip
+
+    def from_best_start(self, candidates: int) -> CrossFit:
+        """With the coefficients of ``LocalCovariance.starts`` that make the points of the first
+        fold most likely, by kernels without that fold; the even ones unless others are far
+        better."""
+        rows = _evenly(len(self.centres))[np.asarray(self.by_fold[0, :_ASKED])]
+        seen = self._seen(self.centres[rows], np.asarray(self.fold)[rows], candidates)
+        best: CrossFit = quick(_best_start)(self, seen)
+        return best
 
     def log_prob(self, x: Judged, fold: Array) -> Array:
         """log p of judged points, shape ``(n,)``, by kernels without the points of ``fold``."""
@@ -188,6 +204,22 @@ class CrossFit(eqx.Module):
 
     def _kernels(self, fold: Array) -> Kernels:
         return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+
+
+def _best_start(learner: CrossFit, seen: Judged) -> CrossFit:
+    rest = eqx.filter(learner.covariance, eqx.is_array, inverse=True)
+
+    def value(start: LocalCovariance) -> Array:
+        trial = eqx.tree_at(lambda k: k.covariance, learner, eqx.combine(start, rest))
+        return jnp.mean(trial.log_prob(seen, seen.fold[0]))
+
+    starts = learner.covariance.starts()
+    values = jax.lax.map(value, starts)
+    # The first start is the even one, from which training ends best unless it is far off.
+    values = jnp.where(jnp.isfinite(values), values, -jnp.inf).at[0].add(_MARGIN)
+    best = jnp.argmax(values)
+    chosen = eqx.combine(jax.tree.map(lambda a: a[best], starts), rest)
+    return eqx.tree_at(lambda k: k.covariance, learner, chosen)
 
 
 def _evenly(n: int) -> np.ndarray:

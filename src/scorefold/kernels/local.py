@@ -24,6 +24,10 @@ _TAIL = (math.log(5.0), -2.0)
 """Start of log (f − 1) and of the log odds of g."""
 _PLAIN = -4.0
 """Start of the logarithm of the isotropic part, against the spread of the 5 nearest."""
+_MAIN, _REST = 0.7, 0.03
+"""Other starts of a: of one neighbourhood, and of all others together."""
+_LESS = (0.0, -3.5)
+"""Other starts of the round parts, in logarithms."""
 
 
 class Kernels(NamedTuple):
@@ -69,7 +73,13 @@ class LocalCovariance(eqx.Module):
 
     @classmethod
     def start(
-        cls, features: Array, counts: int, floor: float, width: int, depth: int, key: Key
+        cls,
+        features: Array,
+        counts: int,
+        floor: float,
+        width: int,
+        depth: int,
+        key: Key,
     ) -> LocalCovariance:
         dtype = features.dtype
         sizes = [features.shape[-1]] + [width] * depth
@@ -95,6 +105,28 @@ class LocalCovariance(eqx.Module):
             middle=min(2, counts - 1),
         )
 
+    def starts(self) -> LocalCovariance:
+        """Coefficients worth starting from, along a leading axis of the trained arrays: all
+        neighbourhoods alike or one above the others, each with round parts of different size."""
+        k, dtype = self.shares.shape[0], self.shares.dtype
+        one = jnp.where(jnp.eye(k, dtype=bool), math.log(_MAIN), math.log(_REST / k))
+        shares = jnp.concatenate([self.shares[None], one.astype(dtype)])
+        less = jnp.tile(jnp.asarray(_LESS, dtype), k + 1)
+        count = len(less)
+        every = jax.tree.map(
+            lambda a: jnp.broadcast_to(a, (count, *a.shape)), eqx.filter(self, eqx.is_array)
+        )
+        return eqx.tree_at(
+            lambda c: (c.shares, c.diagonals, c.roundness, c.isotropic),
+            every,
+            (
+                jnp.repeat(shares, len(_LESS), axis=0),
+                every.diagonals + less[:, None],
+                every.roundness + less,
+                every.isotropic + less,
+            ),
+        )
+
     def __call__(self, features: Array, moments: Array, means: Array) -> Kernels:
         """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
         ``(n, counts, d)``."""
@@ -106,15 +138,15 @@ class LocalCovariance(eqx.Module):
         a = jnp.exp(self.shares[None] + out[:, :k])
         covariance = jnp.einsum("nk,nkp->np", a, moments)
         on = diagonal_of(means.shape[-1])
-        pulls = (self.pulls[None] + out[:, k + 2 : 2 * k + 2]) / k
+        pulls = (self.pulls[None] + out[:, 2 * k + 4 :]) / k
         mean_shift = jnp.einsum("nk,nkd->nd", pulls, means)
         mean = jnp.mean(covariance[:, on], axis=1)
         plain = jnp.exp(self.isotropic + out[:, k] + features[:, self.middle])
         plain = plain + (jnp.exp(self.roundness) + _ROUNDEST) * mean + self.floor**2
-        c = jnp.exp(self.diagonals[None] + out[:, 2 * k + 2 : 3 * k + 2])
+        c = jnp.exp(self.diagonals[None] + out[:, k + 4 : 2 * k + 4])
         extra = jnp.einsum("nk,nkd->nd", c, moments[..., on]) + plain[:, None]
-        widening = 1.0 + jnp.exp(self.tail[0] + out[:, 3 * k + 2])
-        odds = self.tail[1] + out[:, 3 * k + 3]
+        widening = 1.0 + jnp.exp(self.tail[0] + out[:, k + 2])
+        odds = self.tail[1] + out[:, k + 3]
         shares = jnp.stack([jax.nn.log_sigmoid(-odds), jax.nn.log_sigmoid(odds)], -1)
         full = covariance.at[:, on].add(extra)
         return Kernels(full, mean_shift, out[:, k + 1], widening, shares)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -103,7 +104,8 @@ def folds_of(points: Any, folds: int, key: Key, *, grouped: bool) -> np.ndarray:
 
 def resolution(manifold: Manifold, points: Array, stated: float | None) -> float:
     """The smallest standard deviation of a kernel: as stated, or the smallest positive distance
-    between two of the points (what they were rounded to), at least 1e-6 of their spread.
+    between two of the points (what they were rounded to), at least 1e-6 of their
+    spread; and at most 1e-3 of it in three and more dimensions, where no two points are close.
 
     **Raises:** ``ValueError`` if all points are equal and nothing is stated.
     """
@@ -119,5 +121,7 @@ def resolution(manifold: Manifold, points: Array, stated: float | None) -> float
     gap = nearest(manifold, x, x, 1, exclude_self=True)[1]
     _, spread = nearest(manifold, x[:1], x, 1)
     positive = gap[gap > 0]
-    least = 1e-6 * float(np.sqrt(np.mean(spread**2)))
-    return max(float(positive.min()) if len(positive) else least, least)
+    size = float(np.sqrt(np.mean(spread**2)))
+    closest = float(positive.min()) if len(positive) else 0.0
+    most = 1e-3 * size if manifold.dim > 2 else math.inf
+    return min(max(closest, 1e-6 * size), most)

@@ -26,6 +26,7 @@ from scorefold.models._base import Model
 
 __all__ = ["KernelModel"]
 
+_COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _MOST = 2 * 10**8
@@ -51,9 +52,11 @@ class KernelModel(Model, Trainable):
 
     **Arguments:**
 
-    - ``counts``: sizes of the neighbourhoods (those that the data allow are used).
+    - ``counts``: sizes of the neighbourhoods (those that the data allow are used). Default: 2, 3,
+      5, 8, …, 55, in three and more dimensions to 233, where a radius grows more slowly with k.
     - ``floor``: smallest standard deviation of a kernel, in the unit of distance. Default: the
-      smallest positive distance between two training points, which is what they were rounded to.
+      smallest positive distance between two training points, which is what they were rounded to,
+      in three and more dimensions at most a thousandth of their spread (no two are close there).
       Where points repeat, the likelihood grows without bound as the floor goes to 0.
     - ``folds``; ``grouped``: equal points share a fold, so that none is judged by its own copy
       (right where test points are new); False where test points may repeat training points.
@@ -69,10 +72,10 @@ class KernelModel(Model, Trainable):
 
     steps: ClassVar[int] = 400
     batch_size: ClassVar[int] = 256
-    learning_rate: ClassVar[float] = 2e-3
+    learning_rate: ClassVar[float] = 5e-3
 
     manifold: Manifold
-    counts: tuple[int, ...] = (2, 3, 5, 8, 13, 21, 34, 55)
+    counts: tuple[int, ...] | None = None
     floor: float | None = None
     folds: int = 8
     grouped: bool = True
@@ -119,6 +122,7 @@ class KernelModel(Model, Trainable):
             depth=self.depth,
             key=key,
         )
+        learner = learner.from_best_start(self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def examples(self, data: Array, *, held_out: bool = False) -> Judged:
@@ -149,10 +153,11 @@ class KernelModel(Model, Trainable):
 
     # -- inside ------------------------------------------------------------------------------------
     def _counts(self, n: int) -> tuple[int, ...]:
-        usable = tuple(k for k in self.counts if k <= (n - 1) * 3 // 4)
+        counts = self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
+        usable = tuple(k for k in counts if k <= (n - 1) * 3 // 4)
         if not usable:
             raise ValueError(
-                f"data: {n} points are too few for neighbourhoods of {min(self.counts)} with a "
+                f"data: {n} points are too few for neighbourhoods of {min(counts)} with a "
                 "part of the data left out. Use HeatKernelDensity, or more data."
             )
         return usable
