@@ -115,9 +115,8 @@ class Bridge(eqx.Module):
         grid = self.grid(steps, rows.dtype)
         if direction == "backward":
             grid = grid[::-1]
-        step: Step = _forward_step(self) if direction == "forward" else _backward_step(self)
+        step = self._step(direction) if key is not None else _FlowThenEuler(self, grid[-2])
         if key is None:
-            step = _FlowThenEuler(self, grid[-2])
             key = jax.random.key(0)  # not used: the flow has no noise
         end = _run(step, jax.random.split(key, len(rows)), rows, grid, paths)
         refuse_rows(
@@ -125,6 +124,10 @@ class Bridge(eqx.Module):
         )
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
         return end.reshape(*batch, *end.shape[1:])
+
+    def _step(self, direction: str) -> Step:
+        """The step that the noisy samplers take; a bridge that knows a better one says so."""
+        return _forward_step(self) if direction == "forward" else _backward_step(self)
 
     def _at(self, t: float | Scalar, x: Any) -> tuple[Array, Scalar]:
         points = check_points(self.manifold, x, "x")

@@ -69,11 +69,14 @@ def clip(grads: PyTree, length: Scalar, limit: float) -> PyTree:
 
 
 def learning_rate(step: Array, total: Array, settings: Settings) -> Scalar:
-    """Linear warm-up to the peak, then half a cosine to 0 at ``total``.
+    """Linear warm-up to the peak, then half a cosine to 0 at ``total``, or in every period of
+    ``settings.restart`` steps (Loshchilov & Hutter 2017).
 
     The schedule reads ``total`` from the state, so that a run with a time budget, which learns
     its length only after compiling, and a resumed run use the same compiled program.
     """
+    if settings.restart is not None:
+        step, total = step % settings.restart, jnp.int32(settings.restart)
     t, end = step.astype(jnp.float32), total.astype(jnp.float32)
     if settings.warmup is None:
         warmup = jnp.minimum(500.0, 0.1 * end)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,10 @@ import numpy as np
 from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
-from scorefold.fitting.history import Record
-from scorefold.fitting.state import TrainState
 
 __all__ = ["Checkpoints"]
+
+R = TypeVar("R")
 
 _FORMAT = "scorefold checkpoint"
 _VERSION = 1
@@ -39,8 +40,9 @@ class Checkpoints:
         """Committed checkpoints, the newest first."""
         return sorted(self.directory.glob("checkpoint-*.safetensors"), reverse=True)
 
-    def save(self, state: TrainState, record: Record) -> Path:
-        """Commit the state, then drop all but the last two.
+    def save(self, state: Any, record: Any) -> Path:
+        """Commit the state, any tree of arrays, and the record, whose ``split()`` is numbers and
+        arrays and whose ``steps`` number the file; then drop all but the last two.
 
         **Raises:** ``DiskFull``, the checkpoints before it untouched.
         """
@@ -62,8 +64,11 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def restore(self, like: TrainState) -> tuple[TrainState, Record] | None:
-        """The newest state that is whole; None if there never was one.
+    def restore(
+        self, like: Any, join: Callable[[dict[str, Any], dict[str, np.ndarray]], R]
+    ) -> tuple[Any, R] | None:
+        """The newest state that is whole, of the form of ``like``, with its record, put
+        together by ``join``; None if there never was one.
 
         A damaged file is set aside, with a warning, in favour of the one before it.
 
@@ -83,7 +88,7 @@ class Checkpoints:
                 path.rename(path.with_name(f"{path.name}.damaged"))
                 continue
             self._compare(path, document["identity"])
-            return _fill(path, like, arrays), Record.join(
+            return _fill(path, like, arrays), join(
                 document["record"],
                 {
                     n.removeprefix("record."): a
@@ -104,12 +109,12 @@ class Checkpoints:
             )
 
 
-def _leaves(state: TrainState) -> list[tuple[str, Any]]:
+def _leaves(state: Any) -> list[tuple[str, Any]]:
     flat, _ = jax.tree_util.tree_flatten_with_path(state)
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
 
 
-def _fill(path: Path, like: TrainState, arrays: dict[str, np.ndarray]) -> TrainState:
+def _fill(path: Path, like: Any, arrays: dict[str, np.ndarray]) -> Any:
     leaves, changed = [], {}
     for name, leaf in _leaves(like):
         array = arrays.get(f"state{name}")

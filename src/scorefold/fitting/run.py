@@ -11,6 +11,7 @@ from scorefold.fitting._contract import Trainable
 from scorefold.fitting.checkpoints import Checkpoints
 from scorefold.fitting.errors import Interrupted
 from scorefold.fitting.fingerprint import describe
+from scorefold.fitting.history import Record
 from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
@@ -56,7 +57,7 @@ def run(
         **describe(problem.key, "key"),
     }
     checkpoints = Checkpoints(Path(keeping.out), identity)
-    found = checkpoints.restore(state) if keeping.resume else None
+    found = checkpoints.restore(state, Record.join) if keeping.resume else None
     if not keeping.resume and checkpoints.files():
         raise FileExistsError(
             f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on with "

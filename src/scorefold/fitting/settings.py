@@ -10,7 +10,11 @@ __all__ = ["Plan", "Settings"]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Optimisation settings of ``fit``, checked; see there for their meaning."""
+    """Optimisation settings of ``fit``, checked; see there for their meaning.
+
+    ``restart``: the learning rate begins anew after so many steps (None: never), which is how
+    one optimiser serves a row of problems, each a little different from the one before.
+    """
 
     batch_size: int
     learning_rate: float
@@ -19,6 +23,7 @@ class Settings:
     ema: float
     weight_decay: float
     patience: int | None
+    restart: int | None = None
 
     def __post_init__(self) -> None:
         _whole("batch_size", self.batch_size, 1)
@@ -26,6 +31,8 @@ class Settings:
             _whole("warmup", self.warmup, 0)
         if self.patience is not None:
             _whole("patience", self.patience, 1)
+        if self.restart is not None:
+            _whole("restart", self.restart, 1)
         _range("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
         if self.clip is not None:
             _range("clip", self.clip, self.clip > 0, "above 0, or None for no clipping")

@@ -1,0 +1,97 @@
+"""The reference process pinned at both ends: what is known of its paths in between."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold._types import Key, Point, Scalar
+from scorefold.bridges.affine import centre, is_linear, kernel_moments
+from scorefold.manifolds import Euclidean, Manifold, Product, Torus
+from scorefold.noising import Noising
+
+__all__ = ["pinned_draw", "pinned_exactly", "pinned_walk"]
+
+
+def pinned_exactly(reference: Noising) -> bool:
+    """Whether ``pinned_draw`` knows the reference: linear on flat space, or Brownian motion on
+    flat spaces, tori and their products."""
+    return is_linear(reference) or (reference.kernel is not None and _flat(reference.manifold))
+
+
+def _flat(manifold: Manifold) -> bool:
+    if isinstance(manifold, Product):
+        return all(map(_flat, manifold.factors))
+    return isinstance(manifold, Euclidean | Torus)
+
+
+def pinned_draw(
+    reference: Noising, key: Key, start: Point, end: Point, s: Scalar, total: float
+) -> Point:
+    """One exact draw of X_s given X_0 = start and X_S = end, 0 < s < S = ``total``.
+
+    With (m, v), (m', v') the moments of a linear reference over s and S − s it is normal,
+
+        mean − μ = (m v' (x₀ − μ) + m' v (x_S − μ))/(v' + m'²v),   variance v v'/(v' + m'²v).
+
+    On a circle first the number of turns is drawn, n with weights e^{−(gap + 2πn)²/2S}; given it,
+    the path is a Brownian bridge on the line. Time runs the same both ways, since every reference
+    is reversible.
+    """
+    if is_linear(reference):
+        m, v = kernel_moments(reference, s)
+        onward, rest = kernel_moments(reference, total - s)
+        mu = centre(reference, start)
+        both = rest + onward * onward * v
+        mean = (m * rest * (start - mu) + onward * v * (end - mu)) / both
+        noise = jax.random.normal(key, start.shape, start.dtype)
+        return mu + mean + jnp.sqrt(v * rest / both) * noise
+    return _brownian(reference.manifold, key, start, end, s, total)
+
+
+def _brownian(
+    manifold: Manifold, key: Key, start: Point, end: Point, s: Scalar, total: float
+) -> Point:
+    if isinstance(manifold, Product):
+        keys = jax.random.split(key, len(manifold.factors))
+        parts = zip(manifold.factors, keys, manifold.split(start), manifold.split(end), strict=True)
+        return manifold.join(tuple(_brownian(f, k, p, q, s, total) for f, k, p, q in parts))
+    turn, noise = jax.random.split(key)
+    gap = manifold.log(start, end)
+    if isinstance(manifold, Torus):
+        most = 1 + math.ceil(6.0 * math.sqrt(total) / (2.0 * math.pi))
+        turns = jnp.arange(-most, most + 1).astype(gap.dtype)
+        ways = gap[:, None] + 2.0 * math.pi * turns[None, :]
+        chosen = jax.random.categorical(turn, -0.5 * ways**2 / total, axis=1)
+        gap = jnp.take_along_axis(ways, chosen[:, None], axis=1)[:, 0]
+    z = jax.random.normal(noise, start.shape, start.dtype)
+    return manifold.exp(start, s / total * gap + jnp.sqrt(s * (total - s) / total) * z)
+
+
+def pinned_walk(reference: Noising, key: Key, start: Point, end: Point, grid: Array) -> Array:
+    """States at the levels ``grid`` (from 0 to S) of a geodesic random walk with the drift of the
+    pinned reference, which ends exactly at ``end``, shape ``(len(grid), *shape)``:
+
+        x ← exp_x(h(b(x) + ∇_x log p_{S−s}(end | x)) + √(h(1 − h/(S − s))) Z).
+
+    The noise is that of a flat bridge, for which every state has its exact law. Elsewhere weak
+    order 1; a grid finer towards S does more for it, as the drift grows like 1/(S − s).
+    """
+    manifold, total = reference.manifold, grid[-1]
+
+    def step(x: Point, inputs: tuple) -> tuple[Point, Point]:
+        k, s, h = inputs
+        left = total - s
+        # By reversibility ∇_x log p(end | x) = ∇_x log p(x | end) − 2b(x).
+        drift = reference.score(x, end, left) - reference.drift(x)
+        z = manifold.normal(jax.random.fold_in(key, k), x)
+        x = manifold.exp(x, h * drift + jnp.sqrt(h * (1.0 - h / left)) * z)
+        return x, x
+
+    n = grid.shape[0] - 2
+    inputs = (jnp.arange(n), grid[:-2], jnp.diff(grid)[:-1])
+    _, path = jax.lax.scan(step, start, inputs)
+    return jnp.concatenate([start[None], path, end[None]])
