@@ -2,7 +2,10 @@
 
 from scorefold.bridges._base import Bridge, brownian_reference
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
+from scorefold.bridges.fit_bridge import Ends, TwoEnded, fit_bridge
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
+from scorefold.bridges.gaussian_potential import GaussianPotential
+from scorefold.bridges.light import LightBridge
 from scorefold.bridges.mixture_potential import (
     MixturePair,
     MixturePotential,
@@ -10,23 +13,34 @@ from scorefold.bridges.mixture_potential import (
     mixture_pair,
 )
 from scorefold.bridges.normal import Normal
+from scorefold.bridges.origins import Origins
+from scorefold.bridges.potentials import HeatPotential, Potential, balance
 from scorefold.bridges.sinkhorn import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.spectral import SpectralBridge
 
 __all__ = [
     "Bridge",
     "ChainBridge",
+    "Ends",
     "GaussianBridge",
+    "GaussianPotential",
+    "HeatPotential",
+    "LightBridge",
     "MixturePair",
     "MixturePotential",
     "MixturePotentialBridge",
     "Normal",
+    "Origins",
+    "Potential",
     "SpectralBridge",
     "Transport",
+    "TwoEnded",
+    "balance",
     "brownian_reference",
     "chain_bridge",
     "chain_ipf",
     "chain_kernels",
+    "fit_bridge",
     "gaussian_ipf",
     "mixture_pair",
     "sinkhorn",
