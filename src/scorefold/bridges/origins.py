@@ -18,8 +18,8 @@ from scorefold.noising import Noising, OrnsteinUhlenbeck
 
 __all__ = ["Origins", "chosen_origins"]
 
-_JUDGED = 400
-_FACTORS = tuple(4.0**k for k in range(-4, 3))
+_JUDGED = 256
+_FACTORS = tuple(4.0**k for k in range(-4, 2))
 _CELLS = 1 << 18
 
 
@@ -55,7 +55,7 @@ def chosen_origins(
     most: int,
     blur: float | None,
 ) -> Origins:
-    """Origins at ``points`` (at most ``most`` of them) with the given blur, or the one of seven
+    """Origins at ``points`` (at most ``most`` of them) with the given blur, or the one of six
     multiples of the spacing of the points, a factor 4 apart, under which ``held_out`` is most
     likely; without held-out points, each point is judged by the others."""
     pick, judge = jax.random.split(key)

@@ -25,6 +25,8 @@ _NEIGHBOUR = 6
 _PAIRS = 1 << 18
 _BALANCING = 100
 _ROWS = 1024
+_FACTORS = (1.0, 0.25, 0.0625)
+"""Of the spacing: widths that kernels may start with."""
 
 
 class Potential(eqx.Module):
@@ -86,7 +88,9 @@ class HeatPotential(Potential):
     law and τ → 0 it is Sinkhorn's algorithm.
 
     **Arguments:** ``components``: K; ``tau``: the variance-time at which all kernels start
-    (default: the median squared distance of a centre to its 6th neighbour, over the dimension);
+    (default: 1, 1/4 or 1/16 of
+    the median squared distance of a centre to its 6th neighbour over the dimension, whichever has
+    the smallest loss on rows left out);
     ``floor``: what τ_k cannot go below (default: a twentieth of ``tau``).
     """
 
@@ -157,29 +161,41 @@ class HeatPotential(Potential):
         manifold, total = reference.manifold, reference.schedule.total
         pick, rows_a, rows_b = jax.random.split(key, 3)
         count = min(self.components, len(b))
-        chosen = jax.random.permutation(pick, len(b))[:count]
-        centres = b[chosen]
-        tau = spacing(manifold, centres) if self.tau is None else self.tau
-        tau = max(min(tau, 4.0 * total), 1e-6 * total)
+        order = jax.random.permutation(pick, len(b))
+        centres, others = b[order[:count]], b[order[count:]] if len(b) >= 2 * count else b
+        some = (some_rows(rows_a, a), some_rows(rows_b, others))
+        tau = min(spacing(manifold, centres) if self.tau is None else self.tau, 4.0 * total)
+        found: tuple[float, Any, Any] = (math.inf, None, None)
+        for factor in (1.0,) if self.tau is not None else _FACTORS:
+            ready = self._placed(reference, centres, max(factor * tau, 1e-6 * total), a, b)
+            weights, loss = _balanced(ready, reference, *some)
+            if found[1] is None or float(loss) < found[0]:
+                found = (float(loss), ready, weights)
+        _, ready, weights = found
+        return eqx.tree_at(lambda p: p.log_weights, ready, weights)
+
+    def _placed(
+        self, reference: Noising, centres: Array, tau: float, a: Array, b: Array
+    ) -> "HeatPotential":
+        """Kernels of equal weight and width at ``centres``, ready to be trained."""
+        manifold, total, count = reference.manifold, reference.schedule.total, len(centres)
         floor = 0.05 * tau if self.floor is None else self.floor
         first = max(tau - floor, 0.1 * floor)
         described = HeatPotential(
-            self.components, tau, floor,
+            self.components,
+            tau,
+            floor,
             log_weights=jnp.full((count,), -math.log(count), b.dtype),
             centres=centres,
             offsets=jnp.zeros((count, manifold.dim), b.dtype),
             log_tau=jnp.full((count,), math.log(first), b.dtype),
-        )  # fmt: skip
-        widest, reach = described._highest(), _reach(manifold, a, b)
-        kernel = _kernel(reference)
+        )
+        widest, reach, kernel = described._highest(), _reach(manifold, a, b), _kernel(reference)
         slow = fitted_kernel(kernel, total + floor, total + floor + widest, reach)
         near = fitted_kernel(kernel, floor, floor + widest, reach)
-        ready = eqx.tree_at(
+        return eqx.tree_at(
             lambda p: p.fast, described, (slow, near), is_leaf=lambda leaf: leaf is None
         )
-        some = (some_rows(rows_a, a), some_rows(rows_b, b))
-        weights = _balanced(ready, reference, *some)
-        return eqx.tree_at(lambda p: p.log_weights, ready, weights)
 
     def ends(self, reference: Noising, a: Array, b: Array) -> tuple[Array, Array]:
         manifold, total = reference.manifold, reference.schedule.total
@@ -250,7 +266,10 @@ def balance(at_a: Array, at_b: Array, log_weights: Array, rounds: int = _BALANCI
 
 
 @eqx.filter_jit
-def _balanced(potential: HeatPotential, reference: Noising, a: Array, b: Array) -> Array:
+def _balanced(
+    potential: HeatPotential, reference: Noising, a: Array, b: Array
+) -> tuple[Array, Scalar]:
+    """Weights by ``balance`` on three quarters of the rows, and the loss on the others."""
     slow, near = potential.fast or (_kernel(reference),) * 2
     centres, tau = potential.kernels(reference.manifold)
     total = jnp.asarray(reference.schedule.total, tau.dtype)
@@ -261,7 +280,14 @@ def _balanced(potential: HeatPotential, reference: Noising, a: Array, b: Array) 
 
         return in_blocks(row, rows, max(1, _PAIRS // len(centres)))
 
-    return balance(table(slow, tau + total, a), table(near, tau, b), potential.log_weights)
+    at_a, at_b = table(slow, tau + total, a), table(near, tau, b)
+    cut_a, cut_b = -(-3 * len(a) // 4), -(-3 * len(b) // 4)
+    weights = balance(at_a[:cut_a], at_b[:cut_b], potential.log_weights)
+    first, last = (
+        jnp.mean(jax.nn.logsumexp(rows + weights[None, :], axis=1))
+        for rows in (at_a[-max(1, len(a) - cut_a) :], at_b[-max(1, len(b) - cut_b) :])
+    )
+    return weights, first - last
 
 
 def _kernel(reference: Noising) -> HeatKernel:
