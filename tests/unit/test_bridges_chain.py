@@ -80,7 +80,9 @@ def test_states_without_weight_stay_empty(problem):
     bridge = chain_bridge(log_kernels.astype(np.float32), p0, p1)
     first = np.exp(np.asarray(bridge.log_marginals))[0]
     assert first.dtype == np.float32 and np.abs(first - p0).max() < 1e-6
-    assert np.exp(np.asarray(bridge.log_forward_kernels))[0][[1, 3]].sum() == pytest.approx(2.0, 1e-5)
+    assert np.exp(np.asarray(bridge.log_forward_kernels))[0][[1, 3]].sum() == pytest.approx(
+        2.0, 1e-5
+    )
 
 
 def test_a_noising_process_on_a_grid():
@@ -90,7 +92,9 @@ def test_a_noising_process_on_a_grid():
     reference = brownian_reference(Torus(1), 1.0)
     weights = np.full(32, 2 * np.pi / 32)
     k = np.exp(np.asarray(chain_kernels(reference, nodes[:, None], weights, jnp.linspace(0, 1, 5))))
-    whole = np.exp(np.asarray(chain_kernels(reference, nodes[:, None], weights, jnp.array([0.0, 1.0]))))
+    whole = np.exp(
+        np.asarray(chain_kernels(reference, nodes[:, None], weights, jnp.array([0.0, 1.0])))
+    )
     assert np.abs(k.sum(-1) - 1).max() < 1e-8
     assert np.abs(np.linalg.multi_dot(list(k)) - whole[0]).max() < 1e-9
 

@@ -13,16 +13,19 @@ from scorefold.noising import Cosine, Linear, OrnsteinUhlenbeck, VarianceExplodi
 D = 3
 REFERENCES = {
     "brownian": VarianceExploding(Euclidean(D), Linear(0.2, 1.6)),
-    "ornstein": OrnsteinUhlenbeck(
-        D, Cosine(1.3), location=np.array([0.5, -0.2, 1.0]), std=1.4
-    ),
+    "ornstein": OrnsteinUhlenbeck(D, Cosine(1.3), location=np.array([0.5, -0.2, 1.0]), std=1.4),
 }
 
 
 def matrices(seed=0):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, D, D))
-    return rng.normal(size=D), a @ a.T + 0.3 * np.eye(D), rng.normal(size=D), b @ b.T + 0.2 * np.eye(D)
+    return (
+        rng.normal(size=D),
+        a @ a.T + 0.3 * np.eye(D),
+        rng.normal(size=D),
+        b @ b.T + 0.2 * np.eye(D),
+    )
 
 
 @pytest.fixture(scope="module", params=REFERENCES)
@@ -67,8 +70,9 @@ def test_every_half_step_of_ipf(case):
     """The joint law of each iterate, recovered from its two end laws by the closed form of C: this
     holds because iterates are bridges. Half steps 0 to 6, 1e-11."""
     reference, laws, _ = case
-    for mine, (mean, cov) in zip(gaussian_ipf(reference, *laws, 6), iterate(reference, *laws, 6),
-                                 strict=True):
+    for mine, (mean, cov) in zip(
+        gaussian_ipf(reference, *laws, 6), iterate(reference, *laws, 6), strict=True
+    ):
         assert np.abs(mine.coupling().cov - cov).max() < 1e-11
         assert np.abs(mine.coupling().mean - mean).max() < 1e-11
 
@@ -84,7 +88,7 @@ def test_iterate_zero_is_the_reference(case):
 
 def test_law_on_the_way_is_that_of_pinned_paths(case):
     """X_s given both ends, by conditioning the 3-d reference law of (X_0, X_s, X_S): 1e-12."""
-    reference, _, bridge = case
+    _, _, bridge = case
     transition, joint, s = bridge.transition, bridge.coupling(), 0.3 * bridge.total
     a, b, v = transition.moments(np.float64(s), np)
     ar, br, vr = transition.moments(np.float64(bridge.total - s), np)
@@ -110,9 +114,9 @@ def test_score_is_the_gradient_of_the_law(case):
 
 def test_forward_is_the_mean_bridge_drift(case):
     """∇ log ψ_s(x) = E[∇_x log p_{S−s}(X_S | x)] with X_S | X_s from the 2-d law: 1e-11."""
-    reference, _, bridge = case
+    _, _, bridge = case
     joint, s = bridge.coupling(), 0.6 * bridge.total
-    a, b, v = bridge.transition.moments(np.float64(s), np)
+    a, _, v = bridge.transition.moments(np.float64(s), np)
     ar, br, vr = bridge.transition.moments(np.float64(bridge.total - s), np)
     var = 1.0 / (1.0 / v + ar**2 / vr)
     gain = np.concatenate([var * a / v * np.eye(D), var * ar / vr * np.eye(D)], axis=1)
@@ -129,7 +133,9 @@ def test_published_values():
     t(1 − t)√(4 + σ⁴) + (1 − t)² + t² (Tong et al. 2024, Equation 23; Shi et al. 2023, Table 3)."""
     for sigma in (0.5, 1.0, 2.0):
         reference = brownian_reference(Euclidean(5), sigma**2)
-        bridge = GaussianBridge(reference, -0.1 * np.ones(5), np.eye(5), 0.1 * np.ones(5), np.eye(5))
+        bridge = GaussianBridge(
+            reference, -0.1 * np.ones(5), np.eye(5), 0.1 * np.ones(5), np.eye(5)
+        )
         for t in (0.0, 0.25, 0.7, 1.0):
             law = bridge.law(t)
             variance = t * (1 - t) * np.sqrt(4 + sigma**4) + (1 - t) ** 2 + t**2
@@ -162,7 +168,7 @@ def test_short_clocks_are_optimal_transport():
 def test_path_energy_of_translation_and_relative_entropy():
     """Equal covariances shifted by h: the flow is a translation plus a part with mean 0 whose
     energy is that at h = 0, so they differ by |h|². KL(P ‖ R) is the KL of the two joint laws."""
-    reference, (m0, s0, m1, _) = REFERENCES["brownian"], matrices()
+    m0, s0, _, _ = matrices()
     shift = np.array([1.0, -2.0, 0.5])
     flat = VarianceExploding(Euclidean(D), Linear(0.9, 0.9))
     moved = GaussianBridge(flat, m0, s0, m0 + shift, s0).path_energy()
@@ -183,8 +189,12 @@ def test_control_energy_is_the_relative_entropy(case):
     drift = jax.jit(jax.vmap(bridge.forward, (0, None)))
     for s, weight in zip(0.5 * total * (at + 1), 0.5 * total * w, strict=True):
         law = bridge.law_at(s)
-        f = np.asarray(drift(jnp.asarray(law.mean + np.concatenate([np.zeros((1, D)), np.eye(D)])),
-                             jnp.asarray(s)))
+        f = np.asarray(
+            drift(
+                jnp.asarray(law.mean + np.concatenate([np.zeros((1, D)), np.eye(D)])),
+                jnp.asarray(s),
+            )
+        )
         slope = f[1:] - f[:1]
         energy += 0.5 * weight * (f[0] @ f[0] + np.sum((slope.T @ law.cov) * slope.T))
     assert bridge.relative_entropy() == pytest.approx(energy, abs=1e-9)
@@ -217,14 +227,20 @@ def test_log_prob_and_float32(case):
     law = bridge.law(0.4)
     truth = multivariate_normal(law.mean, law.cov).logpdf(x)
     assert np.abs(np.asarray(bridge.log_prob(0.4, x)) - truth).max() < 1e-12
+    # The chain rule on pairs.
+    joint = bridge.coupling().log_prob(np.concatenate([x, x[::-1]], axis=1))
+    parts = bridge.start.log_prob(x) + bridge.conditional_log_prob(x[::-1], x)
+    assert np.abs(np.asarray(joint - parts)).max() < 1e-10
     s = 0.4
     fine = bridge.score(jnp.asarray(x[0]), jnp.asarray(s))
     coarse = bridge.score(jnp.asarray(x[0], jnp.float32), jnp.asarray(s, jnp.float32))
-    assert coarse.dtype == jnp.float32 and np.abs(np.asarray(coarse) - np.asarray(fine)).max() < 1e-4
+    assert (
+        coarse.dtype == jnp.float32 and np.abs(np.asarray(coarse) - np.asarray(fine)).max() < 1e-4
+    )
 
 
 def test_normal_laws():
-    """KL and W₂ of two laws on the line: log(σ₂/σ₁) + (σ₁² + δ²)/2σ₂² − ½ and √(δ² + (σ₁ − σ₂)²)."""
+    """On the line log(σ₂/σ₁) + (σ₁² + δ²)/2σ₂² − ½ and √(δ² + (σ₁ − σ₂)²)."""
     p, q = Normal([0.5], [[4.0]]), Normal([-1.0], [[0.25]])
     assert p.kl(q) == pytest.approx(np.log(0.25) + (4 + 2.25) / 0.5 - 0.5, abs=1e-12)
     assert p.wasserstein(q) == pytest.approx(np.hypot(1.5, 1.5), abs=1e-12)

@@ -21,7 +21,12 @@ def clouds(n=12, m=15, dtype=np.float64):
     x, y = rng.normal(size=(n, 2)), 0.7 * rng.normal(size=(m, 2)) + 0.5
     a, b = rng.uniform(0.5, 1.5, n), rng.uniform(0.5, 1.5, m)
     a[2] = 0.0
-    return x.astype(dtype), y.astype(dtype), (a / a.sum()).astype(dtype), (b / b.sum()).astype(dtype)
+    return (
+        x.astype(dtype),
+        y.astype(dtype),
+        (a / a.sum()).astype(dtype),
+        (b / b.sum()).astype(dtype),
+    )
 
 
 def squares(x, y):
@@ -40,13 +45,13 @@ def in_numpy(costs, a, b, epsilon, iterations=20_000):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("anneal", [None, 0.7])
 def test_plan_is_that_of_matrix_scaling(dtype, anneal):
-    """float64 1e-9 (the tolerance on marginals), float32 1e-5; a weight of 0 gives an empty row."""
+    """float64 1e-9 (the tolerance on marginals), float32 1e-4; a weight of 0 gives an empty row."""
     x, y, a, b = clouds(dtype=dtype)
     costs = squares(x, y)
     out = sinkhorn(costs, a, b, epsilon=0.1, anneal=anneal)
     truth = in_numpy(costs.astype(float), a.astype(float), b.astype(float), 0.1)
     plan = np.exp(np.asarray(out.log_plan))
-    tolerance = 1e-9 if dtype == np.float64 else 1e-5
+    tolerance = 1e-9 if dtype == np.float64 else 1e-4
     assert plan.dtype == dtype and bool(out.converged)
     assert np.abs(plan - truth).max() < tolerance
     assert plan[2].sum() == 0.0
@@ -64,12 +69,15 @@ def test_value_agrees_with_ott():
     a[2] = 0.1
     a = a / a.sum()
     costs = squares(x, y)
+
+    def solve(costs, a, b):
+        out = ott_linear.solve(geometry.Geometry(costs, epsilon=0.3), a, b, threshold=1e-10)
+        return out.reg_ot_cost, out.matrix
+
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        theirs = ott_linear.solve(
-            geometry.Geometry(jnp.asarray(costs), epsilon=0.3), jnp.asarray(a), jnp.asarray(b),
-            threshold=1e-10,
-        )
-        value, plan = float(theirs.reg_ot_cost), np.asarray(theirs.matrix)
+        quick = jax.jit(solve, compiler_options={"xla_backend_optimization_level": 0})
+        value, plan = quick(jnp.asarray(costs), jnp.asarray(a), jnp.asarray(b))
+    value, plan = float(value), np.asarray(plan)
     ours = sinkhorn(costs, a, b, epsilon=0.3, tolerance=1e-11)
     assert float(ours.value) == pytest.approx(value, abs=1e-8)
     assert np.abs(np.exp(np.asarray(ours.log_plan)) - plan).max() < 1e-9
@@ -79,28 +87,29 @@ def test_value_agrees_with_ott():
 
 def test_value_is_differentiable_in_the_costs():
     """Envelope theorem: the derivative is the plan; central differences of the value, 1e-7."""
-    x, y, a, b = clouds(6, 5)
-    costs, way = jnp.asarray(squares(x, y)), np.random.default_rng(1).normal(size=(6, 5))
+    x, y, a, b = clouds()
+    costs, way = jnp.asarray(squares(x, y)), np.random.default_rng(1).normal(size=(12, 15))
 
     def value(c):
         return sinkhorn(c, a, b, epsilon=0.5, tolerance=1e-12).value
 
     slope = float(jnp.sum(jax.grad(value)(costs) * way))
     h = 1e-4
-    assert slope == pytest.approx(float(value(costs + h * way) - value(costs - h * way)) / (2 * h),
-                                  abs=1e-7)
+    assert slope == pytest.approx(
+        float(value(costs + h * way) - value(costs - h * way)) / (2 * h), abs=1e-7
+    )
 
 
 def test_warm_start_and_annealing_save_iterations():
-    """The solution is a fixed point, so one iteration confirms it; ε = range/400 is reached in
-    fewer iterations from large ε downwards."""
+    """The solution is a fixed point, so one iteration confirms it. From large ε downwards
+    ε = range/1000 is reached in two thirds of the iterations (504 of 812)."""
     x, y, a, b = clouds()
     costs = squares(x, y)
-    epsilon = float(np.ptp(costs)) / 400
+    epsilon = float(np.ptp(costs)) / 1000
     cold = sinkhorn(costs, a, b, epsilon=epsilon)
-    assert int(sinkhorn(costs, a, b, epsilon=epsilon, start=cold.g).iterations) <= 2
+    assert int(sinkhorn(costs, a, b, epsilon=epsilon, start=cold.g).iterations) == 1
     eased = sinkhorn(costs, a, b, epsilon=epsilon, anneal=0.8)
-    assert bool(eased.converged) and int(eased.iterations) < int(cold.iterations)
+    assert bool(eased.converged) and int(eased.iterations) < int(cold.iterations) * 2 / 3
 
 
 def grid_law(law, at):
@@ -114,41 +123,55 @@ def test_grids_of_normal_laws_have_the_closed_form_coupling(drift):
     1e-9. Sums of smooth functions on a grid are exact to rounding; 8 standard deviations fit."""
     if drift:
         reference = OrnsteinUhlenbeck(1, location=np.array([0.3]), std=1.2)
-        reference = OrnsteinUhlenbeck(1, type(reference.schedule)(0.1, 3.0),
-                                      location=np.array([0.3]), std=1.2)
+        reference = OrnsteinUhlenbeck(
+            1, type(reference.schedule)(0.1, 3.0), location=np.array([0.3]), std=1.2
+        )
     else:
         reference = brownian_reference(Euclidean(1), 0.8)
     exact = GaussianBridge(reference, [-0.4], [[0.3]], [0.5], [[0.7]])
     x, y = np.linspace(-5.4, 4.6, 160), np.linspace(-6.5, 7.5, 160)
-    plan = transport(reference, x[:, None], y[:, None], grid_law(exact.start, x),
-                     grid_law(exact.end, y), tolerance=1e-12)
+    plan = transport(
+        reference,
+        x[:, None],
+        y[:, None],
+        grid_law(exact.start, x),
+        grid_law(exact.end, y),
+        tolerance=1e-12,
+    )
     p = np.exp(np.asarray(plan.log_plan))
     joint = (p * np.outer(x + 0.4, y - 0.5)).sum()
     assert joint == pytest.approx(exact.cross[0, 0], abs=1e-9)
     # The barycentre of a node is the conditional mean.
     mean, _ = exact.conditional(x[:, None])
     near = np.abs(x + 0.4) < 1.5
-    assert np.abs(np.asarray(plan.barycentre(y[:, None]))[near] - np.asarray(mean)[near]).max() < 1e-8
+    assert (
+        np.abs(np.asarray(plan.barycentre(y[:, None]))[near] - np.asarray(mean)[near]).max() < 1e-8
+    )
 
 
 def test_transport_on_the_sphere_has_right_marginals_and_draws():
-    """C = −log p_S on S^2. Draws given a row: counts of 4000 within 4 binomial standard errors."""
+    """C = −log p_S on S^2, against its Legendre series, 1e-9. Draws given
+    a row: counts of 4000 within 4.5 binomial standard errors (150 of them) + 1/4000."""
     sphere = Sphere(2)
-    keys = jax.random.split(jax.random.key(3), 9)
-    x = np.asarray(jax.vmap(sphere.uniform)(keys))
-    plan = transport(brownian_reference(sphere, 0.5), x[:4], x[4:])
-    heat = jax.vmap(lambda p: jax.vmap(lambda q: sphere.heat.log_prob(q, p, 0.5))(x[4:]))(x[:4])
-    assert np.abs(np.asarray(plan.costs) + np.asarray(heat)).max() < 1e-12
+    x = np.random.default_rng(3).normal(size=(27, 3))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    plan = transport(brownian_reference(sphere, 0.5), x[:12], x[12:])
+    l = np.arange(40)
+    series = (2 * l + 1) * np.exp(-0.25 * l * (l + 1)) / (4 * np.pi)
+    heat = np.polynomial.legendre.legval(x[:12] @ x[12:].T, series)
+    assert np.abs(np.asarray(plan.costs) + np.log(heat)).max() < 1e-9
     p = np.exp(np.asarray(plan.log_plan))
-    assert np.abs(p.sum(0) - 0.2).max() < 1e-9 and np.abs(p.sum(1) - 0.25).max() < 1e-9
+    assert np.abs(p.sum(0) - 1 / 15).max() < 1e-9 and np.abs(p.sum(1) - 1 / 12).max() < 1e-9
     n = 4000
-    drawn = np.bincount(np.asarray(plan.sample_targets(jax.random.key(0), jnp.full(n, 1))), minlength=5)
+    drawn = np.bincount(
+        np.asarray(plan.sample_targets(jax.random.key(0), jnp.full(n, 1))), minlength=15
+    )
     law = p[1] / p[1].sum()
-    assert (np.abs(drawn / n - law) < 4 * np.sqrt(law * (1 - law) / n)).all()
+    assert (np.abs(drawn / n - law) < 4.5 * np.sqrt(law * (1 - law) / n) + 1 / n).all()
     i, j = plan.sample_pairs(jax.random.key(1), n)
-    counts = np.zeros((4, 5))
+    counts = np.zeros((12, 15))
     np.add.at(counts, (np.asarray(i), np.asarray(j)), 1.0 / n)
-    assert (np.abs(counts - p) < 4 * np.sqrt(p * (1 - p) / n)).all()
+    assert (np.abs(counts - p) < 4.5 * np.sqrt(p * (1 - p) / n) + 1 / n).all()
 
 
 def test_divergence_of_equal_laws_is_zero_and_of_a_shift_half_its_square():

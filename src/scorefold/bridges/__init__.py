@@ -6,12 +6,8 @@ from scorefold.bridges.fit_bridge import Ends, TwoEnded, fit_bridge
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.gaussian_potential import GaussianPotential
 from scorefold.bridges.light import LightBridge
-from scorefold.bridges.mixture_potential import (
-    MixturePair,
-    MixturePotential,
-    MixturePotentialBridge,
-    mixture_pair,
-)
+from scorefold.bridges.mixture_pair import MixturePair, mixture_pair
+from scorefold.bridges.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.bridges.normal import Normal
 from scorefold.bridges.origins import Origins
 from scorefold.bridges.potentials import HeatPotential, Potential, balance

@@ -56,9 +56,9 @@ class Zonal(SpectralBasis):
         table = [np.ones(n), z]
         for l in range(1, self.degree):
             table.append(((2 * l + d - 1) * z * table[l] - l * table[l - 1]) / (l + d - 1))
-        l = np.arange(n)
-        values = np.stack(table[:n]) * self.bounds()[:, None]
-        return z, w * (self.manifold.volume / w.sum()), 1.0 * l * (l + d - 1), values
+        values = np.stack(table) * self.bounds()[:, None]
+        degrees = np.arange(1.0 * n)
+        return z, w * (self.manifold.volume / w.sum()), degrees * (degrees + d - 1), values
 
     def bounds(self) -> np.ndarray:
         d = self.manifold.d
@@ -178,7 +178,8 @@ def spectral_basis(manifold: Manifold, degree: int, centre: Any) -> SpectralBasi
 
 
 def _recurrence(z: Scalar, c: Array, grow: Array, drop: Array) -> tuple[Scalar, Scalar]:
-    """Σ c_l P_l(z) and its derivative, P_{l+1} = grow_l z P_l − drop_l P_{l−1}, P_0 = 1, P_{−1} = 0."""
+    """Σ c_l P_l(z) and its derivative, P_{l+1} = grow_l z P_l − drop_l P_{l−1}, from
+    P_0 = 1, P_{−1} = 0."""
 
     def step(carry, inputs):
         now, before, dnow, dbefore, value, slope = carry

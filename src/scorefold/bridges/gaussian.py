@@ -45,8 +45,8 @@ class GaussianBridge(Bridge):
     reference: Noising
     start: Normal
     end: Normal
-    cross: np.ndarray = fixed()
     transition: LinearTransition
+    cross: np.ndarray = fixed()
     reach: tuple[float, np.ndarray, float] = fixed()
     end_basis: np.ndarray = fixed()
     end_spread: np.ndarray = fixed()
@@ -147,6 +147,11 @@ class GaussianBridge(Bridge):
         mean, cov = self.conditional(x0)
         factor = jnp.asarray(np.linalg.cholesky(cov), mean.dtype)
         return mean + jax.random.normal(key, mean.shape, mean.dtype) @ factor.T
+
+    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+        """log density of X_S at x₁ given X_0 = x₀, in nats, for points of shape (…, d)."""
+        mean, cov = self.conditional(x0)
+        return Normal(np.zeros(len(cov)), cov).log_prob(jnp.asarray(x1) - mean)
 
     # -- numbers -----------------------------------------------------------------------------------
     def relative_entropy(self) -> float:

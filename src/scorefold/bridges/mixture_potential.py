@@ -1,4 +1,4 @@
-"""Bridges whose end potential is a Gaussian mixture: exact pairs for benchmarks."""
+"""Bridges whose end potential is a Gaussian mixture, in closed form."""
 
 from typing import Any
 
@@ -10,13 +10,12 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges._base import Bridge, brownian_reference
+from scorefold.bridges._base import Bridge
 from scorefold.bridges._linear import LinearTransition, linear_transition
-from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
-__all__ = ["MixturePair", "MixturePotential", "MixturePotentialBridge", "mixture_pair"]
+__all__ = ["MixturePotential", "MixturePotentialBridge"]
 
 
 class MixturePotential(eqx.Module):
@@ -169,6 +168,12 @@ class MixturePotentialBridge(Bridge):
         spread = jnp.einsum("nk,nkd,nke->nde", w, gap, gap)
         return mean, jnp.einsum("nk,kde->nde", w, covs) + spread
 
+    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+        """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
+        log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
+        x1 = jnp.asarray(x1)
+        return _conditional_log_prob(self, x1, jnp.asarray(x0, x1.dtype))
+
     def sample_conditional(self, key: Key, x0: Any) -> Array:
         """One exact draw of X_S for each x₀, shape (n, d)."""
         return _draw(self, key, jnp.asarray(x0))
@@ -187,54 +192,23 @@ class MixturePotentialBridge(Bridge):
         return x0, self.sample_conditional(rest, x0)
 
 
-class MixturePair(eqx.Module):
-    """A benchmark of entropic transport: X_0 ~ N(0, I) and X_1 from the plan with a known
-    potential. ``bridge`` is the answer."""
-
-    bridge: MixturePotentialBridge
-
-    def sample(self, key: Key, n: int, dtype: Any = None) -> tuple[Array, Array]:
-        """n draws of (X_0, X_1) from the optimal plan; either alone is a draw of its marginal."""
-        first, second = jax.random.split(key)
-        d = self.bridge.manifold.dim
-        x0 = jax.random.normal(first, (n, d), dtype or jnp.result_type(float))
-        return x0, self.bridge.sample_conditional(second, x0)
-
-
-def mixture_pair(
-    dim: int, epsilon: float, *, key: Key, components: int = 5, radius: float = 5.0,
-    atoms: int = 4096,
-) -> MixturePair:
-    """A pair of laws on R^dim with a known entropic plan for the cost ½|x − y|² and ε:
-
-        p_0 = N(0, I),   ψ = (1/K) Σ_k N(μ_k, Σ_k),
-
-    μ_k uniform on the sphere of radius ``radius``, Σ_k = U_k diag(λ) U_kᵀ with U_k uniform
-    rotations and λ equally spaced in [0.5, 1.5]; both are functions of ``key``, the same in every
-    dtype setting. The bridge of Brownian motion of variance ε over t ∈ [0, 1] is the answer.
-    ``atoms``: draws of p_0 that stand for it in ``bridge.backward`` (see the class).
-
-    Source: the construction of Gushchin et al. 2023, Section 4, with constants of our own.
-    """
-    rng = np.random.default_rng(np.asarray(jax.random.bits(key, (4,), np.uint32)))
-    means = rng.normal(size=(components, dim))
-    means *= radius / np.linalg.norm(means, axis=1, keepdims=True)
-    rotations, corner = np.linalg.qr(rng.normal(size=(components, dim, dim)))
-    rotations = rotations * np.sign(np.diagonal(corner, axis1=1, axis2=2))[:, None, :]
-    spectrum = np.linspace(0.5, 1.5, dim) if dim > 1 else np.ones(1)
-    covs = np.einsum("kij,j,klj->kil", rotations, spectrum, rotations)
-    psi = MixturePotential(np.full(components, -np.log(components)), means, covs)
-    reference = brownian_reference(Euclidean(dim), epsilon)
-    start = rng.normal(size=(atoms, dim))
-    return MixturePair(MixturePotentialBridge(reference, psi, atoms=start))
-
-
 @eqx.filter_jit
 def _log_prob(bridge: MixturePotentialBridge, x: Array, t: Scalar) -> Array:
     s = bridge.reference.schedule.s(t)
     rows = x.reshape(-1, x.shape[-1])
     each = jax.vmap(lambda y: bridge.log_phi(y, s) + bridge.log_psi(y, s))(rows)
     return each.reshape(x.shape[:-1])
+
+
+@eqx.filter_jit
+def _conditional_log_prob(bridge: MixturePotentialBridge, x1: Array, x0: Array) -> Array:
+    total = jnp.asarray(bridge.total, x1.dtype)
+
+    def one(y: Point, x: Point) -> Scalar:
+        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
+        return bridge.reference.log_prob(y, x, total) + tilt
+
+    return jax.vmap(one)(x1, x0)
 
 
 @eqx.filter_jit
@@ -245,11 +219,11 @@ def _conditional(bridge: MixturePotentialBridge, x0: Array) -> tuple[Array, Arra
     log_w = jax.vmap(lambda y: jax.nn.log_softmax(psi.log_parts(y, v)))(centre)
     u, sizes = jnp.asarray(psi.bases, x0.dtype), jnp.asarray(psi.variances, x0.dtype)
     mu = jnp.asarray(psi.means, x0.dtype)
-    # P_k(Σ⁻¹μ + y/v) = y + Σ(Σ + v)⁻¹(μ − y), without the inverse of Σ or of v.
+    # P_k(Σ⁻¹μ + y/v) = y + v(Σ + v)⁻¹(μ − y), without the inverse of Σ or of v.
     gap = jnp.einsum("nkd,kdj->nkj", mu[None] - centre[:, None, :], u)
-    share = sizes / (sizes + v)
+    share = v / (sizes + v)
     means = centre[:, None, :] + jnp.einsum("nkj,kj,kdj->nkd", gap, share, u)
-    return log_w, means, jnp.einsum("kdj,kj,kej->kde", u, v * share, u)
+    return log_w, means, jnp.einsum("kdj,kj,kej->kde", u, sizes * share, u)
 
 
 @eqx.filter_jit

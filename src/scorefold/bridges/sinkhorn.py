@@ -111,7 +111,7 @@ def sinkhorn(
       (default: equal).
     - ``epsilon``: ε > 0 in the units of C; C = ½|x − y|² with ε = σ² and C = |x − y|² with
       ε = 2σ² are both the bridge of Brownian motion of variance σ².
-    - ``tolerance``: largest L¹ error of the marginals (default 1e-9 in float64, 1e-5 in float32).
+    - ``tolerance``: largest L¹ error of the marginals (default 1e-9 in float64, 1e-4 in float32).
     - ``start``: g of shape (m,) to begin with, of a similar problem.
     - ``anneal``: a factor in (0, 1): iteration k uses max(ε, ε₀·anneal^k), ε₀ the range of C. Fewer
       iterations when ε is far below the range of C.
@@ -133,7 +133,7 @@ def sinkhorn(
     if anneal is not None and not 0 < anneal < 1:
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
     if tolerance is None:
-        tolerance = 1e-9 if costs.dtype == jnp.float64 else 1e-5
+        tolerance = 1e-9 if costs.dtype == jnp.float64 else 1e-4
     n, m = costs.shape
     log_a = log_weights("a", a, n, costs.dtype)
     log_b = log_weights("b", b, m, costs.dtype)
@@ -142,14 +142,19 @@ def sinkhorn(
         raise ValueError(f"start: shape must be ({m},), got {g.shape}.")
     scalar = jnp.asarray(epsilon, costs.dtype)
     held = jax.lax.stop_gradient
+    fixed, log_a, log_b = held(costs), held(log_a), held(log_b)
+    first = scalar if anneal is None else jnp.maximum(jnp.ptp(fixed), scalar)
+    rate = jnp.asarray(anneal or 1.0, costs.dtype)
     f, g, iterations = _iterate(
-        held(costs), held(log_a), held(log_b), scalar, g, tolerance, max_iterations, anneal or 0.0
+        fixed, log_a, log_b, scalar, g, tolerance, max_iterations, first, rate
     )
-    error = _error(held(costs), log_a, log_b, f, g, scalar)
+    error = _error(fixed, log_a, log_b, f, g, scalar)
     return Transport(costs, log_a, log_b, f, g, scalar, error, iterations, error <= tolerance)
 
 
-def transport(reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None, **kwargs: Any):
+def transport(
+    reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None, **kwargs: Any
+) -> Transport:
     """The static Schrödinger bridge of weighted points: ``sinkhorn`` with
 
         C(x, y) = −log p_S(y | x),   ε = 1,
@@ -172,8 +177,9 @@ def transport(reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None
     return sinkhorn(_log_transition(reference, x0, x1), a, b, epsilon=1.0, **kwargs)
 
 
-def sinkhorn_divergence(costs: Any, costs_xx: Any, costs_yy: Any, a: Any = None, b: Any = None,
-                        **kwargs: Any) -> Scalar:
+def sinkhorn_divergence(
+    costs: Any, costs_xx: Any, costs_yy: Any, a: Any = None, b: Any = None, **kwargs: Any
+) -> Scalar:
     """OT_ε(a, b) − ½ OT_ε(a, a) − ½ OT_ε(b, b) with OT_ε the ``value`` of ``sinkhorn``: ≥ 0, and 0
     only for equal laws where e^{−C/ε} is a positive kernel.
 
@@ -211,13 +217,12 @@ def _log_transition(reference: Noising, x0: Array, x1: Array) -> Array:
 
 
 @jax.jit
-def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, anneal):
+def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, rate):
     """A pair (f, g) with f the exact answer to g. The rows of the pair before, (f, g), have the
     marginal a_i e^{(f_i − f'_i)/ε}, f' the answer to g; its error bounds that of what follows."""
-    first = jnp.maximum(jnp.max(costs) - jnp.min(costs), epsilon)
 
     def at(k):
-        return jnp.maximum(epsilon, first * anneal ** k.astype(costs.dtype))
+        return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
 
     def rows(g, e):
         return -e * jax.nn.logsumexp(log_b[None, :] + (g[None, :] - costs) / e, axis=1)
@@ -239,17 +244,13 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, anneal)
 
     begin = (rows(g, at(jnp.zeros((), jnp.int32))), g)
     infinity = jnp.full((), jnp.inf, costs.dtype)
-    f, g, _, k = jax.lax.while_loop(
-        going, body, (*begin, infinity, jnp.zeros((), jnp.int32))
-    )
+    f, g, _, k = jax.lax.while_loop(going, body, (*begin, infinity, jnp.zeros((), jnp.int32)))
     return f, g, k
 
 
 @jax.jit
 def _error(costs, log_a, log_b, f, g, epsilon) -> Scalar:
-    plan = jnp.exp(
-        log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon
-    )
+    plan = jnp.exp(log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon)
     row = jnp.sum(jnp.abs(jnp.sum(plan, axis=1) - jnp.exp(log_a)))
     return row + jnp.sum(jnp.abs(jnp.sum(plan, axis=0) - jnp.exp(log_b)))
 

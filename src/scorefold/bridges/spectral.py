@@ -58,12 +58,12 @@ class SpectralBridge(Bridge):
 
     reference: Noising
     basis: SpectralBasis
+    residual: float
+    tail: float
+    iterations: int
     c: np.ndarray = fixed()
     d: np.ndarray = fixed()
     eigenvalues: np.ndarray = fixed()
-    residual: float = eqx.field(static=True)
-    tail: float = eqx.field(static=True)
-    iterations: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class SpectralBridge(Bridge):
             return values.T @ (decay * (values @ (w * f)))
 
         phi, psi, gap = p0, np.ones_like(p1), math.inf
-        for k in range(max_iterations):
+        for count in range(1, max_iterations + 1):  # noqa: B007  (kept)
             phi = p0 / _positive(heat(psi))
             there = _positive(heat(phi))
             gap = float(np.abs(there * psi - p1).max() / p1.max())
@@ -101,7 +101,7 @@ class SpectralBridge(Bridge):
                 "Raise max_iterations or tolerance, or take a longer clock."
             )
         self.c, self.d, self.eigenvalues = values @ (w * psi), values @ (w * phi), eigenvalues
-        self.residual, self.iterations = gap, k + 1
+        self.residual, self.iterations = gap, count
         order = np.argsort(eigenvalues)[-max(1, len(eigenvalues) // 8) :]
         self.tail = float(max(np.abs(a[order]).max() / np.abs(a).max() for a in (self.c, self.d)))
 
@@ -134,7 +134,7 @@ class SpectralBridge(Bridge):
     def sample(self, key: Key, t: float, n: int, dtype: Any = None) -> Array:
         """n exact draws of p_t, by rejection from the uniform law: vol·max p_t proposals each."""
         dtype = dtype or jnp.result_type(float)
-        nodes, _, _, values = self.basis.tables()
+        _, _, _, values = self.basis.tables()
         s = float(self.reference.schedule.s(jnp.asarray(t, dtype)))
         psi = values.T @ (self.c * np.exp(-0.5 * self.eigenvalues * (self.total - s)))
         phi = values.T @ (self.d * np.exp(-0.5 * self.eigenvalues * s))
@@ -149,7 +149,7 @@ class SpectralBridge(Bridge):
             drawn.append(np.asarray(points)[np.asarray(u * top < p)])
         return jnp.asarray(np.concatenate(drawn)[:n])
 
-    def _evaluate(self, c: np.ndarray, x: Point, left: Scalar) -> tuple[Scalar, Point]:
+    def _evaluate(self, c: np.ndarray | Array, x: Point, left: Scalar) -> tuple[Scalar, Point]:
         """Value and gradient of Σ c_l e^{−λ_l left/2} B_l; the value at least its rounding."""
         damped = jnp.asarray(c, x.dtype) * jnp.exp(
             -0.5 * jnp.asarray(self.eigenvalues, x.dtype) * left

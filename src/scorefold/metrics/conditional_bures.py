@@ -48,4 +48,4 @@ def bures_wasserstein(mean0: Any, cov0: Any, mean1: Any, cov1: Any) -> np.ndarra
     half = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ cov1 @ half), 0.0)).sum(axis=-1)
     traces = np.trace(cov0, axis1=-2, axis2=-1) + np.trace(cov1, axis1=-2, axis2=-1)
-    return np.sum((mean0 - mean1) ** 2, axis=-1) + traces - 2.0 * cross
+    return np.asarray(np.sum((mean0 - mean1) ** 2, axis=-1) + traces - 2.0 * cross)
