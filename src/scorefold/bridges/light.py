@@ -79,7 +79,7 @@ class LightBridge(TwoEnded):
         *,
         potential: Potential | None = None,
         blur: float | None = None,
-        origins: int = 2000,
+        origins: int = 4000,
     ) -> None:
         if potential is None:
             flat = isinstance(reference.manifold, Euclidean)

@@ -18,7 +18,7 @@ from scorefold.noising import Noising, OrnsteinUhlenbeck
 
 __all__ = ["Origins", "chosen_origins"]
 
-_JUDGED = 256
+_JUDGED, _JUDGING = 256, 1500
 _FACTORS = tuple(4.0**k for k in range(-4, 2))
 _CELLS = 1 << 18
 
@@ -63,14 +63,15 @@ def chosen_origins(
     if blur is not None:
         return _origins(reference, potential, rows, float(blur))
     leave_out = held_out is None
-    judged = rows[:_JUDGED] if held_out is None else some_rows(judge, held_out)[:_JUDGED]
+    some = rows[:_JUDGING]
+    judged = some[:_JUDGED] if held_out is None else some_rows(judge, held_out)[:_JUDGED]
     total = reference.schedule.total
-    near = min(max(spacing(reference.manifold, rows), 1e-6 * total), total)
+    near = min(max(spacing(reference.manifold, some), 1e-6 * total), total)
     best, found = -math.inf, near
     for factor in _FACTORS:
         h = min(factor * near, 0.5 * total)
         value = float(
-            _likelihood(reference, potential, rows, judged, jnp.asarray(h, rows.dtype), leave_out)
+            _likelihood(reference, potential, some, judged, jnp.asarray(h, rows.dtype), leave_out)
         )
         if value > best:
             best, found = value, h

@@ -1,6 +1,7 @@
 """Measures of a model and of its samples: held-out likelihood, total mass, memorisation and
 distance to fresh data."""
 
+from scorefold.metrics.bridge import EndDistance, PathEnergy, end_distance, path_energy
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.generalisation import Generalisation, generalisation
@@ -18,6 +19,10 @@ from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
 from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasserstein
 
 __all__ = [
+    "path_energy",
+    "end_distance",
+    "PathEnergy",
+    "EndDistance",
     "Copying",
     "Generalisation",
     "HeldOut",

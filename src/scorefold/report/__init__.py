@@ -10,6 +10,7 @@ from scorefold.report.html import to_png, write_report
 from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.kernels import kernel_ellipses, kernel_shapes
 from scorefold.report.maps import Globe, Mollweide, best_centre
+from scorefold.report.paths import trajectories
 from scorefold.report.picture import picture, views_of
 from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
 from scorefold.report.tabulate import tabulated
@@ -45,6 +46,7 @@ __all__ = [
     "tabulated",
     "to_png",
     "training_curves",
+    "trajectories",
     "views_of",
     "write_report",
 ]
