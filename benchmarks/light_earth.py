@@ -27,7 +27,7 @@ from scorefold._provenance import provenance
 from scorefold.bridges import HeatPotential, LightBridge, brownian_reference, fit_bridge
 from scorefold.metrics import transport_distance
 
-VARIANCE, COMPONENTS, DRAWS = 0.1, 256, 12
+VARIANCE, COMPONENTS, DRAWS = 0.1, 256, 30
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from scorefold.bridges.potentials import HeatPotential, Potential
 from scorefold.kernels import GaussianMixture
 from scorefold.manifolds import Euclidean, check_points
 from scorefold.noising import Noising
+from scorefold.samplers import uniform_grid
 from scorefold.samplers._check import refuse_rows
 
 __all__ = ["LightBridge"]
@@ -141,6 +142,19 @@ class LightBridge(TwoEnded):
         """A draw of X₁ given each X₀ = x₀: exact on flat space; elsewhere a component of φ is
         drawn exactly and Brownian motion pinned to it is walked in ``steps`` steps."""
         return self.sample_forward(key, x0, steps=steps)
+
+    def sample_at(self, key: Key, x0: Any, t: float, *, steps: int = 100) -> Array:
+        """A draw of X_t, 0 < t ≤ 1, given each X₀ = x₀: exact on flat space, otherwise the walk of
+        ``couple`` stopped on its way."""
+        if not 0.0 < t <= 1.0:
+            raise ValueError(f"t must be in (0, 1], got {t}.")
+        points = check_points(self.manifold, x0, "x0")
+        rows = points.reshape(-1, *self.manifold.shape)
+        s = float(self.reference.schedule.s(jnp.asarray(t, rows.dtype)))
+        levels = 1 if isinstance(self.manifold, Euclidean) else steps
+        grid = uniform_grid(0.0, s, levels, rows.dtype)
+        end = _sample(self, jax.random.split(key, len(rows)), rows, grid, True, False)
+        return end.reshape(points.shape)
 
     def conditional(self, x0: Any) -> GaussianMixture:
         """The law of X₁ given X₀ = x₀ (one point) on flat space: a Gaussian mixture, with

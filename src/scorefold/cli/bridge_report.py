@@ -42,10 +42,13 @@ def write_bridge_report(
     if not isinstance(a.manifold, Product):
         at = [int(np.argmin(np.abs(times - t))) for t in np.linspace(0.0, 1.0, _FRAMES)]
         figures[f"From {a.name} to {b.name}"] = report.film(
-            a.manifold, paths[:, at].swapaxes(0, 1), times=times[at], data=np.asarray(b.test)
+            a.manifold,
+            paths[:, at].swapaxes(0, 1),
+            times=times[at],
+            data={b.name: np.asarray(b.test)},
         )
         figures["Paths"] = report.trajectories(
-            a.manifold, paths, times=times, ends=(a.name, b.name)
+            a.manifold, paths, times=times, ends=(a.name, b.name), at_most=40
         )
     figures["Training"] = report.training_curves(history)
     rows = [("end", "W₁ of bridged points", "of fresh points", "ratio", "unbridged")]

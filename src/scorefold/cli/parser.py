@@ -10,7 +10,14 @@ from typing import Any, NoReturn
 
 from scorefold._version import __version__
 
-__all__ = ["UsageError", "add_data_options", "add_reading_options", "build_parser", "count", "data_options"]
+__all__ = [
+    "UsageError",
+    "add_data_options",
+    "add_reading_options",
+    "build_parser",
+    "count",
+    "data_options",
+]
 
 
 class UsageError(Exception):
