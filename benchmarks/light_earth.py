@@ -80,7 +80,7 @@ def run(seed: int, options: argparse.Namespace) -> dict:
         "compile_seconds": history.compile_seconds,
         "steps": history.steps,
         "best_step": history.best_step,
-        "blur": bridge.start.blur,
+        "blur_median": float(np.median(bridge.start.blur)),
         "load_average": os.getloadavg()[0],
         "to_fire": judged(a.manifold, there, b, a.test, seed),
         "to_earthquake": judged(a.manifold, back, a, b.test, seed),

@@ -19,7 +19,7 @@ from scorefold.bridges import (
     fit_bridge,
     mixture_pair,
 )
-from scorefold.bridges.origins import _origins
+from scorefold.bridges.origins import made_origins
 from scorefold.fitting import fit, load, save
 from scorefold.heat import FittedProfile, fitted_kernel
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, PointsError, Product, Sphere, Torus
@@ -50,7 +50,9 @@ def heat_bridge(manifold, total=S):
         centres=near(manifold, 3, 0.7), log_tau=jnp.log(jnp.array([0.05, 0.1, 0.2])),
     )  # fmt: skip
     bridge = LightBridge(brownian_reference(manifold, total), potential=potential)
-    start = _origins(bridge.reference, potential, near(manifold, 4, 0.5, 1), 0.05)
+    start = made_origins(
+        bridge.reference, potential, near(manifold, 4, 0.5, 1), jnp.array([0.05, 0.02, 0.1, 0.04])
+    )
     return eqx.tree_at(lambda m: m.start, bridge, start, is_leaf=lambda leaf: leaf is None)
 
 
@@ -68,7 +70,7 @@ def gaussian_bridge(name, full=False):
     )  # fmt: skip
     bridge = LightBridge(reference, potential=potential)
     points = jnp.array([[-0.5, 0.1], [0.3, 0.0], [1.0, -1.0]])[:, :d]
-    start = _origins(reference, potential, points, 0.05)
+    start = made_origins(reference, potential, points, jnp.array([0.05, 0.1, 0.02]))
     return eqx.tree_at(lambda m: m.start, bridge, start, is_leaf=lambda leaf: leaf is None)
 
 
@@ -162,7 +164,7 @@ def test_psi_is_harmonic_and_phi_its_dual_on_every_manifold(manifold):
     """E[ψ_s(X_s) | X_{−h} = o] = ψ_{−h}(o), 4 standard errors of 4000 exact draws; so the terms of
     p_s = φ̂_s ψ_s have mass 1/n each. Gradients are those of the logarithms, by differences."""
     bridge = heat_bridge(manifold)
-    s, h, o = jnp.asarray(0.6 * S), bridge.start.blur, bridge.start.points[0]
+    s, h, o = jnp.asarray(0.6 * S), bridge.start.blur[0], bridge.start.points[0]
     keys = jax.random.split(jax.random.key(3), 4000)
 
     @QUICK
@@ -198,7 +200,7 @@ def test_walks_to_a_component_have_the_law_of_the_bridge():
     potential = HeatPotential(1, 0.1, 0.01, log_weights=jnp.zeros(1), centres=m[None],
                               log_tau=jnp.log(jnp.array([tau - 0.01])))  # fmt: skip
     bridge = LightBridge(brownian_reference(manifold, S), potential=potential)
-    start = Origins(m[None], jnp.zeros(1), h)
+    start = Origins(m[None], jnp.zeros(1), jnp.array([h]))
     bridge = eqx.tree_at(lambda b: b.start, bridge, start, is_leaf=lambda leaf: leaf is None)
     z, w = np.polynomial.legendre.leggauss(60)
     turn = 2 * np.pi * np.arange(80) / 80

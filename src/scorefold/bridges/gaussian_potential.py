@@ -94,18 +94,23 @@ class GaussianPotential(Potential):
 
     def parts(self, dtype: Any = None) -> "_Parts":
         """Weights, centres c, variances and eigenvectors of C, and anchors a."""
-        if self.log_weights is None or self.log_variances is None:
+        log_w, centres, logs, anchors = (
+            self.log_weights, self.centres, self.log_variances, self.anchors
+        )  # fmt: skip
+        if log_w is None or centres is None or logs is None or anchors is None:
             raise ValueError("This GaussianPotential has no parameters yet: fit a bridge first.")
-        dtype = dtype or self.log_weights.dtype
-        centres, bases = self.centres, self.bases
-        if self.offsets is not None:
+        dtype, bases = dtype or log_w.dtype, self.bases
+        if self.offsets is not None and self.unit is not None:
             centres = centres + self.unit * self.offsets
         if self.skew is not None:
             bases = jnp.einsum("ij,kjl->kil", bases, jax.vmap(_rotation)(self.skew))
-        logs = jnp.clip(self.log_variances, -_LOG_RANGE, _LOG_RANGE)
-        cast = lambda leaf: None if leaf is None else leaf.astype(dtype)  # noqa: E731
-        log_w = jax.nn.log_softmax(self.log_weights)
-        return _Parts(*map(cast, (log_w, centres, jnp.exp(logs), bases, self.anchors)))
+        return _Parts(
+            jax.nn.log_softmax(log_w).astype(dtype),
+            centres.astype(dtype),
+            jnp.exp(jnp.clip(logs, -_LOG_RANGE, _LOG_RANGE)).astype(dtype),
+            None if bases is None else bases.astype(dtype),
+            anchors.astype(dtype),
+        )
 
     def scale(self) -> float:
         if self.log_variances is None:

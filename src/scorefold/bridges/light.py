@@ -42,14 +42,15 @@ class LightBridge(TwoEnded):
     reference process keeps in its family, so that ψ_s is in closed form at every s:
     ``HeatPotential`` on any manifold, ``GaussianPotential`` on flat space.
 
-    The other factor needs the law A itself, of which there are points. They are placed at s = −h:
+    The other factor needs the law A itself, of which there are points. They are placed at s = −h_i:
 
-        φ̂_s(x) = (1/n) Σ_i p_{s+h}(x | x_i) / ψ_{−h}(x_i),   p_s = φ̂_s ψ_s,
+        φ̂_s(x) = (1/n) Σ_i p_{s+h_i}(x | x_i) / ψ_{−h_i}(x_i),   p_s = φ̂_s ψ_s,
 
-    the bridge from the points blurred by Brownian motion of variance-time h, ``blur``. It has
-    total mass 1 at every s; h → 0 is the empirical law of A, whose density does not exist. h is
-    chosen by the likelihood of held-out points of A (of each point by the others without them).
-    The forward half does not depend on h and starts from any point.
+    the bridge from the points blurred by Brownian motion of variance-time h_i. It has total mass 1
+    at every s; h → 0 is the empirical law of A, which has no density. The h_i are proportional to
+    the squared distance to the 6th neighbour, times a factor chosen by the likelihood of held-out
+    points of A (without them, of each point by the others); a number given as ``blur`` replaces
+    all of them. The forward half does not depend on h and starts from any point.
 
     **Arguments:** ``reference``: Brownian motion, or on flat space ``OrnsteinUhlenbeck``;
     keyword-only ``potential`` (default by geometry), ``blur``, ``origins``: how many points of A
@@ -119,8 +120,8 @@ class LightBridge(TwoEnded):
 
     def grid(self, steps: int, dtype: Any) -> Array:
         """Equally spaced in log(s + h) − log(S − s + τ): steps follow the time in which φ̂ and ψ
-        change at either end, h the blur and τ the scale of the potential."""
-        first = self.total * 1e-2 if self.start is None else self.start.blur
+        change at either end, h a small blur and τ the scale of the potential."""
+        first = self.total * 1e-2 if self.start is None else self.start.scale
         last = min(self.potential.scale(), self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)
         f = np.exp(np.linspace(low, high, steps + 1))
@@ -267,7 +268,7 @@ def _sample(
             return manifold_path(reference.manifold, walk, x, centres[k], grid, end, paths)
         start = bridge._start
         k = jax.random.categorical(pick, start.log_terms(reference, x, grid[0]))
-        origin, first = start.points[k].astype(x.dtype), jnp.asarray(-start.blur, x.dtype)
+        origin, first = start.points[k].astype(x.dtype), -start.blur[k].astype(x.dtype)
         if flat:
             return flat_path(reference, walk, x, origin, grid, first, paths)
         return manifold_path(reference.manifold, walk, x, origin, grid, first, paths)

@@ -210,6 +210,7 @@ class HeatPotential(Potential):
 
     def finished(self, reference: Noising) -> "HeatPotential":
         centres, _ = self.kernels(reference.manifold)
+        assert self.log_weights is not None
         return eqx.tree_at(
             lambda p: (p.centres, p.offsets, p.fast, p.log_weights),
             self,
@@ -231,6 +232,7 @@ class HeatPotential(Potential):
 
     def _terms(self, kernel: HeatKernel, manifold: Manifold, x: Point, u: Scalar) -> Array:
         centres, tau = self.kernels(manifold, x.dtype)
+        assert self.log_weights is not None
         parts = jax.vmap(lambda m, t: kernel.log_prob(x, m, t + u))(centres, tau)
         return jax.nn.log_softmax(self.log_weights.astype(x.dtype)) + parts
 
@@ -282,6 +284,7 @@ def _balanced(
 
     at_a, at_b = table(slow, tau + total, a), table(near, tau, b)
     cut_a, cut_b = -(-3 * len(a) // 4), -(-3 * len(b) // 4)
+    assert potential.log_weights is not None
     weights = balance(at_a[:cut_a], at_b[:cut_b], potential.log_weights)
     first, last = (
         jnp.mean(jax.nn.logsumexp(rows + weights[None, :], axis=1))

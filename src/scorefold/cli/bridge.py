@@ -21,6 +21,7 @@ from scorefold.cli.bridges import BRIDGES, Task
 from scorefold.cli.parser import UsageError, add_reading_options, count, data_options
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
+from scorefold.data.synthetic import is_synthetic
 from scorefold.fitting import History, save
 from scorefold.manifolds import pairwise
 from scorefold.metrics import end_distance, path_energy
@@ -107,7 +108,8 @@ def _ends(arguments: argparse.Namespace) -> tuple[Dataset, Dataset]:
     reading = ("manifold", "columns", "degrees", "group")
     sets = []
     for name in names:
-        own = {k: v for k, v in options.items() if name not in known or k not in reading}
+        named = name in known or is_synthetic(name)
+        own = {k: v for k, v in options.items() if not named or k not in reading}
         sets.append(data.load(name, seed=arguments.seed, **own))
     a, b = sets
     if a.manifold.name != b.manifold.name:
