@@ -27,7 +27,7 @@ import numpy as np
 
 from scorefold._provenance import provenance
 from scorefold.bridges import GaussianPotential, LightBridge, brownian_reference, fit_bridge
-from scorefold.manifolds import Euclidean, pairwise
+from scorefold.manifolds import Euclidean
 
 EPSILON, STEPS = 0.1, 1500
 CANDIDATES = ((10, "diagonal"), (40, "diagonal"), (10, "full"))
@@ -102,10 +102,17 @@ def run(table, name: str, seed: int) -> dict:
 
 
 def energy(x, y) -> float:
-    flat = Euclidean(x.shape[1])
-    n, m = len(x), len(y)
-    xx, yy, xy = (pairwise(flat, p, q).sum() for p, q in ((x, x), (y, y), (x, y)))
-    return float(xy / (n * m) - 0.5 * xx / (n * (n - 1)) - 0.5 * yy / (m * (m - 1)))
+    """Squares by one matrix product, in float32: a relative error of 1e-6 in each distance."""
+
+    def mean(p, q, same: bool) -> float:
+        square = (p**2).sum(1)[:, None] + (q**2).sum(1)[None, :] - 2.0 * (p @ q.T)
+        np.maximum(square, 0.0, out=square)
+        np.sqrt(square, out=square)
+        if same:
+            np.fill_diagonal(square, 0.0)
+        return float(square.sum(dtype=np.float64) / (len(p) * (len(q) - same)))
+
+    return mean(x, y, False) - 0.5 * mean(x, x, True) - 0.5 * mean(y, y, True)
 
 
 if __name__ == "__main__":
