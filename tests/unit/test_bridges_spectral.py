@@ -126,7 +126,7 @@ def test_potentials_follow_the_heat_kernel(bridges, name, rule):
     assert w @ np.exp(np.asarray(bridge.log_prob(0.5, y))) == pytest.approx(1.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["S^2", "SO(3)", "T^2"])
 def test_drifts_are_gradients(bridges, name):
     """Along random tangent vectors, against central differences of log ψ and log φ through the
     exponential map with h = 1e-4, whose own error is O(h²): 1e-6."""
@@ -158,6 +158,39 @@ def test_ends_are_the_laws_asked_for(bridges):
         )
 
 
+def test_relative_entropy_is_the_control_energy(bridges):
+    """½ ∫∫ p_s |∇ log ψ_s|² by Gauss–Legendre in s and in z on S^2, relative 1e-8. The law of
+    X_S given one x₀ has mass 1 and the mean of ``coupling`` at its z, 1e-7 (interpolated)."""
+    bridge = bridges("S^2")
+    z, w, eigenvalues, values = bridge.basis.tables()
+    derivative = np.stack(
+        [
+            np.polynomial.legendre.legval(z, np.polynomial.legendre.legder(row))
+            for row in np.diag(np.sqrt((2 * np.arange(len(z)) + 1) / (4 * np.pi)))
+        ]
+    )
+    at, weights = np.polynomial.legendre.leggauss(40)
+    energy = 0.0
+    for s, h in zip(0.4 * (at + 1), 0.4 * weights, strict=True):
+        c = bridge.c * np.exp(-0.5 * eigenvalues * (0.8 - s))
+        phi = values.T @ (bridge.d * np.exp(-0.5 * eigenvalues * s))
+        energy += 0.5 * h * w @ (phi * (1 - z**2) * (derivative.T @ c) ** 2 / (values.T @ c))
+    assert bridge.relative_entropy() == pytest.approx(energy, rel=1e-8)
+
+    y, v = sphere_rule(30)
+    x0 = np.broadcast_to(np.array([0.0, 0.6, 0.8]), y.shape)
+    p = v * np.exp(np.asarray(bridge.conditional_log_prob(y, x0)))
+    assert p.sum() == pytest.approx(1.0, abs=1e-9)
+    nodes, masses = bridge.coupling()
+    mean = (masses @ nodes) / masses.sum(1)  # E[z_S | z_0], a smooth function of z_0
+    there = np.polynomial.legendre.legfit(nodes, mean, 24)
+    truth = np.polynomial.legendre.legval(0.8 * 0.8, there)
+    assert p @ (y @ AXIS) == pytest.approx(truth, abs=1e-7)
+    ends = np.stack([masses.sum(1), masses.sum(0)]) @ nodes
+    expected = [1 / np.tanh(3.0) - 1 / 3, 0.5 - 1 / np.tanh(2.0)]
+    assert np.abs(ends - expected).max() < 1e-12
+
+
 def cdf_of_exponential(kappa):
     """Distribution of z under e^{κz} on the sphere."""
     return lambda z: np.expm1(kappa * (np.asarray(z) + 1)) / np.expm1(2 * kappa)
@@ -165,8 +198,8 @@ def cdf_of_exponential(kappa):
 
 def test_walks_from_end_to_end(bridges):
     """4000 exact draws of p_0, walked forward in 60 steps, have the law of p_1, and back: the
-    Kolmogorov–Smirnov distance of z is below 1.95/√n (level 0.001) + 1/60, the allowance for a
-    scheme of weak order 1 (half of it is seen with 30 steps more)."""
+    Kolmogorov–Smirnov distance of z is below 1.95/√n (level 0.001) plus 0.5/steps for each walk.
+    The scheme has weak order 1: 20,000 points gave 0.046, 0.022 and 0.013 with 10, 20 and 40."""
     from scipy.stats import kstest
 
     bridge, n, steps = bridges("S^2"), 4000, 60
@@ -174,7 +207,11 @@ def test_walks_from_end_to_end(bridges):
     end = bridge.sample_forward(jax.random.key(1), start, steps=steps)
     back = bridge.sample_backward(jax.random.key(2), end, steps=steps)
     bound = 1.95 / np.sqrt(n)
-    for x, kappa, allowance in ((start, 3.0, 0.0), (end, -2.0, 1 / steps), (back, 3.0, 2 / steps)):
+    for x, kappa, allowance in (
+        (start, 3.0, 0.0),
+        (end, -2.0, 0.5 / steps),
+        (back, 3.0, 1 / steps),
+    ):
         distance = kstest(np.asarray(x) @ AXIS, cdf_of_exponential(kappa)).statistic
         assert distance < bound + allowance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,11 @@ from scorefold._fixed import fixed
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["LinearTransition", "linear_transition"]
+__all__ = ["LinearTransition", "einsum", "linear_transition", "matmul"]
+
+# In full precision on every device, where a matrix unit may round.
+matmul = functools.partial(jnp.matmul, precision="highest")
+einsum = functools.partial(jnp.einsum, precision="highest")
 
 
 class LinearTransition(eqx.Module):

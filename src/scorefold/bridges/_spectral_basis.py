@@ -146,7 +146,7 @@ class Waves(SpectralBasis):
         def value(x: Point) -> Scalar:
             total = c.reshape((2 * self.degree + 1,) * self.manifold.d)
             for i in range(self.manifold.d):
-                total = jnp.tensordot(circle(x[i]), total, axes=1)
+                total = jnp.tensordot(circle(x[i]), total, axes=1, precision="highest")
             return total
 
         return jax.value_and_grad(value)(x)

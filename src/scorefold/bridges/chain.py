@@ -29,7 +29,7 @@ class ChainBridge(eqx.Module):
 
     ``error``: L¹ distance of the last marginal from the one asked for.
 
-    Source: Léonard 2014, Section 2; De Bortoli et al. 2021, Section 3.
+    Source: Léonard 2014; De Bortoli et al. 2021, Section 3.
     """
 
     log_kernels: Float[Array, "N n n"]
@@ -99,7 +99,7 @@ def chain_ipf(log_kernels: Any, p0: Any, p1: Any, half_steps: int) -> tuple[Chai
     """Iterates 0, 1, …, ``half_steps`` of iterative proportional fitting on paths: 0 is the chain
     started from p0, odd ones have the last marginal p1, even ones the first marginal p0.
 
-    Source: De Bortoli et al. 2021, Equation 7 (Fortet 1940; Ruschendorf 1995).
+    Source: Fortet 1940; De Bortoli et al. 2021, Section 3.
     """
     log_kernels, log_p0, log_p1 = _check(log_kernels, p0, p1)
     log_psi_n = jnp.zeros_like(log_p1)

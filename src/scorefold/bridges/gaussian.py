@@ -11,7 +11,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
-from scorefold.bridges._linear import LinearTransition, linear_transition
+from scorefold.bridges._linear import LinearTransition, linear_transition, matmul
 from scorefold.bridges.normal import Normal, square_root
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
@@ -86,8 +86,8 @@ class GaussianBridge(Bridge):
         q, u = jnp.asarray(self.end_spread, x.dtype), jnp.asarray(self.end_basis, x.dtype)
         mean0, mean1 = jnp.asarray(self.start.mean, x.dtype), jnp.asarray(self.end.mean, x.dtype)
         y = a * x + b
-        pull = ((mean1 - y) @ u) / q - ((reach * mean0 + shift - y) @ u) / total
-        return a * (u @ (pull / ((total - v) / total + v / q)))
+        pull = matmul(mean1 - y, u) / q - matmul(reach * mean0 + shift - y, u) / total
+        return a * matmul(u, pull / ((total - v) / total + v / q))
 
     def backward(self, x: Point, s: Scalar) -> Point:
         a, b, v = self.transition.moments(s)
@@ -95,8 +95,8 @@ class GaussianBridge(Bridge):
         q, u = jnp.asarray(self.start_spread, x.dtype), jnp.asarray(self.start_basis, x.dtype)
         mean0, mean1 = jnp.asarray(self.start.mean, x.dtype), jnp.asarray(self.end.mean, x.dtype)
         far = a * (mean1 - shift) + reach * (b - x)
-        pull = ((a * mean0 + b - x) @ u) / q - (reach / total) * (far @ u)
-        return u @ (pull / (a * a - v * reach * reach / total + v / q))
+        pull = matmul(a * mean0 + b - x, u) / q - (reach / total) * matmul(far, u)
+        return matmul(u, pull / (a * a - v * reach * reach / total + v / q))
 
     def grid(self, steps: int, dtype: Any) -> Array:
         return uniform_grid(0.0, self.total, steps, dtype)
@@ -138,15 +138,14 @@ class GaussianBridge(Bridge):
         x0 = jnp.asarray(x0)
         gain = self.end_cov * (self.reach[0] / self.reach[2])
         shift = jnp.asarray(self.end.mean - gain @ self.start.mean, x0.dtype)
-        return x0 @ jnp.asarray(gain, x0.dtype) + shift.reshape(
-            (1,) * (x0.ndim - 1) + (-1,)
-        ), self.end_cov
+        mean = matmul(x0, jnp.asarray(gain, x0.dtype))
+        return mean + shift.reshape((1,) * (x0.ndim - 1) + (-1,)), self.end_cov
 
     def sample_conditional(self, key: Key, x0: Any) -> Array:
         """One draw of X_S for each x₀, of the shape of ``x0``."""
         mean, cov = self.conditional(x0)
         factor = jnp.asarray(np.linalg.cholesky(cov), mean.dtype)
-        return mean + jax.random.normal(key, mean.shape, mean.dtype) @ factor.T
+        return mean + matmul(jax.random.normal(key, mean.shape, mean.dtype), factor.T)
 
     def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, in nats, for points of shape (…, d)."""
@@ -203,7 +202,7 @@ def gaussian_ipf(
     drift, marginal and coupling on the way is exact. With joint covariance blocks A, B, C an odd
     step keeps X_0 | X_S: K = C B⁻¹, A ← K S₁ Kᵀ + A − K Cᵀ, m_A ← m_A + K(m₁ − m_B), and so on.
 
-    Source: De Bortoli et al. 2021, Appendix D (Brownian motion, scalar covariances).
+    Source: Gaussian conditioning; the iteration is that of De Bortoli et al. 2021, Section 3.
     """
     goal = GaussianBridge(reference, mean0, cov0, mean1, cov1)
     start, end = goal.start, goal.end

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
-from scorefold.bridges._linear import LinearTransition, linear_transition
+from scorefold.bridges._linear import LinearTransition, einsum, linear_transition, matmul
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -70,7 +71,7 @@ class MixturePotential(eqx.Module):
         if self.variances is None:
             spread = jnp.full_like(gap, 1.0) * v
         else:
-            gap = jnp.einsum("ki,kij->kj", gap, jnp.asarray(self.bases, y.dtype))
+            gap = einsum("ki,kij->kj", gap, jnp.asarray(self.bases, y.dtype))
             spread = jnp.asarray(self.variances, y.dtype) + v
         squares = jnp.sum(gap * gap / spread + jnp.log(2.0 * np.pi * spread), axis=1)
         return jnp.asarray(self.log_weights, y.dtype) - 0.5 * squares
@@ -94,8 +95,8 @@ class MixturePotentialBridge(Bridge):
     **Arguments:** ``reference``: Brownian motion on flat space or ``OrnsteinUhlenbeck``.
     **Raises:** ``ValueError`` unless exactly one of ``phi`` and ``atoms`` is given.
 
-    Source: Gushchin et al. 2023, "Building the Bridge of Schrödinger", Theorem 3.2 and
-    Proposition 4.2; Korotin et al. 2024 (the same potentials, learned).
+    Source: Gushchin et al. 2023, "Building the Bridge of Schrödinger"; Korotin et al. 2024 (the
+    same potentials, learned).
     """
 
     reference: Noising
@@ -163,10 +164,10 @@ class MixturePotentialBridge(Bridge):
         """Mean (n, d) and covariance (n, d, d) of X_S | x₀."""
         log_w, means, covs = self.conditional(x0)
         w = jnp.exp(log_w)
-        mean = jnp.einsum("nk,nkd->nd", w, means)
+        mean = einsum("nk,nkd->nd", w, means)
         gap = means - mean[:, None, :]
-        spread = jnp.einsum("nk,nkd,nke->nde", w, gap, gap)
-        return mean, jnp.einsum("nk,kde->nde", w, covs) + spread
+        spread = einsum("nk,nkd,nke->nde", w, gap, gap)
+        return mean, einsum("nk,kde->nde", w, covs) + spread
 
     def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
@@ -186,9 +187,7 @@ class MixturePotentialBridge(Bridge):
         row = jax.random.categorical(pick, jnp.asarray(log_w, dtype), shape=(n,))
         x0 = jnp.asarray(means, dtype)[row]
         if covs is not None:
-            z = jax.random.normal(noise, x0.shape, dtype)
-            factors = jnp.asarray(np.linalg.cholesky(covs), dtype)
-            x0 = x0 + jnp.einsum("nij,nj->ni", factors[row], z)
+            x0 = x0 + _noise(noise, row, jnp.asarray(np.linalg.cholesky(covs), dtype))
         return x0, self.sample_conditional(rest, x0)
 
 
@@ -220,22 +219,39 @@ def _conditional(bridge: MixturePotentialBridge, x0: Array) -> tuple[Array, Arra
     u, sizes = jnp.asarray(psi.bases, x0.dtype), jnp.asarray(psi.variances, x0.dtype)
     mu = jnp.asarray(psi.means, x0.dtype)
     # P_k(Σ⁻¹μ + y/v) = y + v(Σ + v)⁻¹(μ − y), without the inverse of Σ or of v.
-    gap = jnp.einsum("nkd,kdj->nkj", mu[None] - centre[:, None, :], u)
+    gap = einsum("nkd,kdj->nkj", mu[None] - centre[:, None, :], u)
     share = v / (sizes + v)
-    means = centre[:, None, :] + jnp.einsum("nkj,kj,kdj->nkd", gap, share, u)
-    return log_w, means, jnp.einsum("kdj,kj,kej->kde", u, sizes * share, u)
+    means = centre[:, None, :] + einsum("nkj,kj,kdj->nkd", gap, share, u)
+    return log_w, means, einsum("kdj,kj,kej->kde", u, sizes * share, u)
 
 
 @eqx.filter_jit
 def _draw(bridge: MixturePotentialBridge, key: Key, x0: Array) -> Array:
-    pick, noise = jax.random.split(key)
-    log_w, means, _ = _conditional(bridge, x0)
-    k = jax.random.categorical(pick, log_w, axis=-1)
-    sizes = jnp.asarray(bridge.psi.variances, x0.dtype)
-    _, _, v = bridge.transition.moments(jnp.asarray(bridge.total, x0.dtype))
-    z = jnp.sqrt(v * sizes / (sizes + v))[k] * jax.random.normal(noise, x0.shape, x0.dtype)
-    mean = jnp.take_along_axis(means, k[:, None, None], axis=1)[:, 0]
-    return mean + jnp.einsum("nij,nj->ni", jnp.asarray(bridge.psi.bases, x0.dtype)[k], z)
+    psi, like = bridge.psi, x0.dtype
+    a, b, v = bridge.transition.moments(jnp.asarray(bridge.total, like))
+    mu, sizes = jnp.asarray(psi.means, like), jnp.asarray(psi.variances, like)
+    bases = jnp.asarray(psi.bases, like)
+
+    def one(i: Array) -> Point:
+        pick, noise = jax.random.split(jax.random.fold_in(key, i))
+        y = a * x0[i] + b
+        k = jax.random.categorical(pick, psi.log_parts(y, v))
+        share, u = v / (sizes[k] + v), bases[k]
+        z = jnp.sqrt(sizes[k] * share) * jax.random.normal(noise, y.shape, like)
+        return y + matmul(u, share * matmul(mu[k] - y, u) + z)
+
+    return in_blocks(one, jnp.arange(len(x0)), 1024)
+
+
+@jax.jit
+def _noise(key: Key, row: Array, factors: Array) -> Array:
+    """For each row k a draw of N(0, L_k L_kᵀ)."""
+
+    def one(i: Array) -> Array:
+        z = jax.random.normal(jax.random.fold_in(key, i), factors.shape[1:2], factors.dtype)
+        return matmul(factors[row[i]], z)
+
+    return in_blocks(one, jnp.arange(len(row)), 1024)
 
 
 def _log_values(psi: MixturePotential, y: np.ndarray, v: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key
+from scorefold.bridges._linear import matmul
 
 __all__ = ["Normal", "square_root"]
 
@@ -52,7 +53,7 @@ class Normal(eqx.Module):
         constant = 0.5 * len(self.mean) * np.log(2.0 * np.pi) + np.log(np.diag(factor)).sum()
         whiten = jnp.asarray(np.linalg.inv(factor), x.dtype)
         mean = jnp.asarray(self.mean, x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-        z = (x - mean) @ whiten.T
+        z = matmul(x - mean, whiten.T)
         return -0.5 * jnp.sum(z * z, axis=-1) - float(constant)
 
     def sample(self, key: Key, n: int, dtype: Any = None) -> Array:
@@ -60,7 +61,7 @@ class Normal(eqx.Module):
         dtype = dtype or jnp.result_type(float)
         z = jax.random.normal(key, (n, len(self.mean)), dtype)
         factor = jnp.asarray(np.linalg.cholesky(self.cov), dtype)
-        return jnp.asarray(self.mean, dtype)[None, :] + z @ factor.T
+        return jnp.asarray(self.mean, dtype)[None, :] + matmul(z, factor.T)
 
     def kl(self, other: Normal) -> float:
         """KL(self ‖ other) = ½{tr(S₂⁻¹S₁) + |m₁ − m₂|²_{S₂⁻¹} − d + log det S₂ − log det S₁}."""

@@ -83,7 +83,7 @@ class Transport(eqx.Module):
         """Σ_j P(j | i) y_j for ``targets`` y on flat space, shape (m, d): the conditional mean of
         the target given each source, shape (n, d)."""
         points = jnp.asarray(targets, self.costs.dtype)
-        return jnp.exp(self.log_conditional) @ points
+        return jnp.matmul(jnp.exp(self.log_conditional), points, precision="highest")
 
     @property
     def _log_density(self) -> Array:
@@ -184,7 +184,7 @@ def sinkhorn_divergence(
     only for equal laws where e^{−C/ε} is a positive kernel.
 
     **Arguments:** costs between x and y, among x and among y; the rest as for ``sinkhorn``.
-    Source: Feydy et al. 2019, Equation 3.
+    Source: Feydy et al. 2019.
     """
     cross = sinkhorn(costs, a, b, **kwargs).value
     own_x = sinkhorn(costs_xx, a, a, **kwargs).value

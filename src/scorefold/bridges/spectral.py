@@ -131,6 +131,31 @@ class SpectralBridge(Bridge):
         points = check_points(self.manifold, x, "x")
         return _log_prob(self, points, jnp.asarray(t, points.dtype))
 
+    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+        """log density of X_S at x₁ given X_0 = x₀, row by row of two batches:
+        log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
+        x1 = check_points(self.manifold, x1, "x1")
+        return _conditional_log_prob(self, x1, check_points(self.manifold, x0, "x0"))
+
+    def coupling(self) -> tuple[np.ndarray, np.ndarray]:
+        """The law of the symmetric coordinates of (X_0, X_S): the n nodes and the masses
+        w_i φ_0(z_i) K(z_i, z_j) ψ_S(z_j) w_j, shape (n, n), a quadrature for smooth functions."""
+        nodes, w, eigenvalues, values = self.basis.tables()
+        kernel = values.T @ (np.exp(-0.5 * eigenvalues * self.total)[:, None] * values)
+        left, right = w * (values.T @ self.d), w * (values.T @ self.c)
+        return nodes, left[:, None] * kernel * right[None, :]
+
+    def relative_entropy(self) -> float:
+        """KL(P ‖ R) in nats, R the Brownian motion started from p_0:
+
+        ½ E∫₀^S |∇ log ψ_s(X_s)|² ds = ∫ p_1 log ψ_S − ∫ p_0 log ψ_0.
+        """
+        _, w, eigenvalues, values = self.basis.tables()
+        decay = np.exp(-0.5 * eigenvalues * self.total)
+        phi0, psi0 = values.T @ self.d, values.T @ (decay * self.c)
+        phi1, psi1 = values.T @ (decay * self.d), values.T @ self.c
+        return float(w @ (phi1 * psi1 * np.log(psi1)) - w @ (phi0 * psi0 * np.log(psi0)))
+
     def sample(self, key: Key, t: float, n: int, dtype: Any = None) -> Array:
         """n exact draws of p_t, by rejection from the uniform law: vol·max p_t proposals each."""
         dtype = dtype or jnp.result_type(float)
@@ -165,6 +190,19 @@ def _log_prob(bridge: SpectralBridge, points: Array, t: Scalar) -> Array:
     rows = points.reshape(-1, *bridge.manifold.shape)
     each = jax.vmap(lambda x: bridge.log_phi(x, s) + bridge.log_psi(x, s))(rows)
     return each.reshape(points.shape[: points.ndim - len(bridge.manifold.shape)])
+
+
+@eqx.filter_jit
+def _conditional_log_prob(bridge: SpectralBridge, x1: Array, x0: Array) -> Array:
+    total = jnp.asarray(bridge.total, x1.dtype)
+
+    def one(y: Point, x: Point) -> Scalar:
+        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
+        return bridge.reference.log_prob(y, x, total) + tilt
+
+    shape = bridge.manifold.shape
+    rows = jax.vmap(one)(x1.reshape(-1, *shape), x0.reshape(-1, *shape))
+    return rows.reshape(x1.shape[: x1.ndim - len(shape)])
 
 
 @eqx.filter_jit

@@ -21,7 +21,7 @@ def conditional_bures(samples: Any, means: Any, covs: Any, variance: float) -> f
     (n, d, d); ``variance``: Var p₁ > 0.
     **Raises:** ``ValueError`` for shapes that do not agree or fewer than 2 draws.
 
-    Source: Gushchin et al. 2023, Section 5 (1000 points x₀, 1000 draws each).
+    Source: Gushchin et al. 2023 (1000 points x₀, 1000 draws each).
     """
     samples, means, covs = (np.asarray(a, np.float64) for a in (samples, means, covs))
     n, draws, d = samples.shape if samples.ndim == 3 else (0, 0, 0)
