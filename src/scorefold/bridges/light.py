@@ -63,7 +63,7 @@ class LightBridge(TwoEnded):
     8 and 13. The heat kernel form, the weights it starts from and φ̂ are this library's.
     """
 
-    steps: ClassVar[int] = 1000
+    steps: ClassVar[int] = 800
     batch_size: ClassVar[int] = 128
     learning_rate: ClassVar[float] = 5e-2
 
