@@ -25,6 +25,7 @@ rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report
 
 from scorefold import data, proximal
 from scorefold._version import __version__
+from scorefold.bridges import LightBridge, brownian_reference, fit_bridge
 from scorefold.fields import (
     AmbientOutput,
     FrameOutput,
@@ -90,6 +91,7 @@ __all__ = [
     "KernelModel",
     "KillingOutput",
     "Langevin",
+    "LightBridge",
     "Likelihood",
     "Linear",
     "LogLinear",
@@ -111,12 +113,14 @@ __all__ = [
     "Variance",
     "VarianceExploding",
     "__version__",
+    "brownian_reference",
     "check_points",
     "data",
     "default_noising",
     "default_output",
     "divergence",
     "fit",
+    "fit_bridge",
     "fit_seeds",
     "hutchinson",
     "load",

@@ -5,12 +5,17 @@ from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.field import BridgeField
+from scorefold.bridges.fit_bridge import Ends, TwoEnded, fit_bridge
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
+from scorefold.bridges.gaussian_potential import GaussianPotential
 from scorefold.bridges.learned import LearnedBridge
+from scorefold.bridges.light import LightBridge
 from scorefold.bridges.matching import BridgeMatching
 from scorefold.bridges.mixture_pair import MixturePair, mixture_pair
 from scorefold.bridges.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.bridges.normal import Normal
+from scorefold.bridges.origins import Origins
+from scorefold.bridges.potentials import HeatPotential, Potential, balance
 from scorefold.bridges.schrodinger import DiffusionSchrodingerBridge
 from scorefold.bridges.sinkhorn import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.spectral import SpectralBridge
@@ -22,19 +27,28 @@ __all__ = [
     "BridgeMatching",
     "ChainBridge",
     "DiffusionSchrodingerBridge",
+    "Ends",
     "GaussianBridge",
+    "GaussianPotential",
+    "HeatPotential",
     "LearnedBridge",
+    "LightBridge",
     "MixturePair",
     "MixturePotential",
     "MixturePotentialBridge",
     "Normal",
+    "Origins",
+    "Potential",
     "SpectralBridge",
     "Transport",
+    "TwoEnded",
+    "balance",
     "brownian_reference",
     "chain_bridge",
     "chain_ipf",
     "chain_kernels",
     "fit_alternating",
+    "fit_bridge",
     "gaussian_ipf",
     "mixture_pair",
     "sinkhorn",

@@ -6,8 +6,10 @@ import functools
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold.manifolds import Euclidean
@@ -29,7 +31,7 @@ class LinearTransition(eqx.Module):
     """
 
     rate: float = eqx.field(static=True)
-    location: np.ndarray = fixed()
+    location: np.ndarray | Array = fixed()
 
     def moments(self, s: Any, xp: Any = jnp) -> tuple[Any, Any, Any]:
         """(a, b, v) at variance-time s, in JAX or (``xp=np``) in NumPy and float64."""
@@ -51,7 +53,9 @@ def linear_transition(reference: Noising) -> LinearTransition:
         return LinearTransition(0.0, zero)
     if isinstance(reference, OrnsteinUhlenbeck):
         location = reference.law.location
-        held = zero if location is None else np.asarray(location, np.float64)
+        held = zero if location is None else location
+        if not isinstance(held, jax.core.Tracer):
+            held = np.asarray(held, np.float64)
         return LinearTransition(1.0 / reference.std**2, held)
     raise ValueError(
         f"reference: {type(reference).__name__} on {manifold.name} is not linear with normal "

@@ -1,4 +1,4 @@
-"""The command line: ``scorefold fit | sample | evaluate | report | audit | datasets``."""
+"""The command line: ``scorefold fit | sample | evaluate | report | bridge | audit | datasets``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,14 @@ from typing import Any, NoReturn
 
 from scorefold._version import __version__
 
-__all__ = ["UsageError", "add_data_options", "build_parser", "count", "data_options"]
+__all__ = [
+    "UsageError",
+    "add_data_options",
+    "add_reading_options",
+    "build_parser",
+    "count",
+    "data_options",
+]
 
 
 class UsageError(Exception):
@@ -50,7 +57,7 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands. Each sets ``command``, a function of the parsed arguments."""
-    from scorefold.cli import bench, facts, fit, use
+    from scorefold.cli import bench, bridge, facts, fit, use
 
     parser = _Parser(
         prog="scorefold",
@@ -58,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (fit, use, facts, bench):
+    for room in (fit, use, bridge, facts, bench):
         room.add_commands(commands)
     for command in commands.choices.values():
         command.set_defaults(parser=command)
@@ -75,6 +82,11 @@ def count(text: str) -> int:
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """How a table is found, read and split."""
     parser.add_argument("data", metavar="DATA", help="a name (scorefold datasets) or a file")
+    add_reading_options(parser)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """How tables are read and split."""
     parser.add_argument("--manifold", help="S^2, T^3, SO(3), H^2, R^4, 'S^2 x R^1' …")
     parser.add_argument("--columns", help="coordinate columns of a file: lat,lon")
     unit = parser.add_mutually_exclusive_group()

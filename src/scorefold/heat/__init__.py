@@ -2,6 +2,7 @@
 
 from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
 from scorefold.heat.euclidean import EuclideanHeat
+from scorefold.heat.fitted import FittedProduct, FittedProfile, fitted_kernel
 from scorefold.heat.hyperbolic import HyperbolicProfile
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.series import TruncatedSeries
@@ -12,6 +13,8 @@ from scorefold.heat.varadhan import Varadhan
 
 __all__ = [
     "EuclideanHeat",
+    "FittedProduct",
+    "FittedProfile",
     "HeatKernel",
     "HyperbolicProfile",
     "IsotropicHeat",
@@ -22,4 +25,5 @@ __all__ = [
     "TorusHeat",
     "TruncatedSeries",
     "Varadhan",
+    "fitted_kernel",
 ]

@@ -1,6 +1,7 @@
 """Measures of a model and of its samples: held-out likelihood, total mass, memorisation and
 distance to fresh data."""
 
+from scorefold.metrics.bridge import EndDistance, PathEnergy, end_distance, path_energy
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.generalisation import Generalisation, generalisation
@@ -19,17 +20,20 @@ from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasse
 
 __all__ = [
     "Copying",
+    "EndDistance",
     "Generalisation",
     "HeldOut",
     "LikelihoodGap",
     "ManifoldDistance",
     "NearestRatio",
+    "PathEnergy",
     "TwoSample",
     "Wasserstein",
     "bures_wasserstein",
     "circle_wasserstein",
     "conditional_bures",
     "copying",
+    "end_distance",
     "energy_distance",
     "generalisation",
     "held_out",
@@ -39,6 +43,7 @@ __all__ = [
     "mann_whitney",
     "mmd",
     "nearest_ratio",
+    "path_energy",
     "sliced_wasserstein",
     "total_mass",
     "transport_distance",

@@ -6,10 +6,12 @@ from scorefold.report.density import Raster, density_raster, histogram_raster
 from scorefold.report.film import film
 from scorefold.report.flat import CoordinatePair, Plane
 from scorefold.report.globes import globes
+from scorefold.report.half_steps import half_steps
 from scorefold.report.html import to_png, write_report
 from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.kernels import kernel_ellipses, kernel_shapes
 from scorefold.report.maps import Globe, Mollweide, best_centre
+from scorefold.report.paths import trajectories
 from scorefold.report.picture import picture, views_of
 from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
 from scorefold.report.tabulate import tabulated
@@ -35,6 +37,7 @@ __all__ = [
     "euler_marginals",
     "film",
     "globes",
+    "half_steps",
     "histogram_raster",
     "kernel_ellipses",
     "kernel_shapes",
@@ -45,6 +48,7 @@ __all__ = [
     "tabulated",
     "to_png",
     "training_curves",
+    "trajectories",
     "views_of",
     "write_report",
 ]

@@ -1,0 +1,176 @@
+"""``fit_bridge``: two sets of samples in, a trained bridge out."""
+
+# No postponed annotations here: abstract methods are recognised on the class itself.
+import abc
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key, Scalar
+from scorefold.bridges._base import Bridge
+from scorefold.bridges.alternate import fit_alternating
+from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.learned import LearnedBridge
+from scorefold.fitting import History, NonFiniteLoss, Trainable, batch_rows, fit
+from scorefold.manifolds import Manifold, PointsError, check_points
+
+__all__ = ["Ends", "TwoEnded", "fit_bridge"]
+
+B = TypeVar("B", bound=Bridge)
+
+
+class Ends(eqx.Module):
+    """Points of both ends in one array, those of A first; ``of_b`` marks those of B."""
+
+    points: Array
+    of_b: Array
+
+
+class TwoEnded(Bridge, Trainable):
+    """A bridge that is learned from independent samples of its two ends.
+
+    ``fit`` sees the points of A and B in one array; ``sizes`` says how many there are of each, for
+    training and for validation, and is set by ``fit_bridge``. Each batch takes rows of A and of B
+    in epochs of their own, so that every point counts alike whatever the two sizes are.
+    """
+
+    sizes: eqx.AbstractVar[tuple[int, int] | None]
+    held_sizes: eqx.AbstractVar[tuple[int, int] | None]
+
+    @abc.abstractmethod
+    def begin(self, key: Key, a: Array, b: Array) -> "TwoEnded":
+        """A copy with parameters for these points of A and B."""
+
+    @abc.abstractmethod
+    def losses(self, a: Array, b: Array, key: Key) -> Array:
+        """Losses of n pairs of independent points of the ends, shape ``(n,)``."""
+
+    @abc.abstractmethod
+    def held_out_loss(self, a: Array, b: Array, key: Key) -> Scalar:
+        """What model choice minimises, for held-out points; the two numbers may differ."""
+
+    @abc.abstractmethod
+    def settled(self, key: Key, a: Array, b: Array, val: tuple[Array, Array] | None) -> "TwoEnded":
+        """What remains to be done once the parameters are final."""
+
+    # -- what ``fit`` asks -----------------------------------------------------------------------
+    def init(self, key: Key, data: Array) -> "TwoEnded":
+        n, _ = _known(self.sizes)
+        return self.begin(key, data[:n], data[n:])
+
+    def examples(self, data: Array, *, held_out: bool = False) -> Ends:
+        n, m = _known(self.held_sizes if held_out else self.sizes)
+        return Ends(data, jnp.arange(n + m) >= n)
+
+    def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
+        """Rows of pairs, shape ``(size, 2)``: one of A, one of B."""
+        first, second = _known(self.sizes)
+        of_a, of_b = jax.random.split(key)
+        rows_a = batch_rows(of_a, step, first, size)
+        rows_b = batch_rows(of_b, step, second, size)
+        return jnp.stack([rows_a, first + rows_b], axis=1)
+
+    def batch_loss(self, x: Ends, key: Key) -> Array:
+        return self.losses(x.points[:, 0], x.points[:, 1], key)
+
+    def validate(self, x: Ends, key: Key) -> Scalar:
+        n, _ = _known(self.held_sizes)
+        return self.held_out_loss(x.points[:n], x.points[n:], key)
+
+
+def fit_bridge(
+    bridge: B,
+    a: Any,
+    b: Any,
+    *,
+    key: Key,
+    val: tuple[Any, Any] | None = None,
+    **settings: Any,
+) -> tuple[B, History | AlternationHistory]:
+    """Train a bridge from samples of law A to samples of law B; returns it and what happened.
+
+    **Arguments:**
+
+    - ``bridge``: a ``LightBridge``, or any ``TwoEnded``; ``BridgeMatching`` and
+      ``DiffusionSchrodingerBridge`` go to ``fit_alternating``, whose settings and history they
+      have. The reference process is fixed.
+    - ``a``, ``b``: points of the manifold of the bridge, shapes ``(n, *shape)`` and
+      ``(m, *shape)``, of one float dtype, which training keeps. n and m may differ: nothing pairs
+      the rows.
+    - ``val``: held-out points ``(a, b)`` of both ends, by which the best parameters are chosen.
+    - ``key`` and ``settings``: those of ``fit`` (steps or budget, batch_size, learning_rate,
+      out, resume, …).
+
+    **Raises:** ``ValueError`` naming the argument and the rows for points that are not on the
+    manifold, not finite or fewer than 2, and for two dtypes; and what ``fit`` raises, with rows
+    numbered in ``a``, then on in ``b``.
+    """
+    if isinstance(bridge, LearnedBridge):
+        return fit_alternating(bridge, a, b, key=key, val=val, **settings)
+    if not isinstance(bridge, TwoEnded):
+        raise TypeError(
+            f"bridge: a {type(bridge).__name__} has nothing to train; give a LightBridge, "
+            "BridgeMatching or DiffusionSchrodingerBridge."
+        )
+    a, b = _checked(bridge.manifold, a, b, "a", "b")
+    held = None
+    if val is not None:
+        if not (isinstance(val, tuple | list) and len(val) == 2):
+            raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
+        held = _checked(bridge.manifold, *val, "val[0]", "val[1]")
+        if held[0].dtype != a.dtype:
+            raise ValueError(f"val: has dtype {held[0].dtype}, the training points {a.dtype}.")
+    known = _with_sizes(
+        bridge, (len(a), len(b)), None if held is None else (len(held[0]), len(held[1]))
+    )
+    data = jnp.concatenate([a, b])
+    both = None if held is None else jnp.concatenate(held)
+    try:
+        fitted, history = fit(known, data, key=key, val=both, **settings)
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(
+            f"{error} (Rows below {len(a)} are rows of a; subtract {len(a)} from the others for "
+            "rows of b.)",
+            step=error.step,
+            rows=error.rows,
+        ) from error
+    done = fitted.settled(jax.random.fold_in(key, 11), a, b, held)
+    return _with_sizes(done, None, None), history
+
+
+def _with_sizes(bridge: Any, sizes: Any, held: Any) -> Any:
+    return eqx.tree_at(lambda m: (m.sizes, m.held_sizes), bridge, (sizes, held), is_leaf=_is_sizes)
+
+
+def _is_sizes(node: Any) -> bool:
+    return node is None or (isinstance(node, tuple) and all(type(n) is int for n in node))
+
+
+def _known(sizes: tuple[int, int] | None) -> tuple[int, int]:
+    if sizes is None:
+        raise ValueError("A bridge is trained by fit_bridge(bridge, a, b, key=…), not by fit.")
+    return sizes
+
+
+def _checked(manifold: Manifold, a: Any, b: Any, *names: str) -> tuple[Array, Array]:
+    found = []
+    for name, points in zip(names, (a, b), strict=True):
+        if not jnp.issubdtype(getattr(points, "dtype", np.asarray(points).dtype), jnp.floating):
+            raise PointsError(f"{name}: must be floating point.")
+        rows = check_points(manifold, points, name)
+        if rows.ndim != 1 + len(manifold.shape) or len(rows) < 2:
+            raise PointsError(
+                f"{name}: needs at least 2 points, shape (n, …); got an array of shape "
+                f"{rows.shape}."
+            )
+        found.append(rows)
+    if found[0].dtype != found[1].dtype:
+        raise ValueError(
+            f"{names[1]}: has dtype {found[1].dtype}, but {names[0]} has {found[0].dtype}: give "
+            "both in one dtype."
+        )
+    return found[0], found[1]

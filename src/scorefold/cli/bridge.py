@@ -1,0 +1,200 @@
+"""``scorefold bridge A B``: two data sets in; a bridge, its numbers and a report out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scorefold import data
+from scorefold._provenance import provenance
+from scorefold.bridges import Bridge
+from scorefold.cli.bridge_report import write_bridge_report
+from scorefold.cli.bridges import BRIDGES, Fitted, Task
+from scorefold.cli.parser import UsageError, add_reading_options, count, data_options
+from scorefold.cli.run import Run
+from scorefold.data import Dataset
+from scorefold.data.synthetic import is_synthetic
+from scorefold.fitting import save
+from scorefold.manifolds import pairwise
+from scorefold.metrics import end_distance, path_energy
+
+__all__ = ["add_commands"]
+
+_SHARE = 0.1
+"""Of the mean squared distance of the ends per dimension: the variance when none is stated."""
+_WALK = 60
+_ENERGY = 128
+
+
+def add_commands(commands: Any) -> None:
+    parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")
+    parser.add_argument("data", metavar="DATA", nargs="+",
+                        help="two names (scorefold datasets) or two files")  # fmt: skip
+    add_reading_options(parser)
+    parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
+    parser.add_argument("--variance", type=float, metavar="S",
+                        help="of Brownian motion from A to B (default: from the data)")  # fmt: skip
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--budget", type=float, metavar="SECONDS", help="training time")
+    length.add_argument("--steps", type=count, metavar="N", help="training steps")
+    parser.add_argument("--out", metavar="DIR", help="default: runs/bridge-A-B-MODEL-SEED")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--no-report", action="store_true", help="numbers only")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(command=_bridge)
+
+
+def _bridge(arguments: argparse.Namespace) -> int:
+    a, b = _ends(arguments)
+    variance = _variance(arguments.variance, a, b)
+    run = Run(arguments.out or _folder(arguments, a, b))
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{run.folder}: {error.strerror}. Choose by --out a folder that can be written."
+        ) from error
+    if run.model_file.exists() and not arguments.resume:
+        raise UsageError(
+            f"{run.folder} already holds a finished run: choose another --out, or go on with it "
+            "by --resume."
+        )
+    for dataset in (a, b):
+        n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))
+        print(f"{dataset.name} on {dataset.manifold.name}: {n} points to train, validate and test, "
+              f"protocol {dataset.protocol}", file=sys.stderr)  # fmt: skip
+    run.write("run.json", {"bridge": [a.name, b.name], "seed": arguments.seed,
+                           "variance": variance, "protocol": a.protocol})  # fmt: skip
+    settings: dict[str, Any] = {"out": run.checkpoints, "resume": arguments.resume,
+                                "progress": not arguments.quiet}  # fmt: skip
+    if arguments.budget is not None:
+        settings["budget"] = arguments.budget
+    if arguments.steps is not None:
+        settings["steps"] = arguments.steps
+    task = Task((a, b), variance, jax.random.key(arguments.seed), settings)
+    fitted = BRIDGES[arguments.model](task)
+    bridge, history = fitted.bridge, fitted.history
+    metrics, drawn = _measure(arguments, fitted, a, b, variance)
+    save(run.model_file, bridge, {"metrics": metrics})
+    run.write("metrics.json", metrics)
+    (run.folder / "history.json").write_text(history.to_json() + "\n")
+    if not arguments.no_report:
+        write_bridge_report(run, bridge, (a, b), metrics, history, drawn)
+    print(_lines(metrics, run.folder))
+    return 0
+
+
+def _ends(arguments: argparse.Namespace) -> tuple[Dataset, Dataset]:
+    names = arguments.data
+    if len(names) != 2:
+        raise UsageError(
+            f"bridge: needs two data sets, got {len(names)} ({', '.join(names)}); bridges through "
+            "more than two snapshots are not supported."
+        )
+    if arguments.variance is not None and not (
+        np.isfinite(arguments.variance) and arguments.variance > 0
+    ):
+        raise UsageError(f"--variance must be a positive number, got {arguments.variance}.")
+    options = data_options(arguments)
+    options.setdefault("protocol", "grouped")
+    known = {row.name for row in data.datasets()}
+    reading = ("manifold", "columns", "degrees", "group")
+    sets = []
+    for name in names:
+        named = name in known or is_synthetic(name)
+        own = {k: v for k, v in options.items() if not named or k not in reading}
+        sets.append(data.load(name, seed=arguments.seed, **own))
+    a, b = sets
+    if a.manifold.name != b.manifold.name:
+        raise UsageError(
+            f"{a.name} is on {a.manifold.name}, {b.name} on {b.manifold.name}: the two ends of a "
+            "bridge must be on one manifold."
+        )
+    return a, b
+
+
+def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
+    """As stated, or a tenth of the mean squared distance of the ends per dimension, to two
+    digits."""
+    if stated is not None:
+        return stated
+    apart = pairwise(a.manifold, np.asarray(a.train)[:500], np.asarray(b.train)[:500])
+    return float(f"{_SHARE * float(np.mean(apart**2)) / a.manifold.dim:.2g}")
+
+
+def _folder(arguments: argparse.Namespace, a: Dataset, b: Dataset) -> str:
+    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", Path(d.name).stem) for d in (a, b)]
+    return f"runs/bridge-{names[0]}-{names[1]}-{arguments.model}-{arguments.seed}"
+
+
+# -- numbers -------------------------------------------------------------------------------------
+def _measure(
+    arguments: argparse.Namespace,
+    fitted: Fitted,
+    a: Dataset,
+    b: Dataset,
+    variance: float,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    started, bridge = time.perf_counter(), fitted.bridge
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(arguments.seed), 7), 5)
+    there = np.asarray(bridge.sample_forward(keys[0], a.test, steps=_WALK))
+    back = np.asarray(bridge.sample_backward(keys[1], b.test, steps=_WALK))
+    energy = path_energy(bridge, a.test[:_ENERGY], key=keys[2], steps=_WALK)
+    ends = {
+        "a": _end(bridge, back, a, b, keys[3]),
+        "b": _end(bridge, there, b, a, keys[4]),
+    }
+    document = {
+        "model": arguments.model,
+        "datasets": [a.name, b.name],
+        "manifold": a.manifold.name,
+        "protocol": a.protocol,
+        "seed": arguments.seed,
+        "variance": variance,
+        "n_train": [len(a.train), len(b.train)],
+        "n_val": [len(a.val), len(b.val)],
+        "n_test": [len(a.test), len(b.test)],
+        "ends": ends,
+        "path_energy": energy.value,
+        "path_energy_standard_error": energy.standard_error,
+        **fitted.numbers,
+        "evaluate_seconds": time.perf_counter() - started,
+        "command": "scorefold " + shlex.join(sys.argv[1:]),
+        **provenance(),
+    }
+    return document, {"a": back, "b": there}
+
+
+def _end(bridge: Bridge, drawn: np.ndarray, end: Dataset, other: Dataset, key: Any) -> dict:
+    """W₁ of bridged draws to held-out points of an end, its floor, and that of the other end."""
+    found = end_distance(bridge.manifold, drawn, end.test, end.train, key=key)
+    apart = end_distance(bridge.manifold, other.test, end.test, end.train, key=key)
+    return {"w1": found.value, "floor": found.floor, "ratio": found.ratio,
+            "ratio_std": found.ratio_std, "unbridged": apart.value, "n": found.n}  # fmt: skip
+
+
+def _lines(metrics: dict[str, Any], folder: Path) -> str:
+    a, b = metrics["datasets"]
+    lines = [(f"W₁ at {name}", f"{end['w1']:.4g}, fresh points {end['floor']:.4g} "
+              f"(ratio {end['ratio']:.3f} ± {end['ratio_std']:.3f}), unbridged "
+              f"{end['unbridged']:.4g}") for name, end in ((b, metrics["ends"]["b"]),
+                                                            (a, metrics["ends"]["a"]))]  # fmt: skip
+    lines += [
+        ("path energy", f"{metrics['path_energy']:.3f} ± "
+                        f"{metrics['path_energy_standard_error']:.3f} nats"),
+        ("variance", f"{metrics['variance']:.4g} from end to end"),
+        ("time", f"{(metrics['compile_seconds'] or 0) + metrics['train_seconds']:.1f} s for "
+                 f"{metrics['steps']} steps" + ("" if metrics["compile_seconds"] is None else
+                 f", {metrics['compile_seconds']:.1f} s of it compiling")),
+        ("written to", str(folder)),
+    ]  # fmt: skip
+    width = max(len(name) for name, _ in lines) + 1
+    return "\n".join(f"{name:<{width}} {text}" for name, text in lines)

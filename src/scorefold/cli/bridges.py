@@ -1,0 +1,107 @@
+"""The models of ``scorefold bridge --model`` and how each is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+from scorefold._types import Key
+from scorefold.bridges import (
+    AlternationHistory,
+    Bridge,
+    BridgeMatching,
+    DiffusionSchrodingerBridge,
+    LearnedBridge,
+    LightBridge,
+    brownian_reference,
+    fit_bridge,
+)
+from scorefold.cli.parser import UsageError
+from scorefold.data import Dataset
+from scorefold.fitting import History
+from scorefold.noising import Noising
+
+__all__ = ["BRIDGES", "Fitted", "Task"]
+
+_HALF_STEPS = 8
+_STEPS = 8000
+"""Training steps of a learned bridge, over all half-steps."""
+
+
+class Task(NamedTuple):
+    """What a builder is given: the ends, the variance-time of Brownian motion between them, and
+    ``settings`` of ``fit`` as stated (steps or budget, out, resume, progress)."""
+
+    ends: tuple[Dataset, Dataset]
+    variance: float
+    key: Key
+    settings: dict[str, Any]
+
+
+class Fitted(NamedTuple):
+    """A bridge, its history, and what ``metrics.json`` says of the training."""
+
+    bridge: Bridge
+    history: History | AlternationHistory
+    numbers: dict[str, Any]
+
+
+Builder = Callable[[Task], Fitted]
+
+
+def _light(task: Task) -> Fitted:
+    a, b = task.ends
+    bridge = LightBridge(brownian_reference(a.manifold, task.variance))
+    done, found = fit_bridge(
+        bridge, a.train, b.train, val=(a.val, b.val), key=task.key, **task.settings
+    )
+    history = cast(History, found)
+    return Fitted(
+        done,
+        history,
+        {
+            "steps": history.steps,
+            "best_step": history.best_step,
+            "stopped": history.stopped,
+            "train_seconds": history.seconds - history.compile_seconds,
+            "compile_seconds": history.compile_seconds,
+        },
+    )
+
+
+def _learned(kind: Callable[[Noising], LearnedBridge]) -> Builder:
+    def build(task: Task) -> Fitted:
+        settings = dict(task.settings)
+        if "budget" in settings:
+            raise UsageError("--budget is not an option of --model imf or dsb: give --steps.")
+        steps = max(1, settings.pop("steps", _STEPS) // _HALF_STEPS)
+        a, b = task.ends
+        done, found = fit_bridge(
+            kind(brownian_reference(a.manifold, task.variance)),
+            a.train, b.train, val=(a.val, b.val), key=task.key,
+            half_steps=_HALF_STEPS, steps=steps, **settings,
+        )  # fmt: skip
+        history = cast(AlternationHistory, found)
+        return Fitted(
+            done,
+            history,
+            {
+                "steps": _HALF_STEPS * steps,
+                "best_step": _HALF_STEPS * steps,
+                "stopped": "steps",
+                # Compiling is part of the first half-step of each direction.
+                "train_seconds": float(history.seconds.sum()),
+                "compile_seconds": None,
+                "half_steps": _HALF_STEPS,
+                "evaluations": int(history.simulated.sum() + history.trained.sum()),
+            },
+        )
+
+    return build
+
+
+BRIDGES: dict[str, Builder] = {
+    "light": _light,
+    "imf": _learned(BridgeMatching),
+    "dsb": _learned(DiffusionSchrodingerBridge),
+}
