@@ -19,6 +19,8 @@ Riemannian manifolds.
   ``LogUniform``, ``Uniform``, ``Importance``, weighted by ``Likelihood`` or ``Variance``.
 - Outputs of a network: ``AmbientOutput``, ``FrameOutput``, ``KillingOutput``.
 
+- Bridges between two data sets: ``LightBridge``, ``fit_bridge``; more in ``scorefold.bridges``.
+
 Functions take one point and are batched with ``jax.vmap``; models take batches. More is in the
 rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report``.
 """

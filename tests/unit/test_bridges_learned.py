@@ -21,6 +21,7 @@ from scorefold.bridges import (
     DiffusionSchrodingerBridge,
     brownian_reference,
     fit_alternating,
+    fit_bridge,
 )
 from scorefold.bridges.affine import kernel_moments
 from scorefold.bridges.coupling import transport_coupling
@@ -416,7 +417,7 @@ def test_resumed_is_uninterrupted(tmp_path):
     a, b = gaussian_data(64)
     bridge, key = small(baseline="iterates"), jax.random.key(0)
     whole, history = fit_alternating(bridge, a, b, key=key, half_steps=3, **FAST)
-    fit_alternating(bridge, a, b, key=key, half_steps=2, out=tmp_path, **FAST)
+    fit_bridge(bridge, a, b, key=key, half_steps=2, out=tmp_path, **FAST)  # the same function
     again, resumed = fit_alternating(
         bridge, a, b, key=key, half_steps=3, out=tmp_path, resume=True, **FAST
     )

@@ -75,3 +75,24 @@ def test_errors_are_one_line(tmp_path, capsys, words, message):
     assert main(["bridge", *words, *reading, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
+
+
+def test_a_budget_is_refused_where_there_is_none(tmp_path, capsys):
+    """Half-steps have no budget: said before anything is trained."""
+    command = ["bridge", *tables(tmp_path), "--model", "imf", "--budget", "5", "--quiet"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "give --steps" in capsys.readouterr().err
+
+
+def test_learned_bridges_have_the_same_numbers(tmp_path, capsys):
+    """--model imf: the keys of the light bridge and two more; 16 steps are two for each of the 8
+    half-steps, and its samplers carry A to B, from the closed Gaussian start on."""
+    out = tmp_path / "run"
+    command = ["bridge", *tables(tmp_path), "--variance", "0.3", "--model", "imf", "--steps", "16"]
+    assert main([*command, "--quiet", "--no-report", "--out", str(out)]) == 0
+    capsys.readouterr()
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["half_steps"] == 8 and metrics["steps"] == 16
+    assert metrics["evaluations"] > 0 and metrics["compile_seconds"] is None
+    for end in metrics["ends"].values():
+        assert end["w1"] < 1.0 < 2.0 < end["unbridged"]
