@@ -1,6 +1,7 @@
 """Learned bridges between laws in the plane.
 
     python benchmarks/bridge_two_dim.py --seeds 3
+    python benchmarks/bridge_two_dim.py --method light --steps 2000
 
 The tasks of Tong et al. 2024 (Section 5.1): a standard normal law to eight Gaussians, moons and an
 S-curve, and moons to eight Gaussians, by Brownian motion of variance 1, from 10,000 points of each.
@@ -36,8 +37,11 @@ from scorefold._provenance import provenance
 from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
+    GaussianPotential,
+    LightBridge,
     brownian_reference,
     fit_alternating,
+    fit_bridge,
 )
 from scorefold.metrics.wasserstein import transport_distance
 
@@ -123,20 +127,19 @@ def measure(task: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     first, last = TASKS[task]
     a, b = draw(first, N, rng), draw(last, N, rng)
-    start, goal, other = (draw(k, JUDGED, rng) for k in (first, last, last))
-    cls, kwargs = {
-        "matching": (BridgeMatching, {"coupling": "transport"}),
-        "fitting": (DiffusionSchrodingerBridge, {}),
-    }[args.method]
-    bridge = cls(
-        brownian_reference(PLANE, 1.0), steps=args.chain, **kwargs,
-        network=sf.NetworkSpec(width=args.width, depth=3, fourier=args.fourier, frequency=2.0),
-    )  # fmt: skip
+    start, goal, other = (draw(k, args.judged, rng) for k in (first, last, last))
     since = time.monotonic()
-    bridge, history = fit_alternating(
-        bridge, a, b, key=jax.random.key(seed), half_steps=args.half_steps, steps=args.steps,
-        batch_size=args.batch, learning_rate=args.rate, paths=8192, progress=False,
-    )  # fmt: skip
+    if args.method == "light":
+        held = draw(first, 1000, rng), draw(last, 1000, rng)
+        bridge, _ = fit_bridge(
+            LightBridge(
+                brownian_reference(PLANE, 1.0), potential=GaussianPotential(args.components, "full")
+            ),
+            a, b, key=jax.random.key(seed), val=held, steps=args.steps, progress=False,
+        )  # fmt: skip
+        more: dict[str, Any] = {}
+    else:
+        bridge, more = learned(a, b, seed, args)
     seconds = time.monotonic() - since
     end = np.asarray(bridge.sample_forward(jax.random.key(seed + 100), start, steps=100))
     paths = np.asarray(bridge.flow(start, steps=100, paths=True), np.float64)
@@ -157,15 +160,30 @@ def measure(task: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         "w2_flow": transport_distance(PLANE, paths[:, -1].astype(np.float32), goal),
         "energy": energy, "exact_energy": exact, "energy_error": abs(energy / exact - 1),
         "path_energy": whole, "transport_energy_error": abs(whole / transport - 1),
-        "seconds": seconds, "gap": history.gap.tolist(), "change": history.change.tolist(),
-        "seed": seed,
+        "seconds": seconds, "seed": seed, **more,
     }  # fmt: skip
+
+
+def learned(a: np.ndarray, b: np.ndarray, seed: int, args: argparse.Namespace) -> tuple:
+    cls, kwargs = {
+        "matching": (BridgeMatching, {"coupling": "transport"}),
+        "fitting": (DiffusionSchrodingerBridge, {}),
+    }[args.method]
+    bridge = cls(
+        brownian_reference(PLANE, 1.0), steps=args.chain, **kwargs,
+        network=sf.NetworkSpec(width=args.width, depth=3, fourier=args.fourier, frequency=2.0),
+    )  # fmt: skip
+    bridge, history = fit_alternating(
+        bridge, a, b, key=jax.random.key(seed), half_steps=args.half_steps, steps=args.steps,
+        batch_size=args.batch, learning_rate=args.rate, paths=8192, progress=False,
+    )  # fmt: skip
+    return bridge, {"gap": history.gap.tolist(), "change": history.change.tolist()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--method", choices=["matching", "fitting"], default="matching")
+    parser.add_argument("--method", choices=["matching", "fitting", "light"], default="matching")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--half-steps", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3000)
@@ -174,6 +192,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--fourier", type=int, default=0)
     parser.add_argument("--chain", type=int, default=20)
+    parser.add_argument("--judged", type=int, default=JUDGED, help="points of w2")
+    parser.add_argument("--components", type=int, default=50, help="of a light bridge")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     table = json.loads(args.out.read_text()) if args.out.exists() else {}
