@@ -11,12 +11,15 @@ from scorefold.data.laws import Law
 from scorefold.data.loading import load
 from scorefold.data.readers import read_table
 from scorefold.data.registry import REGISTRY, Entry
+from scorefold.data.snapshot_loading import SNAPSHOTS, load_snapshots
+from scorefold.data.snapshots import Snapshots
 from scorefold.data.splits import PROTOCOLS, Split
 from scorefold.data.synthetic import SYNTHETIC, Target, target
 
 __all__ = [
     "PROTOCOLS",
     "REGISTRY",
+    "SNAPSHOTS",
     "SYNTHETIC",
     "Audit",
     "Checkerboard",
@@ -29,11 +32,13 @@ __all__ = [
     "Listing",
     "NoisyLinear",
     "Pinwheel",
+    "Snapshots",
     "Split",
     "Target",
     "audit",
     "datasets",
     "load",
+    "load_snapshots",
     "read_table",
     "target",
 ]
