@@ -8,6 +8,7 @@ from scorefold.bridges.field import BridgeField
 from scorefold.bridges.fit_bridge import Ends, TwoEnded, fit_bridge
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.gaussian_potential import GaussianPotential
+from scorefold.bridges.gaussian_spline import GaussianSpline, gaussian_spline
 from scorefold.bridges.learned import LearnedBridge
 from scorefold.bridges.light import LightBridge
 from scorefold.bridges.matching import BridgeMatching
@@ -30,6 +31,7 @@ __all__ = [
     "Ends",
     "GaussianBridge",
     "GaussianPotential",
+    "GaussianSpline",
     "HeatPotential",
     "LearnedBridge",
     "LightBridge",
@@ -50,6 +52,7 @@ __all__ = [
     "fit_alternating",
     "fit_bridge",
     "gaussian_ipf",
+    "gaussian_spline",
     "mixture_pair",
     "sinkhorn",
     "sinkhorn_divergence",

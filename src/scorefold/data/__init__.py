@@ -11,6 +11,8 @@ from scorefold.data.laws import Law
 from scorefold.data.loading import load
 from scorefold.data.readers import read_table
 from scorefold.data.registry import REGISTRY, Entry
+from scorefold.data.snapshot_loading import SNAPSHOTS, load_snapshots
+from scorefold.data.snapshots import Snapshots
 from scorefold.data.splits import LEAKING, PROTOCOLS, Split
 from scorefold.data.synthetic import SYNTHETIC, Target, target
 
@@ -18,6 +20,7 @@ __all__ = [
     "LEAKING",
     "PROTOCOLS",
     "REGISTRY",
+    "SNAPSHOTS",
     "SYNTHETIC",
     "Audit",
     "Checkerboard",
@@ -30,11 +33,13 @@ __all__ = [
     "Listing",
     "NoisyLinear",
     "Pinwheel",
+    "Snapshots",
     "Split",
     "Target",
     "audit",
     "datasets",
     "load",
+    "load_snapshots",
     "read_table",
     "target",
 ]

@@ -82,7 +82,14 @@ def _in_folder(entry: Entry, root: Path) -> tuple[Path, Source] | None:
 def _in_cache(entry: Entry) -> tuple[Path, Source]:
     import pooch
 
-    source = next(s for s in entry.sources if s.url is not None)
+    source = next((s for s in entry.sources if s.url is not None), None)
+    if source is None:
+        first = entry.sources[0]
+        raise DataError(
+            f"{entry.name!r} has no public address: put the file (sha256 {first.sha256}) as "
+            f"{first.path} in a folder and pass that folder as data_dir (or the environment "
+            f"variable {_VARIABLE})."
+        )
     cache = cache_folder()
     # The hash is part of the name, so that versions of a file never meet.
     target = cache / f"{source.sha256[:16]}-{Path(source.path).name}"
