@@ -101,7 +101,8 @@ def fit_bridge(
     - ``a``, ``b``: points of the manifold of the bridge, shapes ``(n, *shape)`` and
       ``(m, *shape)``, of one float dtype, which training keeps. n and m may differ: nothing pairs
       the rows.
-    - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are chosen.
+    - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
+      chosen.
     - ``key`` and ``settings``: those of ``fit`` (steps or budget, batch_size, learning_rate,
       out, resume, …).
 
