@@ -23,7 +23,6 @@ from scorefold.bridges import (
     fit_alternating,
     fit_bridge,
 )
-from scorefold.bridges.affine import kernel_moments
 from scorefold.bridges.coupling import transport_coupling
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.gaussian_start import gaussian_iterates
@@ -61,7 +60,8 @@ def joint_iterates(reference, a, b, count):
     keeps the regression of the other end on it."""
     a, b = np.asarray(a), np.asarray(b)
     total = reference.schedule.total
-    m, v = (float(k) for k in kernel_moments(reference, jnp.asarray(total)))
+    rate = 1.0 / reference.std**2 if isinstance(reference, OrnsteinUhlenbeck) else 0.0
+    m, v = np.exp(-0.5 * rate * total), -np.expm1(-rate * total) / rate if rate else total
     mu = np.zeros(2)
     if isinstance(reference, OrnsteinUhlenbeck):
         mu = np.asarray(reference.law.location)

@@ -5,7 +5,7 @@ from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.field import BridgeField
-from scorefold.bridges.fit_bridge import Ends, TwoEnded, fit_bridge
+from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.gaussian_potential import GaussianPotential
 from scorefold.bridges.gaussian_spline import GaussianSpline, gaussian_spline
@@ -28,7 +28,6 @@ __all__ = [
     "BridgeMatching",
     "ChainBridge",
     "DiffusionSchrodingerBridge",
-    "Ends",
     "GaussianBridge",
     "GaussianPotential",
     "GaussianSpline",

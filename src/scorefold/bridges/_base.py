@@ -115,15 +115,21 @@ class Bridge(eqx.Module):
         grid = self.grid(steps, rows.dtype)
         if direction == "backward":
             grid = grid[::-1]
-        step = self._step(direction) if key is not None else _FlowThenEuler(self, grid[-2])
         if key is None:
-            key = jax.random.key(0)  # not used: the flow has no noise
-        end = _run(step, jax.random.split(key, len(rows)), rows, grid, paths)
+            # The flow has no noise: its walks take a key, and do not use it.
+            keys = jax.random.split(jax.random.key(0), len(rows))
+            end = _run(_FlowThenEuler(self, grid[-2]), keys, rows, grid, paths)
+        else:
+            end = self._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
         refuse_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
         return end.reshape(*batch, *end.shape[1:])
+
+    def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
+        """Noisy walks along ``grid``: a bridge that has exact ones draws them itself."""
+        return _run(self._step(direction), keys, rows, grid, paths)
 
     def _step(self, direction: str) -> Step:
         """The step that the noisy samplers take; a bridge that knows a better one says so."""

@@ -15,7 +15,7 @@ from scorefold._fixed import fixed
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["LinearTransition", "einsum", "linear_transition", "matmul"]
+__all__ = ["LinearTransition", "einsum", "is_linear", "linear_transition", "matmul"]
 
 # In full precision on every device, where a matrix unit may round.
 matmul = functools.partial(jnp.matmul, precision="highest")
@@ -40,6 +40,25 @@ class LinearTransition(eqx.Module):
             return xp.ones_like(s), xp.zeros_like(location), s
         a = xp.exp(-0.5 * self.rate * s)
         return a, -xp.expm1(-0.5 * self.rate * s) * location, -xp.expm1(-self.rate * s) / self.rate
+
+    def pinned(self, x: Array, since: Any, y: Array, left: Any) -> tuple[Array, Any]:
+        """Mean and variance of the process that was at ``x`` a time ``since`` ago and will be at
+        ``y`` in a time ``left``, one of them positive:
+
+            prior + (v a'/w)(y − a' prior − b'),   v v'/w,   prior = a x + b,  w = v' + a'² v,
+
+        (a, b, v) over ``since``, (a', b', v') over ``left``."""
+        a, b, v = self.moments(since)
+        a2, b2, v2 = self.moments(left)
+        prior, whole = a * x + b, v2 + a2 * a2 * v
+        whole = jnp.where(whole > 0, whole, 1.0)
+        return prior + (v * a2 / whole) * (y - a2 * prior - b2), v * v2 / whole
+
+
+def is_linear(reference: Noising) -> bool:
+    """Whether the reference is Brownian motion or an Ornstein–Uhlenbeck process on flat space."""
+    flat = isinstance(reference.manifold, Euclidean)
+    return flat and isinstance(reference, VarianceExploding | OrnsteinUhlenbeck)
 
 
 def linear_transition(reference: Noising) -> LinearTransition:

@@ -9,7 +9,8 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
-from scorefold.bridges.affine import AffineScore, kernel_moments
+from scorefold.bridges._linear import linear_transition
+from scorefold.bridges.affine import AffineScore
 from scorefold.fields import TangentField, TangentOutput
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
@@ -63,5 +64,5 @@ class BridgeField(TangentField):
         """The size of targets at r: one number, or one a coordinate on flat space."""
         if self.std is None:
             return self.reference.scale(r)
-        m, v = kernel_moments(self.reference, r)
+        m, _, v = linear_transition(self.reference).moments(r)
         return m * self.std / jnp.sqrt(v * (m * m * self.std**2 + v))

@@ -18,24 +18,18 @@ from scorefold.bridges.learned import LearnedBridge
 from scorefold.fitting import History, NonFiniteLoss, Trainable, batch_rows, fit
 from scorefold.manifolds import Manifold, PointsError, check_points
 
-__all__ = ["Ends", "TwoEnded", "fit_bridge"]
+__all__ = ["TwoEnded", "fit_bridge"]
 
 B = TypeVar("B", bound=Bridge)
-
-
-class Ends(eqx.Module):
-    """Points of both ends in one array, those of A first; ``of_b`` marks those of B."""
-
-    points: Array
-    of_b: Array
 
 
 class TwoEnded(Bridge, Trainable):
     """A bridge that is learned from independent samples of its two ends.
 
-    ``fit`` sees the points of A and B in one array; ``sizes`` says how many there are of each, for
-    training and for validation, and is set by ``fit_bridge``. Each batch takes rows of A and of B
-    in epochs of their own, so that every point counts alike whatever the two sizes are.
+    ``fit`` sees the points of A and B in one array, those of A first; ``sizes`` says how many
+    there are of each, for training and for validation, and is set by ``fit_bridge``. Each batch
+    takes rows of A and of B in epochs of their own, so that every point counts alike whatever the
+    two sizes are.
     """
 
     sizes: eqx.AbstractVar[tuple[int, int] | None]
@@ -62,10 +56,6 @@ class TwoEnded(Bridge, Trainable):
         n, _ = _known(self.sizes)
         return self.begin(key, data[:n], data[n:])
 
-    def examples(self, data: Array, *, held_out: bool = False) -> Ends:
-        n, m = _known(self.held_sizes if held_out else self.sizes)
-        return Ends(data, jnp.arange(n + m) >= n)
-
     def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
         """Rows of pairs, shape ``(size, 2)``: one of A, one of B."""
         first, second = _known(self.sizes)
@@ -74,12 +64,12 @@ class TwoEnded(Bridge, Trainable):
         rows_b = batch_rows(of_b, step, second, size)
         return jnp.stack([rows_a, first + rows_b], axis=1)
 
-    def batch_loss(self, x: Ends, key: Key) -> Array:
-        return self.losses(x.points[:, 0], x.points[:, 1], key)
+    def batch_loss(self, x: Array, key: Key) -> Array:
+        return self.losses(x[:, 0], x[:, 1], key)
 
-    def validate(self, x: Ends, key: Key) -> Scalar:
+    def validate(self, x: Array, key: Key) -> Scalar:
         n, _ = _known(self.held_sizes)
-        return self.held_out_loss(x.points[:n], x.points[n:], key)
+        return self.held_out_loss(x[:n], x[n:], key)
 
 
 def fit_bridge(

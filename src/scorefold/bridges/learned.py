@@ -12,7 +12,8 @@ from jaxtyping import Array, PyTree
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
-from scorefold.bridges.affine import AffineScore, is_linear
+from scorefold.bridges._linear import is_linear
+from scorefold.bridges.affine import AffineScore
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.gaussian_start import gaussian_iterates
 from scorefold.bridges.objectives import Objective

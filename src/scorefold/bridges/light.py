@@ -24,7 +24,6 @@ from scorefold.kernels import GaussianMixture
 from scorefold.manifolds import Euclidean, check_points
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
-from scorefold.samplers._check import refuse_rows
 
 __all__ = ["LightBridge"]
 
@@ -185,19 +184,8 @@ class LightBridge(TwoEnded):
             )
         return _given(self, jax.random.split(key, len(rows)), rows, at, held)
 
-    def _walk(self, direction: str, key: Key | None, x: Any, steps: int, paths: bool) -> Array:
-        if key is None:  # the probability flow
-            return super()._walk(direction, key, x, steps, paths)
-        forward = direction == "forward"
-        points = check_points(self.manifold, x, "x0" if forward else "x1")
-        rows = points.reshape(-1, *self.manifold.shape)
-        grid = self.grid(steps, rows.dtype)
-        if not forward:
-            grid = grid[::-1]
-        end = _sample(self, jax.random.split(key, len(rows)), rows, grid, forward, paths)
-        refuse_rows("samples", ~jnp.isfinite(end), "not finite", "Points may lie too far out.")
-        batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        return end.reshape(*batch, *end.shape[1:])
+    def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
+        return _sample(self, keys, rows, grid, direction == "forward", paths)
 
     # -- fitting -----------------------------------------------------------------------------------
     def begin(self, key: Key, a: Array, b: Array) -> LightBridge:

@@ -81,6 +81,7 @@ class Normal(eqx.Module):
 
 
 def square_root(matrix: np.ndarray) -> np.ndarray:
-    """The symmetric square root of a positive semidefinite matrix."""
+    """The symmetric square root of positive semidefinite matrices, shape (…, d, d)."""
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0.0))[None, :]) @ vectors.T
+    roots = np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return np.asarray((vectors * roots) @ np.swapaxes(vectors, -1, -2))

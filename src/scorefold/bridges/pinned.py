@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.affine import centre, is_linear, kernel_moments
+from scorefold.bridges._linear import is_linear, linear_transition
 from scorefold.manifolds import Euclidean, Manifold, Product, Torus
 from scorefold.noising import Noising
 
@@ -33,22 +33,14 @@ def pinned_draw(
 ) -> Point:
     """One exact draw of X_s given X_0 = start and X_S = end, 0 < s < S = ``total``.
 
-    With (m, v), (m', v') the moments of a linear reference over s and S − s it is normal,
-
-        mean − μ = (m v' (x₀ − μ) + m' v (x_S − μ))/(v' + m'²v),   variance v v'/(v' + m'²v).
-
-    On a circle first the number of turns is drawn, n with weights e^{−(gap + 2πn)²/2S}; given it,
-    the path is a Brownian bridge on the line. Time runs the same both ways, since every reference
-    is reversible.
+    Of a linear reference it is normal (``LinearTransition.pinned``). On a circle first the number
+    of turns is drawn, n with weights e^{−(gap + 2πn)²/2S}; given it, the path is a Brownian bridge
+    on the line. Time runs the same both ways, since every reference is reversible.
     """
     if is_linear(reference):
-        m, v = kernel_moments(reference, s)
-        onward, rest = kernel_moments(reference, total - s)
-        mu = centre(reference, start)
-        both = rest + onward * onward * v
-        mean = (m * rest * (start - mu) + onward * v * (end - mu)) / both
+        mean, variance = linear_transition(reference).pinned(start, s, end, total - s)
         noise = jax.random.normal(key, start.shape, start.dtype)
-        return mu + mean + jnp.sqrt(v * rest / both) * noise
+        return mean + jnp.sqrt(variance) * noise
     return _brownian(reference.manifold, key, start, end, s, total)
 
 

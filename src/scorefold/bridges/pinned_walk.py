@@ -27,19 +27,13 @@ class _PinnedFlat(Step):
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
         r = s + ds
         z = jax.random.normal(key, x.shape, x.dtype)
-        if_forward = self._between(x, r - s, self.target, self.end - r)
-        if_backward = self._between(self.target, r - self.end, x, s - r)
-        mean, variance = jax.tree.map(lambda f, b: jnp.where(ds > 0, f, b), if_forward, if_backward)
+        ahead = ds > 0
+        # Backwards it comes from the target, which lies before, and goes to x.
+        first, last = jnp.where(ahead, x, self.target), jnp.where(ahead, self.target, x)
+        since = jnp.maximum(jnp.where(ahead, ds, r - self.end), 0.0)
+        left = jnp.maximum(jnp.where(ahead, self.end - r, -ds), 0.0)
+        mean, variance = self.transition.pinned(first, since, last, left)
         return mean + jnp.sqrt(variance) * z
-
-    def _between(self, x: Point, since: Scalar, y: Point, left: Scalar) -> tuple[Point, Scalar]:
-        """Mean and variance of the process that was at x ``since`` ago and is at y in ``left``."""
-        a, b, v = self.transition.moments(jnp.maximum(since, 0.0))
-        a2, b2, v2 = self.transition.moments(jnp.maximum(left, 0.0))
-        prior = a * x + b
-        whole = v2 + a2 * a2 * v
-        whole = jnp.where(whole > 0, whole, 1.0)
-        return prior + (v * a2 / whole) * (y - a2 * prior - b2), v * v2 / whole
 
 
 class _Towards(Step):

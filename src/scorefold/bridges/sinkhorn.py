@@ -174,7 +174,7 @@ def transport(
     shape = reference.manifold.shape
     x0 = check_points(reference.manifold, x0, "x0").reshape(-1, *shape)
     x1 = check_points(reference.manifold, x1, "x1").reshape(-1, *shape).astype(x0.dtype)
-    return sinkhorn(_log_transition(reference, x0, x1), a, b, epsilon=1.0, **kwargs)
+    return sinkhorn(transition_costs(reference, x0, x1), a, b, epsilon=1.0, **kwargs)
 
 
 def sinkhorn_divergence(
@@ -210,7 +210,8 @@ def log_weights(name: str, weights: Any, n: int, dtype: Any) -> Array:
 
 
 @eqx.filter_jit
-def _log_transition(reference: Noising, x0: Array, x1: Array) -> Array:
+def transition_costs(reference: Noising, x0: Array, x1: Array) -> Array:
+    """−log p_S(y_j | x_i), shape (n, m)."""
     total = reference.schedule.total
     each = jax.vmap(lambda x: jax.vmap(lambda y: -reference.log_prob(y, x, total))(x1))
     return each(x0)

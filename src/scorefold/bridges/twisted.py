@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.affine import centre, kernel_moments
+from scorefold.bridges._linear import linear_transition
 from scorefold.bridges.field import BridgeField
 from scorefold.noising import Noising
 from scorefold.samplers import Step
@@ -30,12 +30,12 @@ class TwistedStep(Step):
     field: BridgeField
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        m, v = kernel_moments(self.reference, jnp.abs(ds))
-        mu, ratio = centre(self.reference, x), v / (m * m)
+        m, shift, v = linear_transition(self.reference).moments(jnp.abs(ds))
+        ratio = v / (m * m)
         z = jax.random.normal(key, x.shape, x.dtype)
         learned, along = jax.jvp(lambda y: self.field.residual(y, s), (x,), (z,))
         twist = self.field.start(x, s) - 2.0 * self.reference.drift(x) + learned
         if self.field.affine is not None:
             z = self.field.affine.spread(z, s, ratio)
         noise = z + 0.5 * ratio * along
-        return mu + m * (x - mu) + v / m * twist + jnp.sqrt(v) * noise
+        return m * x + shift + v / m * twist + jnp.sqrt(v) * noise

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from scorefold.bridges.normal import square_root
+
 __all__ = ["bures_wasserstein", "conditional_bures"]
 
 
@@ -44,8 +46,7 @@ def bures_wasserstein(mean0: Any, cov0: Any, mean1: Any, cov1: Any) -> np.ndarra
     **Arguments:** means (…, d), covariances (…, d, d), positive semidefinite.
     """
     mean0, cov0, mean1, cov1 = (np.asarray(a, np.float64) for a in (mean0, cov0, mean1, cov1))
-    values, vectors = np.linalg.eigh(cov0)
-    half = (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    half = square_root(cov0)
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ cov1 @ half), 0.0)).sum(axis=-1)
     traces = np.trace(cov0, axis1=-2, axis2=-1) + np.trace(cov1, axis1=-2, axis2=-1)
     return np.asarray(np.sum((mean0 - mean1) ** 2, axis=-1) + traces - 2.0 * cross)
