@@ -15,9 +15,17 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.background import background
+from scorefold.kernels.families import KernelFamily, WrappedKernel
 from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
-from scorefold.kernels.precision import cap_precision, invert, precision, quadratic, unpack
+from scorefold.kernels.precision import (
+    cap_precision,
+    diagonal_of,
+    invert,
+    precision,
+    quadratic,
+    unpack,
+)
 from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
@@ -60,6 +68,9 @@ class CrossFit(eqx.Module):
     """Kernels at the n data points, with the moments of their neighbourhoods taken once without
     each fold and, in the last place, with all points.
 
+    Points are judged by wrapped normal laws whatever the ``family`` of the mixture that is built:
+    laws of one covariance Σ differ by the order of curvature · Σ.
+
     ``moments``: packed, shape ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``;
     ``features``: ``(folds + 1, n, f)``; ``by_fold``: rows of each fold, repeated to equal length.
     """
@@ -74,6 +85,7 @@ class CrossFit(eqx.Module):
     moments: Array = fixed()
     means: Array = fixed()
     features: Array = fixed()
+    family: KernelFamily = WrappedKernel()
 
     @classmethod
     def start(
@@ -88,6 +100,7 @@ class CrossFit(eqx.Module):
         width: int,
         depth: int,
         key: Key,
+        family: KernelFamily | None = None,
     ) -> CrossFit:
         shuffle, draw = jax.random.split(key)
         fold = folds_of(data, folds, shuffle, grouped=grouped)
@@ -116,6 +129,7 @@ class CrossFit(eqx.Module):
             moments=moments,
             means=means,
             features=features,
+            family=WrappedKernel() if family is None else family,
         )
 
     @property
@@ -199,11 +213,16 @@ class CrossFit(eqx.Module):
         centres, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         return WrappedMixture.from_covariances(
             self.manifold, centres, covariances, log_w, self.background,
-            jax.nn.log_sigmoid(self.log_odds),
+            jax.nn.log_sigmoid(self.log_odds), self.family,
         )  # fmt: skip
 
     def _kernels(self, fold: Array) -> Kernels:
-        return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+        found = self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+        if not self.family.round:
+            return found
+        on = diagonal_of(self.manifold.dim)
+        even = jnp.mean(found.covariance[:, on], axis=1, keepdims=True)
+        return found._replace(covariance=jnp.zeros_like(found.covariance).at[:, on].set(even))
 
 
 def _best_start(learner: CrossFit, seen: Judged) -> CrossFit:
