@@ -20,6 +20,8 @@ from scorefold.bridges.potentials import HeatPotential, Potential, balance
 from scorefold.bridges.schrodinger import DiffusionSchrodingerBridge
 from scorefold.bridges.sinkhorn import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.spectral import SpectralBridge
+from scorefold.bridges.spline_paths import SplinePaths, spline_paths
+from scorefold.bridges.splines import spline_at, spline_energy, spline_velocities, unroll
 
 __all__ = [
     "AlternationHistory",
@@ -41,6 +43,7 @@ __all__ = [
     "Origins",
     "Potential",
     "SpectralBridge",
+    "SplinePaths",
     "Transport",
     "TwoEnded",
     "balance",
@@ -55,5 +58,10 @@ __all__ = [
     "mixture_pair",
     "sinkhorn",
     "sinkhorn_divergence",
+    "spline_at",
+    "spline_energy",
+    "spline_paths",
+    "spline_velocities",
     "transport",
+    "unroll",
 ]
