@@ -11,6 +11,7 @@ from scorefold.kernels.dimension import (
     principal_angle,
     tangents,
 )
+from scorefold.kernels.excluded import excluded_scores, spread_kernel
 from scorefold.kernels.gaussian import GaussianMixture
 from scorefold.kernels.geodesics import Geodesics, curve_length, geodesics
 from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
@@ -64,6 +65,7 @@ __all__ = [
     "blockwise",
     "cap_precision",
     "curve_length",
+    "excluded_scores",
     "folds_of",
     "geodesics",
     "held_out_implicit",
@@ -81,6 +83,7 @@ __all__ = [
     "resolution",
     "seen_from",
     "shape_features",
+    "spread_kernel",
     "tangent_projector",
     "tangents",
     "truncated_log_prob",

@@ -132,13 +132,7 @@ class CrossFit(eqx.Module):
 
     def _seen(self, data: Array, own: np.ndarray, candidates: int) -> Judged:
         """What points see of the kernels of folds other than their ``own``."""
-        n, folds, fold = len(self.centres), self.folds, np.asarray(self.fold)
-        spare = 1.0 if own.min() == folds else 1.15 * folds / max(folds - 1, 1)
-        rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
-        order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
-        rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
-        size = np.asarray(self.features[-1][:, self.covariance.middle])
-        rows, weights = _strata(rows, np.argsort(-size, kind="stable")[:_WIDEST], fold, own)
+        rows, weights = self.seen_rows(data, own, candidates)
         step = max(1, _PAIRS // rows.shape[1])
         at = jnp.asarray(rows, jnp.int32)
         parts = [
@@ -150,6 +144,18 @@ class CrossFit(eqx.Module):
             jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
             quick(_density)(self.background, data),
         )  # fmt: skip
+
+    def seen_rows(
+        self, data: Array, own: np.ndarray, candidates: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the kernels that points see, and the logarithm of how many each stands for."""
+        n, folds, fold = len(self.centres), self.folds, np.asarray(self.fold)
+        spare = 1.0 if own.min() == folds else 1.15 * folds / max(folds - 1, 1)
+        rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
+        order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
+        rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
+        size = np.asarray(self.features[-1][:, self.covariance.middle])
+        return _strata(rows, np.argsort(-size, kind="stable")[:_WIDEST], fold, own)
 
     def from_best_start(self, candidates: int) -> CrossFit:
         """With the coefficients of ``LocalCovariance.starts`` that make the points of the first
@@ -183,14 +189,17 @@ class CrossFit(eqx.Module):
         inside, outside = jax.nn.log_sigmoid(-self.log_odds), jax.nn.log_sigmoid(self.log_odds)
         return jnp.logaddexp(inside + near, outside + x.background)
 
-    def mixture(self) -> WrappedMixture:
-        """The kernels with nothing left out."""
-        kernels = self._kernels(jnp.int32(self.folds))
+    def mixture(self, without: Array | None = None) -> WrappedMixture:
+        """The kernels with nothing left out, or ``without`` a fold: its kernels keep their rows
+        with weight 0, and the neighbourhoods of the others are taken without its points."""
+        fold = jnp.int32(self.folds) if without is None else without
+        kernels = self._kernels(fold)
         packed, _ = precision(kernels.covariance, kernels.widening, cap_precision(self.manifold))
         inverse = unpack(packed)
         cap = jnp.diag(jnp.asarray(cap_precision(self.manifold), inverse.dtype))[None]
         widening = jnp.stack([jnp.ones_like(kernels.widening), kernels.widening])
-        log_w = kernels.log_weights - jax.nn.logsumexp(kernels.log_weights)
+        log_w = jnp.where(self.fold != fold, kernels.log_weights, -jnp.inf)
+        log_w = log_w - jax.nn.logsumexp(log_w)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         parts = [
             _moved(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])

@@ -111,19 +111,25 @@ class KernelModel(Model, Trainable):
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> KernelModel:
-        learner = CrossFit.start(
-            self.manifold,
-            data,
-            self._counts(len(data)),
-            floor=resolution(self.manifold, data, self.floor),
-            folds=min(self.folds, len(data)),
-            grouped=self.grouped,
-            width=self.width,
-            depth=self.depth,
-            key=key,
-        )
-        learner = learner.from_best_start(self.candidates)
+        learner = self._started(key, data).from_best_start(self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
+
+    def cross_fit(self, key: Key, data: Array) -> CrossFit:
+        """The fitted kernels once without each fold of ``data``, the points they were fitted to:
+        for what is to be learned on top of them. Folds are drawn anew."""
+        mixture = self._fitted()
+        learner = self._started(key, data)
+        same = len(mixture.centres) == 2 * len(data)
+        if same:
+            log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
+            learner = eqx.tree_at(
+                lambda k: (k.covariance, k.log_odds), learner, (self.covariance, log_odds)
+            )
+            rebuilt = quick(CrossFit.mixture)(learner).centres
+            same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
+        if not same:
+            raise ValueError("data: not the points that the kernels of this model stand on.")
+        return learner
 
     def examples(self, data: Array, *, held_out: bool = False) -> Judged:
         return self._learner().judged(data, held_out=held_out, candidates=self.candidates)
@@ -152,6 +158,19 @@ class KernelModel(Model, Trainable):
         )
 
     # -- inside ------------------------------------------------------------------------------------
+    def _started(self, key: Key, data: Array) -> CrossFit:
+        return CrossFit.start(
+            self.manifold,
+            data,
+            self._counts(len(data)),
+            floor=resolution(self.manifold, data, self.floor),
+            folds=min(self.folds, len(data)),
+            grouped=self.grouped,
+            width=self.width,
+            depth=self.depth,
+            key=key,
+        )
+
     def _counts(self, n: int) -> tuple[int, ...]:
         counts = self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
         usable = tuple(k for k in counts if k <= (n - 1) * 3 // 4)
