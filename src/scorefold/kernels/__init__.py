@@ -3,6 +3,7 @@
 from scorefold.kernels.background import ProductReference, TangentNormal, background
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
+from scorefold.kernels.clustered import ClusteredMixture
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
 from scorefold.kernels.dimension import (
@@ -11,7 +12,6 @@ from scorefold.kernels.dimension import (
     principal_angle,
     tangents,
 )
-from scorefold.kernels.excluded import excluded_scores, spread_kernel
 from scorefold.kernels.gaussian import GaussianMixture
 from scorefold.kernels.geodesics import Geodesics, curve_length, geodesics
 from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
@@ -38,6 +38,7 @@ from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
     "Cholesky",
+    "ClusteredMixture",
     "Covariance",
     "CovarianceNetwork",
     "CrossFit",
@@ -65,7 +66,6 @@ __all__ = [
     "blockwise",
     "cap_precision",
     "curve_length",
-    "excluded_scores",
     "folds_of",
     "geodesics",
     "held_out_implicit",
@@ -83,7 +83,6 @@ __all__ = [
     "resolution",
     "seen_from",
     "shape_features",
-    "spread_kernel",
     "tangent_projector",
     "tangents",
     "truncated_log_prob",

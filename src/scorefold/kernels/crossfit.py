@@ -15,14 +15,22 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.background import background
+from scorefold.kernels.families import KernelFamily, WrappedKernel
 from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
-from scorefold.kernels.precision import cap_precision, invert, precision, quadratic, unpack
+from scorefold.kernels.precision import (
+    cap_precision,
+    diagonal_of,
+    invert,
+    precision,
+    quadratic,
+    unpack,
+)
 from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
 
-__all__ = ["CrossFit", "Judged"]
+__all__ = ["CrossFit", "Judged", "carried"]
 
 _WIDEST = 32
 """Of the widest kernels, every point sees this many besides those of its neighbours."""
@@ -60,6 +68,9 @@ class CrossFit(eqx.Module):
     """Kernels at the n data points, with the moments of their neighbourhoods taken once without
     each fold and, in the last place, with all points.
 
+    Points are judged by wrapped normal laws whatever the ``family`` of the mixture that is built:
+    laws of one covariance Σ differ by the order of curvature · Σ.
+
     ``moments``: packed, shape ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``;
     ``features``: ``(folds + 1, n, f)``; ``by_fold``: rows of each fold, repeated to equal length.
     """
@@ -74,6 +85,7 @@ class CrossFit(eqx.Module):
     moments: Array = fixed()
     means: Array = fixed()
     features: Array = fixed()
+    family: KernelFamily = WrappedKernel()
 
     @classmethod
     def start(
@@ -88,6 +100,7 @@ class CrossFit(eqx.Module):
         width: int,
         depth: int,
         key: Key,
+        family: KernelFamily | None = None,
     ) -> CrossFit:
         shuffle, draw = jax.random.split(key)
         fold = folds_of(data, folds, shuffle, grouped=grouped)
@@ -116,6 +129,7 @@ class CrossFit(eqx.Module):
             moments=moments,
             means=means,
             features=features,
+            family=WrappedKernel() if family is None else family,
         )
 
     @property
@@ -132,7 +146,13 @@ class CrossFit(eqx.Module):
 
     def _seen(self, data: Array, own: np.ndarray, candidates: int) -> Judged:
         """What points see of the kernels of folds other than their ``own``."""
-        rows, weights = self.seen_rows(data, own, candidates)
+        n, folds, fold = len(self.centres), self.folds, np.asarray(self.fold)
+        spare = 1.0 if own.min() == folds else 1.15 * folds / max(folds - 1, 1)
+        rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
+        order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
+        rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
+        size = np.asarray(self.features[-1][:, self.covariance.middle])
+        rows, weights = _strata(rows, np.argsort(-size, kind="stable")[:_WIDEST], fold, own)
         step = max(1, _PAIRS // rows.shape[1])
         at = jnp.asarray(rows, jnp.int32)
         parts = [
@@ -144,18 +164,6 @@ class CrossFit(eqx.Module):
             jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
             quick(_density)(self.background, data),
         )  # fmt: skip
-
-    def seen_rows(
-        self, data: Array, own: np.ndarray, candidates: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the kernels that points see, and the logarithm of how many each stands for."""
-        n, folds, fold = len(self.centres), self.folds, np.asarray(self.fold)
-        spare = 1.0 if own.min() == folds else 1.15 * folds / max(folds - 1, 1)
-        rows, _ = nearest(self.manifold, self.centres, data, min(n, math.ceil(candidates * spare)))
-        order = np.argsort(fold[rows] == own[:, None], axis=1, kind="stable")
-        rows = np.take_along_axis(rows, order[:, :candidates], axis=1)
-        size = np.asarray(self.features[-1][:, self.covariance.middle])
-        return _strata(rows, np.argsort(-size, kind="stable")[:_WIDEST], fold, own)
 
     def from_best_start(self, candidates: int) -> CrossFit:
         """With the coefficients of ``LocalCovariance.starts`` that make the points of the first
@@ -202,17 +210,22 @@ class CrossFit(eqx.Module):
         log_w = log_w - jax.nn.logsumexp(log_w)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         parts = [
-            _moved(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
+            carried(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
             for f in widening[..., None, None]
         ]
         centres, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         return WrappedMixture.from_covariances(
             self.manifold, centres, covariances, log_w, self.background,
-            jax.nn.log_sigmoid(self.log_odds),
+            jax.nn.log_sigmoid(self.log_odds), self.family,
         )  # fmt: skip
 
     def _kernels(self, fold: Array) -> Kernels:
-        return self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+        found = self.covariance(self.features[fold], self.moments[fold], self.means[fold])
+        if not self.family.round:
+            return found
+        on = diagonal_of(self.manifold.dim)
+        even = jnp.mean(found.covariance[:, on], axis=1, keepdims=True)
+        return found._replace(covariance=jnp.zeros_like(found.covariance).at[:, on].set(even))
 
 
 def _best_start(learner: CrossFit, seen: Judged) -> CrossFit:
@@ -286,7 +299,7 @@ def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Arr
     return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)
 
 
-def _moved(
+def carried(
     manifold: Manifold, centres: Array, shift: Array, covariance: Array
 ) -> tuple[Array, Array]:
     """Centres exp_z(m), and covariances carried there in parallel, in the frames there."""

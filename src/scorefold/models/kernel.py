@@ -94,7 +94,7 @@ class KernelModel(Model, Trainable):
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        mixture = self._fitted()
+        mixture = self.fitted_mixture()
         if len(rows) * len(mixture.centres) > _MOST:
             return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
         return _log_prob(mixture, rows).reshape(batch)
@@ -103,11 +103,11 @@ class KernelModel(Model, Trainable):
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
-        return _score(self._fitted(), rows, jnp.asarray(s, points.dtype)).reshape(points.shape)
+        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(points.shape)
 
     def sample(self, key: Key, n: int) -> Array:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return _draw(self._fitted(), jax.random.split(key, n))
+        return _draw(self.fitted_mixture(), jax.random.split(key, n))
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> KernelModel:
@@ -117,7 +117,7 @@ class KernelModel(Model, Trainable):
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to:
         for what is to be learned on top of them. Folds are drawn anew."""
-        mixture = self._fitted()
+        mixture = self.fitted_mixture()
         learner = self._started(key, data)
         same = len(mixture.centres) == 2 * len(data)
         if same:
@@ -181,7 +181,8 @@ class KernelModel(Model, Trainable):
             )
         return usable
 
-    def _fitted(self) -> WrappedMixture:
+    def fitted_mixture(self) -> WrappedMixture:
+        """The mixture of kernels; raises ``ValueError`` before it has been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "

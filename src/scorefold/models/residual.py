@@ -1,28 +1,36 @@
-"""Residual of a kernel model's score: the field, noised points to train it, its densities."""
+"""Residual of a kernel model's score: the field, and the noised points that train it."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import NetworkSpec, ScoreNetwork, TangentField, TangentOutput
-from scorefold.fields import value_and_divergence
-from scorefold.kernels import WrappedMixture, spread_kernel
+from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
 
-__all__ = ["ResidualField", "log_ratio", "noised", "reverse_draws"]
+__all__ = ["Noised", "ResidualField", "kernel_errors", "noised"]
+
+_POINTS = 512
+"""Points whose kernels are summed at a time."""
 
 
 class ResidualField(TangentField):
-    """r(x, s) = output(network((embed(x) − shift)/unit, s/unit²)) / √s."""
+    """r(x, s) = output(network((embed(x) − shift)/unit, s/unit²)) / √s, with the last layer of the
+    network at 0 to start with.
+
+    ``s_min``, ``s_max``: variance-times between which it is learned; ``shift``, ``unit``: of the
+    data on flat space, 0 and 1 elsewhere.
+    """
 
     manifold: Manifold
     network: ScoreNetwork
@@ -33,7 +41,17 @@ class ResidualField(TangentField):
     unit: Array = fixed()
 
     @classmethod
-    def start(cls, manifold, spec, output, data, s_min, s_max, *, key) -> ResidualField:
+    def start(
+        cls,
+        manifold: Manifold,
+        spec: NetworkSpec,
+        output: TangentOutput,
+        data: Array,
+        s_min: float,
+        s_max: float,
+        *,
+        key: Key,
+    ) -> ResidualField:
         features = jax.vmap(manifold.embed)(data)
         shift, unit = jnp.zeros_like(features[0]), jnp.ones((), data.dtype)
         if isinstance(manifold, Euclidean):
@@ -41,9 +59,8 @@ class ResidualField(TangentField):
             unit = jnp.sqrt(jnp.mean((features - shift[None]) ** 2))
         sizes = int(features[0].size), output.size(manifold)
         network = quick(_build, level=0)(spec, *sizes, data.dtype, key)
-        network = eqx.tree_at(
-            lambda n: n.layers[-1].weight, network, jnp.zeros_like(network.layers[-1].weight)
-        )
+        last = jnp.zeros_like(network.layers[-1].weight)
+        network = eqx.tree_at(lambda n: n.layers[-1].weight, network, last)
         return cls(manifold, network, output, s_min, s_max, shift, unit)
 
     def __call__(self, x: Point, s: Scalar) -> Point:
@@ -53,77 +70,67 @@ class ResidualField(TangentField):
         return self.output(self.manifold, x, c) / jnp.sqrt(s)
 
 
-def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
-    return spec.build(in_size, out_size, dtype=dtype, key=key)
+class Noised(NamedTuple):
+    """Points, each at several noise levels: a row a point."""
+
+    s: Array
+    """Variance-times, ``(n, levels)``."""
+    x: Array
+    """The points after Brownian motion for s, ``(n, levels, *shape)``."""
+    error: Array
+    """∇ log p_s(x) of the kernels minus ∇ log p_s(x | x₀), tangent at x, of the same shape."""
+    nll: Array
+    """−log p(x₀) of the kernels (0 for training points), ``(n,)``."""
 
 
 def noised(
     manifold: Manifold, data: Array, key: Key, levels: int, s_min: float, s_max: float
 ) -> tuple[Array, Array, Array]:
-    """(s, x, ∇ log p_s(x | x₀))"""
-    pairs = levels // 2
+    """(s, x, ∇ log p_s(x | x₀)) for each point x₀ of ``data`` at ``levels`` noise levels, an even
+    number: log s is stratified over [s_min, s_max], and at each s there are a draw x of Brownian
+    motion and its reflection exp_{x₀}(−log_{x₀} x), which has the same law on symmetric spaces and
+    cancels what is odd in the noise."""
+    n, pairs = len(data), levels // 2
     when, draw = jax.random.split(key)
-    n = len(data)
     place = jax.random.uniform(when, (n, pairs), data.dtype)
     place = (jnp.arange(pairs, dtype=data.dtype)[None] + place) / pairs
     s = s_min * jnp.exp(math.log(s_max / s_min) * place)
-    keys = jax.random.split(draw, (n, pairs))
 
     def one(x0: Point, level: Scalar, k: Key) -> tuple[Array, Array]:
         x = manifold.heat.sample(k, x0, level)
-        other = manifold.exp(x0, -manifold.log(x0, x))
-        both = jnp.stack([x, other])
+        both = jnp.stack([x, manifold.exp(x0, -manifold.log(x0, x))])
         return both, jax.vmap(lambda p: manifold.heat.score(p, x0, level))(both)
 
-    def row(args):
-        x0, s, k = args
-        return jax.vmap(lambda s, k: one(x0, s, k))(s, k)
-    x, score = jax.lax.map(row, (data, s, keys), batch_size=256)
+    rows = data, s, jax.random.split(draw, (n, pairs))
+    each = lambda row: jax.vmap(lambda level, k: one(row[0], level, k))(*row[1:])  # noqa: E731
+    x, score = jax.lax.map(each, rows, batch_size=256)
     join = lambda a: a.reshape(n, 2 * pairs, *manifold.shape)  # noqa: E731
     return jnp.repeat(s, 2, axis=1), join(x), join(score)
 
 
-def log_ratio(field: ResidualField, mixture: WrappedMixture, rows: Array, steps: int) -> Array:
-    return quick(_log_ratio)(field, mixture, rows, steps)
+def kernel_errors(learner: CrossFit, s: Array, x: Array, score: Array, own: np.ndarray) -> Array:
+    """∇ log p_s(x) by the kernels of the folds other than ``own`` (one for each row), minus
+    ``score``: for points x at levels s as ``noised`` gives them."""
+    found = np.empty(x.shape, x.dtype)
+    for fold in np.unique(own):
+        rows = np.flatnonzero(own == fold)
+        at = _filled(rows)
+        mixture: WrappedMixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
+        value = quick(_scores)(ClusteredMixture.of(mixture), x[at], s[at])
+        found[rows] = np.asarray(value)[: len(rows)]
+    return jnp.asarray(found) - score
 
 
-def kernel_score(mixture: WrappedMixture, x: Point, s: Scalar) -> Point:
-    m = mixture.manifold
-
-    def density(y: Point) -> Scalar:
-        parts = mixture.centres, mixture.axes, mixture.variances
-        each = jax.vmap(lambda z, a, v: spread_kernel(m, y, z, a, v, s))(*parts)
-        kernels = jax.nn.logsumexp(mixture.log_weights + each)
-        return mixture.with_background(kernels, mixture.background.log_prob(y))
-
-    return m.gradient(x, jax.grad(density)(x))
+def _filled(rows: np.ndarray) -> np.ndarray:
+    """Rows filled up to a whole number of 64, so that folds of nearly equal size share a program."""
+    return np.concatenate([rows, np.full(-len(rows) % 64, rows[-1])])
 
 
-def _log_ratio(field, mixture, rows, steps):
-    m = field.manifold
-    ends = [e**0.125 for e in (field.s_min, field.s_max)]
-    h = (ends[1] - ends[0]) / steps
-    taus = ends[0] + h * jnp.arange(steps, dtype=rows.dtype)
-
-    def one(x):
-        def both(y, tau):
-            y = m.project(y)
-            s, ds = tau**8, 8 * tau**7
-            score = kernel_score(mixture, y, s)
-            r, div = value_and_divergence(lambda p: field(p, s), m, y)
-            return -0.5 * ds * (score + r), 0.5 * ds * (div + m.inner(y, r, score))
-
-        def step(carry, tau):
-            y, total = carry
-            v, _ = both(y, tau)
-            v, g = both(y + 0.5 * h * v, tau + 0.5 * h)
-            return (m.project(y + h * v), total - h * g), None
-
-        (_, total), _ = jax.lax.scan(step, (x, jnp.zeros((), x.dtype)), taus)
-        return total
-
-    return in_blocks(one, rows, max(1, (1 << 18) // len(mixture.centres)))
+def _scores(mixture: ClusteredMixture, x: Array, s: Array) -> Array:
+    flat = x.reshape(-1, *x.shape[2:])
+    one = lambda a: mixture.score(*a)  # noqa: E731
+    return jax.lax.map(one, (flat, s.reshape(-1)), batch_size=_POINTS).reshape(x.shape)
 
 
-def reverse_draws():
-    pass
+def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
+    return spec.build(in_size, out_size, dtype=dtype, key=key)
