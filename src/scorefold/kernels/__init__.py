@@ -12,8 +12,10 @@ from scorefold.kernels.dimension import (
     principal_angle,
     tangents,
 )
+from scorefold.kernels.families import EsagKernel, HeatKernels, KernelFamily, WrappedKernel
 from scorefold.kernels.gaussian import GaussianMixture
 from scorefold.kernels.geodesics import Geodesics, curve_length, geodesics
+from scorefold.kernels.lattice import lattice_normal
 from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
 from scorefold.kernels.learned_metric import InducedMetric, InverseCovariance, LearnedMetric
 from scorefold.kernels.local import Kernels, LocalCovariance
@@ -44,12 +46,15 @@ __all__ = [
     "CrossFit",
     "Diagonal",
     "Dimension",
+    "EsagKernel",
     "Form",
     "GaussianMixture",
     "Geodesics",
+    "HeatKernels",
     "InducedMetric",
     "InverseCovariance",
     "Judged",
+    "KernelFamily",
     "Kernels",
     "LearnedManifold",
     "LearnedMetric",
@@ -61,6 +66,7 @@ __all__ = [
     "Projection",
     "TangentNormal",
     "TruncatedDensity",
+    "WrappedKernel",
     "WrappedMixture",
     "background",
     "blockwise",
@@ -72,6 +78,7 @@ __all__ = [
     "held_out_nll",
     "intrinsic_dimension",
     "invert",
+    "lattice_normal",
     "leave_one_out",
     "leave_one_out_bandwidth",
     "pack",

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._compile import quick
+from scorefold.kernels.families import WrappedKernel
 from scorefold.kernels.tails import curved, log_beyond, radius_beyond
-from scorefold.kernels.wrapped import WrappedMixture, wrapped_normal
+from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import SO3, Manifold, Sphere, check_points
 from scorefold.manifolds.neighbours import flat_coordinates, rows_of
 
@@ -66,8 +67,14 @@ def truncated_log_prob(
 
     **Arguments:** ``x``: points, shape ``(n, *manifold.shape)`` or one point; ``rtol``: in (0, 1).
     **Returns:** log p̂ and e, shapes ``(n,)`` or ``()``, in the dtype of x.
-    **Raises:** ``ValueError`` for points that are not points and rtol outside (0, 1).
+    **Raises:** ``ValueError`` for points that are not points, rtol outside (0, 1) and kernels that
+    are not wrapped normal laws.
     """
+    if not isinstance(mixture.family, WrappedKernel):
+        raise ValueError(
+            f"mixture: the bound holds for wrapped normal kernels, these are "
+            f"{type(mixture.family).__name__}; sum them all by mixture.log_prob."
+        )
     if not 0 < rtol < 1:
         raise ValueError(f"rtol: a relative error, in (0, 1); got {rtol}.")
     m = mixture.manifold
@@ -245,4 +252,8 @@ def _background(law, x):
 def _terms(manifold, parts, x, kernels):
     """log (w · kernel) at x, pair by pair."""
     z, axes, variances, log_w = (p[kernels] for p in parts)
-    return log_w + jax.vmap(lambda *a: wrapped_normal(manifold, *a))(x, z, axes, variances)
+
+    def one(x, z, axes, variances):
+        return WrappedKernel().log_prob(manifold, x, z, axes, variances, None)
+
+    return log_w + jax.vmap(one)(x, z, axes, variances)

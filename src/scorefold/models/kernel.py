@@ -15,8 +15,12 @@ from scorefold._types import Key, Scalar
 from scorefold.fitting import Trainable, batch_rows
 from scorefold.kernels import (
     CrossFit,
+    EsagKernel,
+    HeatKernels,
     Judged,
+    KernelFamily,
     LocalCovariance,
+    WrappedKernel,
     WrappedMixture,
     resolution,
     truncated_log_prob,
@@ -33,6 +37,11 @@ _MOST = 2 * 10**8
 """Pairs of a point and a kernel that are all evaluated for a density."""
 _LEFT_OUT = 1e-4
 """Share of the density that may be left out above."""
+_FAMILIES: dict[str, type[KernelFamily]] = {
+    "wrapped": WrappedKernel,
+    "heat": HeatKernels,
+    "esag": EsagKernel,
+}
 
 
 class KernelModel(Model, Trainable):
@@ -64,6 +73,9 @@ class KernelModel(Model, Trainable):
       widest 32 and a random 96 that stand for the rest. The fitted model sums over all. Of
       more than 32768 training points, so many, evenly taken, are judged; all carry kernels.
     - ``width``, ``depth``: of the network.
+    - ``kernel``: ``"wrapped"``; ``"heat"``, heat kernels of learned bandwidths τ_i, Σ_i = τ_i·1,
+      whose score is exact at every noise level; ``"esag"`` (S²), elliptically symmetric angular
+      Gaussian laws, smooth on the whole sphere.
 
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
     Larochelle & Vincent 2006 (non-local manifold Parzen windows). Neighbourhood statistics,
@@ -82,20 +94,27 @@ class KernelModel(Model, Trainable):
     candidates: int = 128
     width: int = 64
     depth: int = 2
+    kernel: str = "wrapped"
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
     mixture: WrappedMixture | None = fixed(default=None)
 
+    def __check_init__(self) -> None:
+        if self.kernel not in _FAMILIES:
+            raise ValueError(f"kernel: one of {', '.join(_FAMILIES)}; got {self.kernel!r}.")
+        _FAMILIES[self.kernel]().check(self.manifold)
+
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
         """log p(x) in nats: the sum over all kernels, exact up to rounding. Above 2·10⁸ pairs of a
-        point and a kernel, kernels that together make less than 10⁻⁴ of the density at x are left
-        out (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large."""
+        point and a wrapped kernel, kernels that together make less than 10⁻⁴ of the density at x
+        are left out (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too
+        large."""
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
         mixture = self.fitted_mixture()
-        if len(rows) * len(mixture.centres) > _MOST:
+        if len(rows) * len(mixture.centres) > _MOST and self.kernel == "wrapped":
             return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
         return _log_prob(mixture, rows).reshape(batch)
 
@@ -116,19 +135,25 @@ class KernelModel(Model, Trainable):
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to:
-        for what is to be learned on top of them. Folds are drawn anew."""
-        mixture = self.fitted_mixture()
-        learner = self._started(key, data)
-        same = len(mixture.centres) == 2 * len(data)
+        for what is to be learned on top of them. The folds are drawn from ``key``.
+
+        **Raises:** ``ValueError`` for other points, and before the model has been fitted.
+        """
+        mixture, same = self.fitted_mixture(), len(self.fitted_mixture().centres) == 2 * len(data)
         if same:
             log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
             learner = eqx.tree_at(
-                lambda k: (k.covariance, k.log_odds), learner, (self.covariance, log_odds)
+                lambda k: (k.covariance, k.log_odds),
+                self._started(key, data),
+                (self.covariance, log_odds),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
         if not same:
-            raise ValueError("data: not the points that the kernels of this model stand on.")
+            raise ValueError(
+                f"data: the kernels stand on other points than these {len(data)}. Pass the points "
+                "that the KernelModel was fitted to, in the same order."
+            )
         return learner
 
     def examples(self, data: Array, *, held_out: bool = False) -> Judged:
@@ -169,6 +194,7 @@ class KernelModel(Model, Trainable):
             width=self.width,
             depth=self.depth,
             key=key,
+            family=_FAMILIES[self.kernel](),
         )
 
     def _counts(self, n: int) -> tuple[int, ...]:
@@ -182,7 +208,7 @@ class KernelModel(Model, Trainable):
         return usable
 
     def fitted_mixture(self) -> WrappedMixture:
-        """The mixture of kernels; raises ``ValueError`` before it has been fitted."""
+        """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "
