@@ -66,8 +66,8 @@ class ClusteredMixture(eqx.Module):
 
     @classmethod
     def of(cls, mixture: WrappedMixture) -> ClusteredMixture:
-        log_w = np.asarray(mixture.log_weights)
-        rows = np.flatnonzero(log_w > -np.inf)
+        # Kernels of weight 0 stay, so that mixtures without a fold have arrays of one shape.
+        rows = np.arange(len(mixture.centres))
         whole = len(rows) <= 2 * _SIZE * _OPENED
         order = rows[None] if whole else _cells(mixture, rows)
         at = jnp.asarray(np.maximum(order, 0), jnp.int32)
@@ -145,10 +145,10 @@ def _merged(manifold: Manifold, members: tuple[Array, ...]) -> tuple[Array, ...]
 
     def one(z: Array, axes: Array, variances: Array, log_w: Array) -> tuple[Array, ...]:
         total = jax.nn.logsumexp(log_w)
-        share = jnp.exp(log_w - total)
+        share = jnp.where(jnp.isfinite(total), jnp.exp(log_w - total), 1.0 / _SIZE)
         place = jax.vmap(manifold.embed)(z)
         off = place - (share @ place)[None]
-        off = jnp.where(log_w > -jnp.inf, jnp.sum(off * off, axis=1), jnp.inf)
+        off = jnp.where(share > 0, jnp.sum(off * off, axis=1), jnp.inf)
         at = z[jnp.argmin(off)]
 
         def seen(c: Point, a: Array, v: Array) -> tuple[Array, Array]:

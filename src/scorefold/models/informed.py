@@ -73,9 +73,9 @@ class InformedModel(Model, Trainable):
     cross-fitting and the ratio are this library's.
     """
 
-    steps: ClassVar[int] = 2000
+    steps: ClassVar[int] = 600
     batch_size: ClassVar[int] = 128
-    learning_rate: ClassVar[float] = 1e-3
+    learning_rate: ClassVar[float] = 3e-4
 
     base: KernelModel = fixed()
     network: NetworkSpec = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)

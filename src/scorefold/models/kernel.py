@@ -122,7 +122,9 @@ class KernelModel(Model, Trainable):
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
-        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(points.shape)
+        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(
+            points.shape
+        )
 
     def sample(self, key: Key, n: int) -> Array:
         """n draws: a kernel, then a normal draw in its tangent space."""

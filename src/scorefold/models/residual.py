@@ -122,7 +122,7 @@ def kernel_errors(learner: CrossFit, s: Array, x: Array, score: Array, own: np.n
 
 
 def _filled(rows: np.ndarray) -> np.ndarray:
-    """Rows filled up to a whole number of 64, so that folds of nearly equal size share a program."""
+    """Filled up to a multiple of 64 rows: folds of nearly equal size share a program."""
     return np.concatenate([rows, np.full(-len(rows) % 64, rows[-1])])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -11,9 +13,12 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
 from scorefold.kernels import ClusteredMixture, WrappedMixture
 from scorefold.kernels.clustered import spread_kernel
+from scorefold.manifolds import Manifold
 from scorefold.models.residual import ResidualField
 
 __all__ = ["flow_draws", "log_ratio"]
+
+Rate = Callable[[Point, Scalar], tuple[Point, Scalar]]
 
 _PAIRS = 1 << 18
 _BELOW = 1 / 3
@@ -30,7 +35,7 @@ def log_ratio(field: ResidualField, kernels: ClusteredMixture, x: Array, steps: 
     ``x``: shape ``(n, *shape)``.
     """
     m = field.manifold
-    ends = [s**0.125 for s in (field.s_min, field.s_max)]
+    ends = field.s_min**0.125, field.s_max**0.125
     below = max(1, round(_BELOW * steps))
 
     def far(y: Point, tau: Scalar) -> tuple[Point, Scalar]:
@@ -43,8 +48,8 @@ def log_ratio(field: ResidualField, kernels: ClusteredMixture, x: Array, steps: 
         return -4.0 * tau**7 * kernels.score(y, tau**8), jnp.zeros((), y.dtype)
 
     def one(y: Point) -> Scalar:
-        y, _ = _midpoint(m, near, y, 0.0, ends[0], below)
-        return _midpoint(m, far, y, *ends, steps)[1]
+        y, _ = _midpoint(m, near, y, (0.0, ends[0]), below)
+        return _midpoint(m, far, y, ends, steps)[1]
 
     return in_blocks(one, x, max(1, _PAIRS // kernels.terms))
 
@@ -56,7 +61,7 @@ def flow_draws(
     """Draws: one of the kernels and Brownian motion for s_max, the flow back to s_min, and the law
     of the kernels given the point there (a normal law for each kernel; exact on flat space)."""
     m = field.manifold
-    ends = [s**0.125 for s in (field.s_max, field.s_min)]
+    ends = field.s_max**0.125, field.s_min**0.125
 
     def back(y: Point, tau: Scalar) -> tuple[Point, Scalar]:
         s = tau**8
@@ -66,7 +71,7 @@ def flow_draws(
     def one(key: Key) -> Point:
         first, noise, last = jax.random.split(key, 3)
         y = m.heat.sample(noise, mixture.sample(first), jnp.asarray(field.s_max, keys_dtype))
-        y, _ = _midpoint(m, back, y, *ends, steps)
+        y, _ = _midpoint(m, back, y, ends, steps)
         return _given(mixture, last, y, jnp.asarray(field.s_min, y.dtype))
 
     keys_dtype = mixture.centres.dtype
@@ -86,13 +91,18 @@ def _given(mixture: WrappedMixture, key: Key, y: Point, s: Scalar) -> Point:
     v = (shrink * (axes @ m.components(z, m.log(z, y))) + noise) @ axes
     near = m.exp(z, m.from_components(z, v))
     apart = mixture.log_share + mixture.background.log_prob(y)
-    share = jnp.exp(apart - mixture.with_background(jax.nn.logsumexp(each), apart - mixture.log_share))
+    share = jnp.exp(
+        apart - mixture.with_background(jax.nn.logsumexp(each), apart - mixture.log_share)
+    )
     alone = jax.random.uniform(lost, (), y.dtype) < share
     return jnp.where(alone, m.heat.sample(draw, y, s), near)
 
 
-def _midpoint(manifold, rate, x: Point, start: float, end: float, steps: int):
-    """(x, ∫) at ``end``: of the point and of a number, whose rates ``rate(x, τ)`` gives."""
+def _midpoint(
+    manifold: Manifold, rate: Rate, x: Point, ends: tuple[float, float], steps: int
+) -> tuple[Point, Scalar]:
+    """(x, ∫) at the second end: of a point and of a number, whose rates ``rate(x, τ)`` gives."""
+    start, end = ends
     h = (end - start) / steps
     grid = start + h * jnp.arange(steps, dtype=x.dtype)
 
@@ -102,4 +112,5 @@ def _midpoint(manifold, rate, x: Point, start: float, end: float, steps: int):
         velocity, more = rate(middle, tau + 0.5 * h)
         return (manifold.project(y + h * velocity), total + h * more), None
 
-    return jax.lax.scan(step, (x, jnp.zeros((), x.dtype)), grid)[0]
+    last: tuple[Point, Scalar] = jax.lax.scan(step, (x, jnp.zeros((), x.dtype)), grid)[0]
+    return last
