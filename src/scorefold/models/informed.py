@@ -21,7 +21,7 @@ from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_output
 from scorefold.models.kernel import KernelModel
-from scorefold.models.residual import Noised, ResidualField, kernel_errors, noised
+from scorefold.models.residual import Noised, ResidualField, in_pieces, kernel_errors, noised
 from scorefold.models.residual_flow import flow_draws, log_ratio
 
 __all__ = ["InformedModel"]
@@ -104,13 +104,9 @@ class InformedModel(Model, Trainable):
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
         kernels = ClusteredMixture.of(self.base.fitted_mixture())
-        # Blocks are powers of two, so that few sizes are ever compiled.
-        size = min(1024, 1 << (len(rows) - 1).bit_length())
-        parts = []
-        for first in range(0, len(rows), size):
-            at = np.minimum(np.arange(first, first + size), len(rows) - 1)
-            parts.append(quick(log_ratio)(self._fitted(), kernels, rows[at], self.steps_of_flow))
-        ratio = jnp.concatenate(parts)[: len(rows)]
+        field, steps = self._fitted(), self.steps_of_flow
+        flow = quick(log_ratio)
+        (ratio,) = in_pieces(lambda part: (flow(field, kernels, part, steps),), (rows,))
         density = self.base.log_prob(points)
         return density + ratio.reshape(density.shape)
 
@@ -149,7 +145,7 @@ class InformedModel(Model, Trainable):
         field, folds = self._fitted(), self.learner.folds
         key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
         levels = 4 * self.levels if held_out else self.levels
-        s, x, score = quick(noised)(self.manifold, data, key, levels, field.s_min, field.s_max)
+        s, x, score = noised(self.manifold, data, key, levels, field.s_min, field.s_max)
         own = np.full(len(data), folds) if held_out else np.asarray(self.learner.fold)
         error = kernel_errors(self.learner, s, x, score, own)
         nll = -self.base.log_prob(data) if held_out else jnp.zeros(len(data), data.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,10 +19,10 @@ from scorefold.fields import NetworkSpec, ScoreNetwork, TangentField, TangentOut
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
 
-__all__ = ["Noised", "ResidualField", "kernel_errors", "noised"]
+__all__ = ["Noised", "ResidualField", "in_pieces", "kernel_errors", "noised"]
 
-_POINTS = 512
-"""Points whose kernels are summed at a time."""
+_ROWS = 256
+"""Points at a time."""
 
 
 class ResidualField(TangentField):
@@ -95,17 +96,19 @@ def noised(
     place = jax.random.uniform(when, (n, pairs), data.dtype)
     place = (jnp.arange(pairs, dtype=data.dtype)[None] + place) / pairs
     s = s_min * jnp.exp(math.log(s_max / s_min) * place)
+    flat = jnp.repeat(data, pairs, axis=0), s.reshape(-1), jax.random.split(draw, n * pairs)
+    x, score = in_pieces(lambda *a: quick(_pairs)(manifold, *a), flat)
+    join = lambda a: a.reshape(n, 2 * pairs, *manifold.shape)  # noqa: E731
+    return jnp.repeat(s, 2, axis=1), join(x), join(score)
 
+
+def _pairs(manifold: Manifold, data: Array, s: Array, keys: Key) -> tuple[Array, Array]:
     def one(x0: Point, level: Scalar, k: Key) -> tuple[Array, Array]:
         x = manifold.heat.sample(k, x0, level)
         both = jnp.stack([x, manifold.exp(x0, -manifold.log(x0, x))])
         return both, jax.vmap(lambda p: manifold.heat.score(p, x0, level))(both)
 
-    rows = data, s, jax.random.split(draw, (n, pairs))
-    each = lambda row: jax.vmap(lambda level, k: one(row[0], level, k))(*row[1:])  # noqa: E731
-    x, score = jax.lax.map(each, rows, batch_size=256)
-    join = lambda a: a.reshape(n, 2 * pairs, *manifold.shape)  # noqa: E731
-    return jnp.repeat(s, 2, axis=1), join(x), join(score)
+    return jax.vmap(one)(data, s, keys)
 
 
 def kernel_errors(learner: CrossFit, s: Array, x: Array, score: Array, own: np.ndarray) -> Array:
@@ -114,22 +117,26 @@ def kernel_errors(learner: CrossFit, s: Array, x: Array, score: Array, own: np.n
     found = np.empty(x.shape, x.dtype)
     for fold in np.unique(own):
         rows = np.flatnonzero(own == fold)
-        at = _filled(rows)
         mixture: WrappedMixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
-        value = quick(_scores)(ClusteredMixture.of(mixture), x[at], s[at])
-        found[rows] = np.asarray(value)[: len(rows)]
+        kernels = ClusteredMixture.of(mixture)
+        flat = x[rows].reshape(-1, *x.shape[2:]), s[rows].reshape(-1)
+        (value,) = in_pieces(lambda *a, k=kernels: (quick(_scores)(k, *a),), flat)
+        found[rows] = np.asarray(value).reshape(found[rows].shape)
     return jnp.asarray(found) - score
 
 
-def _filled(rows: np.ndarray) -> np.ndarray:
-    """Filled up to a multiple of 64 rows: folds of nearly equal size share a program."""
-    return np.concatenate([rows, np.full(-len(rows) % 64, rows[-1])])
+def _scores(kernels: ClusteredMixture, x: Array, s: Array) -> Array:
+    return jax.vmap(kernels.score)(x, s)
 
 
-def _scores(mixture: ClusteredMixture, x: Array, s: Array) -> Array:
-    flat = x.reshape(-1, *x.shape[2:])
-    one = lambda a: mixture.score(*a)  # noqa: E731
-    return jax.lax.map(one, (flat, s.reshape(-1)), batch_size=_POINTS).reshape(x.shape)
+def in_pieces(function: Callable, rows: tuple[Array, ...]) -> tuple[Array, ...]:
+    """A function of rows in pieces of one size, so that one program serves every number of rows;
+    the last piece is filled up with copies of the last row."""
+    n, parts = len(rows[0]), []
+    for first in range(0, n, _ROWS):
+        at = np.minimum(np.arange(first, first + _ROWS), n - 1)
+        parts.append(function(*(a[at] for a in rows)))
+    return tuple(jnp.concatenate(p)[:n] for p in zip(*parts, strict=True))
 
 
 def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
