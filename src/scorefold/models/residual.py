@@ -102,7 +102,7 @@ def noised(
     return jnp.repeat(s, 2, axis=1), join(x), join(score)
 
 
-def _pairs(manifold: Manifold, data: Array, s: Array, keys: Key) -> tuple[Array, Array]:
+def _pairs(manifold: Manifold, data: Array, s: Array, keys: Array) -> tuple[Array, Array]:
     def one(x0: Point, level: Scalar, k: Key) -> tuple[Array, Array]:
         x = manifold.heat.sample(k, x0, level)
         both = jnp.stack([x, manifold.exp(x0, -manifold.log(x0, x))])
