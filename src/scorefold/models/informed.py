@@ -22,7 +22,7 @@ from scorefold.models._base import Model
 from scorefold.models.defaults import default_output
 from scorefold.models.kernel import KernelModel
 from scorefold.models.residual import Noised, ResidualField, in_pieces, kernel_errors, noised
-from scorefold.models.residual_flow import flow_draws, log_ratio
+from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
 
 __all__ = ["InformedModel"]
 
@@ -97,6 +97,11 @@ class InformedModel(Model, Trainable):
     @property
     def manifold(self) -> Manifold:
         return self.base.manifold
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the score that the likelihood of a point takes."""
+        return 2 * (self.steps_of_flow + steps_below(self.steps_of_flow))
 
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:

@@ -14,11 +14,16 @@ from scorefold.kernels import ClusteredMixture, WrappedMixture
 from scorefold.kernels.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
 
-__all__ = ["flow_draws", "log_ratio"]
+__all__ = ["flow_draws", "log_ratio", "steps_below"]
 
 _PAIRS = 1 << 18
 _BELOW = 1 / 3
 """Steps from the data to s_min, as a share of those from there to s_max."""
+
+
+def steps_below(steps: int) -> int:
+    """Steps from the data to s_min where there are ``steps`` from there to s_max."""
+    return max(1, round(_BELOW * steps))
 
 
 def log_ratio(field: ResidualField, kernels: ClusteredMixture, x: Array, steps: int) -> Array:
@@ -31,7 +36,7 @@ def log_ratio(field: ResidualField, kernels: ClusteredMixture, x: Array, steps: 
     ``x``: shape ``(n, *shape)``.
     """
     low, high = field.s_min**0.125, field.s_max**0.125
-    below = max(1, round(_BELOW * steps))
+    below = steps_below(steps)
     ends = np.concatenate(
         [np.linspace(0.0, low, below + 1)[:-1], np.linspace(low, high, steps + 1)]
     )
