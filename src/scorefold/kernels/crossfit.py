@@ -65,14 +65,15 @@ class Judged(NamedTuple):
 
 
 class CrossFit(eqx.Module):
-    """Kernels at the n data points, with the moments of their neighbourhoods taken once without
+    """Kernels at n of the data points, with the moments of their neighbourhoods taken once without
     each fold and, in the last place, with all points.
 
     Points are judged by wrapped normal laws whatever the ``family`` of the mixture that is built:
     laws of one covariance Σ differ by the order of curvature · Σ.
 
     ``moments``: packed, shape ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``;
-    ``features``: ``(folds + 1, n, f)``; ``by_fold``: rows of each fold, repeated to equal length.
+    ``features``: ``(folds + 1, n, f)``; ``fold``: of each centre; ``own``: of each data point;
+    ``by_fold``: rows of each fold, repeated to equal length.
     """
 
     manifold: Manifold
@@ -81,6 +82,7 @@ class CrossFit(eqx.Module):
     background: Reference = fixed()
     centres: Array = fixed()
     fold: Array = fixed()
+    own: Array = fixed()
     by_fold: Array = fixed()
     moments: Array = fixed()
     means: Array = fixed()
@@ -101,15 +103,21 @@ class CrossFit(eqx.Module):
         depth: int,
         key: Key,
         family: KernelFamily | None = None,
+        landmarks: int | None = None,
     ) -> CrossFit:
         shuffle, draw = jax.random.split(key)
         fold = folds_of(data, folds, shuffle, grouped=grouped)
         folds = int(fold.max()) + 1
         # Enough neighbours that the largest count is left when a fold is taken out.
         wanted = math.ceil(1.15 * counts[-1] * folds / max(folds - 1, 1)) + 8
-        around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1))
+        carry = None
+        if landmarks is not None and landmarks < len(data):
+            chosen = jax.random.permutation(jax.random.fold_in(key, 2), len(data))
+            carry = np.sort(np.asarray(chosen)[:landmarks])
+        centres = data if carry is None else data[carry]
+        around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1), carry)
         moments, means, features = quick(_statistics)(
-            manifold, data, around, counts, jnp.asarray(fold), folds, floor
+            manifold, centres, around, counts, jnp.asarray(fold), folds, floor
         )
         covariance = quick(LocalCovariance.start, level=0)(
             features[-1], len(counts), floor, width, depth, draw
@@ -123,8 +131,9 @@ class CrossFit(eqx.Module):
             covariance=covariance,
             log_odds=jnp.full((), _SHARE, data.dtype),
             background=background(manifold, data),
-            centres=data,
-            fold=jnp.asarray(fold, jnp.int32),
+            centres=centres,
+            fold=jnp.asarray(fold if carry is None else fold[carry], jnp.int32),
+            own=jnp.asarray(fold, jnp.int32),
             by_fold=jnp.asarray(by_fold, jnp.int32),
             moments=moments,
             means=means,
@@ -141,8 +150,8 @@ class CrossFit(eqx.Module):
         folds, held-out ones all."""
         if held_out:
             return self._seen(data, np.full(len(data), self.folds), candidates)
-        rows = _evenly(len(self.centres))
-        return self._seen(data[rows], np.asarray(self.fold)[rows], candidates)
+        rows = _evenly(len(data))
+        return self._seen(data[rows], np.asarray(self.own)[rows], candidates)
 
     def _seen(self, data: Array, own: np.ndarray, candidates: int) -> Judged:
         """What points see of the kernels of folds other than their ``own``."""
@@ -165,12 +174,12 @@ class CrossFit(eqx.Module):
             quick(_density)(self.background, data),
         )  # fmt: skip
 
-    def from_best_start(self, candidates: int) -> CrossFit:
+    def from_best_start(self, data: Array, candidates: int) -> CrossFit:
         """With the coefficients of ``LocalCovariance.starts`` that make the points of the first
         fold most likely, by kernels without that fold; the even ones unless others are far
         better."""
-        rows = _evenly(len(self.centres))[np.asarray(self.by_fold[0, :_ASKED])]
-        seen = self._seen(self.centres[rows], np.asarray(self.fold)[rows], candidates)
+        rows = _evenly(len(data))[np.asarray(self.by_fold[0, :_ASKED])]
+        seen = self._seen(data[rows], np.asarray(self.own)[rows], candidates)
         best: CrossFit = quick(_best_start)(self, seen)
         return best
 
@@ -275,9 +284,9 @@ def _strata(
     return rows, weights
 
 
-def _statistics(manifold, data, around, counts, fold, folds, floor):
-    """Moments, means and features without each fold and with all."""
-    place = jax.vmap(manifold.embed)(data)
+def _statistics(manifold, centres, around, counts, fold, folds, floor):
+    """Moments, means and features of centres without each fold and with all."""
+    place = jax.vmap(manifold.embed)(centres)
 
     def one(f: Array) -> tuple[Array, Array, Array]:
         moments, means = around.moments(counts, fold != f)

@@ -26,21 +26,31 @@ class Neighbourhoods(eqx.Module):
     """The nearest neighbours of n points, seen from each: v_ij = log_{z_i}(z_j) in the frame there.
 
     ``index``: rows of the neighbours, nearest first, the point itself left out, shape ``(n, m)``;
-    ``vectors``: shape ``(n, m, d)``.
+    ``vectors``: shape ``(n, m, d)``. With ``rows``, only those points look around.
     """
 
     index: Array = fixed()
     vectors: Array = fixed()
 
     @classmethod
-    def of(cls, manifold: Manifold, points: Array, m: int) -> Neighbourhoods:
-        index, _ = nearest(manifold, points, points, m, exclude_self=True)
-        return cls(jnp.asarray(index, jnp.int32), seen_from(manifold, points, points[index]))
+    def of(
+        cls, manifold: Manifold, points: Array, m: int, rows: np.ndarray | None = None
+    ) -> Neighbourhoods:
+        if rows is None:
+            centres = points
+            index, _ = nearest(manifold, points, points, m, exclude_self=True)
+        else:
+            centres = points[rows]
+            near, _ = nearest(manifold, points, centres, m + 1)
+            # The point itself goes to the end; where copies hid it, the farthest does.
+            order = np.argsort(near == rows[:, None], axis=1, kind="stable")
+            index = np.take_along_axis(near, order, axis=1)[:, :m]
+        return cls(jnp.asarray(index, jnp.int32), seen_from(manifold, centres, points[index]))
 
     def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
         """C_k = (1/k) Σ v vᵀ and μ_k = (1/k) Σ v over the k nearest neighbours for which ``keep``,
         for k in ``counts``: C packed, shape ``(n, len(counts), d(d+1)/2)``, and μ, shape
-        ``(n, len(counts), d)``. ``keep``: shape ``(n,)``, of the points as neighbours. Neighbours
+        ``(n, len(counts), d)``. ``keep``: a mask of all points as neighbours. Neighbours
         that are missing count as zero.
         """
         rows, columns = lower_indices(self.vectors.shape[-1])

@@ -76,6 +76,8 @@ class KernelModel(Model, Trainable):
     - ``kernel``: ``"wrapped"``; ``"heat"``, heat kernels of learned bandwidths τ_i, Σ_i = τ_i·1,
       whose score is exact at every noise level; ``"esag"`` (S²), elliptically symmetric angular
       Gaussian laws, smooth on the whole sphere.
+    - ``landmarks``: kernels sit at so many points, drawn at random (default: at all). The others
+      still shape the neighbourhoods and judge; cost and size of the model fall in proportion.
 
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
     Larochelle & Vincent 2006 (non-local manifold Parzen windows). Neighbourhood statistics,
@@ -95,6 +97,7 @@ class KernelModel(Model, Trainable):
     width: int = 64
     depth: int = 2
     kernel: str = "wrapped"
+    landmarks: int | None = None
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
     mixture: WrappedMixture | None = fixed(default=None)
@@ -103,6 +106,11 @@ class KernelModel(Model, Trainable):
         if self.kernel not in _FAMILIES:
             raise ValueError(f"kernel: one of {', '.join(_FAMILIES)}; got {self.kernel!r}.")
         _FAMILIES[self.kernel]().check(self.manifold)
+        if self.landmarks is not None and self.landmarks < self.folds:
+            raise ValueError(
+                f"landmarks: at least one kernel for each of {self.folds} folds, got "
+                f"{self.landmarks}."
+            )
 
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
@@ -132,16 +140,23 @@ class KernelModel(Model, Trainable):
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> KernelModel:
-        learner = self._started(key, data).from_best_start(self.candidates)
+        learner = self._started(key, data).from_best_start(data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to:
         for what is to be learned on top of them. The folds are drawn from ``key``.
 
-        **Raises:** ``ValueError`` for other points, and before the model has been fitted.
+        **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model has
+        been fitted.
         """
-        mixture, same = self.fitted_mixture(), len(self.fitted_mixture().centres) == 2 * len(data)
+        mixture = self.fitted_mixture()
+        if self.landmarks is not None and self.landmarks < len(data):
+            raise ValueError(
+                "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
+                "Fit a KernelModel without landmarks."
+            )
+        same = len(mixture.centres) == 2 * len(data)
         if same:
             log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
             learner = eqx.tree_at(
@@ -197,6 +212,7 @@ class KernelModel(Model, Trainable):
             depth=self.depth,
             key=key,
             family=_FAMILIES[self.kernel](),
+            landmarks=self.landmarks,
         )
 
     def _counts(self, n: int) -> tuple[int, ...]:
