@@ -147,8 +147,8 @@ class KernelModel(Model, Trainable):
         """The fitted kernels once without each fold of ``data``, the points they were fitted to:
         for what is to be learned on top of them. The folds are drawn from ``key``.
 
-        **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model has
-        been fitted.
+        **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
+        has been fitted.
         """
         mixture = self.fitted_mixture()
         if self.landmarks is not None and self.landmarks < len(data):
