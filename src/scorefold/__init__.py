@@ -62,7 +62,14 @@ from scorefold.manifolds import (
     check_points,
     manifold_from_name,
 )
-from scorefold.models import KernelModel, Model, ScoreModel, default_noising, default_output
+from scorefold.models import (
+    InformedModel,
+    KernelModel,
+    Model,
+    ScoreModel,
+    default_noising,
+    default_output,
+)
 from scorefold.noising import (
     Brownian,
     Constant,
@@ -90,6 +97,7 @@ __all__ = [
     "Hyperbolic",
     "Implicit",
     "Importance",
+    "InformedModel",
     "KernelModel",
     "KillingOutput",
     "Langevin",

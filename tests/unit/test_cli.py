@@ -167,6 +167,7 @@ def test_the_ode_takes_no_steps(run, capsys):
         ("kernel", ["--s-min", "1e-3"]),
         ("kernel", ["--products", "bfloat16"]),
         ("score", ["--floor", "0.1"]),
+        ("informed", ["--loss", "denoising"]),
     ],
 )
 def test_options_of_the_other_model(model, option, run, tmp_path, capsys):

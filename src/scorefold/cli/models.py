@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from typing import Any
+
+import jax
 
 from scorefold import losses
 from scorefold.cli.parser import UsageError, count
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
+from scorefold.fitting import fit
 from scorefold.manifolds import Manifold
-from scorefold.models import KernelModel, ScoreModel, default_noising
+from scorefold.models import InformedModel, KernelModel, ScoreModel, default_noising
 
 __all__ = ["MODELS", "add_model_options", "build_model"]
 
@@ -24,14 +28,17 @@ _LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
 }
 _SCORE = ("loss", "s_min", "products")
 _KERNEL = ("floor",)
+_REFUSED = {"kernel": _SCORE, "score": _KERNEL, "informed": ("loss", "products")}
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="kernel", choices=list(MODELS), help="default: kernel")
-    both = parser.add_argument_group("both models")
-    both.add_argument("--width", type=count, help="hidden units (kernel: 64, score: 256)")
-    both.add_argument("--depth", type=count, help="hidden layers (kernel: 2, score: 4)")
-    kernel = parser.add_argument_group("kernel model")
+    both = parser.add_argument_group("all models")
+    both.add_argument("--width", type=count, help="hidden units (kernel, informed: 64, score: 256)")
+    both.add_argument(
+        "--depth", type=count, help="hidden layers (kernel: 2, score: 4, informed: 3)"
+    )
+    kernel = parser.add_argument_group("kernel and informed model")
     kernel.add_argument("--floor", type=float, help="smallest standard deviation of a kernel")
     score = parser.add_argument_group("score model")
     score.add_argument("--loss", choices=list(_LOSSES), help="default: denoising")
@@ -44,8 +51,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def build_model(arguments: argparse.Namespace, dataset: Dataset) -> Any:
     """The model that the command line describes, for the data it will be fitted to."""
-    others = _KERNEL if arguments.model == "score" else _SCORE
-    for name in others:
+    for name in _REFUSED[arguments.model]:
         if getattr(arguments, name) is not None:
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} is not an option of --model {arguments.model}.")
@@ -75,7 +81,26 @@ def _score(arguments: argparse.Namespace, dataset: Dataset) -> ScoreModel:
     )
 
 
+def _informed(arguments: argparse.Namespace, dataset: Dataset) -> InformedModel:
+    """On a kernel model that is fitted here, with its defaults."""
+    base = KernelModel(
+        dataset.manifold,
+        grouped=dataset.protocol not in LEAKING,
+        **_stated(arguments, "floor"),
+    )
+    key = jax.random.key(arguments.seed)
+    base, _ = fit(base, dataset.train, val=dataset.val, key=key, progress=not arguments.quiet)
+    return InformedModel(base, **_stated(arguments, "s_min"), **_network(arguments))
+
+
+def _network(arguments: argparse.Namespace) -> dict[str, Any]:
+    stated = _stated(arguments, "width", "depth")
+    default = InformedModel.network
+    return {"network": dataclasses.replace(default, **stated)} if stated else {}
+
+
 MODELS: dict[str, Callable[[argparse.Namespace, Dataset], Any]] = {
     "kernel": _kernel,
     "score": _score,
+    "informed": _informed,
 }

@@ -3,6 +3,7 @@
 from scorefold.kernels.background import ProductReference, TangentNormal, background
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
+from scorefold.kernels.clustered import ClusteredMixture
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
 from scorefold.kernels.dimension import (
@@ -39,6 +40,7 @@ from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
     "Cholesky",
+    "ClusteredMixture",
     "Covariance",
     "CovarianceNetwork",
     "CrossFit",

@@ -30,7 +30,7 @@ from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
 
-__all__ = ["CrossFit", "Judged"]
+__all__ = ["CrossFit", "Judged", "carried"]
 
 _WIDEST = 32
 """Of the widest kernels, every point sees this many besides those of its neighbours."""
@@ -206,17 +206,20 @@ class CrossFit(eqx.Module):
         inside, outside = jax.nn.log_sigmoid(-self.log_odds), jax.nn.log_sigmoid(self.log_odds)
         return jnp.logaddexp(inside + near, outside + x.background)
 
-    def mixture(self) -> WrappedMixture:
-        """The kernels with nothing left out."""
-        kernels = self._kernels(jnp.int32(self.folds))
+    def mixture(self, without: Array | None = None) -> WrappedMixture:
+        """The kernels with nothing left out, or ``without`` a fold: its kernels keep their rows
+        with weight 0, and the neighbourhoods of the others are taken without its points."""
+        fold = jnp.int32(self.folds) if without is None else without
+        kernels = self._kernels(fold)
         packed, _ = precision(kernels.covariance, kernels.widening, cap_precision(self.manifold))
         inverse = unpack(packed)
         cap = jnp.diag(jnp.asarray(cap_precision(self.manifold), inverse.dtype))[None]
         widening = jnp.stack([jnp.ones_like(kernels.widening), kernels.widening])
-        log_w = kernels.log_weights - jax.nn.logsumexp(kernels.log_weights)
+        log_w = jnp.where(self.fold != fold, kernels.log_weights, -jnp.inf)
+        log_w = log_w - jax.nn.logsumexp(log_w)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         parts = [
-            _moved(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
+            carried(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
             for f in widening[..., None, None]
         ]
         centres, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))
@@ -305,7 +308,7 @@ def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Arr
     return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)
 
 
-def _moved(
+def carried(
     manifold: Manifold, centres: Array, shift: Array, covariance: Array
 ) -> tuple[Array, Array]:
     """Centres exp_z(m), and covariances carried there in parallel, in the frames there."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scorefold.models import Model, ScoreModel
+from scorefold.models import InformedModel, Model, ScoreModel
 
 __all__ = ["HeldOut", "held_out"]
 
@@ -31,7 +31,8 @@ def held_out(model: Model, x: Any) -> HeldOut:
         density = model.density(x)
         values, nfe = np.asarray(density.log_prob, np.float64), float(np.mean(density.nfe))
     else:
-        values, nfe = np.asarray(model.log_prob(x), np.float64), 0.0
+        values = np.asarray(model.log_prob(x), np.float64)
+        nfe = float(model.evaluations) if isinstance(model, InformedModel) else 0.0
     n = values.size
     error = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else float("nan")
     return HeldOut(float(-values.mean()), error, nfe, n)

@@ -3,6 +3,7 @@
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising, default_output
 from scorefold.models.flat_kernel import GaussianKernelModel
+from scorefold.models.informed import InformedModel
 from scorefold.models.kernel import KernelModel
 from scorefold.models.plain import EmpiricalModel, HeatKernelDensity, ManifoldParzen
 from scorefold.models.score import ScoreModel
@@ -11,6 +12,7 @@ __all__ = [
     "EmpiricalModel",
     "GaussianKernelModel",
     "HeatKernelDensity",
+    "InformedModel",
     "KernelModel",
     "ManifoldParzen",
     "Model",

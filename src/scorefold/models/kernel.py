@@ -121,7 +121,7 @@ class KernelModel(Model, Trainable):
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
         batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        mixture = self._fitted()
+        mixture = self.fitted_mixture()
         if len(rows) * len(mixture.centres) > _MOST and self.kernel == "wrapped":
             return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
         return _log_prob(mixture, rows).reshape(batch)
@@ -130,29 +130,48 @@ class KernelModel(Model, Trainable):
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""
         points = check_points(self.manifold, x, "x")
         rows = points.reshape(-1, *self.manifold.shape)
-        return _score(self._fitted(), rows, jnp.asarray(s, points.dtype)).reshape(points.shape)
+        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(
+            points.shape
+        )
 
     def sample(self, key: Key, n: int) -> Array:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return _draw(self._fitted(), jax.random.split(key, n))
+        return _draw(self.fitted_mixture(), jax.random.split(key, n))
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> KernelModel:
-        learner = CrossFit.start(
-            self.manifold,
-            data,
-            self._counts(len(data)),
-            floor=resolution(self.manifold, data, self.floor),
-            folds=min(self.folds, len(data)),
-            grouped=self.grouped,
-            width=self.width,
-            depth=self.depth,
-            key=key,
-            family=_FAMILIES[self.kernel](),
-            landmarks=self.landmarks,
-        )
-        learner = learner.from_best_start(data, self.candidates)
+        learner = self._started(key, data).from_best_start(data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
+
+    def cross_fit(self, key: Key, data: Array) -> CrossFit:
+        """The fitted kernels once without each fold of ``data``, the points they were fitted to:
+        for what is to be learned on top of them. The folds are drawn from ``key``.
+
+        **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
+        has been fitted.
+        """
+        mixture = self.fitted_mixture()
+        if self.landmarks is not None and self.landmarks < len(data):
+            raise ValueError(
+                "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
+                "Fit a KernelModel without landmarks."
+            )
+        same = len(mixture.centres) == 2 * len(data)
+        if same:
+            log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
+            learner = eqx.tree_at(
+                lambda k: (k.covariance, k.log_odds),
+                self._started(key, data),
+                (self.covariance, log_odds),
+            )
+            rebuilt = quick(CrossFit.mixture)(learner).centres
+            same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
+        if not same:
+            raise ValueError(
+                f"data: the kernels stand on other points than these {len(data)}. Pass the points "
+                "that the KernelModel was fitted to, in the same order."
+            )
+        return learner
 
     def examples(self, data: Array, *, held_out: bool = False) -> Judged:
         return self._learner().judged(data, held_out=held_out, candidates=self.candidates)
@@ -181,6 +200,21 @@ class KernelModel(Model, Trainable):
         )
 
     # -- inside ------------------------------------------------------------------------------------
+    def _started(self, key: Key, data: Array) -> CrossFit:
+        return CrossFit.start(
+            self.manifold,
+            data,
+            self._counts(len(data)),
+            floor=resolution(self.manifold, data, self.floor),
+            folds=min(self.folds, len(data)),
+            grouped=self.grouped,
+            width=self.width,
+            depth=self.depth,
+            key=key,
+            family=_FAMILIES[self.kernel](),
+            landmarks=self.landmarks,
+        )
+
     def _counts(self, n: int) -> tuple[int, ...]:
         counts = self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
         usable = tuple(k for k in counts if k <= (n - 1) * 3 // 4)
@@ -191,7 +225,8 @@ class KernelModel(Model, Trainable):
             )
         return usable
 
-    def _fitted(self) -> WrappedMixture:
+    def fitted_mixture(self) -> WrappedMixture:
+        """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "

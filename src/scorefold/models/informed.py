@@ -1,0 +1,212 @@
+"""Kernel-informed score model: a kernel model's score at every noise level and a learned rest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._compile import quick
+from scorefold._fixed import fixed
+from scorefold._types import Key, Point, Scalar
+from scorefold.fields import NetworkSpec, TangentOutput
+from scorefold.fitting import Trainable
+from scorefold.kernels import ClusteredMixture, CrossFit
+from scorefold.manifolds import Euclidean, Manifold, check_points
+from scorefold.models._base import Model
+from scorefold.models.defaults import default_output
+from scorefold.models.kernel import KernelModel
+from scorefold.models.residual import Noised, ResidualField, in_pieces, kernel_errors, noised
+from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
+
+__all__ = ["InformedModel"]
+
+_CURVED = (math.pi / 6.0) ** 2
+"""Largest variance-time on curved spaces: the cut locus, at π, is six standard deviations away."""
+_RANGE = (1e-4, 1e-1)
+"""Bounds of the smallest noise level over the largest."""
+
+
+class InformedModel(Model, Trainable):
+    """The score of a fitted kernel model at every noise level plus a learned residual:
+
+        s(x, s) = ∇ log p_s(x) + r(x, s),   s_min ≤ s ≤ s_max,
+
+    p_s the law of the kernels after Brownian motion for the variance-time s, r = network/√s, 0 at
+    the start and outside [s_min, s_max], so that the model starts as the kernel model. Its density
+    is that of the probability flow, as a ratio to the kernels' own (``log_ratio``):
+
+        log q(x) = log p(x) − ½ ∫ (div r + ⟨r, ∇ log p_s⟩)(x(s), s) ds,
+        dx/ds = −½(∇ log p_s + r),   x(0) = x,
+
+    exact for p_s that follows the heat flow (flat space). On curved spaces the p_s used in the
+    integral is ``ClusteredMixture``'s; ``metrics.total_mass`` says how far q is from mass 1.
+
+    **Training** minimises ½∫E‖s(X_s, s) − ∇ log p_s(X_s | X₀)‖² ds, which bounds the divergence
+    from the data to the model. The kernels that a training point meets there are those of the
+    other folds (``CrossFit``): the residual would learn to undo memorised kernels otherwise. Noised
+    points and the kernels' scores at them are computed once, before training. ``validate`` is
+
+        mean of −log p(x₀) + ∫ E[½‖r‖² + ⟨r, ∇ log p_s(X_s) − ∇ log p_s(X_s | x₀)⟩] ds
+
+    on held-out points: the kernels' NLL at step 0, and a bound on the NLL of the reversed
+    diffusion where p_s is exact. ``fit`` keeps the best step, so that the bound of what it returns
+    is never worse than the kernels' NLL.
+
+    **Arguments:**
+
+    - ``base``: a fitted ``KernelModel``; ``init`` takes the points it was fitted to, and no others.
+    - ``network``: sizes of the network; ``output``: how its output becomes tangent
+      (default: ``default_output(manifold)``).
+    - ``s_min``: default the weighted median of the kernels' mean variances, held within 10⁻⁴ and
+      10⁻¹ of ``s_max``: below it the kernels decide. ``s_max``: default the mean variance of the
+      data on flat space, (π/6)² elsewhere; above it too.
+    - ``levels``: noised copies of a training point, an even number (held-out points have four
+      times as many). ``steps_of_flow``: steps of the flow between s_min and s_max.
+
+    Source: Zhang et al. 2024 (the kernel formula in the place of a network); the residual,
+    cross-fitting and the ratio are this library's.
+    """
+
+    steps: ClassVar[int] = 600
+    batch_size: ClassVar[int] = 128
+    learning_rate: ClassVar[float] = 3e-4
+
+    base: KernelModel = fixed()
+    network: NetworkSpec = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)
+    output: TangentOutput | None = None
+    s_min: float | None = None
+    s_max: float | None = None
+    levels: int = 8
+    steps_of_flow: int = 24
+    residual: ResidualField | None = None
+    learner: CrossFit | None = fixed(default=None)
+    draws: Array | None = fixed(default=None)
+
+    def __check_init__(self) -> None:
+        if self.levels < 2 or self.levels % 2:
+            raise ValueError(f"levels: an even number of at least 2, got {self.levels}.")
+        if self.steps_of_flow < 1:
+            raise ValueError(f"steps_of_flow: at least 1, got {self.steps_of_flow}.")
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.base.manifold
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the score that the likelihood of a point takes."""
+        return 2 * (self.steps_of_flow + steps_below(self.steps_of_flow))
+
+    # -- density and samples ---------------------------------------------------------------------
+    def log_prob(self, x: Any) -> Array:
+        """log q(x) in nats: the kernels' density, in closed form, times the ratio."""
+        points = check_points(self.manifold, x, "x")
+        rows = points.reshape(-1, *self.manifold.shape)
+        kernels = ClusteredMixture.of(self.base.fitted_mixture())
+        field, steps = self._fitted(), self.steps_of_flow
+        flow = quick(log_ratio)
+        (ratio,) = in_pieces(lambda part: (flow(field, kernels, part, steps),), (rows,))
+        density = self.base.log_prob(points)
+        return density + ratio.reshape(density.shape)
+
+    def score(self, s: float | Scalar, x: Any) -> Array:
+        """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s."""
+        points = check_points(self.manifold, x, "x")
+        level = jnp.asarray(s, points.dtype)
+        rows = points.reshape(-1, *self.manifold.shape)
+        rest = quick(_residual)(self._fitted(), rows, level).reshape(points.shape)
+        return self.base.score(level, points) + rest
+
+    def sample(self, key: Key, n: int) -> Array:
+        """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
+        mixture = self.base.fitted_mixture()
+        kernels, keys = ClusteredMixture.of(mixture), jax.random.split(key, n)
+        return quick(flow_draws)(self._fitted(), kernels, mixture, keys, self.steps_of_flow)
+
+    # -- fitting -----------------------------------------------------------------------------------
+    def init(self, key: Key, data: Array) -> InformedModel:
+        start, build, draws = jax.random.split(key, 3)
+        learner = self.base.cross_fit(start, data)
+        output = default_output(self.manifold) if self.output is None else self.output
+        residual = ResidualField.start(
+            self.manifold, self.network, output, data, *self._levels(data), key=build
+        )
+        return eqx.tree_at(
+            lambda m: (m.learner, m.residual, m.draws),
+            self,
+            (learner, residual, jax.random.key_data(draws)),
+            is_leaf=lambda leaf: leaf is None,
+        )
+
+    def examples(self, data: Array, *, held_out: bool = False) -> Noised:
+        if self.learner is None or self.draws is None:
+            raise ValueError("This InformedModel is not being fitted: init(key, data) comes first.")
+        field, folds = self._fitted(), self.learner.folds
+        key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
+        levels = 4 * self.levels if held_out else self.levels
+        s, x, score = noised(self.manifold, data, key, levels, field.s_min, field.s_max)
+        own = np.full(len(data), folds) if held_out else np.asarray(self.learner.own)
+        error = kernel_errors(self.learner, s, x, score, own)
+        nll = -self.base.log_prob(data) if held_out else jnp.zeros(len(data), data.dtype)
+        return Noised(s, x, error, nll)
+
+    def batch_loss(self, x: Noised, key: Key) -> Array:
+        return self._excess(x)
+
+    def validate(self, x: Noised, key: Key) -> Scalar:
+        """Mean of the bound above: the kernels' NLL where the residual is 0."""
+        return jnp.mean(x.nll + self._excess(x))
+
+    def finished(self) -> InformedModel:
+        """The model without what only its training needs."""
+        return eqx.tree_at(
+            lambda m: (m.learner, m.draws), self, (None, None), is_leaf=lambda leaf: leaf is None
+        )
+
+    # -- inside ------------------------------------------------------------------------------------
+    def _excess(self, x: Noised) -> Array:
+        """∫ E[½‖r‖² + ⟨r, error⟩] ds for each point, in nats, by log-uniform levels."""
+        field, m = self._fitted(), self.manifold
+
+        def one(p: Point, s: Scalar, error: Point) -> Scalar:
+            r = field(p, s)
+            return s * (0.5 * m.inner(p, r, r) + m.inner(p, r, error))
+
+        each = jax.vmap(jax.vmap(one))(x.x, x.s, x.error)
+        return math.log(field.s_max / field.s_min) * jnp.mean(each, axis=1)
+
+    def _levels(self, data: Array) -> tuple[float, float]:
+        """(s_min, s_max)."""
+        high = self.s_max
+        if high is None:
+            flat = isinstance(self.manifold, Euclidean)
+            high = float(jnp.mean(jnp.var(data, axis=0))) if flat else _CURVED
+        mixture = self.base.fitted_mixture()
+        tau = np.asarray(mixture.variances, np.float64).mean(1)
+        order = np.argsort(tau)
+        share = np.cumsum(np.exp(np.asarray(mixture.log_weights, np.float64))[order])
+        middle = np.interp(0.5, share, tau[order])
+        low = self.s_min or float(np.clip(middle, high * _RANGE[0], high * _RANGE[1]))
+        if not 0 < low < high:
+            raise ValueError(f"s_min, s_max: needs 0 < s_min < s_max, got {low:.6g}, {high:.6g}.")
+        return low, high
+
+    def _fitted(self) -> ResidualField:
+        if self.residual is None:
+            raise ValueError(
+                "This InformedModel has not been fitted: model, history = scorefold.fit(model, "
+                "data, key=key), data the points that its base was fitted to."
+            )
+        return self.residual
+
+
+def _residual(field: ResidualField, x: Array, s: Scalar) -> Array:
+    inside = (s >= field.s_min) & (s <= field.s_max)
+    level = jnp.clip(s, field.s_min, field.s_max)
+    return jnp.where(inside, jax.vmap(lambda p: field(p, level))(x), 0.0)
