@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ _JUDGED = 500
 
 def fit_snapshots(
     manifold: Manifold,
-    times: Sequence[float],
+    times: Any,
     points: Sequence[Any],
     *,
     key: Key,
@@ -40,6 +41,7 @@ def fit_snapshots(
     val: Sequence[Any] | None = None,
     weights: Sequence[Any] | None = None,
     ids: Sequence[Any] | None = None,
+    val_ids: Sequence[Any] | None = None,
     survivors: bool = False,
     bridge: Callable[[Noising], TwoEnded | LearnedBridge] = LightBridge,
     out: Any = None,
@@ -56,12 +58,13 @@ def fit_snapshots(
       in interval k. Default: ``snapshot_rate``.
     - ``weights``: K + 1 arrays of weights ≥ 0 of the rows (None: equal). Rows of weight 0 are
       dropped, others are repeated in proportion, n_k rows in all.
-    - ``ids`` and ``survivors``: labels of the rows. With ``survivors`` the bridge of an interval
-      joins the members seen at both its ends. A path arrives at a snapshot as one of those that
-      lived through the interval before, and goes on as one of those that live through the next:
-      it is continuous, and its law is that of a member that survives; the law at a snapshot
-      time differs from the left and from the right by those who are lost there. Without, the
-      bridge joins all that are seen: where snapshots lose members, others move into their place.
+    - ``ids``, ``val_ids`` and ``survivors``: labels of the rows of ``points`` and ``val``. With
+      ``survivors`` the bridge of an interval joins the members seen at both its ends. A path
+      arrives at a snapshot as one of those that lived through the interval before, and goes on as
+      one of those that live through the next: it is continuous, and its law is that of a member
+      that survives; the law at a snapshot time differs from the left and from the right by those
+      who are lost there. Without, the bridge joins all that are seen: where snapshots lose
+      members, others move into their place.
     - ``bridge``: makes the bridge of one interval from its reference.
     - ``key`` and ``settings``: those of ``fit_bridge``; ``out``: a folder, with one for each
       interval inside.
@@ -80,25 +83,22 @@ def fit_snapshots(
         rate = snapshot_rate(manifold, at, rows)
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"rate must be a positive variance per unit of time, got {rate}.")
-    if survivors and ids is None:
-        raise ValueError("survivors: needs the labels of the members, ids.")
+    if survivors and (ids is None or (held is not None and val_ids is None)):
+        raise ValueError("survivors: needs the labels of the members, ids (and val_ids with val).")
     if survivors and weights is not None:
         raise ValueError("weights, survivors: give one of the two.")
-    labels = None if ids is None or not survivors else _labels(ids, rows)
+    labels = _labels("ids", ids, rows) if survivors else None
+    held_labels = None if held is None or not survivors else _labels("val_ids", val_ids, held)
     if weights is not None:
         rows = _weighted(rows, weights)
     bridges, starts, histories = [], [], []
     for k, gap in enumerate(np.diff(at)):
-        a, b = rows[k], rows[k + 1]
-        if labels is not None:
-            first, last = labels[k], labels[k + 1]
-            a, b = a[np.isin(first, last)], b[np.isin(last, first)]
-            if len(a) < 2:
-                raise ValueError(f"ids: fewer than 2 members are in both snapshots {k}, {k + 1}.")
+        a, b = _ends("ids", rows, labels, k)
         more = settings if out is None else {**settings, "out": Path(out) / f"interval-{k}"}
         fitted, history = fit_bridge(
             bridge(brownian_reference(manifold, rate * float(gap))), a, b,
-            key=jax.random.fold_in(key, k), val=None if held is None else (held[k], held[k + 1]),
+            key=jax.random.fold_in(key, k),
+            val=None if held is None else _ends("val_ids", held, held_labels, k),
             **more,
         )  # fmt: skip
         bridges.append(fitted)
@@ -107,7 +107,7 @@ def fit_snapshots(
     return MultiMarginalBridge(at, bridges, starts, mass), tuple(histories)
 
 
-def snapshot_rate(manifold: Manifold, times: Sequence[float], points: Sequence[Any]) -> float:
+def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> float:
     """A quarter of the variance per unit of time at which Brownian motion alone would move points
     as far as optimal transport does,
 
@@ -117,7 +117,7 @@ def snapshot_rate(manifold: Manifold, times: Sequence[float], points: Sequence[A
     from scipy.optimize import linear_sum_assignment
 
     at, total = check_times(times), 0.0
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in itertools.pairwise(points):
         n = min(len(a), len(b), _JUDGED)
         first, last = (np.asarray(x)[np.linspace(0, len(x) - 1, n).astype(int)] for x in (a, b))
         square = pairwise(manifold, first, last) ** 2
@@ -134,13 +134,26 @@ def _snapshots(manifold: Manifold, points: Sequence[Any], count: int, name: str)
     return [check_points(manifold, rows, f"{name}[{k}]") for k, rows in enumerate(points)]
 
 
-def _labels(ids: Sequence[Any], rows: Sequence[Array]) -> list[np.ndarray]:
+def _ends(
+    name: str, rows: Sequence[Array], labels: Sequence[np.ndarray] | None, k: int
+) -> tuple[Array, Array]:
+    """Snapshots k and k + 1: all rows, or with labels those of members seen in both."""
+    if labels is None:
+        return rows[k], rows[k + 1]
+    first, last = labels[k], labels[k + 1]
+    kept = np.isin(first, last)
+    if kept.sum() < 2:
+        raise ValueError(f"{name}: fewer than 2 members are in both snapshots {k} and {k + 1}.")
+    return rows[k][kept], rows[k + 1][np.isin(last, first)]
+
+
+def _labels(name: str, ids: Any, rows: Sequence[Array]) -> list[np.ndarray]:
     if len(ids) != len(rows):
-        raise ValueError(f"ids: needs {len(rows)} arrays, got {len(ids)}.")
+        raise ValueError(f"{name}: needs {len(rows)} arrays, got {len(ids)}.")
     found = [np.asarray(own) for own in ids]
     for k, (own, points) in enumerate(zip(found, rows, strict=True)):
         if own.shape != (len(points),):
-            raise ValueError(f"ids[{k}]: needs {len(points)} labels, got shape {own.shape}.")
+            raise ValueError(f"{name}[{k}]: needs {len(points)} labels, got shape {own.shape}.")
     return found
 
 

@@ -56,7 +56,7 @@ class SnapshotInterpolation(eqx.Module):
 
 def interpolate_snapshots(
     manifold: Manifold,
-    times: Sequence[float],
+    times: Any,
     points: Sequence[Any],
     *,
     key: Key,

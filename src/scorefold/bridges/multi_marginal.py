@@ -15,6 +15,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.bridges._base import Bridge
+from scorefold.bridges.integrated import check_times
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import refuse_rows
 
@@ -53,17 +54,14 @@ class MultiMarginalBridge(eqx.Module):
 
     def __init__(
         self,
-        times: Sequence[float],
+        times: Any,
         bridges: Sequence[Bridge],
         starts: Sequence[Any],
         mass: Sequence[int] | None = None,
     ) -> None:
-        self.times = tuple(float(t) for t in times)
+        self.times = tuple(check_times(times).tolist())
         self.bridges = tuple(bridges)
         count = len(self.times) - 1
-        gaps = np.diff(self.times)
-        if count < 1 or not (np.isfinite(gaps).all() and (gaps > 0).all()):
-            raise ValueError(f"times: needs 2 or more that increase, got {list(self.times)}.")
         if len(self.bridges) != count or len(starts) != count:
             raise ValueError(
                 f"bridges, starts: {count + 1} times need {count} of each, got "
@@ -127,14 +125,15 @@ class MultiMarginalBridge(eqx.Module):
             return start
         bridge = self.bridges[k]
         s = bridge.reference.schedule.s(jnp.asarray(part, rows.dtype))
-        # Levels beyond s become steps of length 0, so that every t uses one compiled program.
-        grid = jnp.minimum(bridge.grid(steps, rows.dtype), s)
+        # As many levels whatever t is, so that every t uses one compiled program.
+        grid = bridge.grid(steps, rows.dtype)
+        grid = (grid * (s / grid[-1])).at[-1].set(s)
         end = bridge._draw("forward", jax.random.split(walk, n), start, grid, False)
         return _finite(end)
 
     # -- paths -----------------------------------------------------------------------------------
     def sample_paths(
-        self, key: Key, x0: Any, at: Sequence[float], *, start: float | None = None, steps: int = 60
+        self, key: Key, x0: Any, at: Any, *, start: float | None = None, steps: int = 60
     ) -> Array:
         """Paths that are at ``x0`` at the snapshot time ``start`` (default t_0): their states at
         the times ``at``, shape ``(n, len(at), *shape)``. Later times are walked to forwards, and
@@ -151,7 +150,7 @@ class MultiMarginalBridge(eqx.Module):
         first = self.times[0] if start is None else float(start)
         if first not in self.times:
             raise ValueError(
-                f"start: {first:g} is not the time of a snapshot: choose one of {_list(self.times)}."
+                f"start: {first:g} is not a snapshot time: choose one of {_list(self.times)}."
             )
         wanted = [float(t) for t in at]
         for t in wanted:
@@ -173,7 +172,7 @@ class MultiMarginalBridge(eqx.Module):
             k = at if ahead else at - 1
             low, high = self.times[k], self.times[k + 1]
             end = high if ahead else low
-            inside = sorted(t for t in times if low < t < high) + [end]
+            inside = [*sorted(t for t in times if low < t < high), end]
             bridge = self.bridges[k]
             clock = bridge.reference.schedule
             levels = [float(clock.s(jnp.asarray((t - low) / (high - low)))) for t in inside[:-1]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -36,6 +36,7 @@ class LeftOut(NamedTuple):
     m: int
 
 
+@runtime_checkable
 class _Sampler(Protocol):
     def sample_at(self, key: Key, t: float, n: int) -> Any: ...
 
