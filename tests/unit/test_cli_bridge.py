@@ -61,8 +61,11 @@ def np_key():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["A", "B", "A"], "more than two snapshots are not supported"),
         (["A"], "needs two data sets, got 1"),
+        (["A", "B", "--times", "0,1"], "--times: an option of three or more snapshots only"),
+        (["A", "B", "A", "--times", "0,2,1"], "--times must be 3 numbers that increase"),
+        (["A", "B", "A", "--survivors"], "have no labels that say who survives"),
+        (["petal", "--times", "0,1"], "petal has its own times"),
         (["A", "B", "--variance", "-1"], "--variance must be a positive number"),
         (["A", "torus-2"], "on R^2, torus-2 on T^2"),
         (["A", "B", "--model", "lite"], "Did you mean 'light'?"),
@@ -72,6 +75,7 @@ def test_errors_are_one_line(tmp_path, capsys, words, message):
     a, b, *reading = tables(tmp_path)
     names = {"A": a, "B": b}
     words = [names.get(word, word) for word in words]
+    reading = [] if words[0] == "petal" else reading
     assert main(["bridge", *words, *reading, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
@@ -96,3 +100,46 @@ def test_learned_bridges_have_the_same_numbers(tmp_path, capsys):
     assert metrics["evaluations"] > 0 and metrics["compile_seconds"] is None
     for end in metrics["ends"].values():
         assert end["w1"] < 1.0 < 2.0 < end["unbridged"]
+
+
+def test_a_bridge_through_three_files(tmp_path, capsys):
+    """Snapshots at times 0, 2, 3 around (0, 0), (2, 2) and (0, 0) with std 0.3: every arrival is
+    within a third of what is not bridged, forwards and backwards; paths that start in the first
+    snapshot return to it, and are half way to the second at time 1; the middle one left out, its
+    points are 2√2 from the law (0, 0) of the other two. The folder has what two snapshots give."""
+    a, b, *reading = tables(tmp_path)
+    out = tmp_path / "run"
+    command = ["bridge", a, b, a, *reading, "--times", "0,2,3", "--variance", "0.3", "--steps",
+               "40", "--leave-out", "--quiet", "--out", str(out)]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "W₁ at b.npy" in said and "left out: b.npy" in said and "0.1 per unit of time" in said
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["times"] == [0.0, 2.0, 3.0] and metrics["rate"] == 0.3 / 3
+    assert metrics["n_train"] == [96, 96, 96] and metrics["lost"] == [0, 0]
+    assert [row["time"] for row in metrics["arrivals"]] == [2.0, 3.0]
+    for row in metrics["arrivals"]:
+        for name in ("from_before", "from_first", "back"):
+            assert set(row[name]) == {"w1", "floor", "ratio", "ratio_std", "n"}
+            assert row[name]["w1"] < 1.0 < 2.0 < row["unbridged"]["w1"]
+    (left,) = metrics["left_out"]
+    assert left["snapshot"] == 1 and abs(left["w2"] - 8**0.5) < 0.4 and left["floor_w2"] < 0.6
+    for name in ("report.html", "history.json", "run.json", "paths.png"):
+        assert (out / name).stat().st_size > 60
+    bridge = load(out / "model.safetensors")
+    paths = bridge.sample_paths(np_key(), np.zeros((400, 2), np.float32), [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(np.asarray(paths).mean(axis=(0, 2)), [1.0, 2.0, 0.0], atol=0.25)
+
+
+def test_a_recorded_set_of_snapshots(tmp_path, capsys):
+    """The synthetic petal by its name: five times, members with labels that nobody loses; mean
+    radii 3t at 0.5 and 1 of paths that start at the origin (15 of 30 test members: ±0.1)."""
+    out = tmp_path / "run"
+    command = ["bridge", "petal", "--survivors", "--steps", "20", "--no-report", "--quiet"]
+    assert main([*command, "--out", str(out)]) == 0
+    assert "W₁ at petal at 1" in capsys.readouterr().out
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["times"] == [0.0, 0.25, 0.5, 0.75, 1.0] and metrics["lost"] == [0] * 4
+    assert metrics["survivors"] and "left_out" not in metrics
+    last = metrics["arrivals"][-1]
+    assert last["from_before"]["w1"] < 0.6 * last["unbridged"]["w1"]

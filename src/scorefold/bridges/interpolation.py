@@ -30,9 +30,9 @@ class SnapshotInterpolation(eqx.Module):
     pinned at both. ``pairs``: x and y of each interval, shapes ``(n, *shape)``."""
 
     manifold: Manifold
-    pairs: tuple[tuple[Array, Array], ...] = fixed()
     times: tuple[float, ...]
     rate: float
+    pairs: tuple[tuple[Array, Array], ...] = fixed()
 
     def sample_at(self, key: Key, t: float, n: int) -> Array:
         """n draws at time t, shape ``(n, *shape)``; each pair is used ⌊n/m⌋ or ⌈n/m⌉ times.
@@ -95,7 +95,7 @@ def interpolate_snapshots(
             plan = transport(brownian_reference(manifold, rate * float(gap)), x, y)
             y = y[plan.sample_targets(third, np.arange(n))]
         pairs.append((x, y))
-    return SnapshotInterpolation(manifold, tuple(pairs), tuple(map(float, at)), float(rate))
+    return SnapshotInterpolation(manifold, tuple(map(float, at)), float(rate), tuple(pairs))
 
 
 def _repeated(key: Key, rows: Array, n: int) -> Array:

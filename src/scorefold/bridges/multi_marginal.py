@@ -48,9 +48,9 @@ class MultiMarginalBridge(eqx.Module):
     """
 
     bridges: tuple[Bridge, ...]
-    starts: tuple[Array, ...] = fixed()
     times: tuple[float, ...]
     mass: tuple[int, ...] | None
+    starts: tuple[Array, ...] = fixed()
 
     def __init__(
         self,
@@ -175,7 +175,9 @@ class MultiMarginalBridge(eqx.Module):
             inside = [*sorted(t for t in times if low < t < high), end]
             bridge = self.bridges[k]
             clock = bridge.reference.schedule
-            levels = [float(clock.s(jnp.asarray((t - low) / (high - low)))) for t in inside[:-1]]
+            parts = jnp.asarray([(t - low) / (high - low) for t in inside[:-1]], rows.dtype)
+            levels = np.asarray(jax.vmap(clock.s)(parts))
+            # In one dtype, so that equal levels are one: no step has length 0.
             grid = np.union1d(np.asarray(bridge.grid(steps, rows.dtype)), levels)
             if not ahead:
                 grid = grid[::-1]
