@@ -103,21 +103,21 @@ def test_learned_bridges_have_the_same_numbers(tmp_path, capsys):
 
 
 def test_a_bridge_through_three_files(tmp_path, capsys):
-    """Snapshots at times 0, 2, 3 around (0, 0), (2, 2) and (0, 0) with std 0.3: every arrival is
+    """Snapshots at times 0, 2, 4 around (0, 0), (2, 2) and (0, 0) with std 0.3: every arrival is
     within a third of what is not bridged, forwards and backwards; paths that start in the first
     snapshot return to it, and are half way to the second at time 1; the middle one left out, its
     points are 2√2 from the law (0, 0) of the other two. The folder has what two snapshots give."""
     a, b, *reading = tables(tmp_path)
     out = tmp_path / "run"
-    command = ["bridge", a, b, a, *reading, "--times", "0,2,3", "--variance", "0.3", "--steps",
+    command = ["bridge", a, b, a, *reading, "--times", "0,2,4", "--variance", "0.4", "--steps",
                "40", "--leave-out", "--quiet", "--out", str(out)]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "W₁ at b.npy" in said and "left out: b.npy" in said and "0.1 per unit of time" in said
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["times"] == [0.0, 2.0, 3.0] and metrics["rate"] == 0.3 / 3
+    assert metrics["times"] == [0.0, 2.0, 4.0] and metrics["rate"] == 0.1
     assert metrics["n_train"] == [96, 96, 96] and metrics["lost"] == [0, 0]
-    assert [row["time"] for row in metrics["arrivals"]] == [2.0, 3.0]
+    assert [row["time"] for row in metrics["arrivals"]] == [2.0, 4.0]
     for row in metrics["arrivals"]:
         for name in ("from_before", "from_first", "back"):
             assert set(row[name]) == {"w1", "floor", "ratio", "ratio_std", "n"}
@@ -127,7 +127,7 @@ def test_a_bridge_through_three_files(tmp_path, capsys):
     for name in ("report.html", "history.json", "run.json", "paths.png"):
         assert (out / name).stat().st_size > 60
     bridge = load(out / "model.safetensors")
-    paths = bridge.sample_paths(np_key(), np.zeros((400, 2), np.float32), [1.0, 2.0, 3.0])
+    paths = bridge.sample_paths(np_key(), np.zeros((400, 2), np.float32), [1.0, 2.0, 4.0])
     np.testing.assert_allclose(np.asarray(paths).mean(axis=(0, 2)), [1.0, 2.0, 0.0], atol=0.25)
 
 
