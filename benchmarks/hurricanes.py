@@ -44,7 +44,7 @@ from scorefold.metrics import leave_one_out
 RATES = (2e-5, 8e-5, 3.2e-4)
 """Variance per hour, radians²; 2e-5 is √(24 · 2e-5) rad = 140 km in a day along each axis."""
 EARTH_KM, DRAWS, COMPONENTS, STEPS = 6371.0, 64, 128, 300
-BLUR = 2e-4
+BLUR, TAU = 2e-4, 2e-3
 SPHERE = Sphere(2)
 
 
@@ -76,7 +76,7 @@ def interval(snapshots, val, k, rate, seed, survivors=False):
             val=single(val.points[part]), ids=snapshots.ids[part], val_ids=val.ids[part],
             survivors=survivors, rate=rate,
             key=jax.random.key(seed), steps=STEPS, progress=False,
-            bridge=lambda r: LightBridge(r, potential=HeatPotential(COMPONENTS), blur=BLUR),
+            bridge=lambda r: LightBridge(r, potential=HeatPotential(COMPONENTS, TAU), blur=BLUR),
         )  # fmt: skip
         forget()
     return Chained.fitted[name]
@@ -299,7 +299,7 @@ def draw(test, drawn: np.ndarray) -> None:
             )
             axes.plot(*xy[:, -1].T, "o", color=colour, ms=4 * width**0.5, alpha=alpha, zorder=5)
         axes.plot(*view.project(tracks[storm][:1])[0].T, "k.", ms=7, zorder=6)
-        axes.set(xlim=(-0.62, 0.62), ylim=(-0.42, 0.52))
+        axes.set(xlim=(-0.5, 0.72), ylim=(-0.42, 0.5))
         axes.set_title(f"storm {names[storm]}", fontsize=9)
     figure.suptitle("120 hours of storms never seen (orange) and of the bridge (blue)", fontsize=11)
     target = Path(__file__).parents[1] / "docs" / "images" / "hurricanes.png"
