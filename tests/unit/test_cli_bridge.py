@@ -1,12 +1,14 @@
 """``scorefold bridge``: the files it leaves, their keys, and errors of one line."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
+from scorefold.bridges import GaussianBridge
 from scorefold.cli import main
-from scorefold.fitting import load
+from scorefold.fitting import History, load
 
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
@@ -61,8 +63,11 @@ def np_key():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["A", "B", "A"], "more than two snapshots are not supported"),
         (["A"], "needs two data sets, got 1"),
+        (["A", "B", "--times", "0,1"], "--times: an option of three or more snapshots only"),
+        (["A", "B", "A", "--times", "0,2,1"], "--times must be 3 numbers that increase"),
+        (["A", "B", "A", "--survivors"], "have no labels that say who survives"),
+        (["petal", "--times", "0,1"], "petal has its own times"),
         (["A", "B", "--variance", "-1"], "--variance must be a positive number"),
         (["A", "torus-2"], "on R^2, torus-2 on T^2"),
         (["A", "B", "--model", "lite"], "Did you mean 'light'?"),
@@ -72,6 +77,7 @@ def test_errors_are_one_line(tmp_path, capsys, words, message):
     a, b, *reading = tables(tmp_path)
     names = {"A": a, "B": b}
     words = [names.get(word, word) for word in words]
+    reading = [] if words[0] == "petal" else reading
     assert main(["bridge", *words, *reading, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
@@ -96,3 +102,64 @@ def test_learned_bridges_have_the_same_numbers(tmp_path, capsys):
     assert metrics["evaluations"] > 0 and metrics["compile_seconds"] is None
     for end in metrics["ends"].values():
         assert end["w1"] < 1.0 < 2.0 < end["unbridged"]
+
+
+@pytest.fixture
+def by_moments(monkeypatch):
+    """Each interval has the exact bridge of normal laws with the moments of its ends, and nothing
+    is trained."""
+
+    def fit_bridge(bridge, a, b, *, key, val, **settings):
+        laws = [(np.mean(x, axis=0), np.cov(np.asarray(x, np.float64).T)) for x in (a, b)]
+        two = np.arange(2.0)
+        history = History(two, two, two, two, settings.get("steps", 1), 1, "steps", 0.0, 0.0, 0.0,
+                          (0,))  # fmt: skip
+        return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
+
+    # The package has the function under the name of its module.
+    monkeypatch.setattr(sys.modules["scorefold.bridges.fit_snapshots"], "fit_bridge", fit_bridge)
+
+
+def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
+    """Snapshots at times 0, 2, 4 around (0, 0), (2, 2) and (0, 0) with std 0.3: every arrival is
+    within a third of what is not bridged, forwards and backwards; paths that start in the first
+    snapshot return to it, and are half way to the second at time 1. The folder has what two
+    snapshots give."""
+    a, b, *reading = tables(tmp_path)
+    out = tmp_path / "run"
+    command = ["bridge", a, b, a, *reading, "--times", "0,2,4", "--variance", "0.4", "--steps",
+               "40", "--quiet", "--out", str(out)]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "W₁ at b.npy" in said and "0.1 per unit of time" in said
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["times"] == [0.0, 2.0, 4.0] and metrics["rate"] == 0.1
+    assert metrics["steps"] == [40, 40] and metrics["n_train"] == [96, 96, 96]
+    assert metrics["lost"] == [0, 0]
+    assert [row["time"] for row in metrics["arrivals"]] == [2.0, 4.0]
+    for row in metrics["arrivals"]:
+        for name in ("from_before", "from_first", "back"):
+            assert set(row[name]) == {"w1", "floor", "ratio", "ratio_std", "n"}
+            assert row[name]["w1"] < 1.0 < 2.0 < row["unbridged"]["w1"]
+    for name in ("report.html", "history.json", "run.json", "paths.png"):
+        assert (out / name).stat().st_size > 60
+    bridge = load(out / "model.safetensors")
+    paths = bridge.sample_paths(np_key(), np.zeros((400, 2), np.float32), [1.0, 2.0, 4.0])
+    np.testing.assert_allclose(np.asarray(paths).mean(axis=(0, 2)), [1.0, 2.0, 0.0], atol=0.25)
+
+
+def test_a_recorded_set_of_snapshots(tmp_path, capsys, by_moments):
+    """The synthetic petal by its name: five times, members with labels that nobody loses; here
+    each interval has the exact bridge of normal laws with the moments of its ends, which are round
+    about the origin. With radius r the snapshot at r/3 has variance r²/2 along each axis; left
+    out, the middle one is drawn from a normal law of radius near 1.5: W₂ from the ring of radius
+    1.5 is about 1.5·√(2 − √π) = 0.72, the distance of a normal law from its ring (± 0.3)."""
+    out = tmp_path / "run"
+    command = ["bridge", "petal", "--survivors", "--leave-out", "--no-report", "--quiet"]
+    assert main([*command, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "W₁ at petal at 1" in said and "left out: petal at 0.5" in said
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["times"] == [0.0, 0.25, 0.5, 0.75, 1.0] and metrics["lost"] == [0] * 4
+    assert metrics["survivors"] and [row["snapshot"] for row in metrics["left_out"]] == [1, 2, 3]
+    assert abs(metrics["left_out"][1]["w2"] - 1.5 * (2 - np.pi**0.5) ** 0.5) < 0.3

@@ -6,14 +6,17 @@ from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
+from scorefold.bridges.fit_snapshots import fit_snapshots, snapshot_rate
 from scorefold.bridges.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.gaussian_potential import GaussianPotential
 from scorefold.bridges.gaussian_spline import GaussianSpline, gaussian_spline
+from scorefold.bridges.interpolation import SnapshotInterpolation, interpolate_snapshots
 from scorefold.bridges.learned import LearnedBridge
 from scorefold.bridges.light import LightBridge
 from scorefold.bridges.matching import BridgeMatching
 from scorefold.bridges.mixture_pair import MixturePair, mixture_pair
 from scorefold.bridges.mixture_potential import MixturePotential, MixturePotentialBridge
+from scorefold.bridges.multi_marginal import MultiMarginalBridge
 from scorefold.bridges.normal import Normal
 from scorefold.bridges.origins import Origins
 from scorefold.bridges.potentials import HeatPotential, Potential, balance
@@ -39,9 +42,11 @@ __all__ = [
     "MixturePair",
     "MixturePotential",
     "MixturePotentialBridge",
+    "MultiMarginalBridge",
     "Normal",
     "Origins",
     "Potential",
+    "SnapshotInterpolation",
     "SpectralBridge",
     "SplinePaths",
     "Transport",
@@ -53,11 +58,14 @@ __all__ = [
     "chain_kernels",
     "fit_alternating",
     "fit_bridge",
+    "fit_snapshots",
     "gaussian_ipf",
     "gaussian_spline",
+    "interpolate_snapshots",
     "mixture_pair",
     "sinkhorn",
     "sinkhorn_divergence",
+    "snapshot_rate",
     "spline_at",
     "spline_energy",
     "spline_paths",

@@ -1,4 +1,5 @@
-"""``scorefold bridge A B``: two data sets in; a bridge, its numbers and a report out."""
+"""``scorefold bridge A B``: two data sets in; a bridge, its numbers and a report out. More than two
+go to ``bridge_snapshots``."""
 
 from __future__ import annotations
 
@@ -17,6 +18,12 @@ from scorefold import data
 from scorefold._provenance import provenance
 from scorefold.bridges import Bridge
 from scorefold.cli.bridge_report import write_bridge_report
+from scorefold.cli.bridge_snapshots import (
+    bridge_snapshots,
+    folder_of,
+    is_snapshots,
+    snapshot_names,
+)
 from scorefold.cli.bridges import BRIDGES, Fitted, Task
 from scorefold.cli.parser import UsageError, add_reading_options, count, data_options
 from scorefold.cli.run import Run
@@ -37,14 +44,22 @@ _ENERGY = 128
 def add_commands(commands: Any) -> None:
     parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")
     parser.add_argument("data", metavar="DATA", nargs="+",
-                        help="two names (scorefold datasets) or two files")  # fmt: skip
+                        help="two or more names (scorefold datasets) or files, or the name of a "
+                        "set of snapshots")  # fmt: skip
     add_reading_options(parser)
     parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
     parser.add_argument("--variance", type=float, metavar="S",
-                        help="of Brownian motion from A to B (default: from the data)")  # fmt: skip
+                        help="of Brownian motion from A to B, or from the first snapshot to the "
+                        "last (default: from the data)")  # fmt: skip
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--budget", type=float, metavar="SECONDS", help="training time")
     length.add_argument("--steps", type=count, metavar="N", help="training steps")
+    many = parser.add_argument_group("three or more snapshots")
+    many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
+    many.add_argument("--leave-out", action="store_true",
+                      help="also fit without each inner snapshot in turn, and measure")  # fmt: skip
+    many.add_argument("--survivors", action="store_true",
+                      help="join members seen at both ends of an interval")  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="default: runs/bridge-A-B-MODEL-SEED")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--no-report", action="store_true", help="numbers only")
@@ -53,20 +68,26 @@ def add_commands(commands: Any) -> None:
 
 
 def _bridge(arguments: argparse.Namespace) -> int:
-    a, b = _ends(arguments)
-    variance = _variance(arguments.variance, a, b)
-    run = Run(arguments.out or _folder(arguments, a, b))
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    if arguments.variance is not None and not (
+        np.isfinite(arguments.variance) and arguments.variance > 0
+    ):
+        raise UsageError(f"--variance must be a positive number, got {arguments.variance}.")
+    if is_snapshots(arguments.data):
+        datasets = _datasets(arguments) if len(arguments.data) > 1 else []
+        run = _opened(arguments, arguments.out or folder_of(arguments))
+        return bridge_snapshots(arguments, datasets, run)
+    for option in ("times", "leave_out", "survivors"):
+        if getattr(arguments, option):
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name}: an option of three or more snapshots only.")
+    if len(arguments.data) != 2:
         raise UsageError(
-            f"{run.folder}: {error.strerror}. Choose by --out a folder that can be written."
-        ) from error
-    if run.model_file.exists() and not arguments.resume:
-        raise UsageError(
-            f"{run.folder} already holds a finished run: choose another --out, or go on with it "
-            "by --resume."
+            f"bridge: needs two data sets, got 1 ({arguments.data[0]}), or the name of a set of "
+            f"snapshots: {', '.join(snapshot_names())}."
         )
+    a, b = _datasets(arguments)
+    variance = _variance(arguments.variance, a, b)
+    run = _opened(arguments, arguments.out or _folder(arguments, a, b))
     for dataset in (a, b):
         n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))
         print(f"{dataset.name} on {dataset.manifold.name}: {n} points to train, validate and test, "
@@ -92,33 +113,40 @@ def _bridge(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ends(arguments: argparse.Namespace) -> tuple[Dataset, Dataset]:
-    names = arguments.data
-    if len(names) != 2:
+def _opened(arguments: argparse.Namespace, folder: str) -> Run:
+    run = Run(folder)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise UsageError(
-            f"bridge: needs two data sets, got {len(names)} ({', '.join(names)}); bridges through "
-            "more than two snapshots are not supported."
+            f"{run.folder}: {error.strerror}. Choose by --out a folder that can be written."
+        ) from error
+    if run.model_file.exists() and not arguments.resume:
+        raise UsageError(
+            f"{run.folder} already holds a finished run: choose another --out, or go on with it "
+            "by --resume."
         )
-    if arguments.variance is not None and not (
-        np.isfinite(arguments.variance) and arguments.variance > 0
-    ):
-        raise UsageError(f"--variance must be a positive number, got {arguments.variance}.")
+    return run
+
+
+def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
     options = data_options(arguments)
     options.setdefault("protocol", "grouped")
     known = {row.name for row in data.datasets()}
     reading = ("manifold", "columns", "degrees", "group")
     sets = []
-    for name in names:
+    for name in arguments.data:
         named = name in known or is_synthetic(name)
         own = {k: v for k, v in options.items() if not named or k not in reading}
         sets.append(data.load(name, seed=arguments.seed, **own))
-    a, b = sets
-    if a.manifold.name != b.manifold.name:
-        raise UsageError(
-            f"{a.name} is on {a.manifold.name}, {b.name} on {b.manifold.name}: the two ends of a "
-            "bridge must be on one manifold."
-        )
-    return a, b
+    a = sets[0]
+    for b in sets[1:]:
+        if a.manifold.name != b.manifold.name:
+            raise UsageError(
+                f"{a.name} is on {a.manifold.name}, {b.name} on {b.manifold.name}: the ends of a "
+                "bridge must be on one manifold."
+            )
+    return sets
 
 
 def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:

@@ -21,7 +21,7 @@ from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.noising import Noising
 
-__all__ = ["BRIDGES", "Fitted", "Task"]
+__all__ = ["BRIDGES", "Fitted", "Task", "half_step_settings"]
 
 _HALF_STEPS = 8
 _STEPS = 8000
@@ -69,17 +69,23 @@ def _light(task: Task) -> Fitted:
     )
 
 
+def half_step_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of ``fit_alternating``: training steps are spread over the half-steps."""
+    if "budget" in settings:
+        raise UsageError("--budget is not an option of --model imf or dsb: give --steps.")
+    steps = max(1, settings.get("steps", _STEPS) // _HALF_STEPS)
+    return {**settings, "half_steps": _HALF_STEPS, "steps": steps}
+
+
 def _learned(kind: Callable[[Noising], LearnedBridge]) -> Builder:
     def build(task: Task) -> Fitted:
-        settings = dict(task.settings)
-        if "budget" in settings:
-            raise UsageError("--budget is not an option of --model imf or dsb: give --steps.")
-        steps = max(1, settings.pop("steps", _STEPS) // _HALF_STEPS)
+        settings = half_step_settings(task.settings)
+        steps = settings["steps"]
         a, b = task.ends
         done, found = fit_bridge(
             kind(brownian_reference(a.manifold, task.variance)),
             a.train, b.train, val=(a.val, b.val), key=task.key,
-            half_steps=_HALF_STEPS, steps=steps, **settings,
+            **settings,
         )  # fmt: skip
         history = cast(AlternationHistory, found)
         return Fitted(

@@ -5,6 +5,7 @@ from scorefold.metrics.bridge import EndDistance, PathEnergy, end_distance, path
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.generalisation import Generalisation, generalisation
+from scorefold.metrics.leave_one_out import LeftOut, leave_one_out
 from scorefold.metrics.likelihood import HeldOut, held_out
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
 from scorefold.metrics.manifold_distance import ManifoldDistance, manifold_distance
@@ -23,6 +24,7 @@ __all__ = [
     "EndDistance",
     "Generalisation",
     "HeldOut",
+    "LeftOut",
     "LikelihoodGap",
     "ManifoldDistance",
     "NearestRatio",
@@ -37,6 +39,7 @@ __all__ = [
     "energy_distance",
     "generalisation",
     "held_out",
+    "leave_one_out",
     "likelihood_gap",
     "line_wasserstein",
     "manifold_distance",

@@ -51,7 +51,7 @@ def film(
     chosen = np.unique(np.linspace(0, len(path) - 1, max(frames, 1)).round().astype(int))
     shots = []
     for k in chosen:
-        name = f"t = {float(times[k]):.2g}" if times is not None else f"frame {k}"
+        name = f"t = {_number(float(times[k]))}" if times is not None else f"frame {k}"
         ((label, points),) = point_sets(path[k], name, manifold.shape).items()
         shots.append((label, points, BLUE))
     shots += [(k, p, ORANGE) for k, p in point_sets(data, "data", manifold.shape).items()]
@@ -65,6 +65,10 @@ def film(
         figure = _film_of_views(manifold, shots, views)
     figure.suptitle(title)
     return figure
+
+
+def _number(t: float) -> str:
+    return f"{t:.2g}" if abs(t) < 10.0 else f"{t:.4g}"
 
 
 def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:

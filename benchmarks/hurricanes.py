@@ -1,0 +1,310 @@
+"""Atlantic storms 0, 24, …, 120 hours after their first record, as snapshots on the sphere: a
+snapshot left out, and the tracks of storms that were never seen.
+
+    python benchmarks/hurricanes.py --seeds 3 --data-dir DIR
+
+Storms are split into training, validation and test storms (80/10/10 per cent, no storm in two of
+them). Each of the snapshots at 24, 48, 72 and 96 hours is left out in turn: a method is given the
+positions of the training storms at the other times, not which storm is which, and its law at the
+time left out is compared with the positions of test storms (``metrics.leave_one_out``: W₂ and W₁
+in radians, floor: the training storms' positions at that time). The rate of the Brownian motion
+of each method that has one is the one of RATES with the least mean W₂ to the positions of
+validation storms. Tracks: bridges through all snapshots of the training storms walk DRAWS times
+from the true first position of each test storm; the error is the great-circle distance in
+kilometres of the true position from the mean of the draws (of their vectors in space). Their
+bridges join the storms that are seen at both ends of an interval, at the rate chosen above.
+Writes benchmarks/results/hurricanes.json and docs/images/hurricanes.png.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Many short programs are compiled and run once: there is little to gain by optimising them.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import argparse
+import json
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from scorefold import data
+from scorefold._provenance import provenance
+from scorefold.bridges import HeatPotential, LightBridge, fit_snapshots, interpolate_snapshots
+from scorefold.manifolds import Euclidean, Sphere
+from scorefold.metrics import leave_one_out
+
+RATES = (2e-5, 8e-5, 3.2e-4)
+"""Variance per hour, radians²; 2e-5 is √(24 · 2e-5) rad = 140 km in a day along each axis."""
+EARTH_KM, DRAWS, COMPONENTS, STEPS = 6371.0, 64, 128, 300
+BLUR, TAU = 2e-4, 2e-3
+SPHERE = Sphere(2)
+
+
+# -- methods: snapshots in, an object with sample_at(key, t, n) out -------------------------------
+class Chained:
+    """Light bridges on the sphere, of the interval that is asked for: the reference is Markov, so
+    the law at a time does not depend on snapshots beyond its two neighbours."""
+
+    fitted: ClassVar[dict] = {}
+
+    def __init__(self, snapshots, *, val, rate, seed, survivors=False):
+        self.snapshots, self.val = snapshots, val
+        self.rate, self.seed, self.survivors = rate, seed, survivors
+
+    def sample_at(self, key, t, n):
+        k = int(np.searchsorted(self.snapshots.times, t)) - 1
+        return interval(self.snapshots, self.val, k, self.rate, self.seed, self.survivors)[
+            0
+        ].sample_at(key, t, n)
+
+
+def interval(snapshots, val, k, rate, seed, survivors=False):
+    """The bridge of snapshots k and k + 1, fitted once."""
+    part = slice(k, k + 2)
+    name = (snapshots.times[part], rate, seed, survivors)
+    if name not in Chained.fitted:
+        Chained.fitted[name] = fit_snapshots(
+            SPHERE, snapshots.times[part], single(snapshots.points[part]),
+            val=single(val.points[part]), ids=snapshots.ids[part], val_ids=val.ids[part],
+            survivors=survivors, rate=rate,
+            key=jax.random.key(seed), steps=STEPS, progress=False,
+            bridge=lambda r: LightBridge(r, potential=HeatPotential(COMPONENTS, TAU), blur=BLUR),
+        )  # fmt: skip
+        forget()
+    return Chained.fitted[name]
+
+
+def forget() -> None:
+    """Drop compiled programs: each fit has its own, and a process may hold only so many."""
+    jax.clear_caches()
+    eqx.clear_caches()
+
+
+def single(points):
+    return [np.asarray(rows, np.float32) for rows in points]
+
+
+def chart(points):
+    """Longitude and latitude in radians."""
+    return [
+        np.stack([np.arctan2(x[:, 1], x[:, 0]), np.arcsin(x[:, 2])], axis=1).astype(np.float32)
+        for x in points
+    ]
+
+
+class InChart:
+    """The same on the plane of longitude and latitude (radians)."""
+
+    fitted: ClassVar[dict] = {}
+
+    def __init__(self, snapshots, *, val, rate, seed):
+        self.snapshots, self.val, self.rate, self.seed = snapshots, val, rate, seed
+
+    def sample_at(self, key, t, n):
+        k = int(np.searchsorted(self.snapshots.times, t)) - 1
+        part = slice(k, k + 2)
+        name = (self.snapshots.times[part], self.rate, self.seed)
+        if name not in InChart.fitted:
+            InChart.fitted[name], _ = fit_snapshots(
+                Euclidean(2), self.snapshots.times[part], chart(self.snapshots.points[part]),
+                val=chart(self.val.points[part]), rate=self.rate, key=jax.random.key(self.seed),
+                bridge=lambda r: LightBridge(r, blur=BLUR), steps=STEPS, progress=False,
+            )  # fmt: skip
+            forget()
+        lon, lat = np.asarray(InChart.fitted[name].sample_at(key, t, n), np.float64).T
+        return np.asarray(SPHERE.from_latlon(np.degrees(np.clip(lat, -1.5, 1.5)), np.degrees(lon)))
+
+
+def interpolated(snapshots, *, seed, val=None, rate=0.0, pairing="optimal"):
+    return interpolate_snapshots(
+        SPHERE, snapshots.times, single(snapshots.points), key=jax.random.key(seed),
+        pairing=pairing, rate=rate,
+    )  # fmt: skip
+
+
+# name: (method, whether it has a rate to choose). A spline with free velocities is one more line:
+#   "kinetic splines": (lambda snapshots, *, val, rate, seed: …, True)
+METHODS = {
+    "chained light bridges": (Chained, True),
+    "light bridges in longitude and latitude": (InChart, True),
+    "optimal pairs, geodesics": (interpolated, False),
+    "random pairs, geodesics": (partial(interpolated, pairing="random"), False),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data-dir")
+    options = parser.parse_args()
+    snapshots = data.load_snapshots("hurricanes", data_dir=options.data_dir)
+    runs = []
+    for seed in range(options.seeds):
+        runs.append(run(snapshots, seed, picture=seed == 0))
+        write(runs)
+    print(json.dumps(summary(runs), indent=1))
+
+
+def write(runs) -> None:
+    document = {
+        "task": "hurricanes on S^2, a snapshot left out; tracks of test storms",
+        "rates": RATES,
+        "components": COMPONENTS,
+        "steps": STEPS,
+        "mean": summary(runs),
+        "runs": runs,
+        **provenance(),
+    }
+    target = Path(__file__).parent / "results" / "hurricanes.json"
+    target.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def summary(runs) -> dict:
+    mean = statistics.fmean
+    left_out = {
+        name: {
+            key: mean(row[key] for r in runs for row in r["left_out"][name]["snapshots"])
+            for key in ("w2", "w1", "energy", "floor_w2", "floor_w1", "floor_energy")
+        }
+        for name in runs[0]["left_out"]
+    }
+    for name, row in left_out.items():
+        row["w2_at_hours"] = {
+            f"{at['time']:g}": mean(r["left_out"][name]["snapshots"][j]["w2"] for r in runs)
+            for j, at in enumerate(runs[0]["left_out"][name]["snapshots"])
+        }
+    tracks = {
+        name: {hour: mean(r["tracks_km"][name][hour] for r in runs) for hour in row}
+        for name, row in runs[0]["tracks_km"].items()
+    }
+    return {"left_out": left_out, "tracks_km": tracks}
+
+
+def run(snapshots, seed: int, picture: bool) -> dict:
+    train, val, test = snapshots.split(seed)
+    inner = range(1, len(train.times) - 1)
+    found = {}
+    for name, (method, has_rate) in METHODS.items():
+        started = time.process_time()
+
+        def judged(held, which, rate, key, method=method):
+            """``held`` storms at the left-out times, parameters by validation storms."""
+            rows = []
+            for k in which:
+                fit = partial(method, val=val.without(k), seed=seed, **rate)
+                rows += leave_one_out(train, held, fit, key=jax.random.key(key), which=[k])
+            return rows
+
+        tried = {}
+        for rate in RATES if has_rate else ():
+            rows = judged(val, inner, {"rate": rate}, seed + 100)
+            tried[rate] = statistics.fmean(row.w2 for row in rows)
+        best = {"rate": min(tried, key=tried.get)} if tried else {}
+        rows = judged(test, inner, best, seed + 200)
+        found[name] = {
+            "rate": best.get("rate"),
+            "validation_w2_of_rates": tried,
+            "snapshots": [row._asdict() for row in rows],
+            "processor_seconds": time.process_time() - started,
+        }
+        mean, floor = (statistics.fmean(getattr(r, f) for r in rows) for f in ("w2", "floor_w2"))
+        print(seed, name, best, f"W2 {mean:.4f} floor {floor:.4f}", tried, flush=True)
+    tracks, drawn = follow(train, val, test, found["chained light bridges"]["rate"], seed)
+    print(seed, json.dumps(tracks), flush=True)
+    if picture:
+        draw(test, drawn)
+    return {"seed": seed, "left_out": found, "tracks_km": tracks,
+            "load_average": os.getloadavg()[0]}  # fmt: skip
+
+
+# -- tracks ----------------------------------------------------------------------------------------
+def follow(train, val, test, rate: float, seed: int) -> tuple[dict, np.ndarray]:
+    """Mean errors in km by method and hours, and the draws of the first method, shape
+    (storms, DRAWS, times, 3)."""
+    first = test.points[0]
+    count = len(first)
+    starts = np.repeat(first, DRAWS, axis=0).astype(np.float32)
+    predicted = {}
+    states, now = [starts], starts
+    for k in range(len(train.times) - 1):
+        bridge, _ = interval(train, val, k, rate, seed, survivors=True)
+        key = jax.random.fold_in(jax.random.key(seed + 300), k)
+        now = np.asarray(bridge.sample_paths(key, now, [train.times[k + 1]])[:, 0])
+        states.append(now)
+    chained = "chained light bridges of survivors"
+    predicted[chained] = np.stack(states, axis=1).reshape(count, DRAWS, -1, 3)
+    # The same with optimal pairs: a storm moves as the nearest training storm of its snapshot.
+    pairs = interpolated(train, seed=seed).pairs
+    states, now = [first], np.asarray(first)
+    for x, y in pairs:
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        near = np.argmax(now @ x.T, axis=1)
+        step = jax.vmap(SPHERE.log)(x[near], y[near])
+        now = np.asarray(jax.vmap(lambda a, b, v: SPHERE.exp(b, SPHERE.transport(a, b, v)))(
+            x[near], now.astype(np.float32), step))  # fmt: skip
+        states.append(now)
+    predicted["optimal pairs of the nearest storm"] = np.stack(states, axis=1)[:, None]
+    predicted["where it began"] = np.repeat(first[:, None], len(train.times), axis=1)[:, None]
+    errors = {}
+    for name, paths in predicted.items():
+        middle = paths.mean(axis=1)
+        middle = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
+        errors[name] = {}
+        for k, hours in enumerate(test.times):
+            if k:
+                here = np.isin(test.ids[0], test.ids[k])
+                order = np.argsort(test.ids[k])
+                rows = order[np.searchsorted(test.ids[k][order], test.ids[0][here])]
+                apart = great_circle(middle[here, k], test.points[k][rows])
+                errors[name][f"{hours:g}"] = float(apart.mean())
+    return errors, predicted[chained]
+
+
+def great_circle(x, y) -> np.ndarray:
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    gap, sum_ = np.linalg.norm(x - y, axis=-1), np.linalg.norm(x + y, axis=-1)
+    return EARTH_KM * 2 * np.arctan2(gap, sum_)
+
+
+def draw(test, drawn: np.ndarray) -> None:
+    """Tracks of six test storms seen to the last snapshot, and draws that began where they did."""
+    from matplotlib.collections import LineCollection
+
+    from scorefold.report.maps import Globe
+    from scorefold.report.panels import BLUE, ORANGE, new_figure
+
+    tracks, names = test.paths()
+    order = np.argsort(names)
+    shown = order[np.linspace(0, len(order) - 1, 6).astype(int)]
+    figure = new_figure(10.0, 6.4)
+    view = Globe(lat=27.0, lon=-60.0)
+    for axes, storm in zip(figure.subplots(2, 3).ravel(), shown, strict=True):
+        view.decorate(axes, filled=False)
+        row = int(np.flatnonzero(test.ids[0] == names[storm])[0])
+        for lines, colour, width, alpha in ((drawn[row], BLUE, 0.6, 0.35),
+                                            (tracks[storm][None], ORANGE, 2.2, 1.0)):  # fmt: skip
+            xy = view.project(np.asarray(lines, np.float64).reshape(-1, 3))[0]
+            xy = xy.reshape(*lines.shape[:2], 2)
+            axes.add_collection(
+                LineCollection(list(xy), colors=colour, lw=width, alpha=alpha, zorder=4),
+                autolim=False,
+            )
+            axes.plot(*xy[:, -1].T, "o", color=colour, ms=4 * width**0.5, alpha=alpha, zorder=5)
+        axes.plot(*view.project(tracks[storm][:1])[0].T, "k.", ms=7, zorder=6)
+        axes.set(xlim=(-0.5, 0.72), ylim=(-0.42, 0.5))
+        axes.set_title(f"storm {names[storm]}", fontsize=9)
+    figure.suptitle("120 hours of storms never seen (orange) and of the bridge (blue)", fontsize=11)
+    target = Path(__file__).parents[1] / "docs" / "images" / "hurricanes.png"
+    figure.savefig(target, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

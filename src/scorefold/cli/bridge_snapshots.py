@@ -1,0 +1,271 @@
+"""``scorefold bridge A B C …``: many snapshots in; one bridge through all of them out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scorefold import data
+from scorefold._provenance import provenance
+from scorefold.bridges import (
+    BridgeMatching,
+    DiffusionSchrodingerBridge,
+    LightBridge,
+    MultiMarginalBridge,
+    fit_snapshots,
+    snapshot_rate,
+)
+from scorefold.cli.bridges import half_step_settings
+from scorefold.cli.parser import UsageError, data_options
+from scorefold.cli.snapshot_report import write_snapshot_report
+from scorefold.data import Dataset, Snapshots
+from scorefold.data.evolutions import EVOLUTIONS
+from scorefold.fitting import save
+from scorefold.metrics import end_distance, leave_one_out
+
+__all__ = ["bridge_snapshots", "folder_of", "is_snapshots", "snapshot_names"]
+
+_KINDS = {"light": LightBridge, "imf": BridgeMatching, "dsb": DiffusionSchrodingerBridge}
+_WALK = 60
+_READING = ("manifold", "columns", "degrees", "group")
+
+Parts = tuple[Snapshots, Snapshots, Snapshots]
+
+
+def is_snapshots(names: list[str]) -> bool:
+    """Whether ``names`` stand for more than two snapshots: three or more, or a recorded set."""
+    return len(names) > 2 or (len(names) == 1 and names[0] in snapshot_names())
+
+
+def snapshot_names() -> list[str]:
+    """The sets of snapshots that are known by name."""
+    return [*data.SNAPSHOTS, *EVOLUTIONS]
+
+
+def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset], run: Any) -> int:
+    """The command, once it is known that there are many snapshots: ``datasets`` of files and
+    names, none for a recorded set."""
+    labels, parts = _parts(arguments, datasets)
+    train = parts[0]
+    duration = train.times[-1] - train.times[0]
+    rate = (
+        snapshot_rate(train.manifold, train.times, train.points)
+        if arguments.variance is None
+        else arguments.variance / duration
+    )
+    for name, *rows in zip(labels, *(p.points for p in parts), strict=True):
+        sizes = "/".join(str(len(r)) for r in rows)
+        print(f"{name} on {train.manifold.name}: {sizes} points to train, validate and test",
+              file=sys.stderr)  # fmt: skip
+    if any(train.lost):
+        print(f"lost from one snapshot to the next: {', '.join(map(str, train.lost))} training "
+              f"points; {_meaning(arguments.survivors)}", file=sys.stderr)  # fmt: skip
+    run.write("run.json", {"snapshots": labels, "times": train.times, "seed": arguments.seed,
+                           "rate": rate})  # fmt: skip
+    fitted, histories = _fit(arguments, parts, rate, {"out": run.checkpoints,
+                                                      "resume": arguments.resume})  # fmt: skip
+    metrics = _measure(arguments, fitted, parts, labels, rate, histories)
+    if arguments.leave_out:
+        metrics["left_out"] = _left_out(arguments, parts, rate)
+    save(run.model_file, fitted, {"metrics": metrics})
+    run.write("metrics.json", metrics)
+    run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
+    if not arguments.no_report:
+        write_snapshot_report(run, fitted, parts, metrics, histories)
+    print(_lines(metrics, run.folder))
+    return 0
+
+
+def folder_of(arguments: argparse.Namespace) -> str:
+    """The default folder of a run."""
+    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem) for name in arguments.data]
+    return f"runs/bridge-{'-'.join(names)}-{arguments.model}-{arguments.seed}"
+
+
+# -- data ------------------------------------------------------------------------------------------
+def _parts(arguments: argparse.Namespace, datasets: list[Dataset]) -> tuple[list[str], Parts]:
+    """What to call the snapshots; and those of the members to train, to validate and to test."""
+    if not datasets:
+        return _recorded(arguments)
+    times = _times(arguments.times, len(datasets))
+    if arguments.survivors:
+        raise UsageError("--survivors: rows of files have no labels that say who survives.")
+    name = ", ".join(d.name for d in datasets)
+    train, val, test = (
+        Snapshots(name, datasets[0].manifold, times,
+                  tuple(np.asarray(getattr(d, part)) for d in datasets))
+        for part in ("train", "val", "test")
+    )  # fmt: skip
+    return [d.name for d in datasets], (train, val, test)
+
+
+def _recorded(arguments: argparse.Namespace) -> tuple[list[str], Parts]:
+    if arguments.times is not None:
+        raise UsageError(f"--times: {arguments.data[0]} has its own times.")
+    options = data_options(arguments)
+    stated = [f"--{word}" for word in (*_READING, "protocol") if word in options]
+    if stated:
+        raise UsageError(f"{stated[0]}: not an option for {arguments.data[0]}, which is read as "
+                         "recorded; members stay in one part of the split.")  # fmt: skip
+    snapshots = data.load_snapshots(
+        arguments.data[0], seed=arguments.seed, data_dir=arguments.data_dir
+    )
+    if arguments.survivors and snapshots.ids is None:
+        raise UsageError(f"--survivors: members of {snapshots.name} have no labels.")
+    names = [f"{snapshots.name} at {t:g} {snapshots.unit}".strip() for t in snapshots.times]
+    return names, snapshots.split(arguments.seed)
+
+
+def _times(text: str | None, count: int) -> tuple[float, ...]:
+    if text is None:
+        return tuple(map(float, range(count)))
+    try:
+        times = tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--times must be numbers with commas between, got {text!r}.") from error
+    if len(times) != count or not (np.diff(times) > 0).all() or not np.isfinite(times).all():
+        raise UsageError(f"--times must be {count} numbers that increase, one for each snapshot; "
+                         f"got {text!r}.")  # fmt: skip
+    return times
+
+
+def _single(points: Any) -> list[np.ndarray]:
+    return [np.asarray(rows, np.float32) for rows in points]
+
+
+# -- fitting and numbers ---------------------------------------------------------------------------
+def _fit(arguments: argparse.Namespace, parts: Parts, rate: float, keeping: dict) -> Any:
+    train, val, _ = parts
+    settings: dict[str, Any] = {"progress": not arguments.quiet, **keeping}
+    if arguments.steps is not None:
+        settings["steps"] = arguments.steps
+    if arguments.budget is not None:
+        settings["budget"] = arguments.budget / (len(train.times) - 1)
+    if arguments.model != "light":
+        settings = half_step_settings(settings)
+    return fit_snapshots(
+        train.manifold, train.times, _single(train.points), val=_single(val.points),
+        ids=train.ids, val_ids=val.ids, survivors=arguments.survivors, rate=rate,
+        key=jax.random.key(arguments.seed), bridge=_KINDS[arguments.model], **settings,
+    )  # fmt: skip
+
+
+def _measure(
+    arguments: argparse.Namespace,
+    fitted: MultiMarginalBridge,
+    parts: Parts,
+    labels: list[str],
+    rate: float,
+    histories: tuple[Any, ...],
+) -> dict[str, Any]:
+    train, _, test = parts
+    started, key = time.perf_counter(), jax.random.fold_in(jax.random.key(arguments.seed), 7)
+    first = _single(test.points)
+    # Enough paths for any later snapshot, however small the first is.
+    most = max(map(len, first))
+    start = first[0][np.arange(max(most, len(first[0]))) % len(first[0])]
+    walked = fitted.sample_paths(key, start, train.times[1:], steps=_WALK)
+    rows = []
+    for k in range(1, len(train.times)):
+        into, back, judge = jax.random.split(jax.random.fold_in(key, k), 3)
+        low, high = train.times[k - 1], train.times[k]
+        there = fitted.sample_paths(into, first[k - 1], [high], start=low, steps=_WALK)[:, 0]
+        home = fitted.sample_paths(back, first[k], [low], start=high, steps=_WALK)[:, 0]
+        found = {
+            "from_before": _distance(fitted, there, parts, k, judge),
+            "from_first": _distance(fitted, walked[:, k - 1], parts, k, judge),
+            "back": _distance(fitted, home, parts, k - 1, judge),
+            "unbridged": _distance(fitted, first[k - 1], parts, k, judge),
+        }
+        rows.append({"snapshot": labels[k], "time": high, **found})
+    return {
+        "model": arguments.model,
+        "snapshots": labels,
+        "times": list(train.times),
+        "unit": train.unit,
+        "manifold": train.manifold.name,
+        "seed": arguments.seed,
+        "rate": rate,
+        "survivors": arguments.survivors,
+        **{f"n_{name}": list(part.mass)
+           for name, part in zip(("train", "val", "test"), parts, strict=True)},
+        "lost": list(train.lost),
+        "gained": list(train.gained),
+        "arrivals": rows,
+        "steps": [_steps(h) for h in histories],
+        "train_seconds": float(sum(np.sum(h.seconds) for h in histories)),
+        "evaluate_seconds": time.perf_counter() - started,
+        "command": "scorefold " + shlex.join(sys.argv[1:]),
+        **provenance(),
+    }  # fmt: skip
+
+
+def _steps(history: Any) -> int:
+    return int(history.steps) if hasattr(history, "steps") else len(history.toward)
+
+
+def _distance(fitted: MultiMarginalBridge, drawn: Any, parts: Parts, k: int, key: Any) -> dict:
+    train, _, test = parts
+    found = end_distance(fitted.manifold, drawn, test.points[k], train.points[k], key=key)
+    return {"w1": found.value, "floor": found.floor, "ratio": found.ratio,
+            "ratio_std": found.ratio_std, "n": found.n}  # fmt: skip
+
+
+def _left_out(arguments: argparse.Namespace, parts: Parts, rate: float) -> list[dict]:
+    """Each inner snapshot left out. The reference is Markov: the two neighbours are enough."""
+    train, val, test = parts
+    found = []
+    for k in range(1, len(train.times) - 1):
+        pair = [k - 1, k + 1]
+
+        def fit(_: Snapshots, pair: list[int] = pair) -> MultiMarginalBridge:
+            near = (_only(train, pair), _only(val, pair), test)
+            return _fit(arguments, near, rate, {})[0]
+
+        key = jax.random.fold_in(jax.random.key(arguments.seed), 9)
+        found += [row._asdict() for row in leave_one_out(train, test, fit, key=key, which=[k])]
+    return found
+
+
+def _only(snapshots: Snapshots, keep: list[int]) -> Snapshots:
+    for k in reversed(range(len(snapshots.times))):
+        if k not in keep:
+            snapshots = snapshots.without(k)
+    return snapshots
+
+
+def _meaning(survivors: bool) -> str:
+    if survivors:
+        return "an interval joins those seen at both its ends (--survivors)."
+    return "all that are seen are joined, and others move into their place."
+
+
+def _lines(metrics: dict[str, Any], folder: Path) -> str:
+    lines = [
+        (f"W₁ at {row['snapshot']}",
+         f"{row['from_before']['w1']:.4g} from the snapshot before, "
+         f"{row['from_first']['w1']:.4g} from the first; fresh points "
+         f"{row['from_before']['floor']:.4g} (ratio {row['from_before']['ratio']:.3f} ± "
+         f"{row['from_before']['ratio_std']:.3f}); unbridged {row['unbridged']['w1']:.4g}")
+        for row in metrics["arrivals"]
+    ]  # fmt: skip
+    lines += [
+        (f"left out: {metrics['snapshots'][row['snapshot']]}",
+         f"W₂ {row['w2']:.4g}, fresh points {row['floor_w2']:.4g}")
+        for row in metrics.get("left_out", [])
+    ]  # fmt: skip
+    unit = metrics["unit"] or "unit of time"
+    lines += [("rate", f"{metrics['rate']:.4g} per {unit}"),
+              ("time", f"{metrics['train_seconds']:.1f} s, compiling included"),
+              ("written to", str(folder))]  # fmt: skip
+    width = max(len(name) for name, _ in lines) + 1
+    return "\n".join(f"{name:<{width}} {text}" for name, text in lines)
