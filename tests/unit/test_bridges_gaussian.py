@@ -162,7 +162,7 @@ def test_short_clocks_are_optimal_transport():
         bridge = GaussianBridge(brownian_reference(Euclidean(D), s), *laws)
         square = bridge.start.wasserstein(bridge.end) ** 2
         assert 0 <= bridge.transport_cost() - square < min(allowed, 1.0) * s * d
-        assert -1e-9 <= bridge.path_energy() - square < allowed * s * d
+        assert -1e-9 <= bridge.flow_energy() - square < allowed * s * d
 
 
 def test_path_energy_of_translation_and_relative_entropy():
@@ -171,8 +171,8 @@ def test_path_energy_of_translation_and_relative_entropy():
     m0, s0, _, _ = matrices()
     shift = np.array([1.0, -2.0, 0.5])
     flat = VarianceExploding(Euclidean(D), Linear(0.9, 0.9))
-    moved = GaussianBridge(flat, m0, s0, m0 + shift, s0).path_energy()
-    still = GaussianBridge(flat, m0, s0, m0, s0).path_energy()
+    moved = GaussianBridge(flat, m0, s0, m0 + shift, s0).flow_energy()
+    still = GaussianBridge(flat, m0, s0, m0, s0).flow_energy()
     assert moved - still == pytest.approx(shift @ shift, abs=1e-11)
     for reference in REFERENCES.values():
         laws = matrices()

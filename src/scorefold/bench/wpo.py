@@ -160,7 +160,7 @@ def wpo(
     parts: tuple[str, ...] = ("earth", "rna", "flat"),
     seeds: int = 5,
     data_dir: str | None = None,
-) -> Table:
+) -> Table[Record]:
     """Test NLL of the kernel model and of what it is measured against, over seeds 0, 1, ….
 
     **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
@@ -172,6 +172,6 @@ def wpo(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise ValueError(f"parts: no {', '.join(unknown)}; choices: {', '.join(PARTS)}.")
-    table = Table(path)
+    table = Table(path, Record)
     table.run(_rows(parts, seeds, data_dir))
     return table

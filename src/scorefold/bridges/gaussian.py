@@ -173,7 +173,7 @@ class GaussianBridge(Bridge):
             gap @ gap + np.trace(self.start.cov) + np.trace(self.end.cov) - 2 * np.trace(self.cross)
         )
 
-    def path_energy(self, nodes: int = 32) -> float:
+    def flow_energy(self, nodes: int = 32) -> float:
         """E∫₀¹ |velocity(t, X_t)|² dt, the kinetic energy of the probability flow per unit of
         process time: exact in x, Gauss–Legendre with ``nodes`` points in t. It is at least W₂² of
         the two ends, and near it for a short clock."""

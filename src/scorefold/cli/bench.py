@@ -9,27 +9,38 @@ from scorefold.cli.parser import UsageError, count
 
 __all__ = ["add_commands"]
 
+_TABLES = {
+    "wpo": ("closed-form kernel models", "earth,rna,flat", 5),
+    "bridge": ("Schrödinger bridges", "gaussian,plans,earth,cells,snapshots", 3),
+}
+"""What each is of, its parts by default, and how many seeds."""
+
 
 def add_commands(commands: Any) -> None:
     bench = commands.add_parser("bench", help="compute a table of the papers")
-    bench.add_argument("table", choices=["wpo"], help="wpo: closed-form kernel models")
+    what = "; ".join(f"{name}: {row[0]}" for name, row in _TABLES.items())
+    bench.add_argument("table", choices=list(_TABLES), help=what)
     bench.add_argument(
-        "--parts", default="earth,rna,flat", help="of wpo: earth, plain, rna, flat, networks"
+        "--parts",
+        help="wpo: earth, plain, rna, flat, networks; bridge: gaussian, matching, plans, earth, "
+        "cells, snapshots",
     )
-    bench.add_argument("--seeds", type=count, default=5, metavar="N", help="0, 1, …, N − 1")
+    bench.add_argument("--seeds", type=count, metavar="N", help="0, 1, …, N − 1")
     bench.add_argument("--out", metavar="FILE", help="JSON; a table begun there is gone on with")
     bench.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     bench.set_defaults(command=_bench)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from scorefold.bench import wpo
+    from scorefold import bench
 
+    _, parts, seeds = _TABLES[arguments.table]
+    make: Any = {"wpo": bench.wpo, "bridge": bench.bridge}[arguments.table]
     try:
-        table = wpo(
+        table = make(
             arguments.out,
-            parts=tuple(arguments.parts.split(",")),
-            seeds=arguments.seeds,
+            parts=tuple((arguments.parts or parts).split(",")),
+            seeds=arguments.seeds or seeds,
             data_dir=arguments.data_dir,
         )
     except ValueError as error:

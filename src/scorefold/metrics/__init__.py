@@ -2,6 +2,7 @@
 distance to fresh data."""
 
 from scorefold.metrics.bridge import EndDistance, PathEnergy, end_distance, path_energy
+from scorefold.metrics.bridge_paths import FlowEnergy, bridge_divergence, flow_energy
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.generalisation import Generalisation, generalisation
@@ -22,6 +23,7 @@ from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasse
 __all__ = [
     "Copying",
     "EndDistance",
+    "FlowEnergy",
     "Generalisation",
     "HeldOut",
     "LeftOut",
@@ -31,12 +33,14 @@ __all__ = [
     "PathEnergy",
     "TwoSample",
     "Wasserstein",
+    "bridge_divergence",
     "bures_wasserstein",
     "circle_wasserstein",
     "conditional_bures",
     "copying",
     "end_distance",
     "energy_distance",
+    "flow_energy",
     "generalisation",
     "held_out",
     "leave_one_out",
