@@ -31,7 +31,8 @@ from scorefold.metrics import bures_wasserstein, end_distance, leave_one_out
 __all__ = ["PARTS", "bridge"]
 
 _POINTS, _STEPS = 10_000, 20
-_PLANS = (2, 16)
+_PLANS, _SAMPLES, _HELD_OUT = (2, 16), 200_000, 20_000
+_LONG: dict[str, Any] = {"steps": 3000, "batch_size": 512, "learning_rate": 5e-3}
 _EPSILONS = (0.1, 1.0, 10.0)
 _DAYS = ((1, "day 3"), (2, "day 4"))
 
@@ -155,12 +156,14 @@ def _plan_row(name: Name, dim: int, epsilon: float) -> Measured:
     key = jax.random.key(name[3])
     pair = mixture_pair(dim, epsilon, key=key)
     keys = jax.random.split(jax.random.fold_in(key, 1), 5)
-    a, va = (jax.random.normal(k, (n, dim)) for k, n in zip(keys[:2], (100_000, 5000), strict=True))
-    b, vb = (pair.sample(k, n)[1] for k, n in zip(keys[2:4], (100_000, 5000), strict=True))
+    a, va = (
+        jax.random.normal(k, (n, dim)) for k, n in zip(keys[:2], (_SAMPLES, _HELD_OUT), strict=True)
+    )
+    b, vb = (pair.sample(k, n)[1] for k, n in zip(keys[2:4], (_SAMPLES, _HELD_OUT), strict=True))
     x0 = np.asarray(jax.random.normal(keys[4], (500, dim)))
     light = LightBridge(pair.bridge.reference, potential=GaussianPotential(10, "full"), blur=0.01)
-    settings: dict[str, Any] = {"steps": 10_000, "learning_rate": 2e-2, "progress": False}
-    (found, _), seconds = _timed(lambda: fit_bridge(light, a, b, val=(va, vb), key=key, **settings))
+    fit = functools.partial(fit_bridge, light, a, b, val=(va, vb), key=key, **_LONG)
+    (found, _), seconds = _timed(lambda: fit(progress=False))
     ours, known = found.conditional_moments(x0), pair.bridge.conditional_moments(x0)
     gap = bures_wasserstein(ours[0], ours[1], known[0], known[1])
     spread = float(np.asarray(b).var(axis=0).sum())
