@@ -31,8 +31,9 @@ from scorefold.metrics import bures_wasserstein, end_distance, leave_one_out
 __all__ = ["PARTS", "bridge"]
 
 _POINTS, _STEPS = 10_000, 20
-_PLANS, _SAMPLES, _HELD_OUT = (2, 16), 200_000, 20_000
-_LONG: dict[str, Any] = {"steps": 3000, "batch_size": 512, "learning_rate": 5e-3}
+_PLANS, _SAMPLES, _HELD_OUT = (2, 16), 500_000, 20_000
+_LONG: dict[float, tuple[int, int]] = {0.1: (5000, 1024), 1.0: (3000, 512), 10.0: (3000, 512)}
+"""Steps and points of each end in a batch: a plan with little noise needs more."""
 _EPSILONS = (0.1, 1.0, 10.0)
 _DAYS = ((1, "day 3"), (2, "day 4"))
 
@@ -101,9 +102,8 @@ def _normal_row(name: Name, d: int) -> Measured:
 
     def fitted() -> Any:
         if method == "light":
-            one = GaussianPotential(1, "full")
-            learner = LightBridge(reference, potential=one, blur=1e-3)
-            return fit_bridge(learner, *ends, key=keys[2], steps=300, progress=False)[0]
+            learner = LightBridge(reference, blur=1e-3)
+            return fit_bridge(learner, *ends, key=keys[2], progress=False)[0]
         if method == "moments":
             moments = [f(np.asarray(x, np.float64)) for x in ends for f in (_mean, _cov)]
             return GaussianBridge(reference, *moments)
@@ -162,8 +162,9 @@ def _plan_row(name: Name, dim: int, epsilon: float) -> Measured:
     b, vb = (pair.sample(k, n)[1] for k, n in zip(keys[2:4], (_SAMPLES, _HELD_OUT), strict=True))
     x0 = np.asarray(jax.random.normal(keys[4], (500, dim)))
     light = LightBridge(pair.bridge.reference, potential=GaussianPotential(10, "full"), blur=0.01)
-    fit = functools.partial(fit_bridge, light, a, b, val=(va, vb), key=key, **_LONG)
-    (found, _), seconds = _timed(lambda: fit(progress=False))
+    steps, size = _LONG[epsilon]
+    fit = functools.partial(fit_bridge, light, a, b, val=(va, vb), key=key, progress=False)
+    (found, _), seconds = _timed(lambda: fit(steps=steps, batch_size=size, learning_rate=5e-3))
     ours, known = found.conditional_moments(x0), pair.bridge.conditional_moments(x0)
     gap = bures_wasserstein(ours[0], ours[1], known[0], known[1])
     spread = float(np.asarray(b).var(axis=0).sum())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import json
 import os
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from scorefold._provenance import provenance
 
@@ -17,7 +18,7 @@ __all__ = ["Measured", "Record", "Row", "Table"]
 Name = tuple[str, str, str, int]
 
 
-class Row(Protocol):
+class Row(abc.ABC):
     """One model on one task with one seed."""
 
     what: ClassVar[str]
@@ -26,17 +27,21 @@ class Row(Protocol):
     """Of the table of means."""
 
     @property
+    @abc.abstractmethod
     def name(self) -> Name:
         """What makes it different from other rows; the last is the seed."""
 
+    @abc.abstractmethod
     def line(self) -> str:
         """The row in words."""
 
     @classmethod
+    @abc.abstractmethod
     def summary(cls, found: list[Any]) -> dict[str, Any]:
         """Mean and standard deviation of rows that differ in the seed only."""
 
     @classmethod
+    @abc.abstractmethod
     def cells(cls, summary: dict[str, Any]) -> tuple[str, ...]:
         """A line of the table of means."""
 
@@ -45,7 +50,7 @@ R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Row):
     """One model on one data set with one seed: its likelihood."""
 
     data: str
@@ -74,7 +79,7 @@ class Record:
         )
 
     @classmethod
-    def summary(cls, found: list[Record]) -> dict[str, Any]:
+    def summary(cls, found: list[Any]) -> dict[str, Any]:
         data, protocol, model, _ = found[0].name
         return {
             "data": data,
@@ -97,7 +102,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Row):
     """One method on one task with one seed: a distance, smaller is better, and its floor."""
 
     task: str
@@ -130,7 +135,7 @@ class Measured:
         )
 
     @classmethod
-    def summary(cls, found: list[Measured]) -> dict[str, Any]:
+    def summary(cls, found: list[Any]) -> dict[str, Any]:
         task, measure, method, _ = found[0].name
         floors = [r.floor for r in found if r.floor is not None]
         return {

@@ -1,0 +1,96 @@
+"""Light bridges beside the code of LightSB (Korotin et al. 2024) on the same pairs, one run.
+
+    python benchmarks/peer_light_sb.py --peer DIR --peer-python PYTHON --dims 2 16 64
+
+DIR is a check-out of their repository, PYTHON an interpreter with torch and geotorch. For each
+dimension and ε the same 500 000 samples of a ``mixture_pair`` are given to both, one after the
+other on the same core; theirs with the settings of their notebook (``peer_light_sb_run.py``), ours
+with those of ``light_eot.py``. cBW₂²-UVP in per cent from conditional moments in closed form for
+both, at the same 500 points. Writes benchmarks/results/peer_light_sb.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from scorefold._provenance import provenance
+from scorefold.bridges import GaussianPotential, LightBridge, fit_bridge, mixture_pair
+from scorefold.metrics import bures_wasserstein
+
+SAMPLES, HELD_OUT, JUDGED, RATE = 500_000, 20_000, 500, 5e-3
+LENGTHS = {0.1: (5000, 1024), 1.0: (3000, 512), 10.0: (3000, 512)}
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer", required=True)
+    parser.add_argument("--peer-python", required=True)
+    parser.add_argument("--dims", type=int, nargs="+", default=[2, 16, 64])
+    parser.add_argument("--epsilons", type=float, nargs="+", default=[0.1, 1.0, 10.0])
+    options = parser.parse_args()
+    commit = subprocess.run(
+        ["git", "-C", options.peer, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    runs = []
+    for dim in options.dims:
+        for epsilon in options.epsilons:
+            runs.append(run(dim, epsilon, options))
+            document = {"task": "the same pairs and samples", "peer_commit": commit,
+                        "samples": SAMPLES, "runs": runs, **provenance()}  # fmt: skip
+            target = HERE / "results" / "peer_light_sb.json"
+            target.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def run(dim: int, epsilon: float, options: argparse.Namespace) -> dict:
+    key = jax.random.key(0)
+    pair = mixture_pair(dim, epsilon, key=key)
+    keys = jax.random.split(jax.random.fold_in(key, 1), 5)
+    a, va = (
+        jax.random.normal(k, (n, dim)) for k, n in zip(keys[:2], (SAMPLES, HELD_OUT), strict=True)
+    )
+    b, vb = (pair.sample(k, n)[1] for k, n in zip(keys[2:4], (SAMPLES, HELD_OUT), strict=True))
+    x0 = np.asarray(jax.random.normal(keys[4], (JUDGED, dim)))
+    truth = pair.bridge.conditional_moments(x0)
+    spread = float(np.asarray(b).var(axis=0).sum())
+
+    def judged(means, covs) -> float:
+        gap = bures_wasserstein(means, covs, truth[0], truth[1])
+        return float(100.0 * gap.mean() / (0.5 * spread))
+
+    with tempfile.TemporaryDirectory() as folder:
+        given, back = Path(folder) / "given.npz", Path(folder) / "back.npz"
+        np.savez(given, x0=np.asarray(a), x1=np.asarray(b), judged=x0, epsilon=epsilon)
+        script = [options.peer_python, str(HERE / "peer_light_sb_run.py"), options.peer]
+        subprocess.run([*script, str(given), str(back)], check=True)
+        found = np.load(back)
+        theirs = {"cbw_uvp": judged(found["means"], found["covs"]),
+                  "seconds": float(found["seconds"]),
+                  "processor_seconds": float(found["processor_seconds"])}  # fmt: skip
+    steps, batch = LENGTHS[epsilon]
+    light = LightBridge(pair.bridge.reference, potential=GaussianPotential(10, "full"), blur=0.01)
+    wall, processor = time.perf_counter(), time.process_time()
+    fitted, _ = fit_bridge(
+        light, a, b, val=(va, vb), key=key, steps=steps, batch_size=batch, learning_rate=RATE,
+        progress=False,
+    )  # fmt: skip
+    spent = time.perf_counter() - wall, time.process_time() - processor
+    ours = {"cbw_uvp": judged(*fitted.conditional_moments(x0)), "seconds": spent[0],
+            "processor_seconds": spent[1]}  # fmt: skip
+    row = {"dim": dim, "epsilon": epsilon, "ours": ours, "light_sb": theirs,
+           "load_average": os.getloadavg()[0]}  # fmt: skip
+    print(json.dumps(row), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()
