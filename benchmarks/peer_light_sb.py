@@ -6,10 +6,9 @@ DIR is a check-out of their repository, PYTHON an interpreter with torch and geo
 dimension and ε the same 500 000 samples of a ``mixture_pair`` are given to both, one after the
 other on the same core. Theirs with the settings of their notebook (``peer_light_sb_run.py``; 1.28
 million points of each end drawn in all), and with ten full covariances in the place of fifty
-diagonal ones, the form of ours. Ours with the settings of ``light_eot.py``; with these but as many
-points drawn as theirs, so fewer steps; and with their steps and batch. cBW₂²-UVP in per cent from
-conditional moments in closed form for all, at the same 500 points. What is not asked for stays in
-benchmarks/results/peer_light_sb.json.
+diagonal ones, the form of ours. Ours with the settings of ``light_eot.py``, and with
+as many points drawn as theirs. cBW₂²-UVP in per cent from conditional moments in closed form for
+all, at the same 500 points. What is not asked for stays in benchmarks/results/peer_light_sb.json.
 """
 
 from __future__ import annotations
