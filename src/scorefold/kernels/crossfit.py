@@ -120,7 +120,7 @@ class CrossFit(eqx.Module):
             manifold, centres, around, counts, jnp.asarray(fold), folds, floor
         )
         covariance = quick(LocalCovariance.start, level=0)(
-            features[-1], len(counts), floor, width, depth, draw
+            features[-1], len(counts), floor, width, depth, draw, dim=manifold.dim
         )
         rows = [np.flatnonzero(fold[_evenly(len(data))] == f) for f in range(folds)]
         # A fold of which no point is judged: the points of another take its turn.
@@ -139,6 +139,37 @@ class CrossFit(eqx.Module):
             means=means,
             features=features,
             family=WrappedKernel() if family is None else family,
+        )
+
+    @classmethod
+    def whole(
+        cls,
+        manifold: Manifold,
+        data: Array,
+        counts: tuple[int, ...],
+        covariance: LocalCovariance,
+        log_odds: Array,
+        family: KernelFamily,
+    ) -> CrossFit:
+        """Learned coefficients with kernels at all points of ``data`` and no folds."""
+        around = Neighbourhoods.of(manifold, data, counts[-1])
+        none = np.full(len(data), -1)
+        moments, means, features = quick(_statistics)(
+            manifold, data, around, counts, jnp.asarray(none), 0, float(covariance.floor)
+        )
+        return cls(
+            manifold=manifold,
+            covariance=covariance,
+            log_odds=log_odds,
+            background=background(manifold, data),
+            centres=data,
+            fold=jnp.asarray(none, jnp.int32),
+            own=jnp.asarray(none, jnp.int32),
+            by_fold=jnp.zeros((0, 1), jnp.int32),
+            moments=moments,
+            means=means,
+            features=features,
+            family=family,
         )
 
     @property
@@ -193,13 +224,15 @@ class CrossFit(eqx.Module):
         log_w = log_w - jax.nn.logsumexp(log_w) - 0.5 * d * math.log(2.0 * math.pi)
         levels = jnp.where(kept[:, None], log_w[:, None] + roots + kernels.log_shares, 0.0)
         # One table, so that one gather serves.
-        parts = [kernels.shift, packed, levels, 1.0 / kernels.widening[:, None]]
+        parts = [kernels.shift, packed, levels, 1.0 / kernels.widening]
         table = jnp.concatenate(parts, axis=1)[x.rows]
-        away = x.vectors - table[..., :d]
-        square = quadratic(table[..., d:-3], away)
-        near = jnp.logaddexp(
-            table[..., -3] - 0.5 * square, table[..., -2] - 0.5 * table[..., -1] * square
-        )
+        ends = np.cumsum([p.shape[1] for p in parts[:-1]]).tolist()
+        shift, inverse, level, narrower = jnp.split(table, ends, axis=-1)
+        away = x.vectors - shift
+        square = quadratic(inverse, away)
+        near = level[..., 0] - 0.5 * square
+        for i in range(narrower.shape[-1]):
+            near = jnp.logaddexp(near, level[..., i + 1] - 0.5 * narrower[..., i] * square)
         capped = jnp.sum(away * away * jnp.asarray(cap, away.dtype)[None, None], -1)
         each = near - 0.5 * capped - x.log_det
         near = jax.nn.logsumexp(x.log_weights + each, axis=1)
@@ -214,7 +247,7 @@ class CrossFit(eqx.Module):
         packed, _ = precision(kernels.covariance, kernels.widening, cap_precision(self.manifold))
         inverse = unpack(packed)
         cap = jnp.diag(jnp.asarray(cap_precision(self.manifold), inverse.dtype))[None]
-        widening = jnp.stack([jnp.ones_like(kernels.widening), kernels.widening])
+        widening = jnp.pad(kernels.widening, ((0, 0), (1, 0)), constant_values=1.0).T
         log_w = jnp.where(self.fold != fold, kernels.log_weights, -jnp.inf)
         log_w = log_w - jax.nn.logsumexp(log_w)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)

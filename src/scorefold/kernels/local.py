@@ -8,6 +8,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
@@ -20,8 +21,11 @@ _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
 _ROUNDEST = 1e-4
 """Least share: bounds the anisotropy at what single precision can invert."""
-_TAIL = (math.log(5.0), -2.0)
-"""Start of log (f − 1) and of the log odds of g."""
+_TAILS = ((3.0, -2.0), (12.0, -3.0), (60.0, -4.0))
+"""Start of f − 1 and of the logarithm of the share, against that of the narrow kernel, of the wider
+kernels around one in three and more dimensions."""
+_TAIL = ((5.0, -2.0),)
+"""The same on surfaces, where one is as good as three."""
 _PLAIN = -4.0
 """Start of the logarithm of the isotropic part, against the spread of the 5 nearest."""
 _MAIN, _REST = 0.7, 0.03
@@ -31,7 +35,7 @@ _LESS = (0.0, -3.5)
 
 
 class Kernels(NamedTuple):
-    """n kernels in the frames at their centres, each with a wider one around it."""
+    """n kernels in the frames at their centres, each with t wider ones around it."""
 
     covariance: Array
     """Packed Σ, shape ``(n, p)``."""
@@ -40,21 +44,21 @@ class Kernels(NamedTuple):
     log_weights: Array
     """log w up to a common constant, shape ``(n,)``."""
     widening: Array
-    """f, shape ``(n,)``."""
+    """f, shape ``(n, t)``."""
     log_shares: Array
-    """log (1 − g) and log g, shape ``(n, 2)``."""
+    """log g, the narrow kernel first, shape ``(n, t + 1)``."""
 
 
 class LocalCovariance(eqx.Module):
     """Covariance and weight of a kernel from the moments C_k of its neighbourhoods:
 
         Σ = Σ_k a_k C_k + Σ_k c_k diag C_k + (b t + r tr(Σ_k a_k C_k)/d + floor²) 1,
-        m = Σ_k e_k μ_k,   log w,   and around it a kernel of covariance f Σ with a share g of w,
+        m = Σ_k e_k μ_k,   log w,   and around it kernels of covariances f_j Σ with shares g_j,
 
-    with a_k, b, c_k, e_k, f > 1, g and log w from a network of the features φ (logarithms of the
-    size and roundness of each C_k, the place), and t the size of a middle C_k. Equivariant under
-    isometries but for the place and the diagonals, which belong to the frame; at the start the
-    network is 0 and Σ the mean of C_k/2 with a little of the rest.
+    with a_k, b, c_k, e_k, f_j > 1, g_j and log w from a network of the features φ (logarithms of
+    the size and roundness of each C_k, the place), and t the size of a middle C_k. Equivariant
+    under isometries but for the place and the diagonals, which belong to the frame; at the start
+    the network is 0 and Σ the mean of C_k/2 with a little of the rest.
 
     ``centre``, ``scale``: what standardises the features; ``middle``: which feature is log t.
     """
@@ -80,15 +84,18 @@ class LocalCovariance(eqx.Module):
         width: int,
         depth: int,
         key: Key,
+        *,
+        dim: int,
     ) -> LocalCovariance:
         dtype = features.dtype
+        tails = _TAIL if dim <= 2 else _TAILS
         sizes = [features.shape[-1]] + [width] * depth
         keys = jax.random.split(key, depth + 1)
         layers = [
             eqx.nn.Linear(a, b, key=k, dtype=dtype)
             for a, b, k in zip(sizes[:-1], sizes[1:], keys[:-1], strict=True)
         ]
-        last = eqx.nn.Linear(sizes[-1], 3 * counts + 4, key=keys[-1], dtype=dtype)
+        last = eqx.nn.Linear(sizes[-1], 3 * counts + 2 + 2 * len(tails), key=keys[-1], dtype=dtype)
         layers.append(jax.tree.map(jnp.zeros_like, last))
         scale = jnp.std(features, axis=0)
         return cls(
@@ -98,7 +105,7 @@ class LocalCovariance(eqx.Module):
             roundness=jnp.full((), jnp.log(_ROUND), dtype),
             isotropic=jnp.full((), _PLAIN, dtype),
             pulls=jnp.zeros((counts,), dtype),
-            tail=jnp.asarray(_TAIL, dtype),
+            tail=jnp.asarray([(math.log(f), g) for f, g in tails], dtype),
             centre=jnp.mean(features, axis=0),
             scale=jnp.where(scale > 1e-6, scale, 1.0),
             floor=jnp.full((), floor, dtype),
@@ -133,20 +140,21 @@ class LocalCovariance(eqx.Module):
         z = (features - self.centre[None]) / self.scale[None]
         for layer in self.layers[:-1]:
             z = jax.nn.silu(jax.vmap(layer)(z))
-        out = jax.vmap(self.layers[-1])(z)
-        k = self.shares.shape[0]
-        a = jnp.exp(self.shares[None] + out[:, :k])
-        covariance = jnp.einsum("nk,nkp->np", a, moments)
+        k, t = self.shares.shape[0], self.tail.shape[0]
+        parts = np.cumsum([k, 1, 1, t, t, k]).tolist()
+        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(
+            jax.vmap(self.layers[-1])(z), parts, axis=1
+        )
+        covariance = jnp.einsum("nk,nkp->np", jnp.exp(self.shares[None] + shares), moments)
         on = diagonal_of(means.shape[-1])
-        pulls = (self.pulls[None] + out[:, 2 * k + 4 :]) / k
-        mean_shift = jnp.einsum("nk,nkd->nd", pulls, means)
+        mean_shift = jnp.einsum("nk,nkd->nd", (self.pulls[None] + pulls) / k, means)
         mean = jnp.mean(covariance[:, on], axis=1)
-        plain = jnp.exp(self.isotropic + out[:, k] + features[:, self.middle])
+        plain = jnp.exp(self.isotropic + plain[:, 0] + features[:, self.middle])
         plain = plain + (jnp.exp(self.roundness) + _ROUNDEST) * mean + self.floor**2
-        c = jnp.exp(self.diagonals[None] + out[:, k + 4 : 2 * k + 4])
+        c = jnp.exp(self.diagonals[None] + diagonals)
         extra = jnp.einsum("nk,nkd->nd", c, moments[..., on]) + plain[:, None]
-        widening = 1.0 + jnp.exp(self.tail[0] + out[:, k + 2])
-        odds = self.tail[1] + out[:, k + 3]
-        shares = jnp.stack([jax.nn.log_sigmoid(-odds), jax.nn.log_sigmoid(odds)], -1)
+        widening = 1.0 + jnp.exp(self.tail[:, 0][None] + wide)
+        odds = self.tail[:, 1][None] + odds
+        log_shares = jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1)
         full = covariance.at[:, on].add(extra)
-        return Kernels(full, mean_shift, out[:, k + 1], widening, shares)
+        return Kernels(full, mean_shift, log_weights[:, 0], widening, log_shares)

@@ -67,17 +67,17 @@ def cap_precision(manifold: Manifold) -> np.ndarray:
 
 
 def precision(covariance: Array, widening: Array, cap: np.ndarray) -> tuple[Array, Array]:
-    """(Σ⁻¹, ½ log |Σ⁻¹/f + diag(cap)| for f = 1 and f = ``widening``): packed, shape ``(n, p)``,
-    and ``(n, 2)``, for packed Σ, shape ``(n, p)``, and f, shape ``(n,)``."""
+    """(Σ⁻¹, ½ log |Σ⁻¹/f + diag(cap)| for f = 1 and f in ``widening``): packed, shape ``(n, p)``,
+    and ``(n, t + 1)``, for packed Σ, shape ``(n, p)``, and f, shape ``(n, t)``."""
     inverse, log_det = invert(unpack(covariance))
     if np.any(cap != 0):
         added = jnp.diag(jnp.asarray(cap, inverse.dtype))[None]
         near = 0.5 * invert(inverse + added)[1]
-        far = 0.5 * invert(inverse / widening[:, None, None] + added)[1]
+        far = [0.5 * invert(inverse / w[:, None, None] + added)[1] for w in widening.T]
     else:
         near = -0.5 * log_det
-        far = near - 0.5 * len(cap) * jnp.log(widening)
-    return pack(inverse), jnp.stack([near, far], -1)
+        far = [near - 0.5 * len(cap) * jnp.log(w) for w in widening.T]
+    return pack(inverse), jnp.stack([near, *far], -1)
 
 
 def quadratic(packed: Array, v: Array) -> Array:

@@ -30,7 +30,9 @@ from scorefold.models._base import Model
 
 __all__ = ["KernelModel"]
 
-_COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
+_COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
+_NUMBERS = 1 << 28
+"""Coordinates of neighbours that are held at a time: default neighbourhoods stay below."""
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _MOST = 2 * 10**8
@@ -62,7 +64,8 @@ class KernelModel(Model, Trainable):
     **Arguments:**
 
     - ``counts``: sizes of the neighbourhoods (those that the data allow are used). Default: 2, 3,
-      5, 8, …, 55, in three and more dimensions to 233, where a radius grows more slowly with k.
+      5, 8, …, 55, in three and more dimensions to 610, where a radius grows more slowly with k
+      (of 60,000 points in seven dimensions and more, as many as a gigabyte holds).
     - ``floor``: smallest standard deviation of a kernel, in the unit of distance. Default: the
       smallest positive distance between two training points, which is what they were rounded to,
       in three and more dimensions at most a thousandth of their spread (no two are close there).
@@ -138,6 +141,33 @@ class KernelModel(Model, Trainable):
         """n draws: a kernel, then a normal draw in its tangent space."""
         return _draw(self.fitted_mixture(), jax.random.split(key, n))
 
+    def with_centres(self, points: Any) -> KernelModel:
+        """The fitted model with kernels at other points: what was learned of the shape of
+        neighbourhoods is applied to theirs. Nothing is trained, and a kernel is added in no time:
+        for data that come later, or for the validation points once they have chosen
+        (``model.with_centres(jnp.concatenate([train, val]))``). The points are then part of the
+        density: held-out points must be others.
+
+        **Raises:** ``ValueError`` before the model has been fitted, and for fewer points than the
+        largest neighbourhood.
+        """
+        mixture = self.fitted_mixture()
+        data = check_points(self.manifold, points, "points").astype(mixture.centres.dtype)
+        covariance = self.covariance
+        assert covariance is not None
+        counts = self._every_count()[: len(covariance.shares)]
+        if data.ndim != len(self.manifold.shape) + 1 or len(data) <= counts[-1]:
+            raise ValueError(
+                f"points: neighbourhoods of up to {counts[-1]} were learned, and these points, of "
+                f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
+                "them together with the points that the model was fitted to."
+            )
+        log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
+        learner = CrossFit.whole(
+            self.manifold, data, counts, covariance, log_odds, _FAMILIES[self.kernel]()
+        )
+        return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
+
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> KernelModel:
         learner = self._started(key, data).from_best_start(data, self.candidates)
@@ -156,7 +186,8 @@ class KernelModel(Model, Trainable):
                 "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
                 "Fit a KernelModel without landmarks."
             )
-        same = len(mixture.centres) == 2 * len(data)
+        assert self.covariance is not None
+        same = len(mixture.centres) == (1 + len(self.covariance.tail)) * len(data)
         if same:
             log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
             learner = eqx.tree_at(
@@ -216,14 +247,19 @@ class KernelModel(Model, Trainable):
         )
 
     def _counts(self, n: int) -> tuple[int, ...]:
-        counts = self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
-        usable = tuple(k for k in counts if k <= (n - 1) * 3 // 4)
+        most = (n - 1) * 3 // 4
+        if self.counts is None:
+            most = min(most, max(55, _NUMBERS // (n * self.manifold.dim)))
+        usable = tuple(k for k in self._every_count() if k <= most)
         if not usable:
             raise ValueError(
-                f"data: {n} points are too few for neighbourhoods of {min(counts)} with a "
-                "part of the data left out. Use HeatKernelDensity, or more data."
+                f"data: {n} points are too few for neighbourhoods of {min(self._every_count())} "
+                "with a part of the data left out. Use HeatKernelDensity, or more data."
             )
         return usable
+
+    def _every_count(self) -> tuple[int, ...]:
+        return self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
 
     def fitted_mixture(self) -> WrappedMixture:
         """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
