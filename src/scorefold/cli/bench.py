@@ -22,8 +22,8 @@ def add_commands(commands: Any) -> None:
     bench.add_argument("table", choices=list(_TABLES), help=what)
     bench.add_argument(
         "--parts",
-        help="wpo: earth, plain, rna, flat, networks, joined; bridge: gaussian, matching, plans, earth, "
-        "cells, snapshots",
+        help="wpo: earth, plain, rna, flat, networks, joined; bridge: gaussian, matching, plans, "
+        "earth, cells, snapshots",
     )
     bench.add_argument("--seeds", type=count, metavar="N", help="0, 1, …, N − 1")
     bench.add_argument("--out", metavar="FILE", help="JSON; a table begun there is gone on with")
