@@ -45,7 +45,9 @@ def test_leave_one_out_picks_the_best_of_its_grid():
 def test_neighbour_bandwidths_and_background_on_the_circle():
     """Data at angles N(0, 0.3²), validation data of which a third is uniform. s_i = c·r_k(i)²
     with one c for all; the mass is 1 (equal steps, exact for periodic functions); the share of
-    4000 draws on the far half is that of the density (standard error 0.008)."""
+    4000 draws on the far half is that of the density (standard error 0.008); no other pair of
+    the grid is better by more than the two errors of fitted kernels, 0.004 nats (oracle: sums of
+    wrapped normal laws in NumPy)."""
     points = RNG.normal(scale=0.3, size=(40, 1))
     val = np.concatenate([RNG.normal(scale=0.3, size=(20, 1)), RNG.uniform(-3, 3, size=(10, 1))])
     model = HeatKernelDensity.choose(Torus(1), points, val=val, neighbours=[3, 6], size=8)
@@ -53,6 +55,15 @@ def test_neighbour_bandwidths_and_background_on_the_circle():
     ratios = [np.asarray(model.s) / distance[:, k] ** 2 for k in (3, 6)]
     assert min(np.ptp(r) / r.mean() for r in ratios) < 1e-9
     assert model.background in (0.1, 0.3)
+    gaps = val[:, 0, None, None] - points[None, :, :1] + 2 * np.pi * np.arange(-3, 4)
+    values = []
+    for k in (3, 6):
+        for c in np.geomspace(1 / 64, 4.0, 8):
+            scale = np.sqrt(c) * distance[:, k, None]
+            density = norm.pdf(gaps, scale=scale).sum(-1).mean(1)
+            for b in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3):
+                values.append(np.log((1 - b) * density + b / (2 * np.pi)).mean())
+    assert float(model.log_prob(val).mean()) > max(values) - 0.004
     grid = -np.pi + 2 * np.pi * np.arange(4000) / 4000
     density = np.exp(model.log_prob(grid[:, None])) * 2 * np.pi / 4000
     np.testing.assert_allclose(density.sum(), 1.0, atol=1e-10)

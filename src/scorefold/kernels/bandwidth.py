@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 
 __all__ = [
@@ -79,14 +80,16 @@ def kernel_scores(
     x: Array,
     leave_out: bool = True,
     cells: int = 1 << 20,
+    heat: HeatKernel | None = None,
 ) -> Float[Array, "g m"]:
     """log (1/n′) Σ_i p_{s_i}(x | Z_i) at every x for each of g rows of variance-times, in ONE
     program: distances are shared by the rows.
 
     With ``leave_out`` the centres that are x itself do not count, and n′ is the number of the
-    others (−∞ where there are none). Memory O(g · n + cells).
+    others (−∞ where there are none). Memory O(g · n + cells). ``heat``: in the place of
+    ``manifold.heat``, for instance a fitted kernel.
     """
-    heat = manifold.heat
+    heat = manifold.heat if heat is None else heat
     chunk = max(1, min(len(x), cells // s.size))
 
     def one(y: Array) -> Array:
