@@ -2,7 +2,7 @@
 
 # No postponed annotations here: abstract methods are recognised on the class itself.
 import abc
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ class Network(eqx.Module):
     def __call__(self, h: Array, s: Scalar) -> Array: ...
 
     @abc.abstractmethod
-    def with_zero_output(self) -> Self:
+    def with_zero_output(self) -> "Network":
         """The same network with its last layer at zero: it answers 0 everywhere, and learns."""
 
 
