@@ -10,7 +10,7 @@ import pytest
 
 import scorefold as sf
 from scorefold.fields import ImageNetworkSpec, NetworkSpec
-from scorefold.fields.convolution import Convolution, normalised
+from scorefold.fields.convolution import Convolution, by_primitive, normalised
 
 quick = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 answer = partial(eqx.filter_jit, compiler_options={"xla_backend_optimization_level": 0})(
@@ -57,6 +57,10 @@ def test_convolution_against_scipy():
             ]
             exact = np.stack(exact, -1)[::stride, ::stride]
             np.testing.assert_allclose(layer(jnp.asarray(x)), exact, atol=1e-13)
+        # What other devices do, on the image with its border.
+        wide = jnp.pad(jnp.asarray(x), ((1, 1), (1, 1), (0, 0)), mode="wrap")
+    found = by_primitive(wide, layer.weight, 2) + layer.bias[None, None]
+    np.testing.assert_allclose(found, exact, atol=1e-13)
 
 
 def test_groups_are_normalised():
