@@ -140,7 +140,10 @@ class ScoreModel(Model, Trainable):
         s = jnp.maximum(s, self.s_min)
         rows = self._inward(points).reshape(-1, *self.manifold.shape)
         value = jax.vmap(lambda p: field(p, s))(rows).reshape(points.shape)
-        return value if self.scale is None else value / self.scale.astype(value.dtype)
+        if self.scale is None:
+            return value
+        lead = (None,) * (value.ndim - self.scale.ndim)
+        return value / self.scale[lead].astype(value.dtype)
 
     def sample(
         self,
