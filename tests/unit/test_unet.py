@@ -164,7 +164,7 @@ def waves(n, key, dtype=np.float32):
 def test_a_score_model_learns_a_linear_score():
     """The score of a Gaussian field under Brownian motion is −x̂_k/(σ_k² + s) in Fourier space. The
     model starts from that of independent pixels; a network that saw no neighbours would stay
-    there. After 150 steps three quarters of the squared error at s = 0.3 is gone (0.9 measured)."""
+    there. After 150 steps nine tenths of the squared error at s = 0.3 are gone (0.97 measured)."""
     x, spectrum = waves(2000, 0)
     model = sf.ScoreModel(
         sf.noising.VarianceExploding(sf.Euclidean(64), sf.noising.Constant(2.0)),
@@ -176,15 +176,16 @@ def test_a_score_model_learns_a_linear_score():
         progress=False,
     )  # fmt: skip
     s, (fresh, _) = 0.3, waves(200, 1)
-    y = fresh + np.sqrt(s) * np.random.default_rng(2).normal(size=fresh.shape).astype(np.float32)
+    noise = np.random.default_rng(2).normal(scale=np.sqrt(s), size=fresh.shape)
+    y = fresh + noise.astype(np.float32)
     exact = np.fft.ifft2(-np.fft.fft2(y.reshape(-1, 8, 8)) / (spectrum + s)).real.reshape(-1, 64)
     learned = np.asarray(fitted.score(s / 2.0, y))
     assert learned.dtype == np.float32
     error, plain = ((f - exact) ** 2 for f in (learned, -y / (1.0 + s)))
-    assert error.mean() < 0.25 * plain.mean(), error.mean() / plain.mean()
+    assert error.mean() < 0.1 * plain.mean(), error.mean() / plain.mean()
 
 
-def test_a_bridge_starts_as_the_gaussian_bridge():
+def test_a_bridge_starts_as_the_gaussian_bridge(tmp_path):
     """Networks answer 0 at first, so that ∇ log ψ is that of ``GaussianBridge`` between the laws
     with the moments of the data; pixels have one unit, whatever their deviations."""
     from scorefold.bridges import BridgeMatching, GaussianBridge, brownian_reference
@@ -201,6 +202,10 @@ def test_a_bridge_starts_as_the_gaussian_bridge():
     x, s = jnp.asarray(rng.normal(size=16)), jnp.asarray(0.2)
     both = quick(lambda x: (bridge.forward(x, s), exact.forward(x, s)))(x)
     np.testing.assert_allclose(*both, rtol=1e-8)
+    sf.save(tmp_path / "b", bridge)
+    again = sf.load(tmp_path / "b")
+    assert again.network == spec
+    assert quick(lambda x: again.forward(x, s))(x).tobytes() == both[0].tobytes()
     unit = np.sqrt(np.mean((np.concatenate([a, b]) - np.concatenate([a, b]).mean()) ** 2))
     np.testing.assert_allclose(bridge.toward_a.width, unit)
     np.testing.assert_allclose(bridge.toward_a.std, np.sqrt(a.var(0).mean()))
