@@ -31,6 +31,7 @@ from scorefold.bridges import LightBridge, brownian_reference, fit_bridge
 from scorefold.fields import (
     AmbientOutput,
     FrameOutput,
+    ImageNetworkSpec,
     KillingOutput,
     NetworkSpec,
     ScoreNetwork,
@@ -95,6 +96,7 @@ __all__ = [
     "FrameOutput",
     "History",
     "Hyperbolic",
+    "ImageNetworkSpec",
     "Implicit",
     "Importance",
     "InformedModel",

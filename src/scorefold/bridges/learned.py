@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from scorefold._compile import quick
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges._linear import is_linear
@@ -18,7 +19,14 @@ from scorefold.bridges.field import BridgeField
 from scorefold.bridges.gaussian_start import gaussian_iterates
 from scorefold.bridges.objectives import Objective
 from scorefold.bridges.twisted import TwistedStep
-from scorefold.fields import AmbientOutput, FrameOutput, KillingOutput, NetworkSpec, TangentOutput
+from scorefold.fields import (
+    AmbientOutput,
+    Architecture,
+    FrameOutput,
+    KillingOutput,
+    Network,
+    TangentOutput,
+)
 from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
 from scorefold.samplers import ReverseStep, Step, walk
 
@@ -41,7 +49,7 @@ class LearnedBridge(Bridge):
     1 there, β(t) of time alone in process time.
     """
 
-    network: eqx.AbstractVar[NetworkSpec]
+    network: eqx.AbstractVar[Architecture]
     output: eqx.AbstractVar[TangentOutput | None]
     steps: eqx.AbstractVar[int]
     baseline: eqx.AbstractVar[Baseline | None]
@@ -118,10 +126,14 @@ class LearnedBridge(Bridge):
             both = jnp.concatenate([a, b])
             shift, width = jnp.mean(both, axis=0), _spread(both)
             stds = [_spread(a), _spread(b)]
+            if self.network.alike:
+                size, middle = both.shape[1:], jnp.mean(both)
+                width = jnp.full(size, jnp.sqrt(jnp.mean((both - middle) ** 2)))
+                stds = [jnp.full(size, jnp.sqrt(jnp.mean(jnp.var(x, axis=0)))) for x in (a, b)]
+                shift = jnp.full(size, middle)
         fields = []
         for k, std, affine in zip(jax.random.split(key), stds, (toward_a, toward_b), strict=True):
-            network = self.network.build(*sizes, dtype=a.dtype, key=k)
-            network = eqx.tree_at(lambda n: n.layers[-1].weight, network, replace_fn=jnp.zeros_like)
+            network = quick(_build, level=0)(self.network, *sizes, a.dtype, k)
             fields.append(
                 BridgeField(
                     self.manifold, network, output, self.reference, self.floor, affine, std,
@@ -182,6 +194,10 @@ def simulate(step: Step, key: Key, start: Array, grid: Array) -> Array:
     0), shape ``(n, len(grid), …)``."""
     keys = jax.random.split(key, len(start))
     return jax.vmap(lambda k, x: walk(step, k, x, grid[::-1], keep=True))(keys, start)
+
+
+def _build(spec: Architecture, in_size: int, out_size: int, dtype: Any, key: Key) -> Network:
+    return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()
 
 
 def _spread(points: Array) -> Array:

@@ -184,6 +184,24 @@ class LightBridge(TwoEnded):
             )
         return _given(self, jax.random.split(key, len(rows)), rows, at, held)
 
+    def starts_given(self, key: Key, x0: Any, given: Sequence[int], values: Any) -> Array:
+        """For each row of ``values`` one of the points x0, which are draws of A, with the
+        probability that it has when the coordinates ``given`` of X₁ are these, on flat space:
+
+            P(x0_i) ∝ π(X₁[given] = values | x0_i),   in closed form.
+
+        ``sample_given`` from these points draws both ends given a part of X₁, exactly as the
+        number of points grows: images of one class, with labels among the coordinates. A row
+        whose probability lies on a few points gets these again and again: give more.
+
+        **Arguments:** ``x0``: shape (n, d); ``values``: shape (m, len(given)); returns (m, d).
+        """
+        rows = check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)
+        held, at = jnp.asarray(values, rows.dtype), tuple(int(i) for i in given)
+        if held.ndim != 2 or held.shape[1] != len(at):
+            raise ValueError(f"values: needs shape (m, {len(at)}), got {held.shape}.")
+        return rows[_starts(self, key, rows, at, held)]
+
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
         return _sample(self, keys, rows, grid, direction == "forward", paths)
 
@@ -296,3 +314,14 @@ def _given(
         return whole.at[free].set(law.sample(key, 1)[0])
 
     return jax.lax.map(one, (keys, rows, values))
+
+
+@eqx.filter_jit
+def _starts(
+    bridge: LightBridge, key: Key, rows: Array, given: tuple[int, ...], values: Array
+) -> Array:
+    def one(x: Point) -> Array:
+        law = bridge.potential.conditional(bridge.reference, x).marginal(given)
+        return jax.vmap(law.log_prob)(values)
+
+    return jax.random.categorical(key, jax.lax.map(one, rows), axis=0)

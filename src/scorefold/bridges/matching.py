@@ -12,7 +12,7 @@ from scorefold.bridges.field import BridgeField
 from scorefold.bridges.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.objectives import Objective, PinnedRegression, Regression
 from scorefold.bridges.pinned import pinned_exactly, pinned_walk
-from scorefold.fields import NetworkSpec, TangentOutput
+from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.noising import Noising
 
 __all__ = ["BridgeMatching"]
@@ -51,7 +51,7 @@ class BridgeMatching(LearnedBridge):
     """
 
     reference: Noising
-    network: NetworkSpec = NetworkSpec(width=128, depth=3, fourier=0)
+    network: Architecture = NetworkSpec(width=128, depth=3, fourier=0)
     output: TangentOutput | None = None
     steps: int = 20
     coupling: Literal["process", "independent", "transport"] = "process"

@@ -10,7 +10,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.objectives import ImplicitMeanMatching, Objective, Regression
-from scorefold.fields import NetworkSpec, TangentOutput
+from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 
@@ -48,7 +48,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
     """
 
     reference: Noising
-    network: NetworkSpec = NetworkSpec(width=128, depth=3, fourier=0)
+    network: Architecture = NetworkSpec(width=128, depth=3, fourier=0)
     output: TangentOutput | None = None
     steps: int = 20
     loss: Literal["mean", "implicit", "hutchinson"] | None = None

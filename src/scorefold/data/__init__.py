@@ -7,6 +7,8 @@ from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
 from scorefold.data.flat import Checkerboard, NoisyLinear, Pinwheel
 from scorefold.data.heat_mixture import HeatMixture
+from scorefold.data.idx import read_idx
+from scorefold.data.images import IMAGES, Images, load_images
 from scorefold.data.laws import Law
 from scorefold.data.loading import load
 from scorefold.data.readers import read_table
@@ -17,6 +19,7 @@ from scorefold.data.splits import LEAKING, PROTOCOLS, Split
 from scorefold.data.synthetic import SYNTHETIC, Target, target
 
 __all__ = [
+    "IMAGES",
     "LEAKING",
     "PROTOCOLS",
     "REGISTRY",
@@ -29,6 +32,7 @@ __all__ = [
     "Dataset",
     "Entry",
     "HeatMixture",
+    "Images",
     "Law",
     "Listing",
     "NoisyLinear",
@@ -39,7 +43,9 @@ __all__ = [
     "audit",
     "datasets",
     "load",
+    "load_images",
     "load_snapshots",
+    "read_idx",
     "read_table",
     "target",
 ]

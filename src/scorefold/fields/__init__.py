@@ -1,5 +1,6 @@
 """Vector fields: networks, how their output becomes tangent, and their divergence."""
 
+from scorefold.fields._architecture import Architecture, Network
 from scorefold.fields._base import TangentField
 from scorefold.fields.divergence import divergence, hutchinson, probe, value_and_divergence
 from scorefold.fields.networks import NetworkSpec, ScoreNetwork
@@ -12,17 +13,22 @@ from scorefold.fields.tangent import (
     NetworkField,
     TangentOutput,
 )
+from scorefold.fields.unet import ImageNetworkSpec, UNet
 
 __all__ = [
     "AmbientOutput",
+    "Architecture",
     "FrameOutput",
+    "ImageNetworkSpec",
     "KillingOutput",
+    "Network",
     "NetworkField",
     "NetworkSpec",
     "RoundedLinear",
     "ScoreNetwork",
     "TangentField",
     "TangentOutput",
+    "UNet",
     "divergence",
     "hutchinson",
     "probe",

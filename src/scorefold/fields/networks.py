@@ -14,12 +14,13 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
+from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
 
 __all__ = ["NetworkSpec", "ScoreNetwork"]
 
 
-class ScoreNetwork(eqx.Module):
+class ScoreNetwork(Network):
     """MLP on [h, e^{−|b|²s/2} cos(Bh), e^{−|b|²s/2} sin(Bh), u, cos(ku), sin(ku)],
     h = manifold.embed(x), u = (log s + 3)/4.
 
@@ -27,9 +28,9 @@ class ScoreNetwork(eqx.Module):
     by e^{−|b|²s/2} at level s, so the features carry what the density can have there and nothing
     finer; the flow of the learned score is the smoother for it.
 
-    Noise levels s ∈ [1e-4, 10] give u ∈ (−1.6, 1.4). The weights may be of lower precision than
-    the point: the network computes in their dtype and answers in that of ``h``. Hidden weights
-    start with variance 1/n for n inputs (LeCun), the last layer a tenth of that size, biases at 0.
+    The weights may be of lower precision than the point: the network computes in their dtype and
+    answers in that of ``h``. Hidden weights start with variance 1/n for n inputs (LeCun), the last
+    layer a tenth of that size, biases at 0.
 
     **Arguments:**
 
@@ -85,23 +86,25 @@ class ScoreNetwork(eqx.Module):
         # Phases of high frequency lose digits, so the features are of the better of the two.
         fine = max((dtype, h.dtype), key=lambda d: jnp.finfo(d).bits)
         x, level = h.astype(fine), s.astype(fine)
-        u = (jnp.log(level) + 3.0) / 4.0
         b = jax.lax.stop_gradient(self.frequencies).astype(fine)
         damping = jnp.exp(-0.5 * level * jnp.sum(b * b, axis=1))
         phase = b @ x
-        waves = jax.lax.stop_gradient(self.times).astype(fine) * u
+        times = jax.lax.stop_gradient(self.times).astype(fine)
         parts = [
             x,
             damping * jnp.cos(phase),
             damping * jnp.sin(phase),
-            u[None],
-            jnp.cos(waves),
-            jnp.sin(waves),
+            level_features(level, times),
         ]
         z = jnp.concatenate(parts).astype(dtype)
         for layer in self.layers[:-1]:
             z = self.activation(layer(z))
         return self.layers[-1](z).astype(h.dtype)
+
+    def with_zero_output(self) -> ScoreNetwork:
+        return eqx.tree_at(
+            lambda n: (n.layers[-1].weight, n.layers[-1].bias), self, replace_fn=jnp.zeros_like
+        )
 
     def rounded(self) -> ScoreNetwork:
         """The same network with the products between hidden layers by ``rounded_dot``: to train.
@@ -123,7 +126,7 @@ def _started(layer: eqx.nn.Linear, size: float) -> eqx.nn.Linear:
     return eqx.tree_at(lambda one: (one.weight, one.bias), layer, (weight, bias))
 
 
-class NetworkSpec(eqx.Module):
+class NetworkSpec(Architecture):
     """The sizes of a ``ScoreNetwork``, whose arguments these are: a network to be.
 
     ``NetworkSpec(width=512, depth=5, fourier=0, activation=sine)`` is the network of
@@ -148,6 +151,9 @@ class NetworkSpec(eqx.Module):
     def __check_init__(self) -> None:
         if self.products not in ("float32", "bfloat16"):
             raise ValueError(f'products must be "float32" or "bfloat16", got {self.products!r}.')
+
+    def in_training(self, network: ScoreNetwork) -> ScoreNetwork:
+        return network.rounded() if self.products == "bfloat16" else network
 
     def build(self, in_size: int, out_size: int, *, dtype=None, key: Key) -> ScoreNetwork:
         """The network, with parameters drawn from ``key``."""

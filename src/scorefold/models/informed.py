@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.fields import NetworkSpec, TangentOutput
+from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.fitting import Trainable
 from scorefold.kernels import ClusteredMixture, CrossFit
 from scorefold.manifolds import Euclidean, Manifold, check_points
@@ -78,7 +78,7 @@ class InformedModel(Model, Trainable):
     learning_rate: ClassVar[float] = 3e-4
 
     base: KernelModel = fixed()
-    network: NetworkSpec = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)
+    network: Architecture = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)
     output: TangentOutput | None = None
     s_min: float | None = None
     s_max: float | None = None

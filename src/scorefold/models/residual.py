@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.fields import NetworkSpec, ScoreNetwork, TangentField, TangentOutput
+from scorefold.fields import Architecture, Network, TangentField, TangentOutput
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
 
@@ -34,7 +33,7 @@ class ResidualField(TangentField):
     """
 
     manifold: Manifold
-    network: ScoreNetwork
+    network: Network
     output: TangentOutput
     s_min: float
     s_max: float
@@ -45,7 +44,7 @@ class ResidualField(TangentField):
     def start(
         cls,
         manifold: Manifold,
-        spec: NetworkSpec,
+        spec: Architecture,
         output: TangentOutput,
         data: Array,
         s_min: float,
@@ -60,8 +59,6 @@ class ResidualField(TangentField):
             unit = jnp.sqrt(jnp.mean((features - shift[None]) ** 2))
         sizes = int(features[0].size), output.size(manifold)
         network = quick(_build, level=0)(spec, *sizes, data.dtype, key)
-        last = jnp.zeros_like(network.layers[-1].weight)
-        network = eqx.tree_at(lambda n: n.layers[-1].weight, network, last)
         return cls(manifold, network, output, s_min, s_max, shift, unit)
 
     def __call__(self, x: Point, s: Scalar) -> Point:
@@ -139,5 +136,5 @@ def in_pieces(function: Callable, rows: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(jnp.concatenate(p)[:n] for p in zip(*parts, strict=True))
 
 
-def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
-    return spec.build(in_size, out_size, dtype=dtype, key=key)
+def _build(spec: Architecture, in_size: int, out_size: int, dtype, key: Key) -> Network:
+    return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()

@@ -13,9 +13,10 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold.fields import (
+    Architecture,
+    Network,
     NetworkField,
     NetworkSpec,
-    ScoreNetwork,
     TangentField,
     TangentOutput,
 )
@@ -56,8 +57,9 @@ class ScoreModel(Model, Trainable):
       data law smoothed by that much, so repeated points have a bounded density.
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
 
-    Flat coordinates are standardised (mean and standard deviation of the training data), so that
-    data of any unit can be used as they are. Unfitted models (no ``field``) can only be fitted.
+    Flat coordinates are standardised (mean and standard deviation of the training data, of each
+    or, for images, of all together), so that data of any unit can be used as they are. Unfitted
+    models (no ``field``) can only be fitted.
 
     Source: De Bortoli et al. 2022, Algorithm 2; Song et al. 2021 (flat space).
     """
@@ -65,7 +67,7 @@ class ScoreModel(Model, Trainable):
     noising: Noising
     loss: Loss = Denoising()
     times: TimeLaw = LogUniform()
-    network: NetworkSpec = NetworkSpec()
+    network: Architecture = NetworkSpec()
     output: TangentOutput | None = None
     s_min: float = 1e-4
     rtol: float = 1e-5
@@ -138,7 +140,10 @@ class ScoreModel(Model, Trainable):
         s = jnp.maximum(s, self.s_min)
         rows = self._inward(points).reshape(-1, *self.manifold.shape)
         value = jax.vmap(lambda p: field(p, s))(rows).reshape(points.shape)
-        return value if self.scale is None else value / self.scale.astype(value.dtype)
+        if self.scale is None:
+            return value
+        lead = (None,) * (value.ndim - self.scale.ndim)
+        return value / self.scale[lead].astype(value.dtype)
 
     def sample(
         self,
@@ -181,7 +186,7 @@ class ScoreModel(Model, Trainable):
         # One program: half the time of as many programs as there are arrays.
         network = quick(_build, level=0)(self.network, *sizes, data.dtype, key)
         field = NetworkField(self.manifold, network, output, self.noising)
-        shift, scale = standardiser(self.manifold, data)
+        shift, scale = standardiser(self.manifold, data, alike=self.network.alike)
         return eqx.tree_at(
             lambda m: (m.field, m.shift, m.scale),
             self,
@@ -219,9 +224,7 @@ class ScoreModel(Model, Trainable):
     def _trained(self) -> TangentField:
         """The field as it is trained, which may be coarser than the one that is used."""
         field = self._fitted()
-        if self.network.products == "bfloat16":
-            return eqx.tree_at(lambda f: f.network, field, replace_fn=lambda n: n.rounded())
-        return field
+        return eqx.tree_at(lambda f: f.network, field, replace_fn=self.network.in_training)
 
     @property
     def _dtype(self) -> jnp.dtype:
@@ -245,7 +248,7 @@ class ScoreModel(Model, Trainable):
         return jnp.sum(jnp.log(self.scale)).astype(dtype)
 
 
-def _build(spec: NetworkSpec, in_size: int, out_size: int, dtype, key: Key) -> ScoreNetwork:
+def _build(spec: Architecture, in_size: int, out_size: int, dtype, key: Key) -> Network:
     return spec.build(in_size, out_size, dtype=dtype, key=key)
 
 

@@ -1,0 +1,57 @@
+"""What everyone asks of a network and of the description that it is built from."""
+
+# No postponed annotations here: abstract methods are recognised on the class itself.
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold._types import Key, Scalar
+
+__all__ = ["Architecture", "Network", "level_features"]
+
+
+class Network(eqx.Module):
+    """A function of features h of a point and the noise level s to a plain vector, in the dtype
+    of h."""
+
+    @abc.abstractmethod
+    def __call__(self, h: Array, s: Scalar) -> Array: ...
+
+    @abc.abstractmethod
+    def with_zero_output(self) -> "Network":
+        """The same network with its last layer at zero: it answers 0 everywhere, and learns."""
+
+
+class Architecture(eqx.Module):
+    """The description of a ``Network``: what models and bridges are given, and saved with."""
+
+    @abc.abstractmethod
+    def build(self, in_size: int, out_size: int, *, dtype: Any = None, key: Key) -> Network:
+        """The network from ``in_size`` features to ``out_size`` numbers, with parameters drawn
+        from ``key``.
+
+        **Raises:** ``ValueError`` for sizes that this kind of network cannot have.
+        """
+
+    @property
+    def alike(self) -> bool:
+        """Whether all coordinates of flat space are measured in one unit, as the pixels of an
+        image, or each in its own (False)."""
+        return False
+
+    def in_training(self, network: Any) -> Any:
+        """The network as it is trained, which may be coarser than the one that is used."""
+        return network
+
+
+def level_features(s: Scalar, times: Array) -> Array:
+    """[u, cos(ku), sin(ku)] for u = (log s + 3)/4 and the frequencies k in ``times``.
+
+    Noise levels s ∈ [1e-4, 10] give u ∈ (−1.6, 1.4).
+    """
+    u = (jnp.log(s) + 3.0) / 4.0
+    waves = times * u
+    return jnp.concatenate([u[None], jnp.cos(waves), jnp.sin(waves)])
