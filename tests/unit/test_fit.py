@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from scorefold._fixed import fixed, trainable
 from scorefold.fitting import NonFiniteLoss, Trainable, fit, fit_seeds
@@ -244,6 +245,33 @@ def test_one_compilation_and_flat_memory():
     # The two copies of the data, the keys and the returned model.
     assert after - before < 4 * (DATA.nbytes + VAL.nbytes)
     del model
+
+
+def test_linear_algebra_on_one_thread_while_training():
+    """Read where the model is traced, in the middle of a run: threads of BLAS and LAPACK, told by
+    threadpoolctl, are 1 there and afterwards what they were."""
+    import scipy.linalg  # noqa: F401
+
+    def threads():
+        return [d["num_threads"] for d in threadpool_info() if d["user_api"] == "blas"]
+
+    seen = []
+
+    class Watched(Gaussian):
+        def init(self, key, data):
+            started = super().init(key, data)
+            return Watched(started.mean, started.log_scale)
+
+        def validate(self, x, key):
+            seen.append(threads())
+            return super().validate(x, key)
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        assert before and max(before) == 2
+        fit(Watched(), DATA, val=VAL, key=KEY, steps=2, progress=False)
+        assert threads() == before
+    assert seen and all(set(found) == {1} for found in seen)
 
 
 def test_budget():

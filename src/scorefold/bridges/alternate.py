@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from scorefold._blas import one_blas_thread
 from scorefold._fixed import trainable
 from scorefold._types import Key, Scalar
 from scorefold.bridges.alternate_history import AlternationHistory, AlternationRecord
@@ -189,6 +190,7 @@ class _Run:
             if done:
                 self._take_average(side, done[-1])
 
+    @one_blas_thread()
     def finish(self, progress: bool, checkpoints: Checkpoints | None) -> None:
         from tqdm import tqdm
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from scorefold._blas import one_blas_thread
 from scorefold.fitting._contract import Trainable
 from scorefold.fitting.checkpoints import Checkpoints
 from scorefold.fitting.errors import Interrupted
@@ -28,6 +29,7 @@ class Keeping(NamedTuple):
     save_every: float
 
 
+@one_blas_thread()
 def run(
     model: Trainable,
     problem: Problem,
