@@ -189,11 +189,11 @@ class _FromTheOtherEnd(Step):
         return self.step(key, x, self.total - s, -ds)
 
 
-def simulate(step: Step, key: Key, start: Array, grid: Array) -> Array:
+def simulate(step: Step, key: Key, start: Array, grid: Array, *, keep: bool = True) -> Array:
     """All states of walks from the points ``start`` down the levels of ``grid`` (increasing, from
-    0), shape ``(n, len(grid), …)``."""
+    0), shape ``(n, len(grid), …)``; without ``keep`` the last ones alone, shape ``(n, …)``."""
     keys = jax.random.split(key, len(start))
-    return jax.vmap(lambda k, x: walk(step, k, x, grid[::-1], keep=True))(keys, start)
+    return jax.vmap(lambda k, x: walk(step, k, x, grid[::-1], keep=keep))(keys, start)
 
 
 def _build(spec: Architecture, in_size: int, out_size: int, dtype: Any, key: Key) -> Network:

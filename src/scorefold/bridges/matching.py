@@ -96,7 +96,7 @@ class BridgeMatching(LearnedBridge):
         first, second = jax.random.split(key)
         grid = self.grid(self.steps, start.dtype)
         if not initial or self.coupling == "process":
-            far = simulate(self.steered(other), first, start, grid)[:, -1]
+            far = simulate(self.steered(other), first, start, grid, keep=False)
         elif self.coupling == "transport":
             far = transport_coupling(self.reference, first, start, far)
         if pinned_exactly(self.reference):
