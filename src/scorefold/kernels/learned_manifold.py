@@ -116,7 +116,8 @@ class LearnedManifold(eqx.Module):
         cls, mixture: WrappedMixture, *, bandwidth: float | int | None = None
     ) -> LearnedManifold:
         """From the kernels of a fitted model on R^D: ``LearnedManifold.of(model.mixture)``. The
-        background law is left out.
+        background law is left out; kernels around one centre become one, with the weight and the
+        covariance that they have together.
 
         **Raises:** ``ValueError`` if the mixture is not on R^D.
         """
@@ -128,7 +129,14 @@ class LearnedManifold(eqx.Module):
         axes = np.asarray(mixture.axes, np.float64)
         spread = np.asarray(mixture.variances, np.float64)[:, None]
         full = (axes.transpose(0, 2, 1) * spread) @ axes
-        return cls.build(mixture.centres, full, mixture.log_weights, bandwidth=bandwidth)
+        z, log_w = np.asarray(mixture.centres), np.asarray(mixture.log_weights, np.float64)
+        _, first, centre = np.unique(z, axis=0, return_index=True, return_inverse=True)
+        centre = centre.ravel()
+        together = np.full(len(first), -np.inf)
+        np.logaddexp.at(together, centre, log_w)
+        both = np.zeros((len(first), *full.shape[1:]))
+        np.add.at(both, centre, np.exp(log_w - together[centre])[:, None, None] * full)
+        return cls.build(z[first], both, together, bandwidth=bandwidth)
 
     @property
     def dim(self) -> int:

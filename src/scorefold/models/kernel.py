@@ -31,6 +31,10 @@ from scorefold.models._base import Model
 __all__ = ["KernelModel"]
 
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
+_SHARE = 12
+"""Neighbourhoods beyond _LARGE are of one point in so many, or fewer: larger ones see the shape of
+all data, and training starts from too wide kernels."""
+_LARGE = 233
 _NUMBERS = 1 << 28
 """Coordinates of neighbours that are held at a time: default neighbourhoods stay below."""
 _BLOCK = 1 << 18
@@ -64,8 +68,9 @@ class KernelModel(Model, Trainable):
     **Arguments:**
 
     - ``counts``: sizes of the neighbourhoods (those that the data allow are used). Default: 2, 3,
-      5, 8, …, 55, in three and more dimensions to 610, where a radius grows more slowly with k
-      (of 60,000 points in seven dimensions and more, as many as a gigabyte holds).
+      5, 8, …, 55, in four and more dimensions to 233, where a radius grows more slowly with k,
+      and to 610 as far as that is a twelfth of the points (or less, where these are too many for
+      a gigabyte of neighbours).
     - ``floor``: smallest standard deviation of a kernel, in the unit of distance. Default: the
       smallest positive distance between two training points, which is what they were rounded to,
       in three and more dimensions at most a thousandth of their spread (no two are close there).
@@ -249,7 +254,8 @@ class KernelModel(Model, Trainable):
     def _counts(self, n: int) -> tuple[int, ...]:
         most = (n - 1) * 3 // 4
         if self.counts is None:
-            most = min(most, max(55, _NUMBERS // (n * self.manifold.dim)))
+            held = _NUMBERS // (n * self.manifold.dim)
+            most = min(most, max(55, held), max(_LARGE, n // _SHARE))
         usable = tuple(k for k in self._every_count() if k <= most)
         if not usable:
             raise ValueError(
@@ -259,7 +265,7 @@ class KernelModel(Model, Trainable):
         return usable
 
     def _every_count(self) -> tuple[int, ...]:
-        return self.counts or _COUNTS[: 8 if self.manifold.dim <= 2 else None]
+        return self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
 
     def fitted_mixture(self) -> WrappedMixture:
         """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
