@@ -144,6 +144,19 @@ def test_kernels_at_other_points():
         few.with_centres(x[:40])
 
 
+def test_sizes_of_neighbourhoods_in_any_order():
+    """Oracle: the same sizes in order. A few points allow the smallest two, and points added later
+    use these too."""
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    fitted = []
+    for counts in ((89, 2, 5), (2, 5)):
+        model = sf.KernelModel(sf.Euclidean(2), counts=counts, width=8, depth=1)
+        fitted.append(sf.fit(model, x[:100], key=jax.random.key(0), steps=2, progress=False)[0])
+    found, want = (m.with_centres(x).log_prob(x[:50]) for m in fitted)
+    assert len(fitted[0].covariance.shares) == 2
+    np.testing.assert_array_equal(found, want)
+
+
 def test_folds_keep_equal_rows_together():
     x = np.repeat(np.random.default_rng(0).normal(size=(40, 2)), 3, axis=0)
     grouped = folds_of(x, 8, jax.random.key(0), grouped=True)

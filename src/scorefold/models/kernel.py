@@ -167,9 +167,8 @@ class KernelModel(Model, Trainable):
                 f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
                 "them together with the points that the model was fitted to."
             )
-        log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
         learner = CrossFit.whole(
-            self.manifold, data, counts, covariance, log_odds, _FAMILIES[self.kernel]()
+            self.manifold, data, counts, covariance, _log_odds(mixture), _FAMILIES[self.kernel]()
         )
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
 
@@ -194,11 +193,10 @@ class KernelModel(Model, Trainable):
         assert self.covariance is not None
         same = len(mixture.centres) == (1 + len(self.covariance.tail)) * len(data)
         if same:
-            log_odds = mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
             learner = eqx.tree_at(
                 lambda k: (k.covariance, k.log_odds),
                 self._started(key, data),
-                (self.covariance, log_odds),
+                (self.covariance, _log_odds(mixture)),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
@@ -265,7 +263,8 @@ class KernelModel(Model, Trainable):
         return usable
 
     def _every_count(self) -> tuple[int, ...]:
-        return self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
+        every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
+        return tuple(sorted(every))
 
     def fitted_mixture(self) -> WrappedMixture:
         """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
@@ -280,6 +279,11 @@ class KernelModel(Model, Trainable):
         if self.learner is None:
             raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
         return self.learner
+
+
+def _log_odds(mixture: WrappedMixture) -> Array:
+    """Of the background."""
+    return mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
 
 
 @eqx.filter_jit
