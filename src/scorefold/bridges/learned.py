@@ -24,8 +24,8 @@ from scorefold.fields import (
     Architecture,
     FrameOutput,
     KillingOutput,
-    Network,
     TangentOutput,
+    zero_network,
 )
 from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
 from scorefold.samplers import ReverseStep, Step, walk
@@ -133,7 +133,7 @@ class LearnedBridge(Bridge):
                 shift = jnp.full(size, middle)
         fields = []
         for k, std, affine in zip(jax.random.split(key), stds, (toward_a, toward_b), strict=True):
-            network = quick(_build, level=0)(self.network, *sizes, a.dtype, k)
+            network = quick(zero_network, level=0)(self.network, *sizes, a.dtype, k)
             fields.append(
                 BridgeField(
                     self.manifold, network, output, self.reference, self.floor, affine, std,
@@ -194,10 +194,6 @@ def simulate(step: Step, key: Key, start: Array, grid: Array, *, keep: bool = Tr
     0), shape ``(n, len(grid), …)``; without ``keep`` the last ones alone, shape ``(n, …)``."""
     keys = jax.random.split(key, len(start))
     return jax.vmap(lambda k, x: walk(step, k, x, grid[::-1], keep=keep))(keys, start)
-
-
-def _build(spec: Architecture, in_size: int, out_size: int, dtype: Any, key: Key) -> Network:
-    return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()
 
 
 def _spread(points: Array) -> Array:

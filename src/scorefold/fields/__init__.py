@@ -1,6 +1,6 @@
 """Vector fields: networks, how their output becomes tangent, and their divergence."""
 
-from scorefold.fields._architecture import Architecture, Network
+from scorefold.fields._architecture import Architecture, Network, zero_network
 from scorefold.fields._base import TangentField
 from scorefold.fields.divergence import divergence, hutchinson, probe, value_and_divergence
 from scorefold.fields.networks import NetworkSpec, ScoreNetwork
@@ -35,4 +35,5 @@ __all__ = [
     "rounded_dot",
     "sine",
     "value_and_divergence",
+    "zero_network",
 ]

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Scalar
 
-__all__ = ["Architecture", "Network", "level_features"]
+__all__ = ["Architecture", "Network", "level_features", "zero_network"]
 
 
 class Network(eqx.Module):
@@ -45,6 +45,11 @@ class Architecture(eqx.Module):
     def in_training(self, network: Any) -> Any:
         """The network as it is trained, which may be coarser than the one that is used."""
         return network
+
+
+def zero_network(spec: Architecture, in_size: int, out_size: int, dtype: Any, key: Key) -> Network:
+    """A new network that answers 0."""
+    return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()
 
 
 def level_features(s: Scalar, times: Array) -> Array:

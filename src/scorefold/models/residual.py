@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.fields import Architecture, Network, TangentField, TangentOutput
+from scorefold.fields import Architecture, Network, TangentField, TangentOutput, zero_network
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
 
@@ -58,7 +58,7 @@ class ResidualField(TangentField):
             shift = jnp.mean(features, axis=0)
             unit = jnp.sqrt(jnp.mean((features - shift[None]) ** 2))
         sizes = int(features[0].size), output.size(manifold)
-        network = quick(_build, level=0)(spec, *sizes, data.dtype, key)
+        network = quick(zero_network, level=0)(spec, *sizes, data.dtype, key)
         return cls(manifold, network, output, s_min, s_max, shift, unit)
 
     def __call__(self, x: Point, s: Scalar) -> Point:
@@ -134,7 +134,3 @@ def in_pieces(function: Callable, rows: tuple[Array, ...]) -> tuple[Array, ...]:
         at = np.minimum(np.arange(first, first + _ROWS), n - 1)
         parts.append(function(*(a[at] for a in rows)))
     return tuple(jnp.concatenate(p)[:n] for p in zip(*parts, strict=True))
-
-
-def _build(spec: Architecture, in_size: int, out_size: int, dtype, key: Key) -> Network:
-    return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()
