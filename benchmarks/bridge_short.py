@@ -8,7 +8,8 @@ Data to noise and back in N steps. The score model runs Ornstein–Uhlenbeck noi
 bridge joins the data to the same N(0, I), in standardised coordinates, by Brownian motion of
 variance ``--variance``. Same network, same number of training examples, and each model with noise
 (``bridge``, ``score``) and by its probability flow by Heun's method (``bridge_flow``,
-``score_flow``).
+``score_flow``). ``light`` is a light bridge from N(0, I) to the data, which draws X₁ given X₀
+exactly, in any number of steps.
 ``score_best`` is the least distance that the score model has at N steps over both samplers and
 grids that end at s = 1e-4 (the default), 1e-3 and 1e-2 (with the mean of the last noise taken
 off), chosen by the distance reported: more than can be had in use.
@@ -42,7 +43,14 @@ import numpy as np
 
 import scorefold as sf
 from scorefold._provenance import provenance
-from scorefold.bridges import BridgeMatching, brownian_reference, fit_alternating
+from scorefold.bridges import (
+    BridgeMatching,
+    GaussianPotential,
+    LightBridge,
+    brownian_reference,
+    fit_alternating,
+    fit_bridge,
+)
 from scorefold.data.flat import eight_gaussians, moons, swissroll
 from scorefold.metrics.wasserstein import transport_distance
 from scorefold.samplers import HeunFlowStep, refined_grid, sample_reverse, walk
@@ -51,8 +59,10 @@ OUT = Path(__file__).parent / "results" / "bridge_short.json"
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "short_processes.png"
 LAWS = {"eight": eight_gaussians, "moons": moons, "swissroll": swissroll}
 COUNTS = (2, 5, 10, 20, 50, 100)
-METHODS = ("bridge", "bridge_flow", "score", "score_flow", "score_best")
+METHODS = ("light", "bridge", "bridge_flow", "score", "score_flow", "score_best")
 ENDS = (1e-3, 1e-2)
+COMPONENTS, LIGHT = 100, {"steps": 2000, "learning_rate": 3e-3, "batch_size": 512}
+"""Chosen by the loss on validation points of both laws."""
 N, JUDGED, EXACT, FRESH, NEAR = 10_000, 10_000, 1024, 5, 1.5
 PLANE = sf.Euclidean(2)
 
@@ -78,11 +88,21 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         steps=args.steps, batch_size=args.batch, learning_rate=args.rate, progress=False,
     )  # fmt: skip
     bridge_seconds = time.process_time() - since
+    since = time.process_time()
+    light = LightBridge(
+        brownian_reference(PLANE, args.variance), potential=GaussianPotential(COMPONENTS, "full")
+    )
+    light, _ = fit_bridge(
+        light, noise, (data - mean) / scale, key=jax.random.fold_in(keys[5], 1), progress=False,
+        **LIGHT,
+    )  # fmt: skip
+    light_seconds = time.process_time() - since
     start = jax.random.normal(keys[6], (JUDGED, 2), data.dtype)
     rows: dict[str, Any] = {method: {"energy": {}, "w2": {}} for method in METHODS}
     del rows["score_best"]["w2"]
     for count in COUNTS:
         draws = {
+            "light": mean + scale * light.sample_forward(keys[7], start, steps=count),
             "bridge": mean + scale * bridge.sample_backward(keys[7], start, steps=count),
             "bridge_flow": mean + scale * bridge.flow(start, direction="backward", steps=count),
             "score": score.sample(keys[7], JUDGED, method="sde", steps=count),
@@ -103,7 +123,8 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     ]
     floor = {kind: float(np.mean([d[kind] for d in others])) for kind in others[0]}
     return {**rows, "floor": floor, "score_seconds": score_seconds,
-            "bridge_seconds": bridge_seconds, "seed": seed}  # fmt: skip
+            "bridge_seconds": bridge_seconds, "light_seconds": light_seconds,
+            "seed": seed}  # fmt: skip
 
 
 def score_flow(score: sf.ScoreModel, start: jax.Array, count: int, end: float) -> jax.Array:
@@ -169,6 +190,7 @@ def draw(table: dict[str, Any], path: Path) -> None:
     names = [name for name in LAWS if name in table]
     titles = {"eight": "eight Gaussians", "moons": "moons", "swissroll": "Swiss roll"}
     styles = {
+        "light": ("C2", "-", "light bridge"),
         "bridge": ("C0", "-", "bridge"), "bridge_flow": ("C0", "--", "bridge, flow"),
         "score": ("C1", "-", "score model"), "score_flow": ("C1", "--", "score model, flow"),
         "score_best": ("C1", ":", "score model, best"),
