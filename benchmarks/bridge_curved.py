@@ -9,7 +9,9 @@ mean over levels and exact draws at them,
 
     drift_error = E‖∇log ψ − exact‖² / E‖exact‖²   (backward_error for ∇log φ),
 
-and the Kullback–Leibler divergence of the learned process from the exact one, ½∫E‖·‖² ds, in nats.
+the Kullback–Leibler divergence of the learned process from the exact one, ½∫E‖·‖² ds, in nats, and
+``log_prob_error``, the root mean square error in nats of log p_0 by the learned probability flow
+from the exact density at the other end, at exact draws.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from scorefold.bridges import (
 )
 
 OUT = Path(__file__).parent / "results" / "bridge_curved.json"
-N, JUDGED = 10_000, 2000
+N, JUDGED, DENSITIES = 10_000, 2000, 500
 CASES: dict[str, Any] = {
     "S^2": (sf.Sphere(2), 0.8, lambda z: 3 * z, lambda z: -2 * z),
     "SO(3)": (sf.SO3(), 1.0, lambda w: 2 * np.cos(w), lambda w: -np.cos(w)),
@@ -81,7 +83,10 @@ def measure(case: str, method: str, seed: int, args: argparse.Namespace) -> dict
             inner = jax.vmap(manifold.inner)
             sums[name].append(float(jnp.mean(inner(x, got - want, got - want))))
             sizes[name].append(float(jnp.mean(inner(x, want, want))))
+    x = exact.sample(jax.random.fold_in(keys[3], 100), 0.0, DENSITIES)
+    gap = bridge.flow_log_prob(0.0, x, lambda y: exact.log_prob(1.0, y)) - exact.log_prob(0.0, x)
     return {
+        "log_prob_error": float(jnp.sqrt(jnp.mean(gap**2))),
         "drift_error": float(np.mean(sums["forward"]) / np.mean(sizes["forward"])),
         "backward_error": float(np.mean(sums["backward"]) / np.mean(sizes["backward"])),
         "divergence": 0.5 * total * float(np.mean(sums["forward"])),

@@ -2,6 +2,7 @@
 
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
+from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
@@ -10,9 +11,18 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
+from scorefold.bridges._ends_clock import EndsClock
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
-from scorefold.samplers import FlowStep, GeodesicStep, HeunFlowStep, ReverseStep, Step, walk
+from scorefold.samplers import (
+    FlowStep,
+    GeodesicStep,
+    HeunFlowStep,
+    ReverseStep,
+    Step,
+    carry_density,
+    walk,
+)
 from scorefold.samplers._check import refuse_rows
 
 __all__ = ["Bridge", "brownian_reference"]
@@ -108,6 +118,63 @@ class Bridge(eqx.Module):
         if direction not in ("forward", "backward"):
             raise ValueError(f'direction must be "forward" or "backward", got {direction!r}.')
         return self._walk(direction, None, x, steps, paths)
+
+    def flow_log_prob(
+        self,
+        t: float,
+        x: Any,
+        law: Callable[[Array], Array],
+        *,
+        end: Literal["a", "b"] = "b",
+        rtol: float = 1e-5,
+        atol: float = 1e-5,
+        divergence: Literal["exact", "hutchinson"] = "exact",
+        key: Key | None = None,
+        max_steps: int = 512,
+    ) -> Array:
+        """log p_t(x) in nats by the probability flow, from the density of one of the two laws:
+
+            log p_t(x) = log p_B(x(S)) + ∫_{s(t)}^S div v ds,   dx/ds = v(x, s), x(s(t)) = x,
+
+        v = b + ½(∇ log ψ − ∇ log φ); with ``end="a"`` down to s = 0 and log p_A. A bridge between
+        data and a normal or uniform law has the likelihood of the data at t = 0. For any v it is a
+        density of mass 1, that of the laws of ``flow`` from the end that is given.
+
+        **Arguments:** ``t``: process time in [0, 1]; ``x``: points, shape ``(n, *shape)``, or one;
+        ``law``: log density in nats of a batch of points, ``(n, *shape)`` to ``(n,)``: the
+        ``log_prob`` of a model, or ``jax.vmap`` of that of one point; ``end``: whose law it is; the
+        rest as in ``solve_log_prob``: ``divergence="hutchinson"`` for many dimensions, with a
+        ``key``.
+        **Raises:** ``ValueError`` for bad arguments and a law of another shape; ``RuntimeError``
+        when ``max_steps`` is spent; ``FloatingPointError`` naming the rows without a finite value.
+
+        Source: Song et al. 2021, Section 4.3; for bridges Chen, Liu & Theodorou 2022.
+        """
+        if not 0.0 <= t <= 1.0:
+            raise ValueError(f"t must be in [0, 1], got {t}.")
+        if end not in ("a", "b"):
+            raise ValueError(f'end must be "a" or "b", got {end!r}.')
+        points = check_points(self.manifold, x, "x")
+        rows = points.reshape(-1, *self.manifold.shape)
+        inside = 0.0 < t < 1.0
+        s = float(self.reference.schedule.s(jnp.asarray(t))) if inside else self.total * t
+        last = self.total if end == "b" else 0.0
+        gained = jnp.zeros(len(rows), rows.dtype)
+        if s != last:
+            rows, gained = carry_density(
+                self.reference, _Difference(self), rows, s, last, clock=EndsClock(self.total),
+                divergence=divergence, key=key, rtol=rtol, atol=atol, max_steps=max_steps,
+            )  # fmt: skip
+        known = jnp.asarray(law(rows))
+        if known.shape != gained.shape:
+            raise ValueError(
+                f"law: for points of shape {rows.shape} it gave shape {known.shape}; needs "
+                f"{gained.shape}, a log density each (jax.vmap a function of one point)."
+            )
+        value = known.astype(rows.dtype) + gained
+        refuse_rows("x", ~jnp.isfinite(value), "without a finite density", "law is not finite "
+                    "where their flow ends.")  # fmt: skip
+        return value.reshape(points.shape[: points.ndim - len(self.manifold.shape)])
 
     def _walk(self, direction: str, key: Key | None, x: Any, steps: int, paths: bool) -> Array:
         points = check_points(self.manifold, x, "x0" if direction == "forward" else "x1")

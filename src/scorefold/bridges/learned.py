@@ -1,7 +1,6 @@
 """What all bridges learned with networks share."""
 
 import abc
-import math
 from typing import Any, Literal
 
 import equinox as eqx
@@ -13,6 +12,7 @@ from jaxtyping import Array, PyTree
 from scorefold._compile import quick
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
+from scorefold.bridges._ends_clock import ends_share
 from scorefold.bridges._linear import is_linear
 from scorefold.bridges.affine import AffineScore
 from scorefold.bridges.field import BridgeField
@@ -33,8 +33,6 @@ from scorefold.samplers import ReverseStep, Step, walk
 __all__ = ["Baseline", "LearnedBridge", "simulate"]
 
 Baseline = Literal["gaussian", "iterates", "none"]
-
-_REFINED = 0.75
 
 
 class LearnedBridge(Bridge):
@@ -111,7 +109,7 @@ class LearnedBridge(Bridge):
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}.")
         u = np.linspace(0.0, 1.0, steps + 1)
-        s = self.total * (u - _REFINED * np.sin(2.0 * math.pi * u) / (2.0 * math.pi))
+        s = self.total * ends_share(u)
         s[0], s[-1] = 0.0, self.total
         return s
 

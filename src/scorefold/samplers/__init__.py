@@ -4,7 +4,9 @@ from scorefold.samplers._base import ScoreFunction, Step
 from scorefold.samplers.grids import refined_grid, uniform_grid
 from scorefold.samplers.normalisation import Mass, normalisation
 from scorefold.samplers.probability_flow import (
+    Clock,
     FlowDensity,
+    carry_density,
     log_prob_ode,
     sample_ode,
     solve_log_prob,
@@ -23,6 +25,7 @@ from scorefold.samplers.steps import (
 from scorefold.samplers.walk import walk
 
 __all__ = [
+    "Clock",
     "Corrected",
     "FlowDensity",
     "FlowStep",
@@ -34,6 +37,7 @@ __all__ = [
     "ReverseStep",
     "ScoreFunction",
     "Step",
+    "carry_density",
     "denoise",
     "flow_velocity",
     "log_prob_ode",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -21,7 +22,7 @@ from scorefold.samplers._check import levels, refuse_rows
 from scorefold.samplers.multistep import Crossing, Grids, cross, evaluations
 from scorefold.samplers.steps import flow_velocity
 
-__all__ = ["FlowDensity", "log_prob_ode", "sample_ode", "solve_log_prob"]
+__all__ = ["Clock", "FlowDensity", "carry_density", "log_prob_ode", "sample_ode", "solve_log_prob"]
 
 _FIRST_STEP = 0.03
 """First trial step, as a share of the whole interval of the clock."""
@@ -91,10 +92,7 @@ def solve_log_prob(
 
     Source: Song et al. 2021, Section 4.3; De Bortoli et al. 2022, Section 3.4; Hutchinson 1990.
     """
-    if divergence not in ("exact", "hutchinson"):
-        raise ValueError(f'divergence must be "exact" or "hutchinson", got {divergence!r}.')
-    if divergence == "hutchinson" and key is None:
-        raise ValueError('divergence="hutchinson" needs key=: the probe directions are random.')
+    check_divergence(divergence, key)
     if solver not in ("multistep", "adaptive"):
         raise ValueError(f'solver must be "multistep" or "adaptive", got {solver!r}.')
     s_min, s_max = levels(noising, s_min, s_max)
@@ -120,7 +118,7 @@ def solve_log_prob(
             if grids.good(float(error)):
                 return value, jnp.asarray(spent), jnp.asarray(True), error
         end, total, nfe, finished = _integrate(
-            noising, score, part, s_min, s_max, True, part_keys, rtol, atol, max_steps
+            noising, score, part, s_min, s_max, True, part_keys, rtol, atol, max_steps, None
         )
         value = jax.vmap(reference.log_prob)(end) + total
         return value, nfe + spent, finished, jnp.full((), jnp.nan, value.dtype)
@@ -164,13 +162,70 @@ def sample_ode(
 
     def solve(part: Array, _: None) -> tuple:
         end, _, nfe, finished = _integrate(
-            noising, score, part, s_max, s_min, False, None, rtol, atol, max_steps
+            noising, score, part, s_max, s_min, False, None, rtol, atol, max_steps, None
         )
         return end, nfe, finished, nfe
 
     x, _, _ = _in_chunks(solve, start, None, chunk, max_steps, rtol, atol)
     refuse_rows("samples", ~jnp.isfinite(x), "not finite", "The score diverged on the way back.")
     return x
+
+
+class Clock(eqx.Module):
+    """A variable to solve the flow in, increasing in s."""
+
+    @abc.abstractmethod
+    def tau(self, s: float, dtype: Any) -> Scalar:
+        """Its value at s."""
+
+    @abc.abstractmethod
+    def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
+        """(s, ds/dτ)."""
+
+
+def carry_density(
+    noising: Noising,
+    score: ScoreFunction,
+    x: Any,
+    start: float,
+    end: float,
+    *,
+    clock: Clock,
+    divergence: Literal["exact", "hutchinson"] = "exact",
+    key: Key | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+    chunk: int = 1024,
+    max_steps: int = 512,
+) -> tuple[Array, Array]:
+    """(x(end), ∫_start^end div v ds): points carried by dx/ds = v(x, s) = b(x) − ½ score(x, s)
+    from one variance-time to another, up or down, and what their log density loses on the way.
+
+    The adaptive solver of ``solve_log_prob``, whose arguments and errors these are, in the variable
+    of ``clock``. ``x``: shape ``(n, *shape)``.
+    """
+    check_divergence(divergence, key)
+    rows, batch = _rows(x, noising.manifold)
+    refuse_rows("x", ~jnp.isfinite(rows), "not finite", "Drop or repair these points.")
+    keys = None if divergence == "exact" else jax.random.split(key, rows.shape[0])  # type: ignore[arg-type]
+
+    def solve(part: Array, part_keys: Array | None) -> tuple:
+        there, total, nfe, finished = _integrate(
+            noising, score, part, start, end, True, part_keys, rtol, atol, max_steps, clock
+        )
+        return (there, total), nfe, finished, nfe
+
+    (there, total), _, _ = _in_chunks(solve, rows, keys, chunk, max_steps, rtol, atol)
+    bad = ~(jnp.isfinite(total) & jnp.isfinite(there.reshape(len(rows), -1)).all(axis=1))
+    refuse_rows("x", bad, "carried to points that are not finite", "The drift diverges there.")
+    return there.reshape(*batch, *noising.manifold.shape), total.reshape(batch)
+
+
+def check_divergence(divergence: str, key: Key | None) -> None:
+    if divergence not in ("exact", "hutchinson"):
+        raise ValueError(f'divergence must be "exact" or "hutchinson", got {divergence!r}.')
+    if divergence == "hutchinson" and key is None:
+        raise ValueError('divergence="hutchinson" needs key=: the probe directions are random.')
 
 
 def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
@@ -187,7 +242,7 @@ def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
 
 def _in_chunks(
     solve: Callable, rows: Array, keys: Array | None, chunk: int, max_steps: int, rtol, atol
-) -> tuple[Array, Array, Array]:
+) -> tuple[Any, Array, Array]:
     """(values, evaluations, errors): blocks of one size are solved, the last one padded with
     copies of its first row."""
     n = rows.shape[0]
@@ -204,7 +259,8 @@ def _in_chunks(
         values.append(value)
         counts.append(jnp.full((size,), nfe))
         errors.append(jnp.full((size,), error))
-    return jnp.concatenate(values)[:n], jnp.concatenate(counts)[:n], jnp.concatenate(errors)[:n]
+    whole = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:n], *values)
+    return whole, jnp.concatenate(counts)[:n], jnp.concatenate(errors)[:n]
 
 
 def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol) -> None:
@@ -217,7 +273,7 @@ def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol
         )
 
 
-class _Clock(eqx.Module):
+class _NearData(Clock):
     """The variable the flow is solved in: τ = u^{1/8}, u = (1 − e^{−cs})/c (u = s for c = 0).
 
     Near data the flow moves by O(√s) and changes its character with every factor of s: τ lies
@@ -240,9 +296,9 @@ class _Clock(eqx.Module):
         return -jnp.log1p(-self.c * u) / self.c, du / (1.0 - self.c * u)
 
 
-def _clock(manifold: Manifold, s_max: float) -> _Clock:
+def _clock(manifold: Manifold, s_max: float) -> _NearData:
     # 6/s_max keeps 1 − cu above e^{−6}, far from the rounding of float32.
-    return _Clock(min(0.25 * manifold.spectral_gap, 6.0 / s_max) if manifold.compact else 0.0)
+    return _NearData(min(0.25 * manifold.spectral_gap, 6.0 / s_max) if manifold.compact else 0.0)
 
 
 def _decay(manifold: Manifold, s_max: float) -> float:
@@ -259,26 +315,26 @@ def _valued(reference: Reference, found: Crossing) -> tuple[Array, Array]:
     return last + found.total, jnp.sqrt(jnp.mean(found.error**2 + moved**2))
 
 
-def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps):
-    # As arrays, so that one program serves every tolerance.
+def _integrate(noising, score, x, start, end, dense, keys, rtol, atol, max_steps, clock):
+    # As arrays, so that one program serves every tolerance and span.
     tolerances = jnp.asarray(rtol, x.dtype), jnp.asarray(atol, x.dtype)
-    return _compiled(noising, score, x, start, end, dense, keys, *tolerances, max_steps)
+    clock = _clock(noising.manifold, max(start, end)) if clock is None else clock
+    span = clock.tau(start, x.dtype), clock.tau(end, x.dtype)
+    return _compiled(noising, score, x, *span, dense, keys, *tolerances, max_steps, clock)
 
 
 @eqx.filter_jit
-def _compiled(noising, score, x, start, end, dense, keys, rtol, atol, max_steps):
+def _compiled(noising, score, x, t0, t1, dense, keys, rtol, atol, max_steps, clock):
     """(end points, ∫ div v ds or zeros, evaluations, whether the end was reached)."""
     import diffrax
 
     manifold = noising.manifold
-    clock = _clock(manifold, max(start, end))
     probes = None
     if keys is not None:
         draw = lambda k, p: manifold.from_components(  # noqa: E731
             p, jax.random.rademacher(k, (manifold.dim,), p.dtype)
         )
         probes = jax.vmap(draw)(keys, x)
-    t0, t1 = clock.tau(start, x.dtype), clock.tau(end, x.dtype)
 
     def rate(tau: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
         s, ds = clock.s(tau)

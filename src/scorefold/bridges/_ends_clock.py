@@ -1,0 +1,40 @@
+"""A time that is slow at both ends of a bridge."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold._types import Scalar
+from scorefold.samplers import Clock
+
+__all__ = ["EndsClock", "ends_share"]
+
+_REFINED = 0.75
+
+
+def ends_share(u: Any) -> Any:
+    """u − ¾ sin(2πu)/2π, u in [0, 1]: its slope is a quarter at both ends."""
+    return u - _REFINED * np.sin(2.0 * math.pi * u) / (2.0 * math.pi)
+
+
+class EndsClock(Clock):
+    """u with s = S·(u − ¾ sin(2πu)/2π): slower at both ends, where the drifts of bridges are
+    fast."""
+
+    total: float
+
+    def tau(self, s: float, dtype: Any) -> Scalar:
+        share, low, high = s / self.total, 0.0, 1.0
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if ends_share(middle) < share else (low, middle)
+        return jnp.asarray(share if share in (0.0, 1.0) else low, dtype)
+
+    def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
+        wave = 2.0 * math.pi * tau
+        share = tau - _REFINED * jnp.sin(wave) / (2.0 * math.pi)
+        return self.total * share, self.total * (1.0 - _REFINED * jnp.cos(wave))
