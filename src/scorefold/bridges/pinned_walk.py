@@ -51,7 +51,7 @@ class _PinnedBrownian(Step):
         return pinned_brownian(self.manifold, key, x, self.target, jnp.abs(ds), left, self.turns)
 
 
-class _Parts(Step):
+class _PinnedFactors(Step):
     """One step for each factor of a product: pinned Brownian motions there are independent."""
 
     manifold: Product
@@ -110,5 +110,5 @@ def _pinned(manifold: Manifold, target: Point, end: Scalar, turns: int) -> Step:
         return _PinnedBrownian(manifold, target, end, turns)
     if isinstance(manifold, Product):
         parts = zip(manifold.factors, manifold.split(target), strict=True)
-        return _Parts(manifold, tuple(_pinned(f, q, end, turns) for f, q in parts))
+        return _PinnedFactors(manifold, tuple(_pinned(f, q, end, turns) for f, q in parts))
     return _Towards(manifold, target, end)
