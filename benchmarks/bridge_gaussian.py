@@ -1,7 +1,9 @@
 """Learned bridges between Gaussian laws, where everything is known.
 
     python benchmarks/bridge_gaussian.py marginals --dims 5 20 50 --seeds 5
-    python benchmarks/bridge_gaussian.py half-steps --seeds 3
+    python benchmarks/bridge_gaussian.py half-steps --seeds 2 --baselines iterates --steps 2500
+    python benchmarks/bridge_gaussian.py half-steps --seeds 2 --baselines none --steps 5000 \
+        --batch 1024 --paths 5000 --refresh 125 --depth 1 --width 256
 
 ``marginals``: the task of Shi et al. 2023 (Section 6.1): N(−0.1·1, I) to N(0.1·1, I) in R^d by
 Brownian motion of variance 1, 10,000 training points of each. 10,000 fresh points of the first law
@@ -95,11 +97,14 @@ def marginals(d: int, method: str, seed: int, args: argparse.Namespace) -> dict[
     b = jax.random.normal(keys[1], (N, d)) + shift
     cls, kwargs = METHODS[method]
     reference = brownian_reference(sf.Euclidean(d), 1.0)
-    bridge = cls(reference, network=sf.NetworkSpec(width=args.width, depth=2, fourier=0), **kwargs)
+    bridge = cls(
+        reference, network=sf.NetworkSpec(width=args.width, depth=args.depth, fourier=0), **kwargs
+    )
     since = time.monotonic()
     bridge, history = fit_alternating(
         bridge, a, b, key=keys[2], half_steps=args.half_steps, steps=args.steps,
-        batch_size=args.batch, learning_rate=args.rate, paths=N, progress=False,
+        batch_size=args.batch, learning_rate=args.rate, paths=args.paths, refresh=args.refresh,
+        progress=False,
     )  # fmt: skip
     seconds = time.monotonic() - since
     start = jax.random.normal(keys[3], (N, d)) - shift
@@ -131,15 +136,15 @@ def half_steps(baseline: str, seed: int, args: argparse.Namespace) -> dict[str, 
     cov = np.block([[cov_a, cov_a], [cov_a, cov_a + total * np.eye(d)]])
     bridge = DiffusionSchrodingerBridge(
         brownian_reference(sf.Euclidean(d), total), baseline=baseline, steps=args.chain,
-        network=sf.NetworkSpec(width=args.width, depth=2, fourier=0),
+        network=sf.NetworkSpec(width=args.width, depth=args.depth, fourier=0),
     )  # fmt: skip
-    errors = []
+    errors, since = [], time.process_time()
     with tempfile.TemporaryDirectory() as out:
         for n in range(1, args.half_steps + 1):
             learned, _ = fit_alternating(
                 bridge, a, b, key=jax.random.key(seed), half_steps=n, steps=args.steps,
-                batch_size=args.batch, learning_rate=args.rate, paths=N, out=out, resume=True,
-                progress=False,
+                batch_size=args.batch, learning_rate=args.rate, paths=args.paths,
+                refresh=args.refresh, out=out, resume=True, progress=False,
             )  # fmt: skip
             old, new = (slice(d, 2 * d), slice(0, d))[:: 1 if n % 2 else -1]
             gain = cov[new, old] @ np.linalg.inv(cov[old, old])
@@ -158,7 +163,10 @@ def half_steps(baseline: str, seed: int, args: argparse.Namespace) -> dict[str, 
                 "covariance": relative(both[:d, :d], cov[new, new]),
                 "cross": relative(both[:d, d:], cov[new, old]),
             })  # fmt: skip
-    return {"errors": errors, "worst": max(e["covariance"] for e in errors), "seed": seed}
+    return {
+        "errors": errors, "worst": max(e["covariance"] for e in errors), "seed": seed,
+        "processor_seconds": time.process_time() - since,
+    }  # fmt: skip
 
 
 def main() -> None:
@@ -173,13 +181,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--paths", type=int, default=N)
+    parser.add_argument("--refresh", type=int)
     parser.add_argument("--chain", type=int, default=20)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     table = json.loads(args.out.read_text()) if args.out.exists() else {}
     table["provenance"] = provenance()
     part = table.setdefault(args.part, {})
-    part["settings"] = {k: str(v) for k, v in vars(args).items() if k != "out"}
+    # Rows without settings of their own have those of the part.
+    settings = {k: str(v) for k, v in vars(args).items() if k != "out"}
     cases = (
         [(f"d={d}", m, lambda s, d=d, m=m: marginals(d, m, s, args))
          for d in args.dims for m in args.methods]
@@ -194,12 +206,17 @@ def main() -> None:
             row["floor"] = {k: float(np.mean([f[k] for f in floors])) for k in floors[0]}
             row["published"] = PUBLISHED.get(d)
         runs = [measure(seed) for seed in range(args.seeds)]
-        row[method] = {"runs": runs}
-        for name in ("full", "diagonal", "full_end", "diagonal_end", "cross", "worst", "seconds"):
+        row[method] = {"settings": settings, "runs": runs}
+        for name in ("full", "diagonal", "full_end", "diagonal_end", "cross", "worst", "seconds",
+                     "processor_seconds"):  # fmt: skip
             values = [r[name] for r in runs if name in r]
             if values:
                 row[method][name] = [float(np.mean(values)), float(np.std(values))]
-        shown = {k: np.round(v, 4).tolist() for k, v in row[method].items() if k != "runs"}
+        shown = {
+            k: np.round(v, 4).tolist()
+            for k, v in row[method].items()
+            if k not in ("runs", "settings")
+        }
         print(space, method, shown, "floor", row.get("floor"), flush=True)
         args.out.parent.mkdir(exist_ok=True)
         args.out.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")

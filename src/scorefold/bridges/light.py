@@ -18,6 +18,7 @@ from scorefold.bridges._linear import linear_transition
 from scorefold.bridges.fit_bridge import TwoEnded
 from scorefold.bridges.gaussian_potential import GaussianPotential
 from scorefold.bridges.origins import Origins, chosen_origins
+from scorefold.bridges.pinned import most_turns, pinned_exactly
 from scorefold.bridges.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.potentials import HeatPotential, Potential
 from scorefold.kernels import GaussianMixture
@@ -39,7 +40,8 @@ class LightBridge(TwoEnded):
     which is KL(π* | π) up to a constant that does not depend on φ: the bridge of A and B is the
     minimiser, and any φ gives a bridge of A to some other law. φ is a sum of terms that the
     reference process keeps in its family, so that ψ_s is in closed form at every s:
-    ``HeatPotential`` on any manifold, ``GaussianPotential`` on flat space.
+    ``HeatPotential`` on any manifold, ``GaussianPotential`` on flat space. Draws and paths are
+    exact at any number of steps on R^d, T^d and products of these, in both directions.
 
     The other factor needs the law A itself, of which there are points. They are placed at s = −h_i:
 
@@ -139,21 +141,21 @@ class LightBridge(TwoEnded):
         return _log_prob(self, rows, s).reshape(batch)
 
     def couple(self, key: Key, x0: Any, *, steps: int = 100) -> Array:
-        """A draw of X₁ given each X₀ = x₀: exact on flat space; elsewhere a component of φ is
-        drawn exactly and Brownian motion pinned to it is walked in ``steps`` steps."""
+        """A draw of X₁ given each X₀ = x₀: a component of φ is drawn, then Brownian motion pinned
+        to it. Exact on R^d, on T^d and on products of these. Elsewhere the component is exact and
+        the pinned motion is walked in ``steps`` steps, of a product in its curved factors alone."""
         return self.sample_forward(key, x0, steps=steps)
 
     def sample_at(self, key: Key, x0: Any, t: float, *, steps: int = 100) -> Array:
-        """A draw of X_t, 0 < t ≤ 1, given each X₀ = x₀: exact on flat space, otherwise the walk of
-        ``couple`` stopped on its way."""
+        """A draw of X_t, 0 < t ≤ 1, given each X₀ = x₀: exact where ``couple`` is, otherwise its
+        walk stopped on its way."""
         if not 0.0 < t <= 1.0:
             raise ValueError(f"t must be in (0, 1], got {t}.")
         points = check_points(self.manifold, x0, "x0")
         rows = points.reshape(-1, *self.manifold.shape)
         s = float(self.reference.schedule.s(jnp.asarray(t, rows.dtype)))
-        levels = 1 if isinstance(self.manifold, Euclidean) else steps
-        grid = uniform_grid(0.0, s, levels, rows.dtype)
-        end = _sample(self, jax.random.split(key, len(rows)), rows, grid, True, False)
+        grid = uniform_grid(0.0, s, steps, rows.dtype)
+        end = self._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
         return end.reshape(points.shape)
 
     def conditional(self, x0: Any) -> GaussianMixture:
@@ -203,7 +205,15 @@ class LightBridge(TwoEnded):
         return rows[_starts(self, key, rows, at, held)]
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
-        return _sample(self, keys, rows, grid, direction == "forward", paths)
+        forward = direction == "forward"
+        if pinned_exactly(self.reference) and not paths:
+            grid = grid[jnp.array([0, -1])]  # one step, and exact
+        beyond = 0.0
+        if not forward:
+            beyond = self._start.widest
+        elif isinstance(self.potential, HeatPotential):
+            beyond = self.potential.widest()
+        return _sample(self, keys, rows, grid, forward, paths, most_turns(self.total + beyond))
 
     # -- fitting -----------------------------------------------------------------------------------
     def begin(self, key: Key, a: Array, b: Array) -> LightBridge:
@@ -254,7 +264,13 @@ def _log_prob(bridge: LightBridge, rows: Array, s: Scalar) -> Array:
 
 @eqx.filter_jit
 def _sample(
-    bridge: LightBridge, keys: Array, rows: Array, grid: Array, forward: bool, paths: bool
+    bridge: LightBridge,
+    keys: Array,
+    rows: Array,
+    grid: Array,
+    forward: bool,
+    paths: bool,
+    turns: int,
 ) -> Array:
     reference, potential = bridge.reference, bridge.potential
     flat = isinstance(reference.manifold, Euclidean)
@@ -271,13 +287,13 @@ def _sample(
             k = jax.random.categorical(pick, potential.log_terms(reference, x, total))
             centres, tau = potential.kernels(reference.manifold, x.dtype)
             end = total + tau[k]
-            return manifold_path(reference.manifold, walk, x, centres[k], grid, end, paths)
+            return manifold_path(reference.manifold, walk, x, centres[k], grid, end, paths, turns)
         start = bridge._start
         k = jax.random.categorical(pick, start.log_terms(reference, x, grid[0]))
         origin, first = start.points[k].astype(x.dtype), -start.blur[k].astype(x.dtype)
         if flat:
             return flat_path(reference, walk, x, origin, grid, first, paths)
-        return manifold_path(reference.manifold, walk, x, origin, grid, first, paths)
+        return manifold_path(reference.manifold, walk, x, origin, grid, first, paths, turns)
 
     return jax.lax.map(one, (keys, rows), batch_size=1024)
 

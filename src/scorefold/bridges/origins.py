@@ -39,6 +39,11 @@ class Origins(eqx.Module):
         """A small h among them: the 10 % quantile."""
         return float(np.quantile(np.asarray(self.blur, np.float64), 0.1))
 
+    @property
+    def widest(self) -> float:
+        """The largest h."""
+        return float(np.max(np.asarray(self.blur, np.float64)))
+
     def log_terms(self, reference: Noising, x: Point, s: Scalar) -> Array:
         """log of the terms of φ̂_s(x), shape (n,)."""
         points, age = self.points.astype(x.dtype), s + self.blur.astype(x.dtype)

@@ -13,19 +13,27 @@ from scorefold.bridges._linear import is_linear, linear_transition
 from scorefold.manifolds import Euclidean, Manifold, Product, Torus
 from scorefold.noising import Noising
 
-__all__ = ["pinned_draw", "pinned_exactly", "pinned_walk"]
+__all__ = ["flat", "most_turns", "pinned_brownian", "pinned_draw", "pinned_exactly", "pinned_walk"]
 
 
 def pinned_exactly(reference: Noising) -> bool:
     """Whether ``pinned_draw`` knows the reference: linear on flat space, or Brownian motion on
     flat spaces, tori and their products."""
-    return is_linear(reference) or (reference.kernel is not None and _flat(reference.manifold))
+    return is_linear(reference) or (reference.kernel is not None and flat(reference.manifold))
 
 
-def _flat(manifold: Manifold) -> bool:
+def flat(manifold: Manifold) -> bool:
+    """Whether it is R^d, T^d or a product of these: Brownian motion pinned there is known."""
     if isinstance(manifold, Product):
-        return all(map(_flat, manifold.factors))
+        return all(map(flat, manifold.factors))
     return isinstance(manifold, Euclidean | Torus)
+
+
+def most_turns(total: float) -> int:
+    """How many turns around a circle a path of variance-time ``total`` is asked about, either way:
+    six standard deviations of Brownian motion and one more. The ways beyond have less than 1e-7
+    of the weight."""
+    return 1 + math.ceil(6.0 * math.sqrt(total) / (2.0 * math.pi))
 
 
 def pinned_draw(
@@ -41,22 +49,24 @@ def pinned_draw(
         mean, variance = linear_transition(reference).pinned(start, s, end, total - s)
         noise = jax.random.normal(key, start.shape, start.dtype)
         return mean + jnp.sqrt(variance) * noise
-    return _brownian(reference.manifold, key, start, end, s, total)
+    whole, turns = jnp.asarray(total, start.dtype), most_turns(total)
+    return pinned_brownian(reference.manifold, key, start, end, s, whole, turns)
 
 
-def _brownian(
-    manifold: Manifold, key: Key, start: Point, end: Point, s: Scalar, total: float
+def pinned_brownian(
+    manifold: Manifold, key: Key, start: Point, end: Point, s: Scalar, total: Scalar, turns: int
 ) -> Point:
+    """The same for Brownian motion on a ``flat`` manifold and a ``total`` that may vary from draw
+    to draw; ``turns``: ``most_turns`` of the largest."""
     if isinstance(manifold, Product):
         keys = jax.random.split(key, len(manifold.factors))
         parts = zip(manifold.factors, keys, manifold.split(start), manifold.split(end), strict=True)
-        return manifold.join(tuple(_brownian(f, k, p, q, s, total) for f, k, p, q in parts))
+        return manifold.join([pinned_brownian(f, k, p, q, s, total, turns) for f, k, p, q in parts])
     turn, noise = jax.random.split(key)
     gap = manifold.log(start, end)
     if isinstance(manifold, Torus):
-        most = 1 + math.ceil(6.0 * math.sqrt(total) / (2.0 * math.pi))
-        turns = jnp.arange(-most, most + 1).astype(gap.dtype)
-        ways = gap[:, None] + 2.0 * math.pi * turns[None, :]
+        around = 2.0 * math.pi * jnp.arange(-turns, turns + 1).astype(gap.dtype)
+        ways = gap[:, None] + around[None, :]
         chosen = jax.random.categorical(turn, -0.5 * ways**2 / total, axis=1)
         gap = jnp.take_along_axis(ways, chosen[:, None], axis=1)[:, 0]
     z = jax.random.normal(noise, start.shape, start.dtype)

@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._linear import LinearTransition, linear_transition
-from scorefold.manifolds import Manifold
+from scorefold.bridges.pinned import flat, pinned_brownian
+from scorefold.manifolds import Manifold, Product
 from scorefold.noising import Noising
 from scorefold.samplers import GeodesicStep, Step, walk
 
@@ -34,6 +35,32 @@ class _PinnedFlat(Step):
         left = jnp.maximum(jnp.where(ahead, self.end - r, -ds), 0.0)
         mean, variance = self.transition.pinned(first, since, last, left)
         return mean + jnp.sqrt(variance) * z
+
+
+class _PinnedBrownian(Step):
+    """The same for Brownian motion on a flat manifold. Given the state, the turns that are left
+    are drawn anew: their law does not depend on those already made."""
+
+    manifold: Manifold
+    target: Point
+    end: Scalar
+    turns: int
+
+    def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
+        left = jnp.abs(self.end - s)
+        return pinned_brownian(self.manifold, key, x, self.target, jnp.abs(ds), left, self.turns)
+
+
+class _PinnedFactors(Step):
+    """One step for each factor of a product: pinned Brownian motions there are independent."""
+
+    manifold: Product
+    steps: tuple[Step, ...]
+
+    def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
+        keys = jax.random.split(key, len(self.steps))
+        parts = zip(self.steps, keys, self.manifold.split(x), strict=True)
+        return self.manifold.join([step(k, p, s, ds) for step, k, p in parts])
 
 
 class _Towards(Step):
@@ -62,8 +89,26 @@ def flat_path(
 
 
 def manifold_path(
-    manifold: Manifold, key: Key, x: Point, target: Point, grid: Array, end: Any, keep: bool
+    manifold: Manifold,
+    key: Key,
+    x: Point,
+    target: Point,
+    grid: Array,
+    end: Any,
+    keep: bool,
+    turns: int,
 ) -> Array:
-    """The same for Brownian motion on a manifold, weak order 1 in the steps of ``grid``."""
-    step = _Towards(manifold, target, jnp.asarray(end, x.dtype))
+    """The same for Brownian motion on a manifold: exact on R^d, T^d and in such factors of a
+    product, of weak order 1 in the steps of ``grid`` elsewhere. ``turns``: ``most_turns`` of the
+    longest path."""
+    step = _pinned(manifold, target, jnp.asarray(end, x.dtype), turns)
     return walk(step, key, x, grid, keep=keep)
+
+
+def _pinned(manifold: Manifold, target: Point, end: Scalar, turns: int) -> Step:
+    if flat(manifold):
+        return _PinnedBrownian(manifold, target, end, turns)
+    if isinstance(manifold, Product):
+        parts = zip(manifold.factors, manifold.split(target), strict=True)
+        return _PinnedFactors(manifold, tuple(_pinned(f, q, end, turns) for f, q in parts))
+    return _Towards(manifold, target, end)

@@ -156,6 +156,14 @@ class HeatPotential(Potential):
             spread = np.exp(np.asarray(self.log_tau, np.float64))
             return self._lowest() + float(np.quantile(spread, 0.1))
 
+    def widest(self) -> float:
+        """The largest τ."""
+        if self.log_tau is None:
+            return self._start()
+        with jax.ensure_compile_time_eval():
+            most = math.exp(float(np.max(np.asarray(self.log_tau, np.float64))))
+            return self._lowest() + min(most, self._highest())
+
     # -- fitting ---------------------------------------------------------------------------------
     def start(self, reference: Noising, key: Key, a: Array, b: Array) -> "HeatPotential":
         manifold, total = reference.manifold, reference.schedule.total
