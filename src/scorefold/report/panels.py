@@ -107,15 +107,18 @@ def draw_points(
     colours: Sequence[str] | None = None,
     size: float = 1.0,
 ) -> None:
-    """A scatter of each set, with its own colour and marker. The caller draws what lies below;
-    ``size`` scales the markers, whose area shrinks with the number of points."""
+    """A scatter of each set, with its own colour and marker; of two sets the one of fewer points
+    lies above, or it would not be seen. The caller draws what lies below; ``size`` scales the
+    markers, whose area shrinks with the number of points."""
     palette = colours or (_ON_HEAT if on_heat else COLOURS)
+    counts = [len(points) for points in sets.values()]
     for k, (label, points) in enumerate(sets.items()):
         xy, visible = view.project(points)
         area = size * float(np.clip(4000.0 / max(len(points), 1), 1.5, 16.0))
         x, y = xy[visible].T
         axes.scatter(
-            x, y, s=area, marker=_MARKERS[k % 4], zorder=4,
+            x, y, s=area, marker=_MARKERS[k % 4],
+            zorder=4 + 0.1 * sum(n > len(points) for n in counts),
             color=palette[k % len(palette)],
             edgecolors=None if k % 4 == 3 else _EDGES[k % 4] if on_heat else "none",
             linewidths=0.8 if k % 4 == 3 else 0.4 if on_heat else 0.0,
