@@ -45,7 +45,7 @@ from scorefold.bridges import HeatPotential, LightBridge, fit_snapshots, interpo
 from scorefold.manifolds import Euclidean, Sphere
 from scorefold.metrics import leave_one_out
 
-RATES = (1.25e-6, 5e-6, 2e-5, 8e-5)
+RATES = (2e-5, 8e-5, 3.2e-4)
 """Variance per hour, radians²; 2e-5 is √(24 · 2e-5) rad = 140 km in a day along each axis."""
 TRACK_RATES = (2e-5, 8e-5, 3.2e-4)
 SHARES, TRACK_SHARES = (0.45, 0.1, 0.45), (0.8, 0.1, 0.1)
