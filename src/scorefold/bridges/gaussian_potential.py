@@ -34,8 +34,10 @@ class GaussianPotential(Potential):
     2024 (LightSB), where all a_k are 0; anchors among the data keep the parameters apart.
     Components start like those of ``HeatPotential``.
 
-    **Arguments:** ``components``: K; ``covariance``: ``"diagonal"``, or ``"full"`` with learned
-    rotations; ``tau``: variance of the kernels at the start.
+    **Arguments:** ``components``: K, several for each mode of B: with few of them a mode may have
+    none at the start and stay without (held-out losses of two fits tell); ``covariance``:
+    ``"diagonal"``, or ``"full"`` with learned rotations; ``tau``: variance of the kernels at the
+    start.
     """
 
     components: int = 50
