@@ -466,3 +466,13 @@ def test_importing_the_room_does_not_import_matplotlib():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert loaded.isdisjoint({"matplotlib", "scipy.interpolate", "pandas"})
+
+
+def test_the_smaller_set_lies_above():
+    """Twenty held-out points among two hundred samples are drawn last, whatever their order."""
+    points = np.asarray(_points(Sphere(2), 220))
+    figure = report.globes(
+        samples={"many": points[:200]}, data={"few": points[200:]}, centre=(0.0, 0.0), hemispheres=1
+    )
+    found = {c.get_label().split(",")[0]: c.get_zorder() for c in figure.axes[0].collections}
+    assert found["few"] > found["many"]

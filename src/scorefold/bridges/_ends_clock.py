@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,9 +17,9 @@ __all__ = ["EndsClock", "ends_share"]
 _REFINED = 0.75
 
 
-def ends_share(u: Any) -> Any:
+def ends_share(u: Any, sin: Callable = np.sin) -> Any:
     """u − ¾ sin(2πu)/2π, u in [0, 1]: its slope is a quarter at both ends."""
-    return u - _REFINED * np.sin(2.0 * math.pi * u) / (2.0 * math.pi)
+    return u - _REFINED * sin(2.0 * math.pi * u) / (2.0 * math.pi)
 
 
 class EndsClock(Clock):
@@ -35,6 +36,5 @@ class EndsClock(Clock):
         return jnp.asarray(share if share in (0.0, 1.0) else low, dtype)
 
     def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
-        wave = 2.0 * math.pi * tau
-        share = tau - _REFINED * jnp.sin(wave) / (2.0 * math.pi)
-        return self.total * share, self.total * (1.0 - _REFINED * jnp.cos(wave))
+        slope = 1.0 - _REFINED * jnp.cos(2.0 * math.pi * tau)
+        return self.total * ends_share(tau, jnp.sin), self.total * slope
