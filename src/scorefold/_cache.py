@@ -43,13 +43,13 @@ def keep_compilations() -> bool:
     """Let JAX keep compiled programs in ``compilation_folder()``; returns whether it does.
 
     Where that cannot be written, nothing is kept and nothing is said. A folder that was chosen by
-    JAX's own variables is left alone. Programs that were not used for longest go when the folder
+    JAX's own variable is left alone. Programs that were not used for longest go when the folder
     exceeds half a gigabyte.
     """
     import jax
 
     folder = compilation_folder()
-    if folder is None or jax.config.jax_compilation_cache_dir is not None:
+    if folder is None or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -85,7 +85,9 @@ def _memory(error: Exception) -> str:
     """What to lower. ``fit`` says it in words of Python."""
     text = str(error)
     if isinstance(error, MemoryError) and "batch_size" in text:
-        return text.replace("lower batch_size", "lower --batch-size").replace("the width", "--width")
+        return text.replace("lower batch_size", "lower --batch-size").replace(
+            "the width", "--width"
+        )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "llocat" in text:
         return (
             f"out of memory ({text.splitlines()[0][:200] if text else 'no more is known'}): lower "

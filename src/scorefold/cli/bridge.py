@@ -102,7 +102,7 @@ def _bridge(arguments: argparse.Namespace) -> int:
     metrics, drawn = _measure(arguments, fitted, a, b, variance)
     save(run.model_file, bridge, {"metrics": metrics})
     run.write("metrics.json", metrics)
-    (run.folder / "history.json").write_text(history.to_json() + "\n")
+    run.write_text("history.json", history.to_json() + "\n")
     if not arguments.no_report:
         write_bridge_report(run, bridge, (a, b), metrics, history, drawn)
     print(_lines(metrics, run.folder))
@@ -111,6 +111,7 @@ def _bridge(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace, folder: str) -> Run:
     run = Run(folder)
+    run.refuse_links()
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,13 +16,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """A signal ended the command; ``note`` says what was kept, and how to go on."""
+    """A signal ended the command with exit code ``code``; ``note`` says what was kept."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, note: str) -> None:
         super().__init__(number)
         self.name = signal.Signals(number).name
         self.code = 128 + number
-        self.note = "stopped; nothing that was there has changed"
+        self.note = note
 
     def __str__(self) -> str:
         return f"{self.name}: {self.note}."
@@ -36,11 +36,14 @@ class Stops:
     may swallow an exception, and nothing has been touched. While a model is trained, ``fit`` has
     its own handlers, which save a checkpoint.
 
+    ``note`` is what will be said: a command changes it as it goes on.
+
     Handlers can be set in the main thread only; elsewhere the context does nothing.
     """
 
     def __init__(self) -> None:
         self.pending = 0
+        self.note = "stopped; nothing that was there has changed"
         self._loading = True
         self._before: dict[int, Any] = {}
         self._wakeup = -1
@@ -54,7 +57,7 @@ class Stops:
     def check(self) -> None:
         """Raise what a library swallowed."""
         if self.pending:
-            raise Stopped(self.pending)
+            raise Stopped(self.pending, self.note)
 
     def __enter__(self) -> Stops:
         if threading.current_thread() is threading.main_thread():
@@ -85,7 +88,7 @@ class Stops:
                 name = signal.Signals(number).name
                 os.write(sys.stderr.fileno(), f"scorefold: {name}: stopped.\n".encode())
             os._exit(128 + number)
-        raise Stopped(number)
+        raise Stopped(number, self.note)
 
 
 def _second(handle: int) -> None:
