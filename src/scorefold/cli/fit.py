@@ -67,10 +67,10 @@ def add_commands(commands: Any) -> None:
         help="kernel: 256, score: 512, informed: 128",
     )  # fmt: skip
     parser.add_argument(
-        "--learning-rate", type=real(1e-30, 10), metavar="X",
+        "--learning-rate", type=real(1e-30, 10.0), metavar="X",
         help="the peak (kernel: 5e-3, score: 2e-3, informed: 3e-4)",
     )  # fmt: skip
-    parser.add_argument("--weight-decay", type=real(0, 100), metavar="X", help="default: 0")
+    parser.add_argument("--weight-decay", type=real(0.0, 100.0), metavar="X", help="default: 0")
     parser.add_argument("--no-report", action="store_true", help="numbers only")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(command=_fit)
