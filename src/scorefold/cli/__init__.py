@@ -36,6 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Whoever read the output has gone: nobody is left to tell, at exit neither.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        finally:
+            if notices.cache_damaged:
+                from scorefold._cache import clear_compilations
+
+                clear_compilations()
 
 
 def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:

@@ -16,11 +16,15 @@ _IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Resour
 def one_line(text: object) -> str:
     """``text`` as one line of at most 500 characters, its middle left out beyond that; control
     characters are escaped."""
-    line = " ".join(str(text).split())
-    if len(line) > _LONGEST:
-        line = f"{line[:_HEAD]} … {line[-_TAIL:]}"
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 2]} …"
+    text = str(text)
+    parts = [text] if len(text) <= 2 * _LONGEST else [text[:_LONGEST], text[-_LONGEST:]]
+    head, *tail = (" ".join(part.split()) for part in parts)
+    line = _escaped(" … ".join([head, *tail]))
+    return line if len(line) <= _LONGEST else f"{line[:_HEAD]} … {line[-_TAIL:]}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(text: object) -> None:
@@ -31,10 +35,15 @@ def say(text: object) -> None:
 
 
 class Notices:
-    """Within the context each warning is said as one line, once; ``lines`` keeps them."""
+    """Within the context each warning is said as one line, once; ``lines`` keeps them.
+
+    What JAX says of its cache of compiled programs is not said: the program was compiled anew, and
+    nothing is missing. ``cache_damaged`` notes that an entry could not be read.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.cache_damaged = False
         self._context = warnings.catch_warnings()
 
     def __enter__(self) -> Notices:
@@ -55,6 +64,9 @@ class Notices:
 
     def _show(self, message: Warning | str, *where: Any, **more: Any) -> None:
         line = one_line(message)
+        if "persistent compilation cache" in line:
+            self.cache_damaged |= "reading" in line
+            return
         if line not in self.lines:
             self.lines.append(line)
             say(f"warning: {line}")

@@ -18,7 +18,8 @@ from scorefold._files import remove_leftovers, write_whole
 from scorefold._version import __version__
 from scorefold.cli import documents
 from scorefold.cli.parser import UsageError
-from scorefold.data import Coordinates, DataError, Dataset, load
+from scorefold.data import Coordinates, DataError, Dataset, datasets, load
+from scorefold.data.synthetic import is_synthetic
 from scorefold.fitting import DirectoryInUse, History
 from scorefold.fitting.fingerprint import describe, differences
 from scorefold.fitting.lock import locked
@@ -281,8 +282,7 @@ def description_of_seeds(
 def _common(
     data: str, options: dict[str, Any], settings: dict[str, Any], dataset: Dataset
 ) -> dict[str, Any]:
-    named = dataset.name == data
-    pipe = is_pipe(data)
+    named, pipe = is_named(data), is_pipe(data)
     return {
         "data": data if named or pipe else str(Path(data).resolve()),
         "file": "pipe" if pipe else None if named else file_digest(data),
@@ -310,6 +310,11 @@ def is_pipe(data: str) -> bool:
     """Whether the data can be read once only: standard input, a FIFO, a device."""
     return data == "-" or (os.path.exists(data) and not os.path.isfile(data)
                            and not os.path.isdir(data))  # fmt: skip
+
+
+def is_named(data: str) -> bool:
+    """Whether the data are known by name, rather than a file of one's own."""
+    return is_synthetic(data) or data in {row.name for row in datasets()}
 
 
 def write_coordinates(coordinates: Coordinates) -> dict[str, Any]:

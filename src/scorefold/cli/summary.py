@@ -76,7 +76,7 @@ def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
 
 
 def _mass(metrics: dict[str, Any]) -> str:
-    error = metrics.get("normalisation_error")
+    error = None if "runs" in metrics else metrics.get("normalisation_error")
     return f"{_number(metrics, 'normalisation')}" + ("" if error is None else f" ± {error:.4f}")
 
 
@@ -84,8 +84,8 @@ def _number(metrics: dict[str, Any], name: str, digits: int = 4) -> str:
     if metrics.get(name) is None:
         reason = metrics.get(f"{name}_reason")
         return "not measured" + (f" ({reason})" if reason else "")
-    std = metrics.get(f"{name}_std") if "runs" in metrics else None
-    spread = "" if std is None else f" ± {std:.{max(digits - 1, 0)}f} (std over seeds)"
+    std = metrics.get(f"{name}_std") if "runs" in metrics and digits else None
+    spread = "" if std is None else f" ± {std:.{digits - 1}f} (std over seeds)"
     return f"{metrics[name]:.{digits}f}{spread}"
 
 

@@ -59,7 +59,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(documents.plain(document), allow_nan=False))
         return 0
-    print("\n".join(_lines(document)))
+    with documents.describes(top.folder / "metrics.json", ValueError):
+        lines = _lines(document)
+    print("\n".join(lines))
     return 0
 
 
@@ -187,7 +189,7 @@ def _report(arguments: argparse.Namespace) -> int:
         dataset = run.dataset(arguments.data_dir)
         history, metrics, model = run.history(), run.metrics(), run.model()
         if metrics["generalisation"] is not None:
-            with documents.describes(run.folder / "metrics.json"):
+            with documents.describes(run.folder / "metrics.json", ValueError):
                 generalisation_rows(metrics["generalisation"])
         with run.writing(), doing("drawing the report"):
             samples = draw_samples(model, run.seed)
