@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from scorefold.cli import documents, main
 from scorefold.cli.parser import UsageError
 from scorefold.cli.run import Run
 from scorefold.cli.summary import verdict_summary
+from scorefold.report import training_curves
 
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
@@ -82,6 +85,13 @@ def test_a_refused_run_changes_nothing(own, capsys, data, more, field):
     assert field in refused(capsys, [*words_of(own / data, own / "run"), *more])
     assert contents(own) == before
     assert main(["evaluate", str(own / "run")]) == 0
+
+
+@pytest.mark.parametrize("text", ['{"name": "of another program"}', "{"])
+def test_a_folder_of_another_program(fitted, tmp_path, capsys, text):
+    (tmp_path / "run.json").write_text(text)
+    assert "run.json" in refused(capsys, words_of(fitted / "a.csv", tmp_path))
+    assert contents(tmp_path) == {Path("run.json"): text.encode()}
 
 
 def test_the_same_again_does_nothing(own, capsys):
@@ -249,6 +259,23 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
     assert draws.shape == (7, 2)
     assert main(["sample", str(fitted / "seeds" / "seed-0"), "-n", "4", "--out", str(out)]) == 0
     np.testing.assert_array_equal(np.load(out), draws[:4])
+
+
+def test_each_seed_has_its_report(own, capsys, monkeypatch):
+    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_: run.folder)
+    monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
+    assert main(["report", str(own / "seeds")]) == 0
+    pages = [str(own / "seeds" / f"seed-{s}") for s in (0, 1)]
+    assert capsys.readouterr().out.split() == pages
+
+
+def test_the_picture_says_what_the_table_says():
+    """Training judges by what is near; the table by the whole density: the mark has that number."""
+    history = SimpleNamespace(step=[1, 2], loss=[3.0, 2.0], val_step=[0, 2], val_nll=[2.5, 1.25])
+    for chosen, said in ((None, "best: 1.250 at step 2"), (1.5, "model: 1.500 at step 2")):
+        figure = training_curves(history, chosen=chosen)
+        legends = [t.get_text() for a in figure.axes for t in a.get_legend().get_texts()]
+        assert said in legends
 
 
 def test_the_worst_verdict_is_shown():

@@ -165,9 +165,12 @@ class Run:
         if held and not stated:
             raise UsageError(f"{self.folder} holds {held}, but not of what (run.json is missing): "
                              "choose another --out.")  # fmt: skip
+        if not stated:
+            return
+        description = self._description()
         if not held:
             return
-        then, now = self._identity(self._description()), self._identity(identity)
+        then, now = self._identity(description), self._identity(identity)
         changed = differences(then, now)
         if changed:
             lines = [f"{name}: {old} there, {new} here" for name, (old, new) in changed.items()]
