@@ -18,14 +18,14 @@ import numpy as np
 from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
-from scorefold.cli.generalisation import draw_samples, measured
+from scorefold.cli.generalisation import draw_samples, mass_line, mass_numbers, measured
 from scorefold.cli.models import add_model_options, build_model
 from scorefold.cli.parser import UsageError, add_data_options, count, data_options
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History, fit, fit_seeds, save
-from scorefold.metrics import held_out, total_mass
+from scorefold.metrics import held_out
 from scorefold.models import KernelModel, Model
 
 __all__ = ["add_commands"]
@@ -174,8 +174,8 @@ def _measure(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     test, val = held_out(model, dataset.test), held_out(model, dataset.val)
-    mass = total_mass(model, dataset.train, jax.random.fold_in(jax.random.key(seed), 7))
-    found = measured(model, samples, dataset.train, dataset.test, seed)
+    mass = mass_numbers(model, samples, dataset.train, seed)
+    found = measured(model, samples, dataset, seed)
     params = jax.tree.leaves(eqx.filter(model, trainable(model)))
     more = {}
     if isinstance(model, KernelModel) and model.covariance is not None:
@@ -193,8 +193,7 @@ def _measure(
         "test_nll_standard_error": test.standard_error,
         "val_nll": val.nll,
         "nfe": test.nfe,
-        "normalisation": mass.value,
-        "normalisation_error": mass.error,
+        **mass,
         "generalisation": found,
         "steps": history.steps,
         "best_step": history.best_step,
@@ -214,12 +213,13 @@ def _summary(documents: list[dict[str, Any]]) -> dict[str, Any]:
     out = dict(documents[0])
     out["seed"] = [d["seed"] for d in documents]
     del out["generalisation"]  # verdicts have no mean: they stand in the parts
-    for name, value in documents[0].items():
-        if isinstance(value, float):
-            values = np.array([d[name] for d in documents])
-            out[name] = float(values.mean())
-            if name in ("test_nll", "val_nll", "nfe", "normalisation"):
-                out[f"{name}_std"] = float(values.std(ddof=1))
+    for name in documents[0]:
+        values = np.array([d[name] for d in documents if isinstance(d[name], float)])
+        if len(values) == 0:
+            continue
+        out[name] = float(values.mean())
+        if name in ("test_nll", "val_nll", "nfe", "normalisation"):
+            out[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
     out["runs"] = documents
     return out
 
@@ -232,7 +232,7 @@ def _lines(metrics: dict[str, Any], folder: Path) -> str:
     lines = [
         ("test NLL", f"{shown('test_nll')} nats, {metrics['n_test']} points"),
         ("validation NLL", f"{shown('val_nll')} nats"),
-        ("total mass", f"{metrics['normalisation']:.4f} ± {metrics['normalisation_error']:.4f}"),
+        ("total mass", mass_line(metrics)),
         ("evaluations", f"{metrics['nfe']:.0f} a likelihood"),
         *_verdicts(metrics),
         ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "

@@ -12,13 +12,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from scorefold.cli.generalisation import draw_samples, generalisation_lines, measured
+from scorefold.cli.generalisation import (
+    draw_samples,
+    generalisation_lines,
+    mass_line,
+    mass_numbers,
+    measured,
+)
 from scorefold.cli.parser import UsageError, count
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
-from scorefold.data import DataError, datasets, load
+from scorefold.data import DataError, Dataset, datasets, load
 from scorefold.fitting import History
-from scorefold.metrics import held_out, total_mass
+from scorefold.metrics import held_out
 from scorefold.models import Model
 
 __all__ = ["add_commands"]
@@ -103,37 +109,50 @@ def write_columns(path: Path, columns: np.ndarray, names: tuple[str, ...]) -> No
 def _evaluate(arguments: argparse.Namespace) -> int:
     run = Run.open(arguments.run)
     model = run.model()
-    name, points, train = _points(arguments, run, model)
+    name, points, dataset = _points(arguments, run, model)
     found = held_out(model, points)
-    mass = total_mass(model, points if train is None else train, jax.random.key(0))
+    samples = None if arguments.no_samples or dataset is None else draw_samples(model, run.seed)
+    mass = _mass(run, model, samples, points if dataset is None else dataset.train)
     document: dict[str, Any] = {
         "dataset": name,
         "n": found.n,
         "nll": found.nll,
-        "nll_standard_error": found.standard_error if found.n > 1 else None,
+        "nll_standard_error": found.standard_error,
         "nfe": found.nfe,
-        "normalisation": mass.value,
-        "normalisation_error": mass.error,
+        **mass,
     }
-    if not arguments.no_samples and train is not None:
-        samples = draw_samples(model, run.seed)
-        document["generalisation"] = measured(model, samples, train, points, run.seed)
+    if samples is not None and dataset is not None:
+        other = None if arguments.data is None else points
+        document["generalisation"] = measured(model, samples, dataset, run.seed, other)
     if arguments.json:
         print(json.dumps(document, allow_nan=False))
         return 0
-    nll = f"{found.nll:.4f} ± {found.standard_error:.4f}"
-    print(f"{name}: NLL {nll} nats over {found.n} points")
-    print(f"total mass {mass.value:.4f} ± {mass.error:.4f}, {found.nfe:.0f} evaluations each")
+    error = "" if found.standard_error is None else f" ± {found.standard_error:.4f}"
+    print(f"{name}: NLL {found.nll:.4f}{error} nats over {found.n} points")
+    print(f"total mass {mass_line(mass)}, {found.nfe:.0f} evaluations each")
     for line in generalisation_lines(document.get("generalisation", {})):
         print(line)
     return 0
 
 
-def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str, Any, Any]:
-    """(name, points to evaluate, training points or None if they cannot be had)."""
+def _mass(run: Run, model: Model, samples: np.ndarray | None, points: Any) -> dict[str, Any]:
+    """The total mass as the fit of the run measured it; anew where it did not."""
+    if (run.folder / "metrics.json").exists():
+        stored = run.read("metrics.json")
+        found = {k: v for k, v in stored.items() if k.startswith("normalisation")}
+        if {"normalisation", "normalisation_error"} <= set(found):
+            return found
+    draws = draw_samples(model, run.seed) if samples is None else samples
+    return mass_numbers(model, draws, points, run.seed)
+
+
+def _points(
+    arguments: argparse.Namespace, run: Run, model: Model
+) -> tuple[str, Any, Dataset | None]:
+    """(name, points to evaluate, the data of the run or None if they cannot be had)."""
     if arguments.data is None:
         dataset = run.dataset(arguments.data_dir)
-        return dataset.name, dataset.test, dataset.train
+        return dataset.name, dataset.test, dataset
     dataset = load(
         arguments.data,
         **{} if arguments.data_dir is None else {"data_dir": arguments.data_dir},
@@ -147,7 +166,7 @@ def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str,
     if arguments.no_samples:
         return dataset.name, points, None
     try:
-        return dataset.name, points, run.dataset(arguments.data_dir).train
+        return dataset.name, points, run.dataset(arguments.data_dir)
     except (DataError, OSError) as error:
         print(f"No measures of generalisation: {error}", file=sys.stderr)
         return dataset.name, points, None
@@ -172,8 +191,7 @@ def _report(arguments: argparse.Namespace) -> int:
     metrics, model = run.read("metrics.json"), run.model()
     samples = draw_samples(model, run.seed)
     if "generalisation" not in metrics:
-        parts = dataset.train, dataset.test
-        metrics["generalisation"] = measured(model, samples, *parts, run.seed)
+        metrics["generalisation"] = measured(model, samples, dataset, run.seed)
     path = write_run_report(run, model, dataset, metrics, history, samples)
     print(path)
     return 0
