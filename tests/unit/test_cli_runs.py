@@ -164,7 +164,7 @@ def test_links_are_not_followed(own, capsys, name):
 
 
 # -- what comes after training ---------------------------------------------------------------------
-@pytest.mark.parametrize("where", ["scorefold.cli.measures.total_mass",
+@pytest.mark.parametrize("where", ["scorefold.cli.measures.mass_numbers",
                                    "scorefold.cli.fit.write_run_report"])  # fmt: skip
 def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
     """SIGTERM while measuring or drawing: one line, exit 143, and the model is there; --resume
@@ -193,7 +193,7 @@ def test_what_cannot_be_measured_is_null(fitted, tmp_path, capsys, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no\n\x1b[31mluck")
 
-    monkeypatch.setattr("scorefold.cli.measures.total_mass", fail)
+    monkeypatch.setattr("scorefold.cli.measures.mass_numbers", fail)
     monkeypatch.setattr("scorefold.cli.measures.measured", lambda *_: {"mmd": float("nan")})
     assert main(words_of(fitted / "a.csv", tmp_path / "run")) == 0
     said = capsys.readouterr()

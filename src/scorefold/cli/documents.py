@@ -102,9 +102,10 @@ def read(path: Path, shape: Any) -> dict[str, Any]:
 def describes(path: Path, *more: type[Exception]) -> Iterator[None]:
     """Within, a document whose shape was right is used; what its values cannot mean is damage,
     as are exceptions of the types ``more``."""
+    meaningless = (KeyError, TypeError, AttributeError, IndexError, OverflowError, *more)
     try:
         yield
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, *more) as error:
+    except meaningless as error:
         words = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{path} is damaged, or of another version ({words}).") from error
 

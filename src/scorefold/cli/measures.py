@@ -20,16 +20,23 @@ import numpy as np
 from scorefold import ScorefoldWarning
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
-from scorefold.cli.generalisation import draw_samples, measured
+from scorefold.cli.generalisation import draw_samples, mass_numbers, measured
 from scorefold.cli.notices import one_line, say
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.metrics import held_out, total_mass
+from scorefold.metrics import held_out
 from scorefold.models import KernelModel, Model
 
-__all__ = ["Measures", "doing", "measure_run", "take_generalisation", "take_likelihood",
-           "take_mass"]  # fmt: skip
+__all__ = [
+    "Measures",
+    "doing",
+    "measure_run",
+    "take_draws",
+    "take_generalisation",
+    "take_likelihood",
+    "take_mass",
+]
 
 _PATIENCE = 3.0
 
@@ -74,7 +81,7 @@ def take_likelihood(measures: Measures, model: Model, points: Any, name: str, wh
         found = held_out(model, points)
         out: dict[str, Any] = {name: found.nll}
         error = f"{name}_standard_error"
-        out[error] = found.standard_error if found.n > 1 else None
+        out[error] = found.standard_error
         if found.n < 2:
             out[f"{error}_reason"] = f"{found.n} {what}"
         if not math.isfinite(found.nll):
@@ -89,31 +96,40 @@ def take_likelihood(measures: Measures, model: Model, points: Any, name: str, wh
                   (name, f"{name}_standard_error", "nfe"), measure)  # fmt: skip
 
 
-def take_mass(measures: Measures, model: Model, train: Any, seed: int) -> None:
-    """``normalisation`` and ``normalisation_error``."""
+def take_draws(measures: Measures, model: Model, seed: int) -> np.ndarray | None:
+    """The draws that a run is judged by, or None where there are none to be had."""
+    return measures.take("draws", ("draws",), lambda: {"draws": draw_samples(model, seed)})
+
+
+def take_mass(
+    measures: Measures, model: Model, samples: np.ndarray | None, train: Any, seed: int
+) -> None:
+    """``normalisation``, ``normalisation_error``, and how they were come by."""
 
     def measure() -> dict[str, Any]:
-        mass = total_mass(model, train, jax.random.fold_in(jax.random.key(seed), 7))
-        out = {"normalisation": mass.value, "normalisation_error": mass.error}
-        reason = getattr(mass, "reason", None)
-        return {**out, "normalisation_reason": reason} if reason else out
+        if samples is None:
+            raise ValueError("there are no draws to measure with")
+        return mass_numbers(model, samples, train, seed)
 
     measures.take("the total mass", ("normalisation", "normalisation_error"), measure)
 
 
 def take_generalisation(
-    measures: Measures, model: Model, samples: np.ndarray | None, train: Any, test: Any, seed: int
-) -> np.ndarray | None:
-    """``generalisation``; returns the draws that it judges, the same for one seed."""
+    measures: Measures,
+    model: Model,
+    samples: np.ndarray | None,
+    dataset: Dataset,
+    seed: int,
+    points: Any = None,
+) -> None:
+    """``generalisation``, against the test points of the run or other ``points``."""
 
     def measure() -> dict[str, Any]:
-        nonlocal samples
         if samples is None:
-            samples = draw_samples(model, seed)
-        return {"generalisation": measured(model, samples, train, test, seed)}
+            raise ValueError("there are no draws to judge")
+        return {"generalisation": measured(model, samples, dataset, seed, points)}
 
     measures.take("memorisation and generalisation", ("generalisation",), measure)
-    return samples
 
 
 def measure_run(
@@ -131,8 +147,10 @@ def measure_run(
     for key in ("val_nll_standard_error", "val_nll_standard_error_reason"):
         measures.found.pop(key, None)
     take_likelihood(measures, model, dataset.test, "test_nll", "test point")
-    take_mass(measures, model, dataset.train, seed)
-    samples = take_generalisation(measures, model, None, dataset.train, dataset.test, seed)
+    samples = take_draws(measures, model, seed)
+    measures.found.pop("draws", None)
+    take_mass(measures, model, samples, dataset.train, seed)
+    take_generalisation(measures, model, samples, dataset, seed)
     more = {}
     if isinstance(model, KernelModel) and model.covariance is not None:
         more["floor"] = float(model.covariance.floor)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scorefold.cli.generalisation import mass_line
+
 __all__ = ["run_lines", "summary", "verdict_summary"]
 
 FINE = "consistent with fresh data"
@@ -76,8 +78,7 @@ def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
 
 
 def _mass(metrics: dict[str, Any]) -> str:
-    error = None if "runs" in metrics else metrics.get("normalisation_error")
-    return f"{_number(metrics, 'normalisation')}" + ("" if error is None else f" ± {error:.4f}")
+    return _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)
 
 
 def _number(metrics: dict[str, Any], name: str, digits: int = 4) -> str:

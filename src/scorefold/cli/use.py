@@ -11,10 +11,16 @@ import numpy as np
 
 from scorefold import ScorefoldWarning
 from scorefold.cli import documents
-from scorefold.cli.generalisation import draw_samples, generalisation_lines, generalisation_rows
+from scorefold.cli.generalisation import (
+    draw_samples,
+    generalisation_lines,
+    generalisation_rows,
+    mass_line,
+)
 from scorefold.cli.measures import (
     Measures,
     doing,
+    take_draws,
     take_generalisation,
     take_likelihood,
     take_mass,
@@ -28,7 +34,7 @@ from scorefold.models import Model
 
 __all__ = ["add_commands"]
 
-_MASS = ("normalisation", "normalisation_error", "normalisation_reason")
+_MASS = ("normalisation", "normalisation_error", "normalisation_how", "normalisation_reason")
 
 
 def add_commands(commands: Any) -> None:
@@ -97,9 +103,11 @@ def _written(arguments: argparse.Namespace, run: Run) -> dict[str, Any]:
     )
     model, measures = run.model(), Measures()
     _likelihood(measures, model, dataset.test, "test point")
-    take_mass(measures, model, dataset.train, run.seed)
+    samples = take_draws(measures, model, run.seed)
+    measures.found.pop("draws", None)
+    take_mass(measures, model, samples, dataset.train, run.seed)
     if not arguments.no_samples:
-        take_generalisation(measures, model, None, dataset.train, dataset.test, run.seed)
+        take_generalisation(measures, model, samples, dataset, run.seed)
     return {"dataset": dataset.name, "n": len(dataset.test), **measures.found}
 
 
@@ -109,21 +117,26 @@ def _measured(arguments: argparse.Namespace, run: Run) -> dict[str, Any]:
     name, points = _points(arguments, run, model)
     measures = Measures()
     _likelihood(measures, model, points, "point")
-    train = None
+    own = None
     try:
-        train = run.dataset(arguments.data_dir).train
+        own = run.dataset(arguments.data_dir)
     except (DataError, OSError, UsageError) as error:
         if not arguments.no_samples:
             measures.found["generalisation"] = None
             measures.found["generalisation_reason"] = f"no training points: {error}"
             warnings.warn(f"No measures of generalisation: {error}", ScorefoldWarning, stacklevel=2)
+    samples = None
+    if own is not None and not arguments.no_samples:
+        samples = take_draws(measures, model, run.seed)
+        take_generalisation(measures, model, samples, own, run.seed, points)
     written = (run.folder / "metrics.json").exists() and run.metrics()
     if written and written["model_sha256"] == run.model_digest():
         measures.found |= {key: written[key] for key in _MASS if key in written}
     else:
-        take_mass(measures, model, points if train is None else train, run.seed)
-    if train is not None and not arguments.no_samples:
-        take_generalisation(measures, model, None, train, points, run.seed)
+        if samples is None:
+            samples = take_draws(measures, model, run.seed)
+        take_mass(measures, model, samples, points if own is None else own.train, run.seed)
+    measures.found.pop("draws", None)
     return {"dataset": name, "n": len(points), **measures.found}
 
 
@@ -168,10 +181,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
         return f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
 
     seeds = f", mean ± std over {len(document['runs'])} seeds" if "runs" in document else ""
+    mass = number("normalisation") if seeds else mass_line(document)
     nfe = "" if document.get("nfe") is None else f", {document['nfe']:.0f} evaluations each"
     lines = [
         f"{document['dataset']}: NLL {number('nll')} nats over {document['n']} points{seeds}",
-        f"total mass {number('normalisation')}{nfe}",
+        f"total mass {mass}{nfe}",
     ]
     found = document.get("generalisation")
     if "runs" in document:
