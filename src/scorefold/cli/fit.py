@@ -18,6 +18,7 @@ import numpy as np
 from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
+from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import draw_samples, measured
 from scorefold.cli.models import add_model_options, build_model
 from scorefold.cli.parser import UsageError, add_data_options, count, data_options
@@ -73,6 +74,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         run.folder.mkdir(parents=True, exist_ok=True)
         run.describe(arguments.data, options, seed, dataset)
     print(_facts(sets[0]), file=sys.stderr)
+    say_warnings(sets[0])
     results = _train(arguments, sets, list(seeds), runs, folder)
     summary = _finish(arguments, list(seeds), sets, runs, results)
     if len(seeds) > 1:
@@ -94,18 +96,7 @@ def _facts(dataset: Dataset) -> str:
         f"{dataset.name} on {dataset.manifold.name}: {n} training, {v} validation, {t} test "
         f"points, protocol {dataset.protocol}; {audit.duplicates} repeated rows, "
         f"{100 * audit.leak:.1f} % of test points are also training points."
-        f"{_doubt(dataset)}"
     )
-
-
-def _doubt(dataset: Dataset) -> str:
-    """A remark on angles whose range suits the other unit than the stated one."""
-    degrees, peak = dataset.coordinates.degrees, float(np.abs(dataset.values).max())
-    if degrees is False and peak > 4 * np.pi:
-        return f" Angles reach {peak:.6g} radians: if they are degrees, say --degrees."
-    if degrees and peak <= 2 * np.pi:
-        return f" Angles reach {peak:.6g} degrees: if they are radians, say --radians."
-    return ""
 
 
 # -- training ------------------------------------------------------------------------------------

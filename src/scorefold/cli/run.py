@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 
 from scorefold import fitting
 from scorefold.cli.parser import UsageError
-from scorefold.data import Coordinates, Dataset, load
-from scorefold.manifolds import manifold_from_name
+from scorefold.data import Coordinates, DataError, Dataset, load
 
 __all__ = ["Run"]
 
@@ -67,7 +65,6 @@ class Run:
     # -- data ------------------------------------------------------------------------------------
     def describe(self, data: str, options: dict[str, Any], seed: int, dataset: Dataset) -> None:
         """Write how the data were read, so that samples come out in their units."""
-        c = dataset.coordinates
         path = data if dataset.name == data else str(Path(data).resolve())
         self.write(
             "run.json",
@@ -75,16 +72,16 @@ class Run:
                 "data": path,
                 "options": {k: v for k, v in options.items() if k != "data_dir"},
                 "seed": seed,
-                "coordinates": {**asdict(c), "manifold": c.manifold.name},
+                "coordinates": dataset.coordinates.to_dict(),
+                "warnings": list(dataset.warnings),
             },
         )
 
     def coordinates(self) -> Coordinates:
-        fields = dict(self._description()["coordinates"])
-        fields["manifold"] = manifold_from_name(fields["manifold"])
-        for name in ("columns", "turns"):
-            fields[name] = tuple(fields[name])
-        return Coordinates(**fields)
+        try:
+            return Coordinates.from_dict(self._description()["coordinates"])
+        except DataError as error:
+            raise UsageError(f"{self.folder / 'run.json'}: {error}") from error
 
     @property
     def seed(self) -> int:

@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from scorefold.cli.generalisation import draw_samples, generalisation_lines, measured
-from scorefold.cli.parser import UsageError, count
+from scorefold.cli.facts import say_warnings
+from scorefold.cli.parser import UsageError, add_drop_options, count
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
 from scorefold.data import DataError, datasets, load
@@ -41,6 +42,7 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("run", metavar="DIR", help="the folder of a run")
     evaluate.add_argument("data", metavar="DATA", nargs="?", help="default: the run's test points")
     evaluate.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    add_drop_options(evaluate)
     evaluate.add_argument(
         "--no-samples", action="store_true", help="likelihood and total mass only"
     )
@@ -143,6 +145,7 @@ def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str,
         raise UsageError(
             f"{arguments.data} is on {dataset.manifold.name}, the model on {model.manifold.name}."
         )
+    say_warnings(dataset)
     points = dataset.coordinates.to_points(dataset.values)
     if arguments.no_samples:
         return dataset.name, points, None
@@ -157,12 +160,9 @@ def _reading(arguments: argparse.Namespace, coordinates: Any) -> dict[str, Any]:
     """How to read a table of one's own: as the run's own data were read."""
     if arguments.data in {row.name for row in datasets()}:
         return {}
-    return {
-        "manifold": coordinates.manifold,
-        "columns": arguments.columns or list(coordinates.columns),
-        "degrees": coordinates.degrees,
-        "protocol": "random",
-    }
+    stated = {name: getattr(arguments, name) for name in ("columns", "drop", "drop_value")}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    return {"like": coordinates, "protocol": "random", **stated}
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -376,7 +376,8 @@ def _dataset(
     try:
         points = np.asarray(coordinates.to_points(values))
     except ValueError as error:
-        raise DataError(str(error)) from error
+        taken = f" ({remarks[0]})" if remarks else ""
+        raise DataError(f"{error}{taken}") from error
     labels = coordinates.labels(values, points)
     if checked:
         remarks = (*remarks, *check_digits(coordinates, values, labels, dtype))

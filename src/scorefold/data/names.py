@@ -114,7 +114,7 @@ def _bracket(text: str) -> tuple[str, str | None, str | None]:
         return found[1], None, units[0]
     if not inside or all(word.isdigit() for word in inside):
         return text, None, None  # An index, as in R[0, 0].
-    return found[1], found[2], None
+    return found[1], found[2].casefold(), None
 
 
 def _words(text: str) -> list[str]:
@@ -163,7 +163,7 @@ def _family(system: str, *names: str, **facts) -> Family:
 
 _LAT = "lat latitude latitud decimallatitude reclat"
 _LON = "lon long lng longitude longitud decimallongitude reclong"
-_RIGID = "is one of several conventions (ZXZ, ZYZ, XYZ …): state the one that is meant, by columns= "
+_RIGID = "the names are those of several conventions (ZXZ, ZYZ, XYZ …): state the one that is meant, by columns= "
 _RIGID += "(--columns), as phi1=A,Phi=B,phi2=C (Bunge, ZXZ), roll=A,pitch=B,yaw=C or rot=A,tilt=B,"
 _RIGID += "psi=C (ZYZ)"
 _AXES = ("", "n", "u", "v", "d", "dir", "direction", "unit", "normal", "vec", "vector", "pos", "p")
@@ -186,7 +186,7 @@ _SPHERE = (
     _family("vector", "x", "y", "z", weak=True),
     _family(
         "latlon", "northing utmnorthing", "easting utmeasting", weak=True,
-        refuse="is a length on a map, not an angle: turn it into latitude and longitude first, or "
+        refuse="these are lengths on a map, not angles: turn them into latitude and longitude, or "
         "state R^2",
     ),
 )  # fmt: skip
@@ -196,6 +196,8 @@ _ROTATION = (
     _family("rollpitchyaw", "roll bank", "pitch", "yaw heading"),
     _family("zyz", "rot rlnanglerot anglerot", "tilt rlnangletilt angletilt",
             "psi rlnanglepsi anglepsi"),
+    _family("quaternion", "w qw quatw quaternionw scalar", "qx quatx quaternionx",
+            "qy quaty quaterniony", "qz quatz quaternionz"),
     _family("quaternion", "w real scalar re r", "x i", "y j", "z k", weak=True),
     _family("quaternion", "0", "1", "2", "3", weak=True,
             prefixes=("q", "quat", "quaternion", "e", "ep", "orientation", "rotation"),

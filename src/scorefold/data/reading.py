@@ -112,7 +112,7 @@ def remarks(c: Coordinates, values: np.ndarray) -> tuple[str, ...]:
             if unit == "none" or not part.how.wraps:
                 continue
             half, own = 180.0 / DEGREES[unit], values[:, place]
-            if own.min() < 0 and own.max() > half * (1 + 1e-9):
+            if own.min() < 0 and len(np.unique(own[own > half * (1 + 1e-9)])) > 1:
                 out.append(
                     f"column {c.columns[place]!r} runs from {own.min():.6g} to {own.max():.6g} "
                     f"{unit}: {-half:g} … {half:g} and 0 … {2 * half:g} are mixed, both are read"
@@ -166,8 +166,9 @@ def _origin(column: np.ndarray) -> float:
     if not (np.isfinite(spread) and spread > 0 and abs(middle) > 4 * spread):
         return 0.0
     if abs(middle) <= _FAR * spread:
-        different = len(np.unique(column))
-        if len(np.unique(column.astype(np.float32))) == different:
+        with np.errstate(over="ignore"):
+            single = column.astype(np.float32)
+        if len(np.unique(single)) == len(np.unique(column)):
             return 0.0
     step = 2.0 ** np.floor(np.log2(spread))
     return float(np.round(middle / step) * step)

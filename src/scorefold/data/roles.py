@@ -150,7 +150,9 @@ def _best(
         for match in matches(family, names):
             found.setdefault(tuple(sorted(match.columns)), match)
     classes: dict[tuple[bool, int], list[Match]] = {}
-    for match in found.values():
+    for own, match in found.items():
+        if any(set(own) < set(other) for other in found):
+            continue  # x, y beside t, x, y
         classes.setdefault((match.family.weak, match.rank), []).append(match)
     out: list[Match] = []
     for key in sorted(classes):

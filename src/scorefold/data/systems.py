@@ -287,7 +287,7 @@ SYSTEMS: dict[str, System] = {
     ),
     "poincare": System(
         "Poincaré ball", lambda m: tuple(f"p{i + 1}" for i in range(m.dim)), _none,
-        _read_poincare, _write_poincare, _place_ambient, _off_ball,
+        _read_poincare, _write_poincare, _place_ambient, _off_ball, ordered=False,
     ),
     "hyperboloid": System(
         "hyperboloid", lambda m: ("time", *(f"x{i + 1}" for i in range(m.dim))), _none,
