@@ -25,7 +25,15 @@ from scorefold.cli.bridge_snapshots import (
     snapshot_names,
 )
 from scorefold.cli.bridges import BRIDGES, Fitted, Task
-from scorefold.cli.parser import UsageError, add_reading_options, count, data_options, positive
+from scorefold.cli.facts import say_warnings
+from scorefold.cli.parser import (
+    READING,
+    UsageError,
+    add_reading_options,
+    count,
+    data_options,
+    positive,
+)
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.data.synthetic import is_synthetic
@@ -130,12 +138,14 @@ def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
     options = data_options(arguments)
     options.setdefault("protocol", "grouped")
     known = {row.name for row in data.datasets()}
-    reading = ("manifold", "columns", "degrees", "group")
-    sets = []
+    sets: list[Dataset] = []
     for name in arguments.data:
         named = name in known or is_synthetic(name)
-        own = {k: v for k, v in options.items() if not named or k not in reading}
+        own = {k: v for k, v in options.items() if not named or k not in READING}
+        if sets and not named:
+            own["like"] = sets[0]  # The same columns by name, in the same units.
         sets.append(data.load(name, seed=arguments.seed, **own))
+        say_warnings(sets[-1])
     a = sets[0]
     for b in sets[1:]:
         if a.manifold.name != b.manifold.name:

@@ -25,7 +25,7 @@ from scorefold.bridges import (
     snapshot_rate,
 )
 from scorefold.cli.bridges import half_step_settings
-from scorefold.cli.parser import UsageError, data_options
+from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.snapshot_report import write_snapshot_report
 from scorefold.data import Dataset, Snapshots
 from scorefold.data.evolutions import EVOLUTIONS
@@ -36,7 +36,6 @@ __all__ = ["bridge_snapshots", "folder_of", "is_snapshots", "snapshot_names"]
 
 _KINDS = {"light": LightBridge, "imf": BridgeMatching, "dsb": DiffusionSchrodingerBridge}
 _WALK = 60
-_READING = ("manifold", "columns", "degrees", "group")
 
 Parts = tuple[Snapshots, Snapshots, Snapshots]
 
@@ -112,7 +111,7 @@ def _recorded(arguments: argparse.Namespace) -> tuple[list[str], Parts]:
     if arguments.times is not None:
         raise UsageError(f"--times: {arguments.data[0]} has its own times.")
     options = data_options(arguments)
-    stated = [f"--{word}" for word in (*_READING, "protocol") if word in options]
+    stated = [f"--{word.replace('_', '-')}" for word in (*READING, "protocol") if word in options]
     if stated:
         raise UsageError(f"{stated[0]}: not an option for {arguments.data[0]}, which is read as "
                          "recorded; members stay in one part of the split.")  # fmt: skip

@@ -102,7 +102,8 @@ def read(path: Path, shape: Any) -> dict[str, Any]:
 def describes(path: Path, *more: type[Exception]) -> Iterator[None]:
     """Within, a document whose shape was right is used; what its values cannot mean is damage,
     as are exceptions of the types ``more``."""
-    meaningless = (KeyError, TypeError, AttributeError, IndexError, OverflowError, *more)
+    meaningless: tuple[type[Exception], ...] = (KeyError, TypeError, AttributeError)
+    meaningless += (IndexError, OverflowError, *more)
     try:
         yield
     except meaningless as error:

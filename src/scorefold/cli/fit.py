@@ -13,10 +13,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from scorefold import ScorefoldWarning, data
 from scorefold._version import __version__
+from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import draw_samples
 from scorefold.cli.measures import doing, measure_run
 from scorefold.cli.models import LEAST, add_model_options, build_model, choose_model, fit_kde
@@ -109,6 +109,7 @@ def _fit(arguments: argparse.Namespace) -> int:
             _tell_version(run, arguments)
             run.describe(identity)
         print(_facts(sets[0]), file=sys.stderr)
+        say_warnings(sets[0])
         if name == "kde" and arguments.model is None:
             print(f"{len(sets[0].train)} training points are too few to learn the shapes of "
                   f"kernels from (below {LEAST}): a kernel density of one bandwidth is fitted, "
@@ -146,18 +147,7 @@ def _facts(dataset: Dataset) -> str:
         f"{dataset.name} on {dataset.manifold.name}: {n} training, {v} validation, {t} test "
         f"points, protocol {dataset.protocol}; {audit.duplicates} repeated rows, "
         f"{100 * audit.leak:.1f} % of test points are also training points."
-        f"{_doubt(dataset)}"
     )
-
-
-def _doubt(dataset: Dataset) -> str:
-    """A remark on angles whose range suits the other unit than the stated one."""
-    degrees, peak = dataset.coordinates.degrees, float(np.abs(dataset.values).max())
-    if degrees is False and peak > 4 * np.pi:
-        return f" Angles reach {peak:.6g} radians: if they are degrees, say --degrees."
-    if degrees and peak <= 2 * np.pi:
-        return f" Angles reach {peak:.6g} degrees: if they are radians, say --radians."
-    return ""
 
 
 # -- training ------------------------------------------------------------------------------------

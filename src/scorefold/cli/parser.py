@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 from scorefold._version import __version__
 
 __all__ = [
+    "READING",
     "UsageError",
     "add_data_options",
+    "add_drop_options",
     "add_reading_options",
     "build_parser",
     "count",
@@ -24,6 +26,10 @@ __all__ = [
     "seed",
     "whole",
 ]
+
+
+READING = ("manifold", "columns", "degrees", "group", "drop", "drop_value")
+"""Options that say how a file is read: sets that are known by name have their own reading."""
 
 
 class UsageError(Exception):
@@ -126,11 +132,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """How tables are read and split."""
     parser.add_argument("--manifold", help="S^2, T^3, SO(3), H^2, R^4, 'S^2 x R^1' …")
-    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon, or by another "
+                        "name: lat=north,lon=east")  # fmt: skip
     unit = parser.add_mutually_exclusive_group()
     unit.add_argument("--degrees", dest="degrees", action="store_true", default=None)
     unit.add_argument("--radians", dest="degrees", action="store_false")
     parser.add_argument("--group", help="column whose equal entries stay in one part")
+    add_drop_options(parser)
     parser.add_argument("--protocol", help="how rows are split (default: grouped)")
     parser.add_argument(
         "--seed", type=seed, default=0, help="of the split and the model (default: 0)"
@@ -138,10 +146,16 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
 
 
+def add_drop_options(parser: argparse.ArgumentParser) -> None:
+    """Which rows of a table are left out."""
+    parser.add_argument("--drop", action="store_true", default=None,
+                        help="leave out rows that are not finite or out of range")  # fmt: skip
+    parser.add_argument("--drop-value", action="append", metavar="[COLUMN=]NUMBER",
+                        help="leave out rows with this code for no value; "
+                        "may be repeated")  # fmt: skip
+
+
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of ``data.load`` that were stated."""
-    stated = {
-        name: getattr(arguments, name)
-        for name in ("manifold", "columns", "degrees", "group", "protocol", "data_dir")
-    }
+    stated = {name: getattr(arguments, name) for name in (*READING, "protocol", "data_dir")}
     return {name: value for name, value in stated.items() if value is not None}

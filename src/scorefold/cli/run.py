@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from scorefold.data.synthetic import is_synthetic
 from scorefold.fitting import DirectoryInUse, History
 from scorefold.fitting.fingerprint import describe, differences
 from scorefold.fitting.lock import locked
-from scorefold.manifolds import manifold_from_name
 
 __all__ = ["Run", "description", "description_of_seeds", "is_pipe"]
 
@@ -200,10 +198,10 @@ class Run:
         return self._description()["scorefold"]
 
     def coordinates(self) -> Coordinates:
-        path = self.folder / "run.json"
-        fields = dict(self._single()["coordinates"])
-        with documents.describes(path):
-            return read_coordinates(fields)
+        try:
+            return Coordinates.from_dict(self._single()["coordinates"])
+        except DataError as error:
+            raise UsageError(f"{self.folder / 'run.json'}: {error}") from error
 
     @property
     def seed(self) -> int:
@@ -267,7 +265,7 @@ def description(
     return {
         **_common(data, options, settings, dataset),
         "seed": dataset.seed,
-        "coordinates": write_coordinates(dataset.coordinates),
+        "coordinates": dataset.coordinates.to_dict(),
         "points": point_digests(dataset),
     }
 
@@ -318,21 +316,3 @@ def is_pipe(data: str) -> bool:
 def is_named(data: str) -> bool:
     """Whether the data are known by name, rather than a file of one's own."""
     return is_synthetic(data) or data in {row.name for row in datasets()}
-
-
-def write_coordinates(coordinates: Coordinates) -> dict[str, Any]:
-    if hasattr(coordinates, "to_dict"):
-        return coordinates.to_dict()
-    return {**asdict(coordinates), "manifold": coordinates.manifold.name}
-
-
-def read_coordinates(fields: dict[str, Any]) -> Coordinates:
-    try:
-        if hasattr(Coordinates, "from_dict"):
-            return Coordinates.from_dict(fields)
-        fields = {**fields, "manifold": manifold_from_name(fields["manifold"])}
-        for name in ("columns", "turns"):
-            fields[name] = tuple(fields[name])
-        return Coordinates(**fields)
-    except (DataError, ValueError) as error:
-        raise TypeError(str(error)) from error

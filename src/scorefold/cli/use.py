@@ -11,6 +11,7 @@ import numpy as np
 
 from scorefold import ScorefoldWarning
 from scorefold.cli import documents
+from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import (
     draw_samples,
     generalisation_lines,
@@ -25,7 +26,7 @@ from scorefold.cli.measures import (
     take_likelihood,
     take_mass,
 )
-from scorefold.cli.parser import UsageError
+from scorefold.cli.parser import UsageError, add_drop_options
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
 from scorefold.cli.summary import summary, verdict_lines
@@ -43,6 +44,7 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("data", metavar="DATA", nargs="?", help="default: the run's test points")
     evaluate.add_argument("--columns", help="coordinate columns of a file: lat,lon (default: those "
                           "of the run)")  # fmt: skip
+    add_drop_options(evaluate)
     evaluate.add_argument(
         "--no-samples", action="store_true", help="likelihood and total mass only"
     )
@@ -155,6 +157,7 @@ def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str,
         raise UsageError(
             f"{arguments.data} is on {dataset.manifold.name}, the model on {model.manifold.name}."
         )
+    say_warnings(dataset)
     return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
 
 
@@ -162,12 +165,9 @@ def _reading(arguments: argparse.Namespace, coordinates: Any) -> dict[str, Any]:
     """How to read a table of one's own: as the run's own data were read."""
     if arguments.data in {row.name for row in datasets()}:
         return {}
-    return {
-        "manifold": coordinates.manifold,
-        "columns": arguments.columns or list(coordinates.columns),
-        "degrees": coordinates.degrees,
-        "protocol": "random",
-    }
+    stated = {name: getattr(arguments, name) for name in ("columns", "drop", "drop_value")}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    return {"like": coordinates, "protocol": "random", **stated}
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
