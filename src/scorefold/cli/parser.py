@@ -111,13 +111,11 @@ def add_drop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", action="store_true", default=None,
                         help="leave out rows that are not finite or out of range")  # fmt: skip
     parser.add_argument("--drop-value", action="append", metavar="[COLUMN=]NUMBER",
-                        help="leave out rows with this code for no value; may be repeated")  # fmt: skip
+                        help="leave out rows with this code for no value (may be repeated)",
+                        )  # fmt: skip
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of ``data.load`` that were stated."""
-    stated = {
-        name: getattr(arguments, name)
-        for name in (*READING, "protocol", "data_dir")
-    }
+    stated = {name: getattr(arguments, name) for name in (*READING, "protocol", "data_dir")}
     return {name: value for name, value in stated.items() if value is not None}

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from scorefold.cli.generalisation import draw_samples, generalisation_lines, measured
 from scorefold.cli.facts import say_warnings
+from scorefold.cli.generalisation import draw_samples, generalisation_lines, measured
 from scorefold.cli.parser import UsageError, add_drop_options, count
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run

@@ -138,9 +138,7 @@ def _same_measures(
 
 
 # -- complete sets of names ------------------------------------------------------------------------
-def _best(
-    leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = False
-) -> list[Match]:
+def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = False) -> list[Match]:
     """The sets of columns that bear all names of a system of this space: plain names before names
     with a prefix, telling ones before single letters; no more classes than give ``need`` sets."""
     found: dict[tuple[int, ...], Match] = {}
