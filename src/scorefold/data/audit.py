@@ -32,11 +32,11 @@ class Audit:
     distance to the nearest other row (radians on spheres, tori and SO(3), the product distance on
     products, the straight distance of the coordinates elsewhere); ``nearest_test``: from test rows
     to training rows; ``resolution``: for each column the largest power of ten of which all but 1 %
-    of its values are multiples; ``whole``: rows in which every coordinate is a whole number; ``problems``:
-    rows that were left out, in words; ``units``: of each column; ``codes``: for each column the
-    numbers that may stand for "no value" with the share of rows that hold them; ``constant`` and
-    ``index``: columns with one value, and columns that number the rows; ``warnings``: these and
-    what was taken for granted in reading the table, in words.
+    of its values are multiples; ``whole``: rows in which every coordinate is a whole number;
+    ``problems``: rows that were left out, in words; ``units``: of each column; ``codes``: for each
+    column the numbers that may stand for "no value" with the share of rows that hold them;
+    ``constant`` and ``index``: columns with one value, and columns that number the rows;
+    ``warnings``: these and what was taken for granted in reading the table, in words.
     """
 
     name: str
