@@ -30,13 +30,13 @@ class Audit:
     ``leak``: share of test rows whose point is also a training point; ``leaks``: the same for
     every protocol that applies, at the seed of the data set; ``nearest``: quantiles of the
     distance to the nearest other row (radians on spheres, tori and SO(3), the product distance on
-    products, the straight distance of the coordinates elsewhere); ``nearest_test``: from test rows to training rows;
-    ``resolution``: for each column the largest power of ten of which all but 1 % of its values
-    are multiples; ``whole``: rows in which every coordinate is a whole number; ``problems``:
-    rows that were left out, in words; ``units``: of each column; ``codes``: for each column the
-    numbers that may stand for "no value" with the share of rows that hold them; ``constant`` and
-    ``index``: columns with one value, and columns that number the rows; ``warnings``: these and
-    what was taken for granted in reading the table, in words.
+    products, the straight distance of the coordinates elsewhere); ``nearest_test``: from test rows
+    to training rows; ``resolution``: for each column the largest power of ten of which all but 1 %
+    of its values are multiples; ``whole``: rows in which every coordinate is a whole number;
+    ``problems``: rows that were left out, in words; ``units``: of each column; ``codes``: for each
+    column the numbers that may stand for "no value" with the share of rows that hold them;
+    ``constant`` and ``index``: columns with one value, and columns that number the rows;
+    ``warnings``: these and what was taken for granted in reading the table, in words.
     """
 
     name: str
@@ -137,7 +137,7 @@ def audit_of(data: Dataset) -> Audit:
         units=dict(zip(columns, coordinates.column_units, strict=True)),
         codes={c: {f"{v:.9g}": s for v, s in f.items()} for c, f in data.codes.values.items()},
         constant=data.codes.constant,
-        index=data.codes.index,
+        index=data.codes.numbering,
         warnings=data.warnings,
         problems=data.problems,
     )

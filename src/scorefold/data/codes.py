@@ -32,13 +32,13 @@ _INSIDE = 0.02
 class Codes(NamedTuple):
     """``values``: for each column the numbers that may stand for "no value", with the share of
     rows that hold them; ``null_island``: the share of rows at latitude 0, longitude 0, where that
-    looks like a code; ``constant``: columns with one value; ``index``: columns that number
+    looks like a code; ``constant``: columns with one value; ``numbering``: columns that number
     the rows."""
 
     values: dict[str, dict[float, float]]
     null_island: float
     constant: tuple[str, ...]
-    index: tuple[str, ...]
+    numbering: tuple[str, ...]
 
     def lines(self) -> tuple[str, ...]:
         """One line for each finding, with the remedy."""
@@ -57,7 +57,7 @@ class Codes(NamedTuple):
         out += [f"column {column!r} is constant" for column in self.constant]
         out += [
             f"column {column!r} numbers the rows: leave it out by columns= (--columns)"
-            for column in self.index
+            for column in self.numbering
         ]
         return tuple(out)
 
@@ -73,10 +73,7 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
     found: dict[str, dict[float, float]] = {}
     constant, index = [], []
     flat = {
-        place
-        for part in coordinates.parts
-        if kind(part.manifold) == "R"
-        for place in part.places
+        place for part in coordinates.parts if kind(part.manifold) == "R" for place in part.places
     }
     if len(values) < _FEWEST:
         return Codes({}, 0.0, (), ())
@@ -126,9 +123,7 @@ def _repeats(numbers: np.ndarray, counts: np.ndarray, at: int) -> bool:
     return bool(counts[at] >= 3 and counts[at] > _REPEATS * np.median(others))
 
 
-def _numbers_rows(
-    column: str, numbers: np.ndarray, counts: np.ndarray, width: int
-) -> bool:
+def _numbers_rows(column: str, numbers: np.ndarray, counts: np.ndarray, width: int) -> bool:
     whole = counts.max() == 1 and (numbers == np.round(numbers)).all()
     if not whole:
         return False
@@ -147,4 +142,3 @@ def _null_island(c: Coordinates, values: np.ndarray) -> float:
             if len(others) and here.sum() > _REPEATS * np.quantile(others, 0.99):
                 return float(here.mean())
     return 0.0
-

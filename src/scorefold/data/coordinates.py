@@ -98,7 +98,7 @@ class Coordinates:
         """Whether angles are in degrees (True) or radians (False); None without angles, or if
         they have several units."""
         units = set(self.column_units) - {"none"}
-        return {("degrees",): True, ("radians",): False}.get(tuple(units))
+        return (units == {"degrees"}) if units in ({"degrees"}, {"radians"}) else None
 
     @property
     def origin(self) -> tuple[float, ...]:

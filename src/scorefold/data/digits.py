@@ -12,6 +12,7 @@ __all__ = ["check_digits", "check_range"]
 
 _MATERIAL = 0.01
 _CHANCE = 10.0
+_COARSE = 1e-3
 
 
 def check_range(coordinates: Coordinates, values: np.ndarray, dtype: np.dtype) -> None:
@@ -33,8 +34,9 @@ def check_digits(
 ) -> tuple[str, ...]:
     """A line if different rows of the table became one point in ``dtype``.
 
-    **Raises:** ``DataError`` if that happened to more than 1 % of the different rows, and to more
-    than ten times as many as by chance, which is n·Π ulp/range over the columns.
+    **Raises:** ``DataError`` if that happened to more than 1 % of the different rows, and not by
+    chance: to more than ten times n·Π ulp/range over the columns, or because the range of a column
+    is less than a thousand ulp.
     """
     written = coordinates.labels(values)
     different, points = int(written.max()) + 1, int(labels.max()) + 1
@@ -42,7 +44,9 @@ def check_digits(
     if lost == 0:
         return ()
     share = lost / different
-    if share <= max(_MATERIAL, _CHANCE * different * _cells(coordinates, values, dtype)):
+    steps = _steps(coordinates, values, dtype)
+    by_chance = max(steps) < _COARSE and share <= _CHANCE * different * np.prod(steps)
+    if share <= _MATERIAL or by_chance:
         return (f"{lost} different rows are one point in {dtype}: counted as repeats",)
     first = np.unique(written, return_index=True)[1]
     together = np.bincount(labels[first])
@@ -56,9 +60,9 @@ def check_digits(
     )
 
 
-def _cells(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> float:
-    """Π ulp/range: one over the number of points that ``dtype`` has among the data."""
-    eps, out = float(np.finfo(dtype).eps), 1.0
+def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
+    """ulp/range of each column that is not constant."""
+    eps, out = float(np.finfo(dtype).eps), [0.0]
     for part in c.parts:
         own = part.own(values)
         for r, unit in enumerate(part.units):
@@ -67,8 +71,8 @@ def _cells(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> float:
             if unit != "none":
                 size = 180.0 if part.degrees else np.pi
             if high > low:
-                out *= min(1.0, eps * size / (high - low))
-    return out
+                out.append(eps * size / (high - low))
+    return out[1:] or out
 
 
 def _coarsest(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> str:

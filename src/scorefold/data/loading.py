@@ -207,7 +207,7 @@ def _reading(
     if first is None:
         found = _assigned(space, names, columns is not None, table, picked)
     else:
-        found = assign_like(first, names, chosen=columns is not None)
+        found = assign_like(first, names)
     used = tuple(picked[j].column for j in found.used)
     values, problems = numbers(table, used, "table")
     keep, problems = _kept(table, used, values, problems, drop, drop_value)

@@ -40,14 +40,10 @@ _UNIT_WORDS = {
 }
 _UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.split()}
 _BESIDE_UNITS = {"in", "n", "s", "e", "north", "south", "east", "decimal"}
-_GREEK = dict(
-    zip(
-        "αβγδεζηθκλμνξρσϕφχψω",
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma phi phi chi "
-        "psi omega".split(),
-        strict=True,
-    )
-)
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta",
+    "θ": "theta", "λ": "lambda", "ν": "nu", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+}  # fmt: skip
 _UNCERTAIN = re.compile(
     r"^e\W|(^|\W)(err|error|errors|std|stdev|stddev|sigma|sd|se|unc|uncertainty|rms|rmse|var|cov|"
     r"corr|accuracy|precision|pm)(\W|$)"
@@ -163,10 +159,11 @@ def _family(system: str, *names: str, **facts) -> Family:
 
 _LAT = "lat latitude latitud decimallatitude reclat"
 _LON = "lon long lng longitude longitud decimallongitude reclong"
-_RIGID = "the names are those of several conventions (ZXZ, ZYZ, XYZ …): state the one that is meant, by columns= "
-_RIGID += "(--columns), as phi1=A,Phi=B,phi2=C (Bunge, ZXZ), roll=A,pitch=B,yaw=C or rot=A,tilt=B,"
-_RIGID += "psi=C (ZYZ)"
-_AXES = ("", "n", "u", "v", "d", "dir", "direction", "unit", "normal", "vec", "vector", "pos", "p")
+_RIGID = (
+    "the names are those of several conventions (ZXZ, ZYZ, XYZ …): state the one that is meant, by "
+    "columns= (--columns), as phi1=A,Phi=B,phi2=C (Bunge, ZXZ), roll=A,pitch=B,yaw=C or "
+    "rot=A,tilt=B,psi=C (ZYZ)"
+)
 
 _SPHERE = (
     _family("latlon", _LAT, _LON),

@@ -18,13 +18,12 @@ _CHOOSE = "choose by columns= (--columns)"
 
 
 class Assignment(NamedTuple):
-    """For each factor its system, the column numbers in the order of the system's roles, and
-    whether names decided (all of them); all column numbers, in the order in which values come and
-    go; in words what was taken for granted."""
+    """For each factor its system and the column numbers in the order of the system's roles; all
+    column numbers, in the order in which values come and go; in words what was taken for
+    granted."""
 
     systems: tuple[str, ...]
     columns: tuple[tuple[int, ...], ...]
-    named: tuple[bool, ...]
     used: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
@@ -44,16 +43,7 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
     **Raises:** ``DataError`` if numbers do not fit, names contradict each other or the space.
     """
     leaves = tuple(factors_of(manifold))
-    taken: dict[int, Match] = {}
-    for space in dict.fromkeys(leaf.name for leaf in leaves):
-        own = [i for i, leaf in enumerate(leaves) if leaf.name == space]
-        if kind(leaves[own[0]]) in ("R", "T"):
-            continue
-        found = _best(leaves[own[0]], names, len(own))
-        if len(found) > len(own):
-            raise _ambiguous(space, found, names)
-        # Two pairs for two spheres: in the order of the table.
-        taken.update(zip(own, sorted(found, key=lambda m: min(m.columns)), strict=False))
+    taken = _named(leaves, names)
     used = [j for match in taken.values() for j in match.columns]
     if len(set(used)) < len(used):
         raise _ambiguous(manifold.name, list(taken.values()), names)
@@ -74,14 +64,13 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
             notes += more
         systems.append(system)
         columns.append(places)
-    named = tuple(i in taken for i in range(len(leaves)))
     order = [j for own in columns for j in own]
     if len(order) == len(names):
         order.sort()  # as in the table; what is picked out of a wider one comes by its roles.
-    return Assignment(tuple(systems), tuple(columns), named, tuple(order), tuple(notes))
+    return Assignment(tuple(systems), tuple(columns), tuple(order), tuple(notes))
 
 
-def assign_like(first: Coordinates, names: Sequence[Name], *, chosen: bool) -> Assignment:
+def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
     """The columns of a second table, read as the first was: by the names of the first where the
     table has them, else by its own names where they are those of the field, else by position with
     a line that says so.
@@ -94,16 +83,16 @@ def assign_like(first: Coordinates, names: Sequence[Name], *, chosen: bool) -> A
     systems = [part.system for part in first.parts]
     columns = [tuple(pairs[place] for place in part.places) for part in first.parts]
     try:
-        own = assign(first.manifold, names, chosen=chosen)
+        own = _named([part.manifold for part in first.parts], names)
     except DataError:
-        own = None
+        own = {}
     for i, part in enumerate(first.parts):
-        if None in columns[i] and own is not None and own.named[i] and part.how.ordered:
-            systems[i], columns[i] = own.systems[i], own.columns[i]
+        if None in columns[i] and part.how.ordered and i in own:
+            systems[i], columns[i] = own[i].family.system, own[i].columns
     known = [j for c in columns for j in c if j is not None]
     if not any(None in c for c in columns) and len(set(known)) == len(known):
         order = pairs if None not in pairs else sorted(known)
-        return Assignment(tuple(systems), tuple(columns), (True,) * len(columns), tuple(order))  # type: ignore[arg-type]
+        return Assignment(tuple(systems), tuple(columns), tuple(order))  # type: ignore[arg-type]
     if known:
         lost = [w.text for w, j in zip(wanted, pairs, strict=True) if j is None]
         raise DataError(
@@ -123,7 +112,7 @@ def assign_like(first: Coordinates, names: Sequence[Name], *, chosen: bool) -> A
     places = tuple(part.places for part in first.parts)
     same = tuple(part.system for part in first.parts)
     everything = tuple(range(len(names)))
-    return Assignment(same, places, (False,) * len(places), everything, (note,))
+    return Assignment(same, places, everything, (note,))
 
 
 def _same_measures(
@@ -138,9 +127,22 @@ def _same_measures(
 
 
 # -- complete sets of names ------------------------------------------------------------------------
-def _best(
-    leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = False
-) -> list[Match]:
+def _named(leaves: Sequence[Manifold], names: Sequence[Name]) -> dict[int, Match]:
+    """The columns of the factors for which there is a complete set of names."""
+    taken: dict[int, Match] = {}
+    for space in dict.fromkeys(leaf.name for leaf in leaves):
+        own = [i for i, leaf in enumerate(leaves) if leaf.name == space]
+        if kind(leaves[own[0]]) in ("R", "T"):
+            continue
+        found = _best(leaves[own[0]], names, len(own))
+        if len(found) > len(own):
+            raise _ambiguous(space, found, names)
+        # Two pairs for two spheres: in the order of the table.
+        taken.update(zip(own, sorted(found, key=lambda m: min(m.columns)), strict=False))
+    return taken
+
+
+def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = False) -> list[Match]:
     """The sets of columns that bear all names of a system of this space: plain names before names
     with a prefix, telling ones before single letters; no more classes than give ``need`` sets."""
     found: dict[tuple[int, ...], Match] = {}
