@@ -18,6 +18,7 @@ import numpy as np
 from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
+from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.generalisation import draw_samples, mass_line, mass_numbers, measured
 from scorefold.cli.models import add_model_options, build_model
 from scorefold.cli.parser import UsageError, add_data_options, count, data_options
@@ -37,6 +38,7 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
     add_model_options(parser)
+    add_earth_option(parser)
     parser.add_argument("--seeds", type=count, default=1, metavar="N", help="seed, seed + 1, …")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--budget", type=float, metavar="SECONDS", help="training time per seed")
@@ -71,7 +73,9 @@ def _fit(arguments: argparse.Namespace) -> int:
                 "it by --resume."
             )
         run.folder.mkdir(parents=True, exist_ok=True)
-        run.describe(arguments.data, options, seed, dataset)
+        run.describe(
+            arguments.data, options, seed, dataset, on_earth(arguments.earth, dataset.name)
+        )
     print(_facts(sets[0]), file=sys.stderr)
     results = _train(arguments, sets, list(seeds), runs, folder)
     summary = _finish(arguments, list(seeds), sets, runs, results)
@@ -159,7 +163,10 @@ def _finish(
         run.write("metrics.json", metrics)
         (run.folder / "history.json").write_text(history.to_json() + "\n")
         if not arguments.no_report:
-            write_run_report(run, model, dataset, metrics, history, samples)
+            write_run_report(
+                run, model, dataset, metrics, history, samples,
+                earth=on_earth(arguments.earth, dataset.name),
+            )  # fmt: skip
         documents.append(metrics)
     return documents[0] if len(documents) == 1 else _summary(documents)
 

@@ -65,7 +65,9 @@ class Run:
         return document
 
     # -- data ------------------------------------------------------------------------------------
-    def describe(self, data: str, options: dict[str, Any], seed: int, dataset: Dataset) -> None:
+    def describe(
+        self, data: str, options: dict[str, Any], seed: int, dataset: Dataset, earth: bool = False
+    ) -> None:
         """Write how the data were read, so that samples come out in their units."""
         c = dataset.coordinates
         path = data if dataset.name == data else str(Path(data).resolve())
@@ -75,6 +77,7 @@ class Run:
                 "data": path,
                 "options": {k: v for k, v in options.items() if k != "data_dir"},
                 "seed": seed,
+                "earth": earth,
                 "coordinates": {**asdict(c), "manifold": c.manifold.name},
             },
         )
@@ -89,6 +92,11 @@ class Run:
     @property
     def seed(self) -> int:
         return int(self._description()["seed"])
+
+    @property
+    def earth(self) -> bool:
+        """Whether pictures have coastlines."""
+        return bool(self._description().get("earth", False))
 
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were."""

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from scorefold.cli.axes import add_earth_option
 from scorefold.cli.generalisation import (
     draw_samples,
     generalisation_lines,
@@ -57,6 +58,7 @@ def add_commands(commands: Any) -> None:
     report = commands.add_parser("report", help="write the report of a run again")
     report.add_argument("run", metavar="DIR", help="the folder of a run")
     report.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+    add_earth_option(report)
     report.set_defaults(command=_report)
 
 
@@ -192,6 +194,7 @@ def _report(arguments: argparse.Namespace) -> int:
     samples = draw_samples(model, run.seed)
     if "generalisation" not in metrics:
         metrics["generalisation"] = measured(model, samples, dataset, run.seed)
-    path = write_run_report(run, model, dataset, metrics, history, samples)
+    earth = run.earth if arguments.earth is None else arguments.earth
+    path = write_run_report(run, model, dataset, metrics, history, samples, earth=earth)
     print(path)
     return 0
