@@ -78,18 +78,23 @@ def earth_pictures():
     yield (
         "globes",
         report.globes(
-            log_prob=log_prob, data=named, title="A density on the sphere, with its data"
+            log_prob=log_prob,
+            data=named,
+            title="A density on the sphere, with its data",
+            earth=True,
         ),
     )
     yield "sphere", report.picture(
         Sphere(2), log_prob=log_prob, data=named, samples=sample(jax.random.key(0), 20000),
-        title="The same as maps with true areas",
+        title="The same as maps with true areas", earth=True,
     )  # fmt: skip
     times = np.array([2.5, 1.0, 0.3, 0.1, 0.03, 0.002])
     path = noise_to_data(Sphere(2), np.concatenate([points] * 3), times, jax.random.key(1))
     yield (
         "film",
-        report.film(Sphere(2), path, times=times, title="From noise to data (t: variance-time)"),
+        report.film(
+            Sphere(2), path, times=times, title="From noise to data (t: variance-time)", earth=True
+        ),
     )
 
 
@@ -97,7 +102,8 @@ def torus_pictures():
     angles = np.radians([[-63.0, -43.0], [-120.0, 130.0], [-70.0, 150.0], [57.0, 40.0]])
     log_prob, sample = mixture(Torus(2), angles, 0.08)
     yield "torus", report.picture(
-        Torus(2), log_prob=log_prob, samples=sample(jax.random.key(0), 20000), labels=("φ", "ψ"),
+        Torus(2), log_prob=log_prob, samples=sample(jax.random.key(0), 20000),
+        axes=report.Axes(("φ", "ψ")),
         title="Backbone-like angles: exact density and samples",
     )  # fmt: skip
 

@@ -44,6 +44,7 @@ def main() -> None:
     figure = report.globes(
         log_prob=report.tabulated(model.log_prob, sphere, rows=36),
         data={"held-out airports": airports.test},
+        earth=True,
         title=f"Airports: score model after {arguments.steps} steps",
     )
     (arguments.folder / "airports.png").write_bytes(report.to_png(figure))

@@ -245,7 +245,8 @@ def test_colours_of_a_globe():
 
 
 def test_land_is_darker_than_sea_where_it_should_be():
-    figure = report.globes(data=np.array([[0.0, 0.0, 1.0]]), centre=(0.0, 20.0), hemispheres=1)
+    figure = report.globes(data=np.array([[0.0, 0.0, 1.0]]), centre=(0.0, 20.0), hemispheres=1,
+                           earth=True)  # fmt: skip
     globe = report.Globe(0.0, 20.0)
     xyz = np.asarray(Sphere(2).from_latlon([17.0, 10.0, -22.0], [10.0, -25.0, 25.0]))
     sahara, atlantic, kalahari = globe.project(xyz)[0]

@@ -17,6 +17,7 @@ import numpy as np
 from scorefold import data
 from scorefold._provenance import provenance
 from scorefold.bridges import Bridge
+from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.bridge_report import write_bridge_report
 from scorefold.cli.bridge_snapshots import (
     bridge_snapshots,
@@ -55,6 +56,7 @@ def add_commands(commands: Any) -> None:
                         help="two or more names (scorefold datasets) or files, or the name of a "
                         "set of snapshots")  # fmt: skip
     add_reading_options(parser)
+    add_earth_option(parser)
     parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
     parser.add_argument("--variance", type=positive, metavar="S",
                         help="of Brownian motion from A to B, or from the first snapshot to the "
@@ -112,7 +114,8 @@ def _bridge(arguments: argparse.Namespace) -> int:
     run.write("metrics.json", metrics)
     run.write_text("history.json", history.to_json() + "\n")
     if not arguments.no_report:
-        write_bridge_report(run, bridge, (a, b), metrics, history, drawn)
+        earth = on_earth(arguments.earth, a.name, b.name)
+        write_bridge_report(run, bridge, (a, b), metrics, history, drawn, earth=earth)
     print(_lines(metrics, run.folder))
     return 0
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from scorefold import report
 from scorefold.bridges import AlternationHistory, Bridge
+from scorefold.cli.axes import axes_of
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
@@ -27,17 +28,20 @@ def write_bridge_report(
     metrics: dict[str, Any],
     history: History | AlternationHistory,
     drawn: dict[str, np.ndarray],
+    *,
+    earth: bool = False,
 ) -> Path:
     """Both ends beside held-out points, the film from A to B, paths, training curves."""
     a, b = ends
+    shown_on: dict[str, Any] = {"axes": axes_of(a.coordinates), "earth": earth}
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
     start = np.asarray(a.test)
     start = np.concatenate([start, np.asarray(a.train)])[:_FILM]
     paths = np.asarray(bridge.sample_forward(key, start, steps=_STEPS, paths=True))
     times = np.asarray(jax.vmap(bridge.reference.schedule.t)(bridge.grid(_STEPS, paths.dtype)))
     figures = {
-        f"At {b.name}": _end(a.manifold, b, drawn["b"], a.name),
-        f"At {a.name}": _end(a.manifold, a, drawn["a"], b.name),
+        f"At {b.name}": _end(a.manifold, b, drawn["b"], a.name, shown_on),
+        f"At {a.name}": _end(a.manifold, a, drawn["a"], b.name, shown_on),
     }
     if not isinstance(a.manifold, Product):
         at = [int(np.argmin(np.abs(times - t))) for t in np.linspace(0.0, 1.0, _FRAMES)]
@@ -46,9 +50,10 @@ def write_bridge_report(
             paths[:, at].swapaxes(0, 1),
             times=times[at],
             data={b.name: np.asarray(b.test)},
+            **shown_on,
         )
         figures["Paths"] = report.trajectories(
-            a.manifold, paths, times=times, ends=(a.name, b.name), at_most=40
+            a.manifold, paths, times=times, ends=(a.name, b.name), at_most=40, **shown_on
         )
     if isinstance(history, AlternationHistory):
         figures["Training"] = report.half_steps(history, ends=(a.name, b.name))
@@ -78,12 +83,14 @@ def write_bridge_report(
     )
 
 
-def _end(manifold: Manifold, end: Dataset, drawn: np.ndarray, other: str) -> Any:
+def _end(
+    manifold: Manifold, end: Dataset, drawn: np.ndarray, other: str, shown_on: dict[str, Any]
+) -> Any:
     fresh = {f"{end.name}, held out": np.asarray(end.test)}
     bridged = {f"bridged from {other}": drawn}
     if isinstance(manifold, Sphere) and manifold.d == 2:
-        return report.globes(samples=bridged, data=fresh)
-    return report.picture(manifold, samples=bridged, data=fresh)
+        return report.globes(samples=bridged, data=fresh, earth=shown_on["earth"])
+    return report.picture(manifold, samples=bridged, data=fresh, **shown_on)
 
 
 def _notes(ends: tuple[Dataset, Dataset], metrics: dict[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from scorefold.bridges import (
     fit_snapshots,
     snapshot_rate,
 )
+from scorefold.cli.axes import axes_of, on_earth
 from scorefold.cli.bridges import half_step_settings
 from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.snapshot_report import write_snapshot_report
@@ -31,6 +32,7 @@ from scorefold.data import Dataset, Snapshots
 from scorefold.data.evolutions import EVOLUTIONS
 from scorefold.fitting import save
 from scorefold.metrics import end_distance, leave_one_out
+from scorefold.report import Axes
 
 __all__ = ["bridge_snapshots", "folder_of", "is_snapshots", "snapshot_names"]
 
@@ -79,7 +81,10 @@ def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset], run
     run.write("metrics.json", metrics)
     run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
     if not arguments.no_report:
-        write_snapshot_report(run, fitted, parts, metrics, histories)
+        names = [d.name for d in datasets] or list(arguments.data)
+        axes = axes_of(datasets[0].coordinates) if datasets else Axes()
+        earth = on_earth(arguments.earth, *names)
+        write_snapshot_report(run, fitted, parts, metrics, histories, axes=axes, earth=earth)
     print(_lines(metrics, run.folder))
     return 0
 

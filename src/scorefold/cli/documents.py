@@ -66,6 +66,7 @@ _FITTED = {
     "file": (_WORD, None),
     "options": dict,
     "settings": dict,
+    "earth": bool,
     "scorefold": str,
 }
 RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, "val": str,

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from scorefold import ScorefoldWarning, data
 from scorefold._version import __version__
+from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import draw_samples
 from scorefold.cli.measures import doing, measure_run
@@ -48,6 +49,7 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
     add_model_options(parser)
+    add_earth_option(parser)
     parser.add_argument(
         "--seeds", type=few, default=1, metavar="N", help="seed, seed + 1, … (default: 1)"
     )
@@ -94,10 +96,13 @@ def _fit(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.out or _folder(arguments, name, sets[0]))
     runs = [Run(folder / f"seed-{s}") for s in seeds] if len(seeds) > 1 else [Run(folder)]
     settings = {"model": name, **{key: getattr(arguments, key) for key in _SETTINGS}}
-    described = {run: description(arguments.data, options, settings, dataset)
+    earth = on_earth(arguments.earth, sets[0].name)
+    described = {run: description(arguments.data, options, settings, dataset, earth)
                  for run, dataset in zip(runs, sets, strict=True)}  # fmt: skip
     if len(seeds) > 1:
-        described[Run(folder)] = description_of_seeds(arguments.data, options, settings, sets)
+        described[Run(folder)] = description_of_seeds(
+            arguments.data, options, settings, sets, earth
+        )
     # Refused commands change nothing: first look, then lock, look again, and only then write.
     for run, identity in described.items():
         run.refuse_another(identity, arguments.resume)
@@ -240,7 +245,7 @@ def _finish_one(
         try:
             with doing("drawing the report", arguments.quiet):
                 samples = draw_samples(model, dataset.seed) if samples is None else samples
-                write_run_report(run, model, dataset, metrics, history, samples)
+                write_run_report(run, model, dataset, metrics, history, samples, earth=run.earth)
         except OSError:
             raise
         except Exception as error:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from scorefold import report
+from scorefold.cli.axes import axes_of
 from scorefold.cli.generalisation import HEADING, generalisation_rows
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
@@ -21,6 +22,7 @@ __all__ = ["write_run_report"]
 
 _FILM = 1000
 _STEPS = 100
+_VALIDATION = "NLL of validation points while training\n(nats, approximate)"
 _RTOL = 1e-3
 """For pictures: errors of some hundredths of a nat cannot be seen."""
 
@@ -34,14 +36,19 @@ def write_run_report(
     metrics: dict[str, Any],
     history: History,
     samples: np.ndarray,
+    *,
+    earth: bool = False,
 ) -> Path:
     """Density, samples, training curves, what is particular to the model, measures of
-    generalisation and the audit of the data, in one page."""
+    generalisation and the audit of the data, in one page. ``earth``: with coastlines."""
     parts = _PARTS.get(type(model), _ANY)
-    figures = _laws(parts.density(model), dataset, samples)
+    drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": earth}
+    figures = _laws(parts.density(model), dataset, samples, drawn)
     if history.steps:
-        figures["Training"] = report.training_curves(history, chosen=metrics["val_nll"])
-    figures |= parts.figures(model, jax.random.key(metrics["seed"]))
+        figures["Training"] = report.training_curves(
+            history, validation=_VALIDATION, chosen=metrics["val_nll"]
+        )
+    figures |= parts.figures(model, jax.random.key(metrics["seed"]), drawn)
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
     tables = {}
     if metrics.get("generalisation") is not None:
@@ -53,7 +60,9 @@ def write_run_report(
     )  # fmt: skip
 
 
-def _laws(density: Density, dataset: Dataset, samples: np.ndarray) -> dict[str, Any]:
+def _laws(
+    density: Density, dataset: Dataset, samples: np.ndarray, drawn: dict[str, Any]
+) -> dict[str, Any]:
     manifold = dataset.manifold
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
     log_prob = density if manifold.dim <= 2 else None
@@ -61,9 +70,13 @@ def _laws(density: Density, dataset: Dataset, samples: np.ndarray) -> dict[str, 
     if isinstance(manifold, Sphere) and manifold.d == 2:
         log_prob = report.tabulated(density, manifold)
         fresh = {"test data": sets["test data"]}
-        globes = {"Seen from space": report.globes(log_prob=log_prob, data=fresh)}
-    drawn = report.picture(manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90)
-    return {"Density, data and samples": drawn, **globes}
+        globes = {
+            "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])
+        }
+    laws = report.picture(
+        manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90, **drawn
+    )
+    return {"Density, data and samples": laws, **globes}
 
 
 def _notes(dataset: Dataset) -> list[str]:
@@ -86,28 +99,30 @@ class _Parts(NamedTuple):
     """log p for pictures, and the figures that only this kind of model has."""
 
     density: Callable[[Any], Density]
-    figures: Callable[[Any, Any], dict[str, Any]]
+    figures: Callable[[Any, Any, dict[str, Any]], dict[str, Any]]
 
 
 def _coarse(model: ScoreModel) -> Density:
     return lambda x: model.density(x, rtol=_RTOL).log_prob
 
 
-def _film(model: ScoreModel, key: Any) -> dict[str, Any]:
+def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     levels, frames = model.trajectory(key, _FILM, frames=6, steps=_STEPS)
     manifold, path = model.manifold, np.asarray(frames)
     if not report.views_of(manifold, [path[-1]]) and manifold.dim > 1:
         return {}
     times = np.asarray(jax.vmap(model.noising.schedule.t)(levels))
-    return {"From noise to data": report.film(manifold, path, times=times)}
+    return {"From noise to data": report.film(manifold, path, times=times, **drawn)}
 
 
-def _kernels(model: KernelModel, key: Any) -> dict[str, Any]:
-    return {} if model.mixture is None else {"Kernels": report.kernel_shapes(model.mixture)}
+def _kernels(model: KernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
+    if model.mixture is None:
+        return {}
+    return {"Kernels": report.kernel_shapes(model.mixture, **drawn)}
 
 
 _PARTS: dict[type[Model], _Parts] = {
     ScoreModel: _Parts(_coarse, _film),
     KernelModel: _Parts(lambda model: model.log_prob, _kernels),
 }
-_ANY = _Parts(lambda model: model.log_prob, lambda model, key: {})
+_ANY = _Parts(lambda model: model.log_prob, lambda model, key, drawn: {})

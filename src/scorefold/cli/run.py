@@ -207,6 +207,11 @@ class Run:
     def seed(self) -> int:
         return self._single()["seed"]
 
+    @property
+    def earth(self) -> bool:
+        """Whether pictures have coastlines."""
+        return self._description()["earth"]
+
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were.
 
@@ -258,12 +263,13 @@ class Run:
 
 # -- what identifies the data --------------------------------------------------------------------
 def description(
-    data: str, options: dict[str, Any], settings: dict[str, Any], dataset: Dataset
+    data: str, options: dict[str, Any], settings: dict[str, Any], dataset: Dataset, earth: bool
 ) -> dict[str, Any]:
     """What ``run.json`` says of one seed: where the data are, how they were read, digests of the
-    points of each part and of the bytes of the file, settings, version."""
+    points of each part and of the bytes of the file, settings, whether pictures have coastlines,
+    version."""
     return {
-        **_common(data, options, settings, dataset),
+        **_common(data, options, settings, earth),
         "seed": dataset.seed,
         "coordinates": dataset.coordinates.to_dict(),
         "points": point_digests(dataset),
@@ -275,13 +281,14 @@ def description_of_seeds(
     options: dict[str, Any],
     settings: dict[str, Any],
     sets: list[Dataset],
+    earth: bool,
 ) -> dict[str, Any]:
     """What ``run.json`` says in the folder above several seeds."""
-    return {**_common(data, options, settings, sets[0]), "seeds": [d.seed for d in sets]}
+    return {**_common(data, options, settings, earth), "seeds": [d.seed for d in sets]}
 
 
 def _common(
-    data: str, options: dict[str, Any], settings: dict[str, Any], dataset: Dataset
+    data: str, options: dict[str, Any], settings: dict[str, Any], earth: bool
 ) -> dict[str, Any]:
     named, pipe = is_named(data), is_pipe(data)
     return {
@@ -289,6 +296,7 @@ def _common(
         "file": "pipe" if pipe else None if named else file_digest(data),
         "options": {k: v for k, v in options.items() if k != "data_dir"},
         "settings": settings,
+        "earth": earth,
         "scorefold": __version__,
     }
 

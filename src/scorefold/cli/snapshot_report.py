@@ -17,7 +17,7 @@ from scorefold.manifolds import Product, Sphere
 
 __all__ = ["write_snapshot_report"]
 
-_FILM, _LEVELS, _FRAMES = 800, 12, 7
+_FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
 
 
 def write_snapshot_report(
@@ -26,9 +26,12 @@ def write_snapshot_report(
     parts: tuple[Snapshots, Snapshots, Snapshots],
     metrics: dict[str, Any],
     histories: tuple[Any, ...],
+    *,
+    axes: report.Axes,
+    earth: bool = False,
 ) -> Path:
     """Arrivals at each snapshot beside held-out points, the film and the paths through all
-    intervals, training curves."""
+    intervals, training curves. ``axes``: of the table; ``earth``: with coastlines."""
     train, _, test = parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
@@ -41,17 +44,31 @@ def write_snapshot_report(
         fresh = {f"{names[k]}, held out": test.points[k]}
         drawn = {f"from {names[0]}": paths[:, int(np.argmin(np.abs(at - times[k])))]}
         if isinstance(manifold, Sphere) and manifold.d == 2:
-            figures[f"At {names[k]}"] = report.globes(samples=drawn, data=fresh)
+            figures[f"At {names[k]}"] = report.globes(samples=drawn, data=fresh, earth=earth)
         else:
-            figures[f"At {names[k]}"] = report.picture(manifold, samples=drawn, data=fresh)
+            figures[f"At {names[k]}"] = report.picture(
+                manifold, samples=drawn, data=fresh, axes=axes, earth=earth
+            )
     if not isinstance(manifold, Product):
-        shown = [int(np.argmin(np.abs(at - t))) for t in _frames(times)]
-        figures["Through all snapshots"] = report.film(
-            manifold, paths[:, shown].swapaxes(0, 1), times=at[shown], frames=len(shown),
+        frames = _frames(times)
+        shown = [int(np.argmin(np.abs(at - t))) for t in frames]
+        seen = sum(t in times for t in frames)
+        heading = "Through all snapshots"
+        if seen < len(times):
+            heading = f"Through {seen} of {len(times)} snapshots"
+        figures[heading] = report.film(
+            manifold, paths[:, shown].swapaxes(0, 1), frames=len(shown),
+            titles=[_when(t, metrics["unit"]) for t in frames], axes=axes, earth=earth,
             data={names[-1]: test.points[-1]},
         )  # fmt: skip
         figures["Paths"] = report.trajectories(
-            manifold, paths, times=at, ends=(names[0], names[-1]), at_most=40
+            manifold,
+            paths,
+            times=at,
+            ends=(names[0], names[-1]),
+            at_most=40,
+            axes=axes,
+            earth=earth,
         )
     for k, history in enumerate(histories):
         ends = (names[k], names[k + 1])
@@ -71,10 +88,14 @@ def write_snapshot_report(
     )
 
 
+def _when(t: float, unit: str) -> str:
+    return f"t = {t:.6g} {unit}".strip()
+
+
 def _frames(times: tuple[float, ...]) -> np.ndarray:
-    """The snapshots, with times between if they are few, without some if they are many."""
-    if len(times) >= _FRAMES:
-        return np.asarray(times)[np.linspace(0, len(times) - 1, _FRAMES).round().astype(int)]
+    """The snapshots, with times between if they are few, evenly taken ones if they are many."""
+    if len(times) > _MOST:
+        return np.asarray(times)[np.linspace(0, len(times) - 1, _MOST).round().astype(int)]
     between = [0.5 * (a + b) for a, b in itertools.pairwise(times)]
     return np.sort([*times, *between]) if 2 * len(times) - 1 <= _FRAMES else np.asarray(times)
 

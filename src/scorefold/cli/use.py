@@ -11,6 +11,7 @@ import numpy as np
 
 from scorefold import ScorefoldWarning
 from scorefold.cli import documents
+from scorefold.cli.axes import add_earth_option
 from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import (
     draw_samples,
@@ -55,6 +56,7 @@ def add_commands(commands: Any) -> None:
     report = commands.add_parser("report", help="write the report of a run again")
     report.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
     report.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+    add_earth_option(report)
     report.set_defaults(command=_report)
 
 
@@ -202,10 +204,11 @@ def _report(arguments: argparse.Namespace) -> int:
     for run in top.seeds or [top]:
         dataset = run.dataset(arguments.data_dir)
         history, metrics, model = run.history(), run.metrics(), run.model()
+        earth = run.earth if arguments.earth is None else arguments.earth
         if metrics["generalisation"] is not None:
             with documents.describes(run.folder / "metrics.json", ValueError):
                 generalisation_rows(metrics["generalisation"])
         with run.writing(), doing("drawing the report"):
             samples = draw_samples(model, run.seed)
-            print(write_run_report(run, model, dataset, metrics, history, samples))
+            print(write_run_report(run, model, dataset, metrics, history, samples, earth=earth))
     return 0

@@ -132,7 +132,9 @@ class Pool:
             spread = np.sum((total - mean) ** 2) * np.sum((label - share) ** 2) / max(n - 1, 1)
             observed, expected = float(total @ label), float(n * mean * share)
             found.append(
-                Beside(round(float(total.sum())), observed, expected, math.sqrt(spread), float(share))
+                Beside(
+                    round(float(total.sum())), observed, expected, math.sqrt(spread), float(share)
+                )
             )
         return min(found, key=lambda b: b.z)
 

@@ -1,5 +1,6 @@
 """Pictures and reports. Matplotlib is imported when something is drawn, not before."""
 
+from scorefold.report.axes import Axes
 from scorefold.report.coast import coastlines, land_raster, on_land
 from scorefold.report.curves import smooth, training_curves
 from scorefold.report.density import Raster, density_raster, histogram_raster
@@ -20,6 +21,7 @@ from scorefold.report.views import Chart, View
 
 __all__ = [
     "AnglePair",
+    "Axes",
     "AxisView",
     "Chart",
     "CoordinatePair",

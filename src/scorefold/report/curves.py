@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorefold.report._text import plain
 from scorefold.report.panels import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
@@ -32,10 +33,15 @@ def smooth(values: np.ndarray, span: float) -> np.ndarray:
 
 
 def training_curves(
-    history: Any, *, title: str = "", chosen: float | None = None
+    history: Any,
+    *,
+    title: str = "",
+    validation: str = "validation loss",
+    chosen: float | None = None,
 ) -> matplotlib.figure.Figure:
-    """Loss (each record faint, its moving average over a fiftieth of the run bold), validation NLL
-    with the best one marked and, where recorded, the learning rate.
+    """Loss (each record faint, its moving average over a fiftieth of the run bold), validation
+    with the best one marked and, where recorded, the learning rate. ``validation``: what the
+    validation measured.
 
     ``history`` has arrays ``step`` and ``loss``, and may have ``val_step`` with ``val_nll`` and
     ``learning_rate`` (one value per record of the loss). ``chosen``: the validation NLL of the
@@ -56,12 +62,12 @@ def training_curves(
         if panel == "loss":
             _draw_loss(axes, step, loss)
         elif panel == "val":
-            _draw_validation(axes, val_step, val_nll, chosen)
+            _draw_validation(axes, val_step, val_nll, plain(validation), chosen)
         else:
             axes.plot(step, rate, color="0.2", lw=1.4)
             axes.set_ylabel("learning rate")
             axes.ticklabel_format(axis="y", scilimits=(-2, 3))
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -81,8 +87,10 @@ def _draw_loss(axes: Any, step: np.ndarray, loss: np.ndarray) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_validation(axes: Any, step: np.ndarray, nll: np.ndarray, chosen: float | None) -> None:
-    axes.set_ylabel("validation NLL (nats)" + ("" if chosen is None else ", as training sees it"))
+def _draw_validation(
+    axes: Any, step: np.ndarray, nll: np.ndarray, name: str, chosen: float | None
+) -> None:
+    axes.set_ylabel(name)
     axes.plot(step, nll, color=ORANGE, lw=1.4, marker="o", ms=3)
     if np.isfinite(nll).any():
         best = int(np.nanargmin(np.where(np.isfinite(nll), nll, np.nan)))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scorefold.manifolds import Manifold
-from scorefold.report.flat import limits_of
-from scorefold.report.lines import angle_ticks, draw_histograms
+from scorefold.report._text import plain
+from scorefold.report.axes import Axes
+from scorefold.report.lines import draw_histograms
 from scorefold.report.panels import BLUE, ORANGE, draw_points, new_figure, point_sets
-from scorefold.report.picture import line_values, view_points, views_of
+from scorefold.report.picture import Line, view_points, views_of
 from scorefold.report.rotations import AxisView
 from scorefold.report.views import View
 
@@ -20,24 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = ["film"]
 
+_NONE = Axes()
+
 
 def film(
     manifold: Manifold,
     trajectory: Any,
     *,
     times: Sequence[float] | np.ndarray | None = None,
+    titles: Sequence[str] | None = None,
     frames: int = 6,
     data: Any = None,
     view: View | None = None,
     title: str = "",
-    earth: bool = True,
+    axes: Axes = _NONE,
+    earth: bool = False,
 ) -> matplotlib.figure.Figure:
     """A row of snapshots of a trajectory, evenly spaced from its first frame to its last.
 
     **Arguments:** ``trajectory``: (frames, n, *shape); ``times``: the time of each frame, for
-    the titles; ``data``: points (n, *shape) for one more panel at the end; ``view``: another
-    view than the usual one of the manifold, e.g. a ``Globe``. Manifolds with several views (three
-    axes of SO(3), pairs of angles) have a row for each, at most three.
+    the titles; ``titles``: other titles, one a frame; ``data``: points (n, *shape) for one more
+    panel at the end; ``view``: another view than the usual one of the manifold, e.g. a ``Globe``.
+    Manifolds with several views (three axes of SO(3), pairs of angles) have a row for each, at most
+    three. ``axes``: names and units of the table; ``earth``: coastlines on S².
     **Raises:** ``ValueError`` if the trajectory has another shape, is empty, or ``times`` does
     not have one value a frame.
     """
@@ -48,22 +54,27 @@ def film(
         )
     if times is not None and len(times) != len(path):
         raise ValueError(f"times must have {len(path)} values, one a frame, got {len(times)}.")
+    if titles is not None and len(titles) != len(path):
+        raise ValueError(f"titles must be {len(path)}, one a frame, got {len(titles)}.")
     chosen = np.unique(np.linspace(0, len(path) - 1, max(frames, 1)).round().astype(int))
     shots = []
     for k in chosen:
         name = f"t = {_number(float(times[k]))}" if times is not None else f"frame {k}"
+        name = titles[k] if titles is not None else name
         ((label, points),) = point_sets(path[k], name, manifold.shape).items()
         shots.append((label, points, BLUE))
     shots += [(k, p, ORANGE) for k, p in point_sets(data, "data", manifold.shape).items()]
     everything = [points for _, points, _ in shots]
-    views = [view] if view is not None else views_of(manifold, everything, earth=earth)[:3]
+    views = (
+        [view] if view is not None else views_of(manifold, everything, axes=axes, earth=earth)[:3]
+    )
     if not views and manifold.dim == 1:
-        figure = _film_of_lines(manifold, shots)
+        figure = _film_of_lines(Line.of(manifold, axes), shots)
     elif not views:
         raise ValueError(f"film has no picture of {manifold.name}: film its factors.")
     else:
         figure = _film_of_views(manifold, shots, views)
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -94,16 +105,15 @@ def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:
     return figure
 
 
-def _film_of_lines(manifold: Manifold, shots: list) -> Any:
+def _film_of_lines(line: Line, shots: list) -> Any:
     figure = new_figure(1.8 * len(shots) + 0.4, 2.3)
-    values = [line_values(manifold, points)[0] for _, points, _ in shots]
-    angular = line_values(manifold, shots[0][1])[1]
-    limits = (-np.pi, np.pi) if angular else limits_of(np.concatenate(values))
+    values = [line.values(points) for _, points, _ in shots]
+    limits = line.limits(np.concatenate(values))
     row = figure.subplots(1, len(shots), squeeze=False, sharey=True)[0]
     for axes, (label, _, colour), numbers in zip(row, shots, values, strict=True):
         draw_histograms(axes, {label: numbers}, limits, bins=40, colours=(colour,))
-        if angular:
-            angle_ticks(axes)
+        line.ticks(axes)
         axes.set_title(label, fontsize=9)
+        axes.set_xlabel(line.label, fontsize=8)
         axes.tick_params(labelsize=7)
     return figure

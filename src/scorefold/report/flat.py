@@ -19,19 +19,20 @@ __all__ = ["CoordinatePair", "Plane", "limits_of"]
 
 @dataclasses.dataclass(frozen=True)
 class CoordinatePair(View):
-    """Coordinates ``first`` and ``second`` of points that are vectors, in the box ``extent``."""
+    """Coordinates ``first`` and ``second`` of points that are vectors, plus ``shift``, in a box."""
 
     box: tuple[float, float, float, float]
     first: int = 0
     second: int = 1
     labels: tuple[str, str] = ("$x_1$", "$x_2$")
+    shift: tuple[float, float] = (0.0, 0.0)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
         return self.box
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        xy = points[:, [self.first, self.second]]
+        xy = points[:, [self.first, self.second]] + np.array(self.shift)
         return xy, self.inside(xy)
 
     def inside(self, xy: np.ndarray) -> np.ndarray:
@@ -49,17 +50,19 @@ class CoordinatePair(View):
 
 @dataclasses.dataclass(frozen=True)
 class Plane(Chart):
-    """R² itself in the box ``box`` = (left, right, bottom, top)."""
+    """R² itself, plus ``shift``, in the box ``box`` = (left, right, bottom, top)."""
 
     box: tuple[float, float, float, float]
     labels: tuple[str, str] = ("$x_1$", "$x_2$")
+    shift: tuple[float, float] = (0.0, 0.0)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
         return self.box
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return points, self.inside(points)
+        xy = points + np.array(self.shift)
+        return xy, self.inside(xy)
 
     def inside(self, xy: np.ndarray) -> np.ndarray:
         return _in_box(xy, self.box)
@@ -68,7 +71,7 @@ class Plane(Chart):
         return np.ones(len(xy))
 
     def lift(self, xy: np.ndarray) -> np.ndarray:
-        return xy
+        return xy - np.array(self.shift)
 
     def decorate(
         self, axes: matplotlib.axes.Axes, *, filled: bool

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorefold.report._text import plain
 from scorefold.report.density import density_raster, evaluate
 from scorefold.report.maps import Globe, best_centre, fibonacci
 from scorefold.report.panels import (
@@ -35,7 +36,7 @@ def globes(
     hemispheres: int = 2,
     title: str = "",
     scale: Scale = "nats",
-    earth: bool = True,
+    earth: bool = False,
     pixels: int = 200,
 ) -> matplotlib.figure.Figure:
     """A density on S² and points of S² seen from space.
@@ -43,7 +44,8 @@ def globes(
     **Arguments:** ``log_prob``: a model, or a function (n, 3) → (n,) in nats; ``samples`` and
     ``data``: arrays (n, 3), or mappings from label to array; ``centre``: (latitude, longitude)
     in degrees of the first globe, by default where most of the data, the samples or the density
-    is seen (the first of these that is given); ``hemispheres``: 1, or 2 to see the far side too.
+    is seen (the first of these that is given); ``hemispheres``: 1, or 2 to see the far side too;
+    ``earth``: coastlines, for points of the Earth.
     **Raises:** ``ValueError`` if there is nothing to draw or an array has another shape.
     """
     if hemispheres not in (1, 2):
@@ -69,7 +71,7 @@ def globes(
     if rasters:
         colour_bar(figure, image, list(row), scale, "steradian")
     legend_below(figure, row[0])
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 

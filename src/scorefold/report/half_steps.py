@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorefold.report._text import plain
 from scorefold.report.panels import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def half_steps(history: Any, *, ends: tuple[str, str] = ("A", "B")) -> matplotli
     ):
         of = toward == end
         gap.plot(
-            number[of], history.gap[of], color=color, marker=marker, lw=1.2, label=f"at {name}"
+            number[of],
+            history.gap[of],
+            color=color,
+            marker=marker,
+            lw=1.2,
+            label=f"at {plain(name)}",
         )
         gap.axhline(floor, color=color, ls="--", lw=0.9)
         change.plot(number[of], history.change[of], color=color, marker=marker, lw=1.2)

@@ -7,6 +7,7 @@ import html
 import io
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scorefold._files import write_whole
+from scorefold.report._text import visible
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -101,7 +103,10 @@ def write_report(
 def to_png(figure: matplotlib.figure.Figure, *, dpi: int = 130) -> bytes:
     """A figure as the bytes of a PNG file, the same bytes for the same figure."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    with warnings.catch_warnings():
+        # Letters that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
 
 
@@ -118,14 +123,14 @@ def _page(
     measured = {k: v for k, v in metrics.items() if k not in _PROVENANCE}
     origin = {k: metrics[k] for k in _PROVENANCE[:-1] if k in metrics}
     audited = audit.to_dict() if hasattr(audit, "to_dict") else audit
-    safe = html.escape(title)
+    safe = _escape(title)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>",
-        *(f"<p>{html.escape(note)}</p>" for note in notes),
+        *(f"<p>{_escape(note)}</p>" for note in notes),
         _table("Results", measured),
         *(_grid(heading, rows) for heading, rows in tables.items()),
         _table("Data", audited),
@@ -133,14 +138,14 @@ def _page(
     if images:
         parts.append("<h2>Pictures</h2>")
     for name, content in images.items():
-        label, code = html.escape(name), base64.b64encode(content).decode("ascii")
+        label, code = _escape(name), base64.b64encode(content).decode("ascii")
         parts.append(
             f'<figure><img alt="{label}" src="data:image/png;base64,{code}">'
             f"<figcaption>{label}</figcaption></figure>"
         )
     parts.append(_table("Where this comes from", origin))
     if command:
-        parts.append(f"<h2>The same again</h2>\n<pre>{html.escape(command)}</pre>")
+        parts.append(f"<h2>The same again</h2>\n<pre>{_escape(command)}</pre>")
     return "\n".join([*(part for part in parts if part), "</body>\n</html>\n"])
 
 
@@ -148,23 +153,28 @@ def _table(heading: str, values: Mapping[str, Any] | None) -> str:
     if not values:
         return ""
     rows = "\n".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
+        f'<tr><th scope="row">{_escape(name)}</th><td>{_escape(text)}</td></tr>'
         for name, text in _rows(values)
     )
-    return f"<h2>{heading}</h2>\n<table>\n{rows}\n</table>"
+    return f"<h2>{_escape(heading)}</h2>\n<table>\n{rows}\n</table>"
 
 
 def _grid(heading: str, rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ([html.escape(text) for text in row] for row in rows)
+    head, *body = ([_escape(text) for text in row] for row in rows)
     first = "".join(f'<th scope="col">{text}</th>' for text in head)
     lines = "\n".join(
         f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{t}</td>" for t in rest) + "</tr>"
         for name, *rest in body
     )
     return (
-        f'<h2>{html.escape(heading)}</h2>\n<table class="grid">\n'
+        f'<h2>{_escape(heading)}</h2>\n<table class="grid">\n'
         f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
     )
+
+
+def _escape(text: str) -> str:
+    """Text for the page: no markup, in elements and in quoted attributes."""
+    return html.escape(visible(text), quote=True)
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold.manifolds import SO3, Manifold, Sphere, Torus, nearest
+from scorefold.report._text import plain
+from scorefold.report.axes import Axes
 from scorefold.report.lines import draw_outlines
 from scorefold.report.maps import Mollweide
 from scorefold.report.panels import BLUE, new_figure
@@ -23,15 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["kernel_ellipses", "kernel_shapes"]
 
 _AROUND = 48
+_NONE = Axes()
 
 
 def kernel_shapes(
-    mixture: WrappedMixture, *, heaviest: int = 200, earth: bool = True, title: str = ""
+    mixture: WrappedMixture,
+    *,
+    heaviest: int = 200,
+    axes: Axes = _NONE,
+    earth: bool = False,
+    title: str = "",
 ) -> matplotlib.figure.Figure:
     """Left: the standard deviations √λ of the kernels along their longest and shortest axes, and
     the distances between nearest neighbours among the centres. Middle: one against the other,
     kernel by kernel (the geometric mean over the axes). On S², T², H² and R² also the ellipses of
-    two standard deviations of the ``heaviest`` kernels. Equal centres count once.
+    two standard deviations of the ``heaviest`` kernels, on the ``axes`` of the table. Equal
+    centres count once.
     """
     manifold = mixture.manifold
     centres = np.asarray(mixture.centres, np.float64)
@@ -40,7 +49,7 @@ def kernel_shapes(
     apart = nearest(manifold, centres[rows], centres[rows], 1, exclude_self=True)[1][:, 0]
     unit = " (rad)" if isinstance(manifold, Sphere | Torus | SO3) else ""
 
-    chart = _chart(manifold, centres)
+    chart = _chart(manifold, centres, axes, earth)
     wide = isinstance(chart, Mollweide)
     figure = new_figure(8.6, 7.4) if wide else new_figure(12.6 if chart else 8.6, 3.8)
     curves: Any = figure
@@ -68,9 +77,9 @@ def kernel_shapes(
     right.set_xlabel(f"distance to the nearest neighbour{unit}")
     right.set_ylabel(f"standard deviation{unit}")
     right.legend(fontsize=8)
-    for axes in (left, right):
-        axes.tick_params(labelsize=8)
-    figure.suptitle(title)
+    for panel in (left, right):
+        panel.tick_params(labelsize=8)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -92,10 +101,10 @@ def kernel_ellipses(mixture: WrappedMixture, rows: np.ndarray, deviations: float
     return np.asarray(jax.jit(jax.vmap(one))(*parts), np.float64)
 
 
-def _chart(manifold: Manifold, centres: np.ndarray) -> Chart | None:
+def _chart(manifold: Manifold, centres: np.ndarray, axes: Axes, earth: bool) -> Chart | None:
     if manifold.dim != 2:
         return None
-    views: list[View] = views_of(manifold, [centres])
+    views: list[View] = views_of(manifold, [centres], axes=axes, earth=earth)
     return views[0] if views and isinstance(views[0], Chart) else None
 
 

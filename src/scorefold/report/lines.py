@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from scorefold.report.panels import COLOURS
 if TYPE_CHECKING:
     import matplotlib.axes
 
-__all__ = ["angle_ticks", "draw_curve", "draw_histograms", "draw_outlines"]
+__all__ = ["draw_curve", "draw_histograms", "draw_outlines", "turn_ticks"]
 
 
 def draw_histograms(
@@ -61,8 +61,21 @@ def draw_curve(axes: matplotlib.axes.Axes, x: np.ndarray, p: np.ndarray, label: 
     axes.plot(x, p, color="black", lw=1.3, label=label)
 
 
-def angle_ticks(axes: matplotlib.axes.Axes, half: float = math.pi) -> None:
-    """Limits −half…half with ticks in multiples of π, for half = π or π/2."""
-    name = "π" if half == math.pi else "π/2"
-    axes.set_xlim(-half, half)
-    axes.set_xticks([-half, 0.0, half], [f"−{name}", "0", name])
+def turn_ticks(axis: Any, low: float, width: float, *, quarters: bool = False) -> None:
+    """Limits low…low + width of an axis of angles, with ticks at halves (or quarters) of it, in
+    multiples of π where it is a whole or half turn in radians."""
+    ticks = low + width * np.linspace(0.0, 1.0, 5 if quarters else 3)
+    axis.set_view_interval(low, low + width, ignore=True)
+    if width > 2.0 * math.pi + 1e-9:
+        axis.set_ticks(ticks)
+    else:
+        axis.set_ticks(ticks, [_of_pi(tick / math.pi) for tick in ticks])
+
+
+def _of_pi(number: float) -> str:
+    over = next((n for n in (1, 2, 4) if abs(number * n - round(number * n)) < 1e-9), 8)
+    times = round(number * over)
+    if times == 0:
+        return "0"
+    shown = {1: "π", -1: "−π"}.get(times, f"{times}π".replace("-", "−"))
+    return shown if over == 1 else f"{shown}/{over}"

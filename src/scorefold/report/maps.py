@@ -31,7 +31,7 @@ class Mollweide(Chart):
     """
 
     centre: float = 0.0
-    earth: bool = True
+    earth: bool = False
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -89,7 +89,7 @@ class Globe(Chart):
 
     lat: float = 0.0
     lon: float = 0.0
-    earth: bool = True
+    earth: bool = False
 
     def axes3(self) -> np.ndarray:
         """Rows east, north and centre: the rotation that turns the globe to the viewer."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scorefold.report._text import plain
 from scorefold.report.density import Raster
 from scorefold.report.views import View
 
@@ -57,7 +58,8 @@ def point_sets(points: Any, name: str, shape: tuple[int, ...]) -> dict[str, np.n
             raise ValueError(f"{label} must have shape (n, {_inner(shape)}), got {array.shape}.")
         finite = np.isfinite(array).reshape(len(array), -1).all(-1)
         lost = len(array) - int(finite.sum())
-        sets[f"{label} ({lost} not finite)" if lost else str(label)] = array[finite]
+        shown = plain(label)
+        sets[f"{shown} ({lost} not finite)" if lost else shown] = array[finite]
     return sets
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scorefold.manifolds import Manifold, Sphere
+from scorefold.report._text import plain
+from scorefold.report.axes import Axes
 from scorefold.report.maps import Globe, best_centre
 from scorefold.report.panels import BLUE, ORANGE, draw_points, legend_below, new_figure
-from scorefold.report.picture import line_values, view_points, views_of
+from scorefold.report.picture import Line, view_points, views_of
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["trajectories"]
 
 _INK = "0.35"
+_NONE = Axes()
 
 
 def trajectories(
@@ -28,7 +31,8 @@ def trajectories(
     at_most: int = 60,
     ends: tuple[str, str] = ("start", "end"),
     title: str = "",
-    earth: bool = True,
+    axes: Axes = _NONE,
+    earth: bool = False,
 ) -> matplotlib.figure.Figure:
     """Paths of points as lines, with where they start and where they end.
 
@@ -37,7 +41,8 @@ def trajectories(
     across it (at ±180°).
 
     **Arguments:** ``paths``: shape (n, levels, *shape), of which the first ``at_most`` are drawn;
-    ``times``: one for each level; ``ends``: what to call the two ends.
+    ``times``: one for each level; ``ends``: what to call the two ends; ``axes``: names and units of
+    the table; ``earth``: coastlines on S².
     **Raises:** ``ValueError`` for another shape, and for products, which have no picture.
     """
     lines = np.asarray(paths, np.float64)
@@ -46,29 +51,30 @@ def trajectories(
             f"paths must have shape (n, levels, *{manifold.shape}), got {lines.shape}."
         )
     lines = lines[:at_most]
+    first, last = (plain(name) for name in ends)
     if manifold.dim == 1:
-        return _against_time(manifold, lines, times, ends, title)
+        return _against_time(manifold, lines, times, (first, last), title, axes)
     everything = lines.reshape(-1, *manifold.shape)
     if isinstance(manifold, Sphere) and manifold.d == 2:
-        first = Globe(*best_centre(everything), earth)
-        views: list[View] = [first, first.opposite()]
+        near = Globe(*best_centre(everything), earth)
+        views: list[View] = [near, near.opposite()]
     else:
-        views = views_of(manifold, [everything], earth=earth)[:2]
+        views = views_of(manifold, [everything], axes=axes, earth=earth)[:2]
     if not views:
         raise ValueError(f"There is no picture of paths on {manifold.name}: draw its factors.")
     figure = new_figure(4.4 * len(views), 4.7)
     row = figure.subplots(1, len(views), squeeze=False)[0]
     flat = view_points(manifold, everything)
-    for axes, view in zip(row, views, strict=True):
-        view.decorate(axes, filled=False)
+    for panel, view in zip(row, views, strict=True):
+        view.decorate(panel, filled=False)
         xy, visible = view.project(flat)
         shape = lines.shape[:2]
-        _draw_lines(axes, view, xy.reshape(*shape, 2), visible.reshape(shape))
+        _draw_lines(panel, view, xy.reshape(*shape, 2), visible.reshape(shape))
         tips = flat.reshape(*shape, *flat.shape[1:])
-        for k, colour, name in ((0, BLUE, ends[0]), (-1, ORANGE, ends[1])):
-            draw_points(axes, view, {name: tips[:, k]}, on_heat=False, colours=(colour,))
+        for k, colour, name in ((0, BLUE, first), (-1, ORANGE, last)):
+            draw_points(panel, view, {name: tips[:, k]}, on_heat=False, colours=(colour,))
     legend_below(figure, row[0])
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -85,18 +91,24 @@ def _draw_lines(axes: Any, view: View, xy: np.ndarray, visible: np.ndarray) -> N
 
 
 def _against_time(
-    manifold: Manifold, lines: np.ndarray, times: Any, ends: tuple[str, str], title: str
+    manifold: Manifold,
+    lines: np.ndarray,
+    times: Any,
+    ends: tuple[str, str],
+    title: str,
+    written: Axes,
 ) -> Any:
     figure = new_figure(6.5, 3.6)
     axes = figure.subplots(1, 1)
+    line = Line.of(manifold, written)
     t = np.linspace(0.0, 1.0, lines.shape[1]) if times is None else np.asarray(times)
-    for line in lines:
-        values = line_values(manifold, line)[0]
-        broken = np.where(np.abs(np.diff(values, append=values[-1])) > np.pi, np.nan, values)
-        angular = line_values(manifold, line)[1]
-        axes.plot(t, broken if angular else values, color=_INK, lw=0.6, alpha=0.6)
-    axes.set(xlabel="t", ylabel="angle (rad)" if line_values(manifold, lines[0])[1] else "x",
-             xlim=(float(t[0]), float(t[-1])))  # fmt: skip
+    for path in lines:
+        values = line.values(path)
+        if line.full is not None:
+            jump = np.abs(np.diff(values, append=values[-1])) > 0.5 * line.full
+            values = np.where(jump, np.nan, values)
+        axes.plot(t, values, color=_INK, lw=0.6, alpha=0.6)
+    axes.set(xlabel="t", ylabel=line.label, xlim=(float(t[0]), float(t[-1])))
     axes.set_title(f"{ends[0]} (left) to {ends[1]} (right)", fontsize=9)
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure

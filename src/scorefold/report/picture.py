@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
+from scorefold.report._text import plain
+from scorefold.report.axes import Axes
 from scorefold.report.density import (
     Raster,
     density_raster,
@@ -19,7 +21,7 @@ from scorefold.report.density import (
 )
 from scorefold.report.flat import CoordinatePair, Plane, limits_of
 from scorefold.report.hyperbolic import PoincareDisk
-from scorefold.report.lines import angle_ticks, draw_curve, draw_histograms
+from scorefold.report.lines import draw_curve, draw_histograms, turn_ticks
 from scorefold.report.maps import Mollweide
 from scorefold.report.panels import (
     Scale,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["picture", "views_of"]
 
+_NONE = Axes()
 Sets = Mapping[str, np.ndarray]
 
 MANY = 1500
@@ -54,9 +57,9 @@ def picture(
     data: Any = None,
     title: str = "",
     scale: Scale = "nats",
-    labels: Sequence[str] | None = None,
+    axes: Axes = _NONE,
     pairs: Sequence[tuple[int, int]] | None = None,
-    earth: bool = True,
+    earth: bool = False,
     pixels: int = 180,
 ) -> matplotlib.figure.Figure:
     """A density, its samples and the data, in the picture that suits the manifold.
@@ -69,8 +72,8 @@ def picture(
     **Arguments:** ``log_prob``: a model, or a function of a batch of points in nats with respect
     to Riemannian volume, drawn exactly in dimension at most 2 and on SO(3), and otherwise not
     used; ``samples`` and ``data``: arrays (n, *shape), or mappings from label to array;
-    ``labels``: names of the angles or coordinates; ``pairs``: which two to draw, by default
-    (0, 1), (1, 2), … up to four; ``earth``: coastlines on S².
+    ``axes``: names, units and ranges of the columns of the table; ``pairs``: which two to draw, by
+    default (0, 1), (1, 2), … up to four; ``earth``: coastlines on S², for points of the Earth.
     **Raises:** ``ValueError`` if there is nothing to draw or an array has another shape.
     """
     known = point_sets(data, "data", manifold.shape)
@@ -82,9 +85,9 @@ def picture(
         )
     density = log_prob if _exact(manifold) else None
     figure = new_figure(1.0, 1.0)
-    size = _draw(figure, manifold, density, known, drawn, scale, labels, pairs, earth, pixels)
+    size = _draw(figure, manifold, density, known, drawn, scale, axes, pairs, earth, pixels)
     figure.set_size_inches(*size)
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -92,9 +95,9 @@ def views_of(
     manifold: Manifold,
     points: Sequence[np.ndarray],
     *,
-    labels: Sequence[str] | None = None,
+    axes: Axes = _NONE,
     pairs: Sequence[tuple[int, int]] | None = None,
-    earth: bool = True,
+    earth: bool = False,
 ) -> list[View]:
     """The views that ``picture`` and ``film`` use for a manifold; ``points`` set the range of
     the axes where the manifold does not. Empty in dimension 1 and for products."""
@@ -107,20 +110,25 @@ def views_of(
     if manifold.dim == 1 or isinstance(manifold, Product):
         return []
     if isinstance(manifold, Torus):
-        names = labels or [f"angle {k + 1}" for k in range(manifold.d)]
         if manifold.d == 2:
-            return [TorusChart((names[0], names[1]))]
+            return [TorusChart(axes=axes)]
         chosen = pairs or [(k, k + 1) for k in range(min(manifold.d - 1, 4))]
-        return [AnglePair(i, j, (names[i], names[j])) for i, j in chosen]
+        return [AnglePair(i, j, axes) for i, j in chosen]
     flat = isinstance(manifold, Euclidean) and len(manifold.shape) == 1
     vectors = np.concatenate([_vectors(manifold, p) for p in points] or [np.zeros((0, 2))])
     count = vectors.shape[1]
-    names = labels or [f"$x_{{{k + 1}}}$" if flat else f"embedding {k + 1}" for k in range(count)]
-    ranges = [limits_of(vectors[:, k]) for k in range(count)]
-    if flat and count == 2:
-        return [Plane((*ranges[0], *ranges[1]), (names[0], names[1]))]
+    own = axes if flat else _NONE
+    names = [own.label(k, f"$x_{{{k + 1}}}$" if flat else f"embedding {k + 1}")
+             for k in range(count)]  # fmt: skip
+    shifts = [own.shift(k) for k in range(count)]
+    ranges = [limits_of(vectors[:, k] + shifts[k]) for k in range(count)]
     chosen = pairs or [(k, k + 1) for k in range(min(count - 1, 4))]
-    return [CoordinatePair((*ranges[i], *ranges[j]), i, j, (names[i], names[j])) for i, j in chosen]
+    parts = [((*ranges[i], *ranges[j]), (names[i], names[j]), (shifts[i], shifts[j]))
+             for i, j in chosen]  # fmt: skip
+    if flat and count == 2:
+        return [Plane(*parts[0])]
+    return [CoordinatePair(box, i, j, named, moved)
+            for (i, j), (box, named, moved) in zip(chosen, parts, strict=True)]  # fmt: skip
 
 
 def view_points(manifold: Manifold, points: np.ndarray) -> np.ndarray:
@@ -131,23 +139,58 @@ def view_points(manifold: Manifold, points: np.ndarray) -> np.ndarray:
     return _vectors(manifold, points)
 
 
-def line_values(manifold: Manifold, points: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Points of a one-dimensional manifold as numbers (n,), and whether they are angles."""
-    if isinstance(manifold, Sphere):
-        return np.arctan2(points[:, 1], points[:, 0]), True
-    if isinstance(manifold, Hyperbolic):
-        return np.arcsinh(points[:, 1]), False
-    values = points.reshape(len(points), math.prod(manifold.shape))[:, 0]
-    return values, isinstance(manifold, Torus)
+class Line(NamedTuple):
+    """A manifold of dimension 1 as an axis: numbers in the unit of the table, ``scale`` for each
+    unit of length, plus ``shift``; ``low`` and ``full`` turn where they are angles."""
 
+    manifold: Manifold
+    label: str
+    unit: str
+    scale: float = 1.0
+    shift: float = 0.0
+    low: float = 0.0
+    full: float | None = None
 
-def line_points(manifold: Manifold, values: np.ndarray) -> np.ndarray:
-    """The inverse of ``line_values``, (n,) → (n, *shape)."""
-    if isinstance(manifold, Sphere):
-        return np.stack([np.cos(values), np.sin(values)], -1)
-    if isinstance(manifold, Hyperbolic):
-        return np.stack([np.cosh(values), np.sinh(values)], -1)
-    return values.reshape(-1, *manifold.shape)
+    @classmethod
+    def of(cls, manifold: Manifold, axes: Axes) -> Line:
+        # A circle of unit vectors comes from two columns, which are no angle.
+        own = axes if isinstance(manifold, Torus | Euclidean) else Axes()
+        if not isinstance(manifold, Sphere | Torus):
+            label = own.label(0, "x")
+            return cls(manifold, label, own.unit(0), 1.0, own.shift(0))
+        low, full = own.turn(0, "radians")
+        unit = own.unit(0, "radians")
+        label = own.label(0, "angle", "radians")
+        return cls(manifold, label, unit, full / (2.0 * math.pi), 0.0, low, full)
+
+    def values(self, points: np.ndarray) -> np.ndarray:
+        """Points as numbers, (n,)."""
+        if isinstance(self.manifold, Sphere):
+            length = np.arctan2(points[:, 1], points[:, 0])
+        elif isinstance(self.manifold, Hyperbolic):
+            length = np.arcsinh(points[:, 1])
+        else:
+            length = points.reshape(len(points), math.prod(self.manifold.shape))[:, 0]
+        values = self.scale * length + self.shift
+        return values if self.full is None else (values - self.low) % self.full + self.low
+
+    def points(self, values: np.ndarray) -> np.ndarray:
+        """The inverse, (n,) → (n, *shape)."""
+        length = (values - self.shift) / self.scale
+        if isinstance(self.manifold, Sphere):
+            return np.stack([np.cos(length), np.sin(length)], -1)
+        if isinstance(self.manifold, Hyperbolic):
+            return np.stack([np.cosh(length), np.sinh(length)], -1)
+        if self.full is not None:
+            length = (length + math.pi) % (2.0 * math.pi) - math.pi
+        return length.reshape(-1, *self.manifold.shape)
+
+    def limits(self, values: np.ndarray) -> tuple[float, float]:
+        return limits_of(values) if self.full is None else (self.low, self.low + self.full)
+
+    def ticks(self, axes: Any) -> None:
+        if self.full is not None:
+            turn_ticks(axes.xaxis, self.low, self.full)
 
 
 # -- parts ---------------------------------------------------------------------------------------
@@ -164,25 +207,25 @@ def _vectors(manifold: Manifold, points: np.ndarray) -> np.ndarray:
 
 def _draw(
     figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, scale: Scale,
-    labels: Any, pairs: Any, earth: bool, pixels: int,
+    written: Axes, pairs: Any, earth: bool, pixels: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Draw into a figure or a part of one; returns the size (inches) it should have."""
     if isinstance(manifold, Product):
-        return _draw_product(figure, manifold, known, drawn, scale, earth)
+        return _draw_product(figure, manifold, known, drawn, scale, written, earth)
     if manifold.dim == 1:
-        return _draw_line(figure, manifold, log_prob, known, drawn, labels)
+        return _draw_line(figure, manifold, log_prob, known, drawn, written)
     if isinstance(manifold, SO3):
         if not known and not drawn:
-            draw_euler(figure, {}, log_prob)
+            draw_euler(figure, {}, log_prob, written)
             return (8.0, 2.8)
         rows = len(known) + len(drawn)
         upper, lower = figure.subfigures(2, 1, height_ratios=[1.6 * rows + 1.0, 1.6 * rows + 0.4])
-        draw_euler(upper, {**known, **drawn}, log_prob)
+        draw_euler(upper, {**known, **drawn}, log_prob, written)
         views = views_of(manifold, [])
         _draw_views(lower, manifold, views, None, known, drawn, scale, pixels)
         return (8.5, 3.4 * rows + 1.6)
     points = [*known.values(), *drawn.values()]
-    views = views_of(manifold, points, labels=labels, pairs=pairs, earth=earth)
+    views = views_of(manifold, points, axes=written, pairs=pairs, earth=earth)
     return _draw_views(figure, manifold, views, log_prob, known, drawn, scale, pixels)
 
 
@@ -192,17 +235,17 @@ def _draw_views(
 ) -> tuple[float, float]:  # fmt: skip
     """Kinds of panel (exact density, data, samples) against views; one view lies in a row, or in
     a column if it is wide."""
-    kinds: list[tuple[str, Sets]] = []
+    kinds: list[Sets | None] = []  # None is the exact density
     if log_prob is not None:
-        kinds.append(("density", {}))
+        kinds.append(None)
     # Few points can lie on the exact density; many would hide it.
     few = {k: v for k, v in known.items() if len(v) < MANY}
     many = {k: v for k, v in known.items() if len(v) >= MANY}
     overlaid = few if log_prob is not None else {}
-    kinds += [(label, {label: points}) for label, points in many.items()]
+    kinds += [{label: points} for label, points in many.items()]
     if log_prob is None and few:
-        kinds.append(("data", few))
-    kinds += [(label, {label: points}) for label, points in drawn.items()]
+        kinds.append(few)
+    kinds += [{label: points} for label, points in drawn.items()]
     wide = isinstance(views[0], Mollweide | AxisView)
     across = len(views) > 1
     rows, columns = (len(kinds), len(views)) if across or wide else (1, len(kinds))
@@ -210,11 +253,11 @@ def _draw_views(
     cells = grid if rows == len(kinds) else grid.T
 
     heat: list[tuple[Any, Raster]] = []
-    for (kind, sets), line in zip(kinds, cells, strict=True):
+    for sets, line in zip(kinds, cells, strict=True):
         for axes, view in zip(line, views, strict=True):
-            if kind == "density" and isinstance(view, Chart):
+            if sets is None and isinstance(view, Chart):
                 heat.append((axes, density_raster(view, log_prob, pixels=pixels)))
-            elif len(sets) == 1 and len(points := next(iter(sets.values()))) >= MANY:
+            elif sets and len(sets) == 1 and len(points := next(iter(sets.values()))) >= MANY:
                 bins = int(np.clip(1.2 * len(points) ** 0.4, 30, 90))
                 raster = histogram_raster(view, view_points(manifold, points), bins=bins)
                 heat.append((axes, raster))
@@ -225,18 +268,18 @@ def _draw_views(
     for axes, raster in heat:
         image = draw_heat(axes, raster, limits, scale)
     filled = [axes for axes, _ in heat]
-    for (kind, sets), line in zip(kinds, cells, strict=True):
+    for sets, line in zip(kinds, cells, strict=True):
         for axes, view in zip(line, views, strict=True):
-            shown = overlaid if kind == "density" else {} if axes in filled else sets
+            shown = overlaid if sets is None else {} if axes in filled else sets
             placed = {label: view_points(manifold, points) for label, points in shown.items()}
             draw_points(axes, view, placed, on_heat=axes in filled)
         for k, axes in enumerate(line):
-            axes.set_title(_panel_title(kind, sets, views[k], first=k == 0), fontsize=10)
+            axes.set_title(_panel_title(sets, views[k], first=k == 0), fontsize=10)
     if heat:
         colour_bar(figure, image, grid.ravel().tolist(), scale, _unit(manifold, views[0]))
     # The titles name single sets; only points on a density or several sets need a legend.
-    named = [line[0] for (kind, sets), line in zip(kinds, cells, strict=True)
-             if (kind == "density" and overlaid) or len(sets) > 1]  # fmt: skip
+    named = [line[0] for sets, line in zip(kinds, cells, strict=True)
+             if (overlaid if sets is None else len(sets) > 1)]  # fmt: skip
     if named:
         legend_below(figure, named[0])
     width, height = (5.6, 2.9) if wide else (3.3, 3.3)
@@ -245,9 +288,9 @@ def _draw_views(
     return (width * columns + (1.1 if heat else 0.3), height * rows + (0.9 if named else 0.4))
 
 
-def _panel_title(kind: str, sets: Sets, view: View, *, first: bool) -> str:
+def _panel_title(sets: Sets | None, view: View, *, first: bool) -> str:
     axis = f"where {'xyz'[view.axis]} goes" if isinstance(view, AxisView) else ""
-    if kind == "density":
+    if sets is None:
         return "model density"
     counts = ", ".join(f"{label}, n = {len(points):,}" for label, points in sets.items())
     return f"{counts if first else ''}\n{axis}".strip("\n") if axis else counts if first else ""
@@ -262,30 +305,34 @@ def _unit(manifold: Manifold, view: View) -> str:
 
 
 def _draw_line(
-    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, labels: Any
+    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, written: Axes
 ) -> tuple[float, float]:
     axes = figure.subplots(1, 1)
-    values = {k: line_values(manifold, v)[0] for k, v in {**known, **drawn}.items()}
-    angular = line_values(manifold, np.zeros((0, *manifold.shape)))[1]
-    everything = np.concatenate(list(values.values()) or [np.array([-4.0, 4.0])])
-    limits = (-math.pi, math.pi) if angular else limits_of(everything)
+    line = Line.of(manifold, written)
+    values = {k: line.values(v) for k, v in {**known, **drawn}.items()}
+    limits = line.limits(np.concatenate(list(values.values()) or [np.array([-4.0, 4.0])]))
     draw_histograms(axes, values, limits)
     if log_prob is not None:
         x = np.linspace(*limits, 801)
-        p = np.exp(evaluate(log_prob, line_points(manifold, x)))
+        p = np.exp(evaluate(log_prob, line.points(x))) / line.scale
         draw_curve(axes, x, p, "model density")
         axes.set_ylim(bottom=0.0)
         axes.set_xlim(*limits)
-    if angular:
-        angle_ticks(axes)
-    axes.set_xlabel(labels[0] if labels else "angle (rad)" if angular else "x")
-    axes.set_ylabel("density")
+    line.ticks(axes)
+    axes.set_xlabel(line.label)
+    axes.set_ylabel("density" + (" (per degree)" if line.unit == "degrees" else ""))
     legend_below(figure, axes)
     return (6.5, 3.6)
 
 
 def _draw_product(
-    figure: Any, manifold: Product, known: Sets, drawn: Sets, scale: Scale, earth: bool
+    figure: Any,
+    manifold: Product,
+    known: Sets,
+    drawn: Sets,
+    scale: Scale,
+    written: Axes,
+    earth: bool,
 ) -> tuple[float, float]:
     """One row for each factor, with the marginal laws of samples and data."""
     rows = figure.subfigures(len(manifold.factors), 1, squeeze=False)[:, 0]
@@ -295,7 +342,8 @@ def _draw_product(
             {name: _factor_points(manifold, points, k) for name, points in sets.items()}
             for sets in (known, drawn)
         )
-        sizes.append(_draw(part, factor, None, data, samples, scale, None, None, earth, 1))
+        own = written.factor(k)
+        sizes.append(_draw(part, factor, None, data, samples, scale, own, None, earth, 1))
         part.suptitle(f"factor {k + 1}: {factor.name}", fontsize=10)
     return max(w for w, _ in sizes), sum(h for _, h in sizes)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scorefold.manifolds import SO3
+from scorefold.report.axes import Axes
 from scorefold.report.density import evaluate
-from scorefold.report.lines import angle_ticks, draw_curve, draw_histograms
+from scorefold.report.lines import draw_curve, draw_histograms, turn_ticks
 from scorefold.report.maps import Mollweide
 from scorefold.report.panels import BLUE, ORANGE
 from scorefold.report.views import View
@@ -22,7 +24,8 @@ __all__ = ["AxisView", "draw_euler", "euler_angles", "euler_marginals", "from_eu
 
 _MAP = Mollweide(earth=False)
 _NAMES = ("φ", "θ", "ψ")
-_HALF = (math.pi, math.pi / 2, math.pi)
+_PRODUCT = "$R_z R_y R_x$"
+_NONE = Axes()
 
 
 def euler_angles(rotations: np.ndarray) -> np.ndarray:
@@ -46,21 +49,29 @@ def from_euler_angles(angles: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def euler_marginals(log_prob: Any, *, around: int = 48) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The densities of φ, θ and ψ (per radian) of a law on SO(3), by quadrature: nodes (m,) and
-    values (m,) for each angle.
+def euler_marginals(
+    log_prob: Any, *, around: int = 48, convention: Literal["ZYX", "ZXZ"] = "ZYX"
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The densities of the three Euler angles (per radian) of a law on SO(3), by quadrature: nodes
+    (m,) and values (m,) for each angle.
 
-    In the angle metric dvol = cos θ dφ dθ dψ, 8π² in total.
+    ``"ZYX"``: R_z(φ) R_y(θ) R_x(ψ), dvol = cos θ dφ dθ dψ, θ in [−π/2, π/2]. ``"ZXZ"``: Bunge's
+    (φ₁, Φ, φ₂) of ``SO3.from_euler``, dvol = sin Φ dφ₁ dΦ dφ₂, Φ in [0, π]. 8π² in total.
     The rule has ``around``²·``around``/2 nodes; with the default (spacing 7.5°) it is accurate to
     1e-4 for densities no narrower than 0.1 rad.
     """
+    bunge = convention == "ZXZ"
     full = 2 * math.pi * (np.arange(around) + 0.5) / around - math.pi
-    half = math.pi * (np.arange(around // 2) + 0.5) / (around // 2) - math.pi / 2
-    grid = np.stack(np.meshgrid(full, half, full, indexing="ij"), -1)
-    log_p = evaluate(log_prob, from_euler_angles(grid.reshape(-1, 3)))
+    half = math.pi * (np.arange(around // 2) + 0.5) / (around // 2)
+    half = half if bunge else half - math.pi / 2
+    grid = np.stack(np.meshgrid(full, half, full, indexing="ij"), -1).reshape(-1, 3)
+    if bunge:
+        rotations = np.asarray(SO3().from_euler(grid, convention="ZXZ", degrees=False))
+    else:
+        rotations = from_euler_angles(grid)
     step = 2 * math.pi / around
-    weighted = np.exp(log_p).reshape(around, around // 2, around)
-    weighted = weighted * np.cos(half)[None, :, None] * step**2
+    weighted = np.exp(evaluate(log_prob, rotations)).reshape(around, around // 2, around)
+    weighted = weighted * (np.sin if bunge else np.cos)(half)[None, :, None] * step**2
     return [
         (full, weighted.sum((1, 2))), (half, weighted.sum((0, 2))), (full, weighted.sum((0, 1))),
     ]  # fmt: skip
@@ -89,32 +100,49 @@ class AxisView(View):
         return _MAP.decorate(axes, filled=filled)
 
 
-def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None) -> None:
+def draw_euler(
+    figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None, written: Axes = _NONE
+) -> None:
     """Histograms of the three Euler angles, one row a set, with the uniform law dotted and, where
-    ``log_prob`` is given, its marginals (``euler_marginals``) in black on every row."""
+    ``log_prob`` is given, its marginals (``euler_marginals``) in black on every row. The angles are
+    those of the table where it has Euler angles, with its names, units and ranges."""
     rows = max(len(sets), 1)
     grid = figure.subplots(rows, 3, sharex="col", sharey="col", squeeze=False)
-    curves = euler_marginals(log_prob) if log_prob is not None else None
+    bunge = written.convention == "ZXZ"
+    own = written if bunge else _NONE
+    curves = None
+    if log_prob is not None:
+        curves = euler_marginals(log_prob, convention="ZXZ" if bunge else "ZYX")
     shown = list(sets.items()) or [("", np.zeros((0, 3, 3)))]
     for row, (label, rotations) in enumerate(shown):
-        angles = euler_angles(rotations)
+        angles = _bunge(rotations) if bunge else euler_angles(rotations)
         for column, axes in enumerate(grid[row]):
-            half = _HALF[column]
+            low, full = own.turn(column, "radians")
+            middle = column == 1
+            if middle:
+                low, full = (0.0 if bunge else -0.25 * full), 0.5 * full
+            scale = (full * (2.0 if middle else 1.0)) / (2.0 * math.pi)
+            turned = angles[:, column] * scale
+            turned = turned if middle else (turned - low) % full + low
             if label:
                 draw_histograms(
-                    axes, {label: angles[:, column]}, (-half, half), bins=72,
+                    axes, {label: turned}, (low, low + full), bins=72,
                     colours=(BLUE if row % 2 == 0 else ORANGE,),
                 )  # fmt: skip
-            x = np.linspace(-half, half, 181)
-            uniform = np.cos(x) / 2 if column == 1 else np.full(181, 0.5 / math.pi)
-            axes.plot(x, uniform, color="0.35", ls=":", lw=1.2, label="uniform law")
+            x = np.linspace(low, low + full, 181)
+            weight = (np.sin if bunge else np.cos)(x / scale) / 2.0
+            uniform = weight if middle else np.full(181, 0.5 / math.pi)
+            axes.plot(x, uniform / scale, color="0.35", ls=":", lw=1.2, label="uniform law")
             if curves is not None:
-                draw_curve(axes, x, _through(*curves[column], half)(x), "model density")
-            angle_ticks(axes, half)
+                curve = _through(*curves[column], middle=middle, bunge=bunge)
+                draw_curve(axes, x, curve(x / scale) / scale, "model density")
+            turn_ticks(axes.xaxis, low, full)
             axes.tick_params(labelsize=8)
             if row == rows - 1:
-                axes.set_xlabel(f"{_NAMES[column]} (rad)")
-        grid[row, 0].set_ylabel("density (1/rad)", fontsize=9)
+                name = "" if bunge else f"{_NAMES[column]} of {_PRODUCT}"
+                axes.set_xlabel(own.label(column, name, "radians"), fontsize=9)
+        unit = "1/°" if own.unit(0) == "degrees" else "1/rad"
+        grid[row, 0].set_ylabel(f"density ({unit})", fontsize=9)
         grid[row, 1].set_title(f"{label}, n = {len(rotations):,}" if label else "", fontsize=10)
     for axes in grid[0]:  # shared with the rows below: room for the highest bar of all
         axes.autoscale(axis="y")
@@ -124,11 +152,19 @@ def draw_euler(figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None
     figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=2, fontsize=9)
 
 
-def _through(nodes: np.ndarray, values: np.ndarray, half: float) -> Any:
-    """The cubic spline through a marginal: periodic for φ and ψ, and 0 at θ = ±π/2."""
+def _bunge(rotations: np.ndarray) -> np.ndarray:
+    """Angles of the convention ZXZ, radians, the middle one in [0, π]."""
+    return np.asarray(SO3().to_euler(rotations, convention="ZXZ", degrees=False), np.float64)
+
+
+def _through(nodes: np.ndarray, values: np.ndarray, *, middle: bool, bunge: bool) -> Any:
+    """The cubic spline through a marginal: periodic for the outer angles, and 0 at both ends of the
+    middle one."""
     from scipy.interpolate import CubicSpline
 
-    if half < math.pi:
-        x, y = np.r_[-half, nodes, half], np.r_[0.0, values, 0.0]
-        return CubicSpline(x, y)
-    return CubicSpline(np.r_[nodes, nodes[0] + 2 * half], np.r_[values, values[0]], 0, "periodic")
+    if middle:
+        low = 0.0 if bunge else -math.pi / 2
+        return CubicSpline(np.r_[low, nodes, low + math.pi], np.r_[0.0, values, 0.0])
+    turn = 2.0 * math.pi
+    spline = CubicSpline(np.r_[nodes, nodes[0] + turn], np.r_[values, values[0]], 0, "periodic")
+    return lambda x: spline((x - nodes[0]) % turn + nodes[0])

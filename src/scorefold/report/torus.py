@@ -1,4 +1,4 @@
-"""Pairs of angles of a torus, in degrees: the Ramachandran picture."""
+"""Pairs of angles of a torus: the Ramachandran picture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold.report.axes import Axes
+from scorefold.report.lines import turn_ticks
 from scorefold.report.views import Chart, View
 
 if TYPE_CHECKING:
@@ -16,73 +18,64 @@ if TYPE_CHECKING:
 
 __all__ = ["AnglePair", "TorusChart"]
 
-_RADIAN = 180.0 / math.pi
+_NONE = Axes()
 
 
 @dataclasses.dataclass(frozen=True)
 class AnglePair(View):
-    """Angles ``first`` and ``second`` of T^d in degrees, from −180 to 180. Densities are
-    marginal, per rad²: the plane's degree² holds (π/180)² of it."""
+    """Angles ``first`` and ``second`` of T^d in the units and ranges of ``axes``, in degrees from
+    −180 to 180 where it says nothing. Densities are marginal, per rad²: a square degree holds
+    (π/180)² of it."""
 
     first: int = 0
     second: int = 1
-    labels: tuple[str, str] = ("angle 1", "angle 2")
+    axes: Axes = _NONE
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        return (-180.0, 180.0, -180.0, 180.0)
+        (left, wide), (bottom, high) = self._turns()
+        return (left, left + wide, bottom, bottom + high)
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        degrees = points[:, [self.first, self.second]] * _RADIAN
-        return (degrees + 180.0) % 360.0 - 180.0, np.ones(len(points), dtype=bool)
+        low, full = np.array(self._turns()).T
+        turned = points[:, [self.first, self.second]] * (full / (2.0 * math.pi))
+        return (turned - low) % full + low, np.ones(len(points), dtype=bool)
 
     def inside(self, xy: np.ndarray) -> np.ndarray:
         return np.ones(len(xy), dtype=bool)
 
     def area(self, xy: np.ndarray) -> np.ndarray:
-        return np.full(len(xy), _RADIAN**-2)
+        (_, wide), (_, high) = self._turns()
+        return np.full(len(xy), (2.0 * math.pi) ** 2 / (wide * high))
 
     def decorate(
         self, axes: matplotlib.axes.Axes, *, filled: bool
     ) -> matplotlib.patches.Patch | None:
-        _decorate_torus(axes, self.labels, filled=filled)
+        left, right, bottom, top = self.extent
+        axes.set(xlim=(left, right), ylim=(bottom, top), aspect=(right - left) / (top - bottom))
+        for axis, lines, k in (
+            (axes.xaxis, axes.axvline, self.first),
+            (axes.yaxis, axes.axhline, self.second),
+        ):
+            low, full = self.axes.turn(k, "degrees")
+            turn_ticks(axis, low, full, quarters=True)
+            for quarter in (1, 2, 3):
+                colour = "white" if filled else "0.6"
+                lines(low + 0.25 * quarter * full, color=colour, lw=0.5, alpha=0.35, zorder=2)
+        axes.set_xlabel(self.axes.label(self.first, f"angle {self.first + 1}", "degrees"))
+        axes.set_ylabel(
+            self.axes.label(self.second, f"angle {self.second + 1}", "degrees"), labelpad=0
+        )
         return None
 
+    def _turns(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return self.axes.turn(self.first, "degrees"), self.axes.turn(self.second, "degrees")
 
-@dataclasses.dataclass(frozen=True)
-class TorusChart(Chart):
-    """T² itself, in degrees: an ``AnglePair`` that is one-to-one."""
 
-    labels: tuple[str, str] = ("angle 1", "angle 2")
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        return (-180.0, 180.0, -180.0, 180.0)
-
-    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return AnglePair().project(points)
-
-    def inside(self, xy: np.ndarray) -> np.ndarray:
-        return np.ones(len(xy), dtype=bool)
-
-    def area(self, xy: np.ndarray) -> np.ndarray:
-        return np.full(len(xy), _RADIAN**-2)
+class TorusChart(AnglePair, Chart):
+    """T² itself: an ``AnglePair`` that is one-to-one."""
 
     def lift(self, xy: np.ndarray) -> np.ndarray:
-        return xy / _RADIAN
-
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
-        _decorate_torus(axes, self.labels, filled=filled)
-        return None
-
-
-def _decorate_torus(axes, labels: tuple[str, str], *, filled: bool) -> None:
-    ticks = range(-180, 181, 90)
-    axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
-    axes.set_xlabel(f"{labels[0]} (°)")
-    axes.set_ylabel(f"{labels[1]} (°)", labelpad=0)
-    for at in (-90, 0, 90):
-        axes.axvline(at, color="white" if filled else "0.6", lw=0.5, alpha=0.35, zorder=2)
-        axes.axhline(at, color="white" if filled else "0.6", lw=0.5, alpha=0.35, zorder=2)
+        _, full = np.array(self._turns()).T
+        angle = xy * (2.0 * math.pi / full)
+        return (angle + math.pi) % (2.0 * math.pi) - math.pi

@@ -1,0 +1,53 @@
+"""What pictures write on their axes: the table's names, units and ranges; and coastlines or not."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from scorefold.data import Coordinates
+from scorefold.data.coordinates import Part
+from scorefold.manifolds import Manifold, Product
+from scorefold.report import Axes
+
+__all__ = ["add_earth_option", "axes_of", "on_earth"]
+
+_OF_THE_EARTH = ("airports", "earthquake", "fire", "flood", "hurricanes", "volcano")
+_ANGULAR = ("angles", "euler")
+
+
+def add_earth_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--earth",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="coastlines in pictures of S^2 (default: for known data sets of the Earth)",
+    )
+
+
+def on_earth(stated: bool | None, *names: str) -> bool:
+    """Whether coastlines are drawn: as stated, or if all data sets are known ones of the Earth."""
+    return all(name in _OF_THE_EARTH for name in names) if stated is None else stated
+
+
+def axes_of(coordinates: Coordinates) -> Axes:
+    """The columns of a table as axes; those of the factors of a product within it."""
+    parts = iter(coordinates.parts)
+    return _axes_of(coordinates.manifold, coordinates.columns, parts)
+
+
+def _axes_of(manifold: Manifold, columns: tuple[str, ...], parts: Iterator[Part]) -> Axes:
+    if isinstance(manifold, Product):
+        return Axes(factors=tuple(_axes_of(m, columns, parts) for m in manifold.factors))
+    return _axes(columns, next(parts))
+
+
+def _axes(columns: tuple[str, ...], part: Part) -> Axes:
+    """Of one space: angles and flat coordinates are drawn as the table has them; other systems in
+    coordinates of the picture's own."""
+    names = tuple(columns[k] for k in part.places)
+    units = tuple("" if unit == "none" else unit for unit in part.units)
+    if part.system in _ANGULAR:
+        bunge = "ZXZ" if part.system == "euler" else None
+        return Axes(names, units, part.turns, convention=bunge)
+    return Axes(names, origin=part.origin) if part.system == "flat" else Axes()
