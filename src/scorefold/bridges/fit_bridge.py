@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.intake import both_inside, ends_of, require_resolved
 from scorefold.bridges.learned import LearnedBridge
+from scorefold.bridges.units import Units
 from scorefold.fitting import History, NonFiniteLoss, Trainable, batch_rows, fit
-from scorefold.manifolds import Manifold, PointsError, check_points
+from scorefold.noising import Noising
 
 __all__ = ["TwoEnded", "fit_bridge"]
 
@@ -34,6 +35,15 @@ class TwoEnded(Bridge, Trainable):
 
     sizes: eqx.AbstractVar[tuple[int, int] | None]
     held_sizes: eqx.AbstractVar[tuple[int, int] | None]
+    units: eqx.AbstractVar[Units | None]
+
+    @abc.abstractmethod
+    def inside(self, units: Units) -> "TwoEnded":
+        """The description in coordinates of its own: of Y in ``Units``."""
+
+    @abc.abstractmethod
+    def outside(self, units: Units, reference: Noising) -> "TwoEnded":
+        """The fitted bridge in coordinates of its own as a bridge over ``reference``."""
 
     @abc.abstractmethod
     def begin(self, key: Key, a: Array, b: Array) -> "TwoEnded":
@@ -107,19 +117,22 @@ def fit_bridge(
             f"bridge: a {type(bridge).__name__} has nothing to train; give a LightBridge, "
             "BridgeMatching or DiffusionSchrodingerBridge."
         )
-    a, b = _checked(bridge.manifold, a, b, "a", "b")
+    ends = ends_of(bridge.manifold, a, b, ("a", "b"))
     held = None
     if val is not None:
         if not (isinstance(val, tuple | list) and len(val) == 2):
             raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
-        held = _checked(bridge.manifold, *val, "val[0]", "val[1]")
-        if held[0].dtype != a.dtype:
-            raise ValueError(f"val: has dtype {held[0].dtype}, the training points {a.dtype}.")
+        held = ends_of(bridge.manifold, *val, ("val[0]", "val[1]"), ends[0].dtype)
+    units = Units.of(bridge.reference, *(end.rows for end in ends))
+    own = bridge if units is None else bridge.inside(units)
+    require_resolved(own.reference, ends[0].dtype)
+    a, b = both_inside(bridge.manifold, ends, units)
+    within = None if held is None else both_inside(bridge.manifold, held, units)
     known = _with_sizes(
-        bridge, (len(a), len(b)), None if held is None else (len(held[0]), len(held[1]))
+        own, (len(a), len(b)), None if within is None else (len(within[0]), len(within[1]))
     )
     data = jnp.concatenate([a, b])
-    both = None if held is None else jnp.concatenate(held)
+    both = None if within is None else jnp.concatenate(within)
     try:
         fitted, history = fit(known, data, key=key, val=both, **settings)
     except NonFiniteLoss as error:
@@ -129,8 +142,9 @@ def fit_bridge(
             step=error.step,
             rows=error.rows,
         ) from error
-    done = fitted.settled(jax.random.fold_in(key, 11), a, b, held)
-    return _with_sizes(done, None, None), history
+    done = fitted.settled(jax.random.fold_in(key, 11), a, b, within)
+    done = _with_sizes(done, None, None)
+    return done if units is None else done.outside(units, bridge.reference), history
 
 
 def _with_sizes(bridge: Any, sizes: Any, held: Any) -> Any:
@@ -145,23 +159,3 @@ def _known(sizes: tuple[int, int] | None) -> tuple[int, int]:
     if sizes is None:
         raise ValueError("A bridge is trained by fit_bridge(bridge, a, b, key=…), not by fit.")
     return sizes
-
-
-def _checked(manifold: Manifold, a: Any, b: Any, *names: str) -> tuple[Array, Array]:
-    found = []
-    for name, points in zip(names, (a, b), strict=True):
-        if not jnp.issubdtype(getattr(points, "dtype", np.asarray(points).dtype), jnp.floating):
-            raise PointsError(f"{name}: must be floating point.")
-        rows = check_points(manifold, points, name)
-        if rows.ndim != 1 + len(manifold.shape) or len(rows) < 2:
-            raise PointsError(
-                f"{name}: needs at least 2 points, shape (n, …); got an array of shape "
-                f"{rows.shape}."
-            )
-        found.append(rows)
-    if found[0].dtype != found[1].dtype:
-        raise ValueError(
-            f"{names[1]}: has dtype {found[1].dtype}, but {names[0]} has {found[0].dtype}: give "
-            "both in one dtype."
-        )
-    return found[0], found[1]
