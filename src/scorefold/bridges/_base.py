@@ -198,7 +198,7 @@ class Bridge(eqx.Module):
             return s
         return self._own.total * (s / self.total)
 
-    def _levels(self, own: Array) -> Any:
+    def _data_levels(self, own: Array) -> Any:
         """Levels there, not traced, as levels of the reference: exact at both ends."""
         total = np.asarray(self._own.total, own.dtype)
         return np.asarray(np.asarray(own) / total, np.float64) * self.total
@@ -251,7 +251,7 @@ class Bridge(eqx.Module):
         refuse_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
-        there = self._leave(end, self._levels(grid if paths else grid[-1]))
+        there = self._leave(end, self._data_levels(grid if paths else grid[-1]))
         return jnp.asarray(there, rows.dtype).reshape(*batch, *end.shape[1:])
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:

@@ -137,7 +137,7 @@ class LightBridge(TwoEnded):
         change at either end, h a small blur and τ the scale of the potential."""
         if self.units is not None:
             own = self._own.grid(steps, jnp.result_type(float))
-            return jnp.asarray(self._levels(own), dtype)
+            return jnp.asarray(self._data_levels(own), dtype)
         first = self.total * 1e-2 if self.start is None else self.start.scale
         last = min(self.potential.scale(), self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)

@@ -151,6 +151,18 @@ class Units(eqx.Module):
             return jnp.broadcast_to(jnp.asarray(middle, y.dtype), y.shape) + self.scale * y
         return middle + self.scale * np.asarray(y, np.float64)
 
+    def alone(self, reference: Noising, y0: Array, y1: Array) -> tuple[Array, Array]:
+        """(u, v), shapes (n,) and (m,), with −log p_S(x₁ | x₀) = −log p'(y₁ | y₀) + u(y₀) + v(y₁)
+        for k = 1:  u = −⟨a_S y₀, γ⟩/v_S,  v = ⟨y₁, γ⟩/v_S + |γ|²/2v_S,  γ = m_B − a_S m_A − b_S."""
+        total = np.float64(reference.schedule.total)
+        process, (s, start, end, xp) = _transition(reference), self._ready(total)
+        whole, gap = self._gap(process, total, s, start, end, xp)
+        a = process.moments(total, np)[0]
+        first, last = (np.asarray(y, np.float64).reshape(len(y), -1) @ gap.ravel() / whole
+                       for y in (y0, y1))  # fmt: skip
+        square = 0.5 * float(gap.ravel() @ gap.ravel()) / whole
+        return jnp.asarray(-a * first, y0.dtype), jnp.asarray(last + square, y0.dtype)
+
     # -- inside ------------------------------------------------------------------------------------
     def _ready(self, s: Any) -> tuple[Any, Any, Any, Any]:
         if not any(isinstance(v, jax.core.Tracer) for v in (s, self.start, self.end)):
