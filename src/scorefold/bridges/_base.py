@@ -95,6 +95,10 @@ class Bridge(eqx.Module):
         """∇ log p_s(x) = ∇ log φ_s + ∇ log ψ_s: the law of the bridge on the way."""
         return self.forward(x, s) + self.backward(x, s)
 
+    def seen_start(self, key: Key, rows: Array) -> Array:
+        """Points of A as backward draws have them: a bridge that blurs A says so."""
+        return rows
+
     # -- public edge -----------------------------------------------------------------------------
     def drift(self, t: float | Scalar, x: Any) -> Array:
         """β(t)·{b(x) + ∇ log ψ_{s(t)}(x)}: the drift from A to B per unit of process time, tangent

@@ -20,6 +20,7 @@ from scorefold._fixed import trainable
 from scorefold._types import Key, Scalar
 from scorefold.bridges.alternate_history import AlternationHistory, AlternationRecord
 from scorefold.bridges.alternate_judge import Judges, measure
+from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.intake import both_inside, ends_of, require_resolved
 from scorefold.bridges.learned import LearnedBridge
@@ -58,6 +59,7 @@ def fit_alternating(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    check: bool = True,
 ) -> tuple[L, AlternationHistory]:
     """The bridge between the laws of two data sets, by half-steps in alternating directions; the
     trained bridge and what happened.
@@ -81,12 +83,13 @@ def fit_alternating(
     - ``out``: a directory for checkpoints, one after every half-step (the last two are kept);
       SIGINT and SIGTERM stop after the half-step. ``resume``: go on from the last one, with the
       result of an uninterrupted run. ``half_steps`` may be raised.
-    - ``progress``: a bar on stderr.
+    - ``progress``: a bar on stderr. ``check``: as in ``fit_bridge``.
 
     **Raises:** ``PointsError`` for rows that are not points of the manifold; ``ValueError`` for
     settings that cannot work; ``NonFiniteLoss``; what ``fit`` raises about ``out``.
     **Warns:** ``UserWarning`` when a half-step leaves its marginal clearly farther from the data
-    than an earlier one of its direction did.
+    than an earlier one of its direction did; ``ScorefoldWarning`` where drawn ends miss those of
+    the data.
 
     Source: De Bortoli et al. 2021, Algorithm 1; Shi et al. 2023, Algorithm 1.
     """
@@ -135,6 +138,8 @@ def fit_alternating(
         run.finish(progress, checkpoints)
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
     done = bridge.with_fields(*run.fields)
+    if check:
+        check_ends(done, jax.random.fold_in(key, 12), *ends, held)
     done = done if units is None else done.outside(units, reference)
     return cast(L, done), run.record.history(words)
 

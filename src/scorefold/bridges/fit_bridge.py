@@ -13,6 +13,7 @@ from scorefold._types import Key, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.intake import both_inside, ends_of, require_resolved
 from scorefold.bridges.learned import LearnedBridge
 from scorefold.bridges.units import Units
@@ -89,6 +90,7 @@ def fit_bridge(
     *,
     key: Key,
     val: Any = None,
+    check: bool = True,
     **settings: Any,
 ) -> tuple[B, History | AlternationHistory]:
     """Train a bridge from samples of law A to samples of law B; returns it and what happened.
@@ -99,19 +101,23 @@ def fit_bridge(
       ``DiffusionSchrodingerBridge`` go to ``fit_alternating``, whose settings and history they
       have. The reference process is fixed.
     - ``a``, ``b``: points of the manifold of the bridge, shapes ``(n, *shape)`` and
-      ``(m, *shape)``, of one float dtype, which training keeps. n and m may differ: nothing pairs
-      the rows.
+      ``(m, *shape)``: arrays, lists or frames. Floating-point arrays must have one dtype, which
+      training keeps. n and m may differ: nothing pairs the rows. Flat coordinates are centred, each
+      end by its own mean, and scaled, in float64 (``Units``): no distance and no unit is too large.
     - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
       chosen.
+    - ``check``: afterwards carry points of both ends to the other, and warn if they do not arrive.
     - ``key`` and ``settings``: those of ``fit`` (steps or budget, batch_size, learning_rate,
       out, resume, …).
 
     **Raises:** ``ValueError`` naming the argument and the rows for points that are not on the
     manifold, not finite or fewer than 2, and for two dtypes; and what ``fit`` raises, with rows
     numbered in ``a``, then on in ``b``.
+    **Warns:** ``ScorefoldWarning`` with the size of the miss, where drawn ends differ from
+    held-out ones (from those of training, without ``val``) beyond chance.
     """
     if isinstance(bridge, LearnedBridge):
-        return fit_alternating(bridge, a, b, key=key, val=val, **settings)
+        return fit_alternating(bridge, a, b, key=key, val=val, check=check, **settings)
     if not isinstance(bridge, TwoEnded):
         raise TypeError(
             f"bridge: a {type(bridge).__name__} has nothing to train; give a LightBridge, "
@@ -144,6 +150,8 @@ def fit_bridge(
         ) from error
     done = fitted.settled(jax.random.fold_in(key, 11), a, b, within)
     done = _with_sizes(done, None, None)
+    if check:
+        check_ends(done, jax.random.fold_in(key, 12), a, b, within)
     return done if units is None else done.outside(units, bridge.reference), history
 
 

@@ -14,7 +14,7 @@ from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
 
-__all__ = ["End", "both_inside", "ends_of", "require_resolved"]
+__all__ = ["End", "both_inside", "ends_of", "exact_rows", "require_resolved"]
 
 
 class End(NamedTuple):
@@ -51,15 +51,22 @@ def ends_of(
     wanted = dtype or stated[0] or stated[1] or jnp.dtype(jnp.result_type(float))
     for k, own in enumerate(stated):
         if own not in (None, wanted):
-            other = "the training points" if dtype is not None else names[1 - k]
-            raise ValueError(
-                f"{names[k]}: has dtype {own}, but {other} {'have' if dtype is not None else 'has'} "
-                f"{wanted}: give both in one dtype."
-            )
+            other = f"but {names[1 - k]} has" if dtype is None else "the training points"
+            raise ValueError(f"{names[k]}: has dtype {own}, {other} {wanted}: give one dtype.")
     first, second = (
         End(x.astype(np.float64), p.astype(wanted)) for x, p in zip(given, checked, strict=True)
     )
     return first, second
+
+
+def exact_rows(manifold: Manifold, x: Any, name: str) -> Any:
+    """Checked points, shape ``(n, *shape)``: with all the digits of their flat coordinates, as a
+    NumPy array, where JAX would cut them."""
+    points = check_points(manifold, x, name)
+    given = as_numbers(name, x)
+    if given.dtype != np.float64 or points.dtype == np.float64:
+        return points
+    return np.where(flat_coordinates(manifold), given, np.asarray(points, np.float64))
 
 
 def both_inside(

@@ -23,7 +23,7 @@ from scorefold.bridges.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.potentials import HeatPotential, Potential
 from scorefold.bridges.units import Units
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, check_points
+from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -237,6 +237,12 @@ class LightBridge(TwoEnded):
         return _sample(self, keys, rows, grid, forward, paths, most_turns(self.total + beyond))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def seen_start(self, key: Key, rows: Array) -> Array:
+        """Blurred by h, h that of one of the points it was fitted to."""
+        pick, noise = jax.random.split(key)
+        h = jax.random.choice(pick, jnp.asarray(self._start.blur), (len(rows),))
+        return _blurred(self.manifold, jax.random.split(noise, len(rows)), rows, h)
+
     def inside(self, units: Units) -> LightBridge:
         square = units.scale**2
         blur = None if self.blur is None else self.blur / square
@@ -323,6 +329,14 @@ def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
     spread = jax.tree.map(lambda leaf: kinds[type(law.covariances)] * leaf, law.covariances)
     centres = k * np.asarray(law.centres, np.float64) + np.asarray(units.end)
     return GaussianMixture(law.log_weights, jnp.asarray(centres, dtype), spread)
+
+
+@eqx.filter_jit
+def _blurred(manifold: Manifold, keys: Array, rows: Array, h: Array) -> Array:
+    def one(key: Key, x: Point, h: Scalar) -> Point:
+        return manifold.exp(x, jnp.sqrt(h.astype(x.dtype)) * manifold.normal(key, x))
+
+    return jax.vmap(one)(keys, rows, h)
 
 
 def _size(bridge: LightBridge) -> int:

@@ -146,7 +146,7 @@ def sinkhorn(
 
     **Returns:** ``Transport``. ``value`` is differentiable in ``costs`` (by the envelope theorem).
     **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0, and
-    an ε so small that C/ε overflows.
+    an ε below the rounding of C.
     **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met
     after ``max_iterations``. Not under a JAX transformation: ask ``converged`` there.
     """
@@ -165,17 +165,18 @@ def sinkhorn(
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
     dtype = costs.dtype
     if not isinstance(costs, jax.core.Tracer):
-        spread = float(jnp.ptp(costs)) / epsilon
-        if not spread < 0.01 * float(jnp.finfo(dtype).max) or not float(jnp.asarray(epsilon, dtype)):
+        reach, eps = float(jnp.ptp(costs)), float(jnp.finfo(dtype).eps)
+        spread = reach / epsilon
+        if not spread * eps < 1.0:
             raise ValueError(
-                f"epsilon: {epsilon:g} is too small for {dtype} beside costs that range over "
-                f"{float(jnp.ptp(costs)):g}. Take a larger one; its limit 0 is an assignment "
-                "(scipy.optimize.linear_sum_assignment)."
+                f"epsilon: {epsilon:g} is below the rounding of {dtype} costs that range over "
+                f"{reach:g}. Take one above {reach * eps:.1g}, or float64; the limit 0 is an "
+                "assignment (scipy.optimize.linear_sum_assignment)."
             )
     if tolerance is None:
         tolerance = 1e-9 if dtype == jnp.float64 else 1e-4
         if not isinstance(costs, jax.core.Tracer):
-            tolerance = max(tolerance, min(0.1, 2.0 * float(jnp.finfo(dtype).eps) * spread))
+            tolerance = max(tolerance, min(0.1, 2.0 * eps * spread))
     n, m = costs.shape
     log_a = log_weights("a", a, n, dtype)
     log_b = log_weights("b", b, m, dtype)
