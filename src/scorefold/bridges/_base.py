@@ -178,8 +178,8 @@ class Bridge(eqx.Module):
             )  # fmt: skip
         there = self._leave(rows, self.total if end == "b" else 0.0)
         # Without x64 the rows go on in float64, for a law that takes differences there itself.
-        known = jnp.asarray(law(there if jax.config.jax_enable_x64 is False else
-                                jnp.asarray(there, rows.dtype)))  # fmt: skip
+        wide = jnp.result_type(float) == jnp.float64
+        known = jnp.asarray(law(jnp.asarray(there, rows.dtype) if wide else there))
         if known.shape != gained.shape:
             raise ValueError(
                 f"law: for points of shape {rows.shape} it gave shape {known.shape}; needs "
@@ -192,8 +192,8 @@ class Bridge(eqx.Module):
 
     # -- what is inside ----------------------------------------------------------------------------
     @property
-    def _own(self) -> "Bridge":
-        """The bridge in coordinates of its own."""
+    def _own(self) -> Any:
+        """The bridge in coordinates of its own, of the same class."""
         return self if self.placed is None else self.placed[1]
 
     def _own_level(self, s: Any) -> Any:
@@ -202,7 +202,7 @@ class Bridge(eqx.Module):
             return s
         return self._own.total * (s / self.total)
 
-    def _data_levels(self, own: Array) -> Any:
+    def _data_levels(self, own: Any) -> Any:
         """Levels there, not traced, as levels of the reference: exact at both ends."""
         total = np.asarray(self._own.total, own.dtype)
         return np.asarray(np.asarray(own) / total, np.float64) * self.total

@@ -33,6 +33,7 @@ from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.lock import locked
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
+from scorefold.noising import Noising
 
 __all__ = ["fit_alternating"]
 
@@ -106,11 +107,13 @@ def fit_alternating(
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     given = ends_of(bridge.manifold, a, b, ("a", "b"), least=4)
     units = Units.of(bridge.reference, *(end.rows for end in given))
-    reference, bridge = bridge.reference, bridge if units is None else bridge.inside(units)
+    reference: Noising = bridge.reference
+    bridge = bridge if units is None else cast(L, bridge.inside(units))
     require_resolved(bridge.reference, given[0].dtype)
     ends, held = both_inside(bridge.manifold, given, units), None
     if val is not None:
-        judges = ends_of(bridge.manifold, *val, ("val[0]", "val[1]"), given[0].dtype)
+        first, last = val
+        judges = ends_of(bridge.manifold, first, last, ("val[0]", "val[1]"), given[0].dtype)
         held = both_inside(bridge.manifold, judges, units)
     if resume and out is None:
         raise ValueError("resume=True needs out, the directory of the run to go on with.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,11 @@ from scorefold.manifolds import Euclidean, Manifold
 if TYPE_CHECKING:
     from scorefold.bridges._base import Bridge
 
-__all__ = ["EndGap", "check_ends", "end_gap"]
+__all__ = ["LEAST", "EndGap", "arrival", "check_ends", "end_gap"]
 
 _LINES, _QUANTILES, _SPLITS = 32, 128, 40
 _MARGIN = 0.1
-_LEAST, _MOST, _ENOUGH = 8, 1000, 200
+LEAST, _MOST, _ENOUGH = 8, 1000, 200
 _STEPS = 40
 
 
@@ -53,7 +53,7 @@ def end_gap(
     """
     rng = np.random.default_rng(seed)
     x, y = (_features(manifold, _some(rng, np.asarray(p))) for p in (drawn, real))
-    if min(len(x), len(y)) < _LEAST:
+    if min(len(x), len(y)) < LEAST:
         return EndGap(None, None)
     finite = bool(np.isfinite(x).all())
     middle, size = y.mean(axis=0), y.std(axis=0)
@@ -67,12 +67,29 @@ def end_gap(
     spread = y.std(axis=0)
     value = _furthest(x, y, spread)
     pooled = np.concatenate([x, y])
-    worth = max(_LEAST // 2, int(1.0 / (1.0 / len(x) + 1.0 / learned_from)))
+    worth = max(LEAST // 2, int(1.0 / (1.0 / len(x) + 1.0 / learned_from)))
     found = []
     for _ in range(_SPLITS):
         order = rng.permutation(len(pooled))
         found.append(_furthest(pooled[order[:worth]], pooled[order[-len(y) :]], spread))
     return EndGap(value, float(np.mean(found) + 4.0 * np.std(found)))
+
+
+def arrival(
+    bridge: Bridge,
+    end: Literal["a", "b"],
+    drawn: Any,
+    real: Any,
+    *,
+    key: Key,
+    learned_from: float = np.inf,
+) -> EndGap:
+    """``end_gap`` of points that a bridge has carried to an end, in the coordinates of its own;
+    real points of A are blurred as its backward draws are."""
+    s = 0.0 if end == "a" else bridge.total
+    x, y = (bridge._enter(rows, s, name)[0] for rows, name in ((drawn, "drawn"), (real, "real")))
+    y = bridge._own.seen_start(key, y) if end == "a" else y
+    return end_gap(bridge.manifold, x, y, learned_from=learned_from)
 
 
 def check_ends(
@@ -87,20 +104,23 @@ def check_ends(
 
     **Warns:** ``ScorefoldWarning`` with the size of the miss.
     """
-    points, apart = (a, b), False
+    points, apart = [a, b], False
     if held is not None:
         apart = min(map(len, held)) >= _ENOUGH
-        points = held if apart else tuple(map(_both, held, (a, b)))
+        points = list(held if apart else map(_both, held, (a, b)))
     worth = 1.0 / (1.0 / len(a) + 1.0 / len(b)) if apart else np.inf
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     starts = [jnp.asarray(_some(rng, np.asarray(p))) for p in points]
-    ways = (("b", "forward", *starts), ("a", "backward", *starts[::-1]))
-    for name, direction, start, end in ways:
+    for side, name in ((1, "b"), (0, "a")):
+        start, real = starts[1 - side], starts[side]
         grid = own.grid(_STEPS, start.dtype)
-        grid = grid if direction == "forward" else grid[::-1]
-        first, second = jax.random.split(jax.random.fold_in(key, ord(name)))
-        drawn = own._draw(direction, jax.random.split(first, len(start)), start, grid, False)
-        real = end if name == "b" else own.seen_start(second, end)
+        first, second = jax.random.split(jax.random.fold_in(key, side))
+        keys = jax.random.split(first, len(start))
+        if side:
+            drawn = own._draw("forward", keys, start, grid, False)
+        else:
+            drawn = own._draw("backward", keys, start, grid[::-1], False)
+            real = own.seen_start(second, real)
         gap = end_gap(own.manifold, drawn, real, learned_from=worth)
         if gap.missed:
             warnings.warn(

@@ -128,7 +128,8 @@ def fit_bridge(
     if val is not None:
         if not (isinstance(val, tuple | list) and len(val) == 2):
             raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
-        held = ends_of(bridge.manifold, *val, ("val[0]", "val[1]"), ends[0].dtype)
+        first, last = val
+        held = ends_of(bridge.manifold, first, last, ("val[0]", "val[1]"), ends[0].dtype)
     units = Units.of(bridge.reference, *(end.rows for end in ends))
     own = bridge if units is None else bridge.inside(units)
     require_resolved(own.reference, ends[0].dtype)

@@ -47,13 +47,13 @@ class GaussianBridge(Bridge):
     start: Normal
     end: Normal
     transition: LinearTransition
+    own: "tuple[Units, GaussianBridge] | None"
     cross: np.ndarray = fixed()
     reach: tuple[float, np.ndarray, float] = fixed()
     end_basis: np.ndarray = fixed()
     end_spread: np.ndarray = fixed()
     start_basis: np.ndarray = fixed()
     start_spread: np.ndarray = fixed()
-    own: "tuple[Units, GaussianBridge] | None"
 
     def __init__(self, reference: Noising, mean0: Any, cov0: Any, mean1: Any, cov1: Any) -> None:
         self.reference = reference
@@ -265,7 +265,7 @@ def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Any) -> Array:
     rows, batch = bridge._enter(x, s, "x")
     r, dtype = jnp.asarray(bridge._own_level(s), rows.dtype), rows.dtype
     total = jnp.asarray(own.reach[2], dtype)
-    (a, b, v), (a_r, b_r, v_r) = (own.transition.moments(k) for k in (r, own.total - r))
+    (a, _, v), (a_r, _, v_r) = (own.transition.moments(k) for k in (r, own.total - r))
     left, right = a * v_r / total, a_r * v / total
     start, end, cross = (
         jnp.asarray(c, dtype) for c in (own.start.cov, own.end.cov, own.cross + own.cross.T)

@@ -109,7 +109,7 @@ class Units(eqx.Module):
     def log_tilt(self, reference: Noising, x: Point, s: Scalar) -> Scalar:
         """log h_s(x), h harmonic with gradient g: ψ_s(x) = ψ'(y) h_s(x), and h_S = 1 at m_B."""
         process, total = _transition(reference), reference.schedule.total
-        s, start, end, xp = self._ready(jnp.asarray(s, x.dtype))
+        s, start, end, _ = self._ready(jnp.asarray(s, x.dtype))
         start, end = jnp.asarray(start, x.dtype), jnp.asarray(end, x.dtype)
         whole, gap = self._gap(process, total, s, start, end, jnp)
         a, b, v = process.moments(total - s)

@@ -32,7 +32,11 @@ def smooth(values: np.ndarray, span: float) -> np.ndarray:
 
 
 def training_curves(
-    history: Any, *, title: str = "", chosen: float | None = None
+    history: Any,
+    *,
+    title: str = "",
+    chosen: float | None = None,
+    judged: str = "validation NLL",
 ) -> matplotlib.figure.Figure:
     """Loss (each record faint, its moving average over a fiftieth of the run bold), validation NLL
     with the best one marked and, where recorded, the learning rate.
@@ -40,7 +44,7 @@ def training_curves(
     ``history`` has arrays ``step`` and ``loss``, and may have ``val_step`` with ``val_nll`` and
     ``learning_rate`` (one value per record of the loss). ``chosen``: the validation NLL of the
     model that was returned, where it was measured with more care than training takes; the mark of
-    the best step then says this number.
+    the best step then says this number. ``judged``: what was validated by, of a bridge its loss.
     """
     step, loss = (np.asarray(getattr(history, k), float) for k in ("step", "loss"))
     val_step, val_nll, rate = (
@@ -56,7 +60,7 @@ def training_curves(
         if panel == "loss":
             _draw_loss(axes, step, loss)
         elif panel == "val":
-            _draw_validation(axes, val_step, val_nll, chosen)
+            _draw_validation(axes, val_step, val_nll, chosen, judged)
         else:
             axes.plot(step, rate, color="0.2", lw=1.4)
             axes.set_ylabel("learning rate")
@@ -81,8 +85,10 @@ def _draw_loss(axes: Any, step: np.ndarray, loss: np.ndarray) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_validation(axes: Any, step: np.ndarray, nll: np.ndarray, chosen: float | None) -> None:
-    axes.set_ylabel("validation NLL (nats)" + ("" if chosen is None else ", as training sees it"))
+def _draw_validation(
+    axes: Any, step: np.ndarray, nll: np.ndarray, chosen: float | None, judged: str
+) -> None:
+    axes.set_ylabel(f"{judged} (nats)" + ("" if chosen is None else ", as training sees it"))
     axes.plot(step, nll, color=ORANGE, lw=1.4, marker="o", ms=3)
     if np.isfinite(nll).any():
         best = int(np.nanargmin(np.where(np.isfinite(nll), nll, np.nan)))
