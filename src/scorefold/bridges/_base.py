@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._hash import structural_hash
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._ends_clock import EndsClock
 from scorefold.bridges.units import Units
@@ -62,6 +63,9 @@ class Bridge(eqx.Module):
     """
 
     reference: eqx.AbstractVar[Noising]
+
+    def __hash__(self) -> int:
+        return structural_hash(self)
 
     @abc.abstractmethod
     def forward(self, x: Point, s: Scalar) -> Point:

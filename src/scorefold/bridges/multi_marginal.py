@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._hash import structural_hash
 from scorefold._types import Key
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.intake import exact_rows
@@ -52,6 +53,9 @@ class MultiMarginalBridge(eqx.Module):
     times: tuple[float, ...]
     mass: tuple[int, ...] | None
     starts: tuple[Array, ...] = fixed()
+
+    def __hash__(self) -> int:
+        return structural_hash(self)
 
     def __init__(
         self,

@@ -48,8 +48,8 @@ class Units(eqx.Module):
     @classmethod
     def of(cls, reference: Noising, a: Any, b: Any) -> Units | None:
         """Those of two sets of points: the means of both, and the root of the mean variance of a
-        coordinate around them (if all points of an end are one, √S). None where nothing moves:
-        on curved spaces, and for references that do not allow it."""
+        coordinate around them to three digits (√S if both ends are single points). None where
+        nothing moves: on curved spaces, and for references that do not allow it."""
         flat = flat_coordinates(reference.manifold)
         if not flat.any() or not (is_linear(reference) or reference.kernel is not None):
             return None
@@ -58,23 +58,20 @@ class Units(eqx.Module):
         size = math.sqrt(np.mean([np.mean((x - m) ** 2) for x, m in zip(ends, means, strict=True)]))
         scale = 1.0
         if flat.all():
-            scale = size if size > 0 else math.sqrt(reference.schedule.total)
+            scale = float(f"{size or math.sqrt(reference.schedule.total):.3g}")
         return cls(scale, means[0], means[1])
 
     # -- the reference -----------------------------------------------------------------------------
     def inside(self, reference: Noising) -> Noising:
-        """The reference process of Y."""
+        """The reference process of Y. S/k² is taken to twelve digits: data in another unit, or moved
+        far away, are then fitted by the very same program."""
+        k = self.scale
+        clock = Constant(float(f"{reference.schedule.total / k**2:.12g}"))
         if isinstance(reference, OrnsteinUhlenbeck):
-            k = self.scale
-            clock = Constant(reference.schedule.total / k**2)
             return OrnsteinUhlenbeck(
                 reference.manifold, clock, std=reference.std / k, data_std=reference.data_std / k
             )
-        if self.scale == 1.0:
-            return reference
-        return VarianceExploding(
-            reference.manifold, Constant(reference.schedule.total / self.scale**2)
-        )
+        return reference if k == 1.0 else VarianceExploding(reference.manifold, clock)
 
     def middle(self, reference: Noising, s: Any) -> Any:
         """m_s for a level, or one a row for levels of shape (n,): in float64 on the host, or in
