@@ -27,6 +27,10 @@ def check_points(manifold: Manifold, x, name: str = "points") -> Array:
     no rows, wrong shape, text, NaN or inf, defect above 1e-4, and what the geometry recognises:
     zero vectors, reflections, the wrong hyperbolic sheet, degrees on a torus.
     """
+    if isinstance(x, jax.core.Tracer):  # values are not known yet: the shape is
+        if x.shape != manifold.shape and x.shape[1:] != manifold.shape:
+            raise PointsError(_shape_message(manifold, name, x.shape))
+        return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
     array = as_numbers(name, x)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(jnp.result_type(float))
