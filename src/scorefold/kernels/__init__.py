@@ -4,6 +4,7 @@ from scorefold.kernels.background import ProductReference, TangentNormal, backgr
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.clustered import ClusteredMixture
+from scorefold.kernels.cost import truncation_pays
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
 from scorefold.kernels.dimension import (
@@ -93,5 +94,6 @@ __all__ = [
     "tangent_projector",
     "tangents",
     "truncated_log_prob",
+    "truncation_pays",
     "unpack",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,11 @@ class Manifold(eqx.Module):
         show a recognisable mistake (zero vectors, reflections, degrees, the wrong sheet)."""
 
     # -- derived, the same for all ---------------------------------------------------------------
+    def __repr__(self) -> str:
+        """With every argument, also those left at their defaults: ``Sphere(d=2)``."""
+        said = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        return f"{type(self).__name__}({', '.join(said)})"
+
     @property
     def compact(self) -> bool:
         return self.log_volume < math.inf
