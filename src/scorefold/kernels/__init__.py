@@ -4,7 +4,6 @@ from scorefold.kernels.background import ProductReference, TangentNormal, backgr
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.clustered import ClusteredMixture
-from scorefold.kernels.cost import truncation_pays
 from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.crossfit import CrossFit, Judged
 from scorefold.kernels.dimension import (
@@ -36,7 +35,7 @@ from scorefold.kernels.objectives import (
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.ridge import Projection, project_to_ridge
-from scorefold.kernels.truncated import truncated_log_prob
+from scorefold.kernels.truncated import cheaper_log_prob, truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
@@ -94,6 +93,5 @@ __all__ = [
     "tangent_projector",
     "tangents",
     "truncated_log_prob",
-    "truncation_pays",
     "unpack",
 ]

@@ -24,9 +24,8 @@ from scorefold.kernels import (
     LocalCovariance,
     WrappedKernel,
     WrappedMixture,
+    cheaper_log_prob,
     resolution,
-    truncated_log_prob,
-    truncation_pays,
 )
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
@@ -272,8 +271,10 @@ class KernelModel(Model, Trainable):
     def log_density(self, rows: Array | np.ndarray) -> Array:
         """log p of inner coordinates, one point a row, with respect to their own volume."""
         mixture = self.fitted_mixture()
-        if not is_traced((rows, mixture)) and truncation_pays(mixture, rows):
-            return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0]
+        if not is_traced((rows, mixture)):
+            found = cheaper_log_prob(mixture, rows, rtol=_LEFT_OUT)
+            if found is not None:
+                return found
         return by_blocks(lambda some: _log_prob(mixture, some), rows)
 
     def fitted_mixture(self) -> WrappedMixture:
