@@ -3,8 +3,8 @@
     python benchmarks/edge_speed.py [--quick]
 
 First part: mixtures of narrow kernels (standard deviations 0.7 times the distance of the sixth
-neighbour) on several spaces, by all kernels, by those that matter, and by what ``KernelModel`` chooses;
-seconds of the processor, compiled before ("warm") and with compiling ("first"). From these follow
+neighbour) on several spaces, by all kernels, by those that matter, and by what ``KernelModel``
+chooses; seconds of the processor, with compiling ("first") and without ("warm"). From these follow
 the costs in ``kernels/truncated.py``, which are ratios to a pair of the sum over all. Second part:
 fifty batch sizes, the programs that they compile, and the memory that a hundred further rounds add.
 Writes benchmarks/results/edge_speed.json.
@@ -82,7 +82,7 @@ def timed(function: Any) -> tuple[Any, dict[str, float]]:
     return value, seconds
 
 
-def sums(cases: list) -> list[dict[str, Any]]:
+def one(name: str, n: int, m: int) -> dict[str, Any]:
     import jax
     import numpy as np
 
@@ -91,26 +91,28 @@ def sums(cases: list) -> list[dict[str, Any]]:
     from scorefold.kernels import cheaper_log_prob, truncated_log_prob
     from scorefold.models.kernel import _log_prob
 
+    manifold = sf.manifold_from_name(name)
+    law, x = model(manifold, n), points(manifold, m, seed=3)
+    mixture = law.mixture
+    row: dict[str, Any] = {"space": name, "kernels": n, "points": m}
+    chosen = cheaper_log_prob(mixture, x, rtol=1e-4)
+    row["chosen"] = "all" if chosen is None else "those that matter"
+    jax.clear_caches()
+    value, row["model"] = timed(lambda: law.log_prob(x))
+    if n * m <= _MOST:
+        jax.clear_caches()
+        exact, row["all"] = timed(lambda: by_blocks(lambda a: _log_prob(mixture, a), x))
+        row["ns_a_pair"] = 1e9 * row["all"]["warm_cpu"] / (n * m)
+        row["largest_difference"] = float(np.abs(np.asarray(value) - np.asarray(exact)).max())
+    jax.clear_caches()
+    _, row["those_that_matter"] = timed(lambda: truncated_log_prob(mixture, x, rtol=1e-4)[0])
+    return row
+
+
+def sums(cases: list) -> list[dict[str, Any]]:
     rows = []
     for name, n, m in cases:
-        manifold = sf.manifold_from_name(name)
-        law, x = model(manifold, n), points(manifold, m, seed=3)
-        mixture = law.mixture
-        row: dict[str, Any] = {"space": name, "kernels": n, "points": m}
-        jax.clear_caches()
-        chosen = cheaper_log_prob(mixture, x, rtol=1e-4)
-        row["chosen"] = "all" if chosen is None else "those that matter"
-        jax.clear_caches()
-        value, row["model"] = timed(lambda: law.log_prob(x))
-        if n * m <= _MOST:
-            jax.clear_caches()
-            exact, row["all"] = timed(lambda: by_blocks(lambda a: _log_prob(mixture, a), x))
-            row["ns_a_pair"] = 1e9 * row["all"]["warm_cpu"] / (n * m)
-            row["largest_difference"] = float(np.abs(np.asarray(value) - np.asarray(exact)).max())
-        jax.clear_caches()
-        _, row["those_that_matter"] = timed(
-            lambda: truncated_log_prob(mixture, x, rtol=1e-4)[0]
-        )
+        row = one(name, n, m)
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows
@@ -119,7 +121,6 @@ def sums(cases: list) -> list[dict[str, Any]]:
 def batches(space: str, rounds: int) -> dict[str, Any]:
     import jax
     import numpy as np
-    import psutil
 
     import scorefold as sf
 
@@ -138,7 +139,12 @@ def batches(space: str, rounds: int) -> dict[str, Any]:
         "score": lambda n: law.score(0.01, x[:n]),
         "sample": lambda n: law.sample(jax.random.key(0), n),
     }
-    memory = lambda: (gc.collect(), psutil.Process().memory_info().rss / 2**20)[1]  # noqa: E731
+
+    def memory() -> float:
+        """MiB held by this process (Linux)."""
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
     for name, ask in asks.items():
         jax.clear_caches()
         count[0], before = 0, memory()

@@ -10,13 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["blocks", "by_blocks", "by_keys", "in_blocks", "is_traced", "split_data"]
+__all__ = [
+    "blocks",
+    "by_blocks",
+    "by_keys",
+    "device",
+    "in_blocks",
+    "inside_jit",
+    "is_traced",
+    "split_data",
+]
 
 _SIZES = (1, 32, 1024, 32768)
 """Rows that programs are compiled for."""
 _FILLED = 0.25
 """A block is filled up with copies where more than this share of it is there; up to 1024 rows."""
 _FILLED_UP = 1024
+_NUMBER = np.float32(0.0)
 
 
 def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
@@ -40,22 +50,19 @@ def by_blocks(function: Callable[..., Any], *rows: Any, most: int = _SIZES[-1]) 
     with a row for each row. Cutting and joining are done by NumPy, which compiles nothing.
     Inside a JAX transformation ``function(*rows)`` itself.
     """
-    if is_traced(rows):
-        return function(*rows)
     n = len(rows[0])
-    with jax.ensure_compile_time_eval():
-        sizes = list(blocks(n, most))
-        if sizes == [(0, n)]:
-            return function(*(jnp.asarray(a) for a in rows))
-        host = [np.asarray(a) for a in rows]
-        parts = []
-        for first, size in sizes:
-            at = np.minimum(np.arange(first, first + size), n - 1)
-            found = function(*(jnp.asarray(a[at]) for a in host))
-            if is_traced(found):  # of something traced that is no row
-                return function(*(jnp.asarray(a) for a in rows))
-            parts.append(jax.tree.map(np.asarray, found))
-        return jax.tree.map(lambda *a: jnp.asarray(np.concatenate(a)[:n]), *parts)
+    sizes = list(blocks(n, most))
+    if sizes == [(0, n)] or is_traced(rows) or inside_jit():
+        return function(*(device(a) for a in rows))
+    host = [np.asarray(a) for a in rows]
+    parts = []
+    for first, size in sizes:
+        at = np.minimum(np.arange(first, first + size), n - 1)
+        found = function(*(device(a[at]) for a in host))
+        if is_traced(found):  # of something traced that is no row
+            return function(*(device(a) for a in rows))
+        parts.append(jax.tree.map(np.asarray, found))
+    return jax.tree.map(lambda *a: device(np.concatenate(a)[:n]), *parts)
 
 
 def blocks(n: int, most: int = _SIZES[-1]) -> Iterator[tuple[int, int]]:
@@ -75,7 +82,7 @@ def blocks(n: int, most: int = _SIZES[-1]) -> Iterator[tuple[int, int]]:
 def by_keys(function: Callable[[Array], Any], key: Array, n: int) -> Any:
     """``function(jax.random.split(key, n))`` as ``by_blocks`` computes it."""
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
-    if is_traced(key):
+    if is_traced(key) or inside_jit():
         return function(jax.random.split(key, n))
     impl = jax.random.key_impl(key)
     return by_blocks(
@@ -87,10 +94,24 @@ def split_data(key: Array, n: int) -> np.ndarray:
     """The numbers of ``jax.random.split(key, n)``, a row a key, by programs of few lengths: the
     first keys of a longer split are those of a shorter one."""
     size = _FILLED_UP if n <= _FILLED_UP else -(-n // _SIZES[-1]) * _SIZES[-1]
-    with jax.ensure_compile_time_eval():
-        return np.asarray(jax.random.key_data(jax.random.split(key, size)))[:n]
+    return np.asarray(jax.random.key_data(jax.random.split(key, size)))[:n]
+
+
+def device(x: Any, dtype: Any = None) -> Array:
+    """``jnp.asarray``, which compiles a program for every shape of a NumPy array."""
+    if is_traced(x):
+        return jnp.asarray(x, dtype)
+    if isinstance(x, jax.Array):
+        return x if dtype is None or x.dtype == dtype else device(np.asarray(x), dtype)
+    moved: Array = jax.device_put(np.asarray(x, dtype))
+    return moved
 
 
 def is_traced(tree: Any) -> bool:
     """Whether values are not known: inside a JAX transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def inside_jit() -> bool:
+    """Whether a program is being traced around this call: arrays made here are part of it."""
+    return isinstance(jax.device_put(_NUMBER), jax.core.Tracer)

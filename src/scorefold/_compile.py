@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from scorefold._blocks import is_traced
+from scorefold._blocks import inside_jit, is_traced
 
 __all__ = ["quick"]
 
@@ -21,7 +21,7 @@ def quick(function: Callable, level: int = 1, donate: str = "none") -> Any:
     On a processor: LLVM's level ``level`` of optimisation, and XLA's older emitters, which put a
     whole loop into one function. On the training step of the default network level 1 takes a
     third off the processor time of compiling and the emitters another third (3.6 s against 2.2),
-    and a step takes no longer. Level 0 is for programs that run once. Inside a JAX transformation the
+    and a step takes no longer. Level 0 is for programs that run once. Inside a transformation the
     options are those of the program around it.
     """
     return _jitted(function, level, donate, jax.default_backend())
@@ -37,7 +37,7 @@ def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callab
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
-        return inside(*args) if is_traced(args) else compiled(*args)
+        return (inside if is_traced(args) or inside_jit() else compiled)(*args)
 
     call.lower = compiled.lower  # type: ignore[attr-defined]
     return call

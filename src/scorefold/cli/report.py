@@ -102,7 +102,9 @@ def _film(model: ScoreModel, key: Any) -> dict[str, Any]:
 
 
 def _kernels(model: KernelModel, key: Any) -> dict[str, Any]:
-    return {} if model.mixture is None else {"Kernels": report.kernel_shapes(model.mixture)}
+    return (
+        {} if model.mixture is None else {"Kernels": report.kernel_shapes(model.mixture_in_units())}
+    )
 
 
 _PARTS: dict[type[Model], _Parts] = {

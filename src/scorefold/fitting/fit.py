@@ -97,10 +97,10 @@ def fit(
     plan = Plan.choose(steps, budget, validate_every, model.steps)
     raw, kept = numbers("data", data), None if val is None else numbers("val", val)
     key = _typed(key)
-    model = model.with_units(raw)
-    x, held_out = model.to_inner("data", raw), None if kept is None else model.to_inner("val", kept)
+    known = model.with_units(raw)
+    x, held_out = known.to_inner("data", raw), None if kept is None else known.to_inner("val", kept)
     with _place(out):
-        started = model.init(jax.random.fold_in(key, _INIT), x)
+        started = known.init(jax.random.fold_in(key, _INIT), x)
         rest, state = _split(started)
         examples, judges = _examples(started, x, held_out)
         problem = Problem(rest, examples, judges, key, settings, None)
@@ -151,7 +151,10 @@ def fit_seeds(
     if stacked:
         blank = [model.with_units(rows) for rows in raw]
         each_of = lambda name, a: jnp.stack(  # noqa: E731
-            [m.to_inner(f"{name}[{i}]", rows) for i, (m, rows) in enumerate(zip(blank, a, strict=True))]
+            [
+                m.to_inner(f"{name}[{i}]", rows)
+                for i, (m, rows) in enumerate(zip(blank, a, strict=True))
+            ]
         )
     else:
         blank = [model.with_units(raw)] * len(keys)

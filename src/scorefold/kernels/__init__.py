@@ -71,6 +71,7 @@ __all__ = [
     "background",
     "blockwise",
     "cap_precision",
+    "cheaper_log_prob",
     "curve_length",
     "folds_of",
     "geodesics",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks
+from scorefold._blocks import by_blocks, device
 from scorefold._compile import quick
 from scorefold.kernels.families import WrappedKernel
 from scorefold.kernels.tails import curved, log_beyond, radius_beyond
@@ -92,7 +92,7 @@ def truncated_log_prob(
     batch = points.shape[: points.ndim - len(m.shape)]
     rows = np.asarray(points).reshape(-1, *m.shape)
     log_prob, left_out = _sum(mixture, rows, _groups(mixture), rtol)
-    shape = lambda a: jnp.asarray(a.astype(rows.dtype).reshape(batch))  # noqa: E731
+    shape = lambda a: device(a.astype(rows.dtype).reshape(batch))  # noqa: E731
     return shape(log_prob), shape(left_out)
 
 
@@ -124,7 +124,7 @@ def cheaper_log_prob(mixture: WrappedMixture, rows: Any, *, rtol: float) -> Arra
     if _SETUP + _KERNEL * count + len(rows) * each >= full:
         return None
     log_prob, _ = _sum(mixture, rows, groups, rtol)
-    return jnp.asarray(log_prob.astype(rows.dtype))
+    return device(log_prob.astype(rows.dtype))
 
 
 def _sum(
@@ -307,8 +307,8 @@ class _Sums:
         """Add pairs, at most ``block`` of them, in a program for so many."""
         count = len(points)
         pad = (0, block - count)
-        at = jnp.asarray(self.x[np.pad(points, pad)])
-        rows = jnp.asarray(np.pad(kernels, pad), jnp.int32)
+        at = device(self.x[np.pad(points, pad)])
+        rows = device(np.pad(kernels, pad), np.int32)
         terms = quick(_terms)(self.mixture.manifold, self.parts, at, rows)
         terms = np.asarray(terms, np.float64)[:count]
         starts = np.flatnonzero(np.diff(points, prepend=-1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -153,6 +153,12 @@ class Manifold(eqx.Module):
         """With every argument, also those left at their defaults: ``Sphere(d=2)``."""
         said = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
         return f"{type(self).__name__}({', '.join(said)})"
+
+    def __pdoc__(self, **_: Any) -> Any:
+        """The same where equinox writes a module that holds the manifold."""
+        from wadler_lindig import TextDoc  # what equinox writes with
+
+        return TextDoc(repr(self))
 
     @property
     def compact(self) -> bool:

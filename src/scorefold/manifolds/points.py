@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device, inside_jit
 from scorefold.manifolds._base import Manifold
 from scorefold.manifolds._check import PointsError, as_numbers, refuse_rows, require_rows
 from scorefold.manifolds.euclidean import Euclidean
@@ -47,7 +50,7 @@ def check_points(manifold: Manifold, x, name: str = "points") -> Array:
                     f"beyond ±{most:.2g}, the range of 32-bit numbers",
                     "Change the unit, or jax.config.update('jax_enable_x64', True) first.",
                 )
-    return jnp.asarray(points)
+    return device(points)
 
 
 def exact_points(manifold: Manifold, x, name: str = "points") -> np.ndarray | Array:
@@ -69,7 +72,7 @@ def exact_points(manifold: Manifold, x, name: str = "points") -> np.ndarray | Ar
         return x
     mended = mended.reshape(array.shape)
     kept = mended.dtype == np.float64 and jnp.result_type(float) != np.float64
-    return mended if kept else jnp.asarray(mended)
+    return mended if kept else device(mended)
 
 
 def _traced(manifold: Manifold, x: Array, name: str) -> Array:
@@ -84,10 +87,10 @@ def _traced(manifold: Manifold, x: Array, name: str) -> Array:
 def _on_manifold(manifold: Manifold, rows: np.ndarray, name: str) -> np.ndarray:
     """The rows, those off the manifold by rounding projected; the same array if none was."""
     parts = []
-    with jax.ensure_compile_time_eval():
+    with jax.ensure_compile_time_eval() if inside_jit() else contextlib.nullcontext():
         for first in range(0, len(rows), _BLOCK):
             at = np.minimum(np.arange(first, first + _BLOCK), len(rows) - 1)
-            parts.append([np.asarray(a) for a in _mend(manifold, jnp.asarray(rows[at]))])
+            parts.append([np.asarray(a) for a in _mend(manifold, device(rows[at]))])
     mended, defect = (np.concatenate(p)[: len(rows)] for p in zip(*parts, strict=True))
     off = ~(defect <= OFF)
     if off.any():

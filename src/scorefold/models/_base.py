@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, by_keys, is_traced
+from scorefold._blocks import by_blocks, by_keys, device, is_traced
+from scorefold._hash import structural_hash
 from scorefold._types import Key
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units, to_inner
@@ -33,8 +34,9 @@ class Model(eqx.Module):
     density, and a factor k changes log p by −log k, whatever JAX's precision. Points go in as NumPy
     arrays where their digits count: a JAX array has 32 bits unless told otherwise.
 
-    **Draws** are JAX arrays. Where 32-bit numbers cannot hold them (a shift of more than 10⁴ scales,
-    as of Julian dates within a day) they are a NumPy array of 64 bits, outside of transformations.
+    **Draws** are JAX arrays. Where 32-bit numbers cannot hold them (a shift of more than 10⁴
+    scales, as of Julian dates within a day) they are a NumPy array of 64 bits, outside of
+    transformations.
 
     **Transformations.** ``jax.jit``, ``jax.vmap`` and ``jax.grad`` of ``log_prob``, ``score`` and
     ``sample`` (n static) give what a plain call gives; values are not checked there. A plain call
@@ -62,6 +64,9 @@ class Model(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws, shape ``(n, *manifold.shape)``."""
+
+    def __hash__(self) -> int:
+        return structural_hash(self)
 
     def __repr__(self) -> str:
         """One line: the space, what was chosen, and how many numbers the model holds."""
@@ -93,9 +98,7 @@ class Model(eqx.Module):
             points = jnp.asarray(points)
         return self.units.inward(points).astype(dtype)
 
-    def _density(
-        self, function: Callable[[Any], Array], x: Any, *, whole: bool = False
-    ) -> Array:
+    def _density(self, function: Callable[[Any], Array], x: Any, *, whole: bool = False) -> Array:
         """``function`` of inner rows, a log density for each, at points x in the user's units.
         ``whole``: it takes all rows at once, as they are."""
         rows, batch = self._rows(x)
@@ -104,7 +107,7 @@ class Model(eqx.Module):
         if is_traced((value, volume)):
             return (value - jnp.asarray(volume, value.dtype)).reshape(batch)
         value = np.asarray(value)
-        return jnp.asarray((value - np.asarray(volume, value.dtype)).reshape(batch))
+        return device((value - np.asarray(volume, value.dtype)).reshape(batch))
 
     def _gradient(self, function: Callable[[Array], Array], x: Any) -> Array:
         """``function`` of inner rows, a gradient for each, at points x in the user's units."""
@@ -113,7 +116,7 @@ class Model(eqx.Module):
         if not is_traced((slope, self.units)):
             slope = np.asarray(slope)
         slope = self.units.gradient(slope).astype(rows.dtype)
-        return jnp.asarray(slope.reshape(*batch, *self.manifold.shape))
+        return device(slope.reshape(*batch, *self.manifold.shape))
 
     def _draws(self, function: Callable[[Array], Array], key: Key, n: int) -> Any:
         """``function`` of typed keys, a draw in inner coordinates for each: n draws."""
@@ -126,9 +129,9 @@ class Model(eqx.Module):
         x = self.units.outward(np.asarray(z))
         if self.units.beyond_single:
             return x  # NumPy, 64 bits
-        return jnp.asarray(x.astype(z.dtype)) if x is not z else z
+        return device(x.astype(z.dtype)) if x is not z else z
 
-    # -- what ``fit`` asks of models that are ``Trainable`` -----------------------------------------
+    # -- what ``fit`` asks of models that are ``Trainable`` ----------------------------------------
     def to_inner(self, name: str, data: Any) -> Array:
         """Training or held-out points as ``init`` and ``examples`` take them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,7 +22,7 @@ _FORGOTTEN = 5.0
 _CENTRES = 16
 
 
-def default_noising(manifold: Manifold, data: Array) -> Noising:
+def default_noising(manifold: Manifold, data: Any) -> Noising:
     """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵;
     Ornstein–Uhlenbeck on flat space; elsewhere Brownian motion that is stopped at s = 4, with a
     reference around 16 training points (evenly spaced rows of ``data``), each spread by half of

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
+from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fitting import Trainable
@@ -49,9 +49,10 @@ class GaussianKernelModel(Model, Trainable):
     - ``s_min``, ``s_max``: noise levels between which ``method="sde"`` and ``"ode"`` sample, and
       which ``score(t, x)`` runs over. ``log_prob`` is the law itself, s = 0.
 
-    Coordinates are standardised inside (``units``; noise levels and ``points`` are in those units). Fit with validation
-    data: the model overfits, and ``fit`` keeps the best. ``batch_size=256``, 400 steps and
-    ``validate_every=25`` suit 1000 points; ``with_centres`` then adds the validation points.
+    Coordinates are standardised inside (``units``; noise levels and ``points`` are in those units).
+    Fit with validation data: the model overfits, and ``fit`` keeps the best. ``batch_size=256``,
+    400 steps and ``validate_every=25`` suit 1000 points; ``with_centres`` then adds the validation
+    points.
 
     Source: Zhang et al. 2024 (Wasserstein proximal operators describe score-based generative
     models and resolve memorization), Section 4.
@@ -97,13 +98,12 @@ class GaussianKernelModel(Model, Trainable):
 
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log π(x) in nats, closed form (at noise level s if given)."""
-        level = lambda rows: None if s is None else jnp.asarray(s, rows.dtype)  # noqa: E731
+        level = lambda rows: None if s is None else device(s, rows.dtype)  # noqa: E731
         return self._density(lambda rows: _log_prob(self, rows, level(rows)), x)
 
     def score(self, t: ScalarLike, x: Any) -> Array:
         """∇ log π_{s(t)}(x), closed form; t ∈ [0, 1], 0 the data end."""
-        level = lambda rows: self.noising.schedule.s(jnp.asarray(t, rows.dtype))  # noqa: E731
-        return self._gradient(lambda rows: _score(self, rows, level(rows)), x)
+        return self._gradient(lambda rows: _score(self, rows, device(t, rows.dtype)), x)
 
     def sample(
         self,
@@ -221,7 +221,8 @@ def _log_prob(model: GaussianKernelModel, x: Array, s: Scalar | None) -> Array:
 
 
 @eqx.filter_jit
-def _score(model: GaussianKernelModel, x: Array, s: Scalar) -> Array:
+def _score(model: GaussianKernelModel, x: Array, t: Scalar) -> Array:
+    s = model.noising.schedule.s(t)
     return in_blocks(model._law().astype(x.dtype).at(s).score, x, _CHUNK)
 
 

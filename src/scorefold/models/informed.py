@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, is_traced
+from scorefold._blocks import by_blocks, device, inside_jit, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
@@ -122,7 +122,7 @@ class InformedModel(Model, Trainable):
             density = self.base.log_density(rows)
             if is_traced((ratio, density)):
                 return density + ratio
-            return jnp.asarray(np.asarray(density) + np.asarray(ratio))
+            return device(np.asarray(density) + np.asarray(ratio))
 
         return self._density(at, x, whole=True)
 
@@ -130,9 +130,7 @@ class InformedModel(Model, Trainable):
         """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s (of
         the standardised coordinates, where they are flat)."""
         mixture, field = self.base.fitted_mixture(), self._fitted()
-        return self._gradient(
-            lambda rows: _score(mixture, field, rows, jnp.asarray(s, rows.dtype)), x
-        )
+        return self._gradient(lambda rows: _score(mixture, field, rows, device(s, rows.dtype)), x)
 
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
@@ -212,7 +210,7 @@ class InformedModel(Model, Trainable):
 
     def _kernels(self) -> ClusteredMixture:
         mixture = self.base.fitted_mixture()
-        if is_traced(mixture):
+        if is_traced(mixture) or not inside_jit():
             return ClusteredMixture.of(mixture)
         with jax.ensure_compile_time_eval():
             return ClusteredMixture.of(mixture)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, is_traced
+from scorefold._blocks import by_blocks, device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
@@ -29,6 +29,7 @@ from scorefold.kernels import (
 )
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
+from scorefold.models.kernels_in_units import kernels_in_units
 from scorefold.models.standardise import Units
 
 __all__ = ["KernelModel"]
@@ -136,12 +137,18 @@ class KernelModel(Model, Trainable):
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
         standardised coordinates, where they are flat)."""
         mixture = self.fitted_mixture()
-        return self._gradient(lambda rows: _score(mixture, rows, jnp.asarray(s, rows.dtype)), x)
+        return self._gradient(lambda rows: _score(mixture, rows, device(s, rows.dtype)), x)
 
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: a kernel, then a normal draw in its tangent space."""
         mixture = self.fitted_mixture()
         return self._draws(lambda keys: _draw(mixture, keys), key, n)
+
+    def mixture_in_units(self) -> WrappedMixture:
+        """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
+        centres and covariances (``LearnedManifold.of``). ``mixture`` itself is in inner
+        coordinates, which differ where flat ones are standardised."""
+        return kernels_in_units(self.fitted_mixture(), self.units)
 
     def with_centres(self, points: Any) -> KernelModel:
         """The fitted model with kernels at other points: what was learned of the shape of
@@ -180,7 +187,8 @@ class KernelModel(Model, Trainable):
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
-        inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are drawn from ``key``.
+        inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
+        drawn from ``key``.
 
         **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
         has been fitted.
@@ -278,7 +286,8 @@ class KernelModel(Model, Trainable):
         return by_blocks(lambda some: _log_prob(mixture, some), rows)
 
     def fitted_mixture(self) -> WrappedMixture:
-        """The mixture of kernels in inner coordinates; raises ``ValueError`` before the model has been fitted."""
+        """The mixture of kernels in inner coordinates; raises ``ValueError`` before the model has
+        been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
+from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import fitted_kernel
@@ -304,18 +304,16 @@ class EmpiricalModel(Model):
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log p_s(x) in nats, closed form, at s = s_min if not given."""
         field = _EmpiricalScore(self.noising, self.points)
-        level = lambda rows: jnp.asarray(self.s_min if s is None else s, rows.dtype)  # noqa: E731
+        level = lambda rows: device(self.s_min if s is None else s, rows.dtype)  # noqa: E731
         return self._density(lambda rows: _empirical(field, rows, level(rows), False), x)
 
     def score(self, t: ScalarLike, x: Any) -> Array:
         """∇ log p_{s(t)}(x), tangent at x (times before s_min are taken as s_min)."""
         field = _EmpiricalScore(self.noising, self.points)
 
-        def at(rows: Array) -> Array:
-            s = self.noising.schedule.s(jnp.asarray(t, rows.dtype))
-            return _empirical(field, rows, jnp.maximum(s, self.s_min), True)
-
-        return self._gradient(at, x)
+        return self._gradient(
+            lambda rows: _empirical_at(field, rows, device(t, rows.dtype), self.s_min), x
+        )
 
     def sample(self, key: Key, n: int, *, steps: int = 200) -> Array | np.ndarray:
         """n draws by the reversed SDE with the closed-form score: noisy copies of training
@@ -348,6 +346,11 @@ class _EmpiricalScore(eqx.Module):
         points = self.points.astype(x.dtype)
         terms = jax.vmap(lambda z: self.noising.log_prob(x, z, s))(points)
         return jax.nn.logsumexp(terms) - math.log(len(points))
+
+
+@eqx.filter_jit
+def _empirical_at(field: _EmpiricalScore, x: Array, t: Scalar, s_min: float) -> Array:
+    return _empirical(field, x, jnp.maximum(field.noising.schedule.s(t), s_min), True)
 
 
 @eqx.filter_jit

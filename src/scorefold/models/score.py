@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import is_traced
+from scorefold._blocks import device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
@@ -28,7 +28,7 @@ from scorefold.manifolds import Manifold
 from scorefold.models._base import Model, count
 from scorefold.models.defaults import default_output
 from scorefold.models.standardise import Units
-from scorefold.noising import Noising
+from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
     FlowDensity,
     ReverseStep,
@@ -136,18 +136,15 @@ class ScoreModel(Model, Trainable):
             return FlowDensity(*(a.reshape(batch) for a in found._replace(log_prob=value)))
         value = np.asarray(found.log_prob) - np.asarray(volume, rows.dtype)
         parts = (np.asarray(a).reshape(batch) for a in found._replace(log_prob=value))
-        return FlowDensity(*map(jnp.asarray, parts))
+        return FlowDensity(*map(device, parts))
 
     def score(self, t: float | Scalar, x: Any) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0
         the data end (times before s_min are taken as s_min)."""
-        field, low = self._fitted(), self.s_min
-
-        def at(rows: Array) -> Array:
-            s = self.noising.schedule.s(jnp.asarray(t, rows.dtype))
-            return _score(field, rows, jnp.maximum(s, low))
-
-        return self._gradient(at, x)
+        field, schedule, low = self._fitted(), self.noising.schedule, self.s_min
+        return self._gradient(
+            lambda rows: _score(field, schedule, rows, device(t, rows.dtype), low), x
+        )
 
     def sample(
         self,
@@ -230,7 +227,8 @@ class ScoreModel(Model, Trainable):
 
 
 @eqx.filter_jit
-def _score(field: TangentField, rows: Array, s: Scalar) -> Array:
+def _score(field: TangentField, schedule: Schedule, rows: Array, t: Scalar, low: float) -> Array:
+    s = jnp.maximum(schedule.s(t), low)
     return jax.vmap(lambda p: field(p, s))(rows)
 
 

@@ -26,7 +26,7 @@ def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, 
     return s_min, s_max
 
 
-def require_finite(name: str, values: Array, what: str, hint: str) -> None:
+def require_finite(name: str, values: Array | np.ndarray, what: str, hint: str) -> None:
     """Raise ``FloatingPointError`` naming the rows of ``values`` that are not finite.
     Does nothing under a JAX transformation, where values are not known yet."""
     if isinstance(values, jax.core.Tracer):

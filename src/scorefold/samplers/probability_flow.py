@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import blocks, by_keys, is_traced, split_data
+from scorefold._blocks import blocks, by_keys, device, inside_jit, is_traced, split_data
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
 from scorefold.manifolds import Manifold
@@ -131,7 +131,9 @@ def solve_log_prob(
         "without a finite density",
         "The score or its divergence is not finite along their flow.",
     )
-    return FlowDensity(value.reshape(batch), nfe.reshape(batch), error.reshape(batch))
+    if is_traced((value, nfe, error)):
+        return FlowDensity(*(a.reshape(batch) for a in (value, nfe, error)))
+    return FlowDensity(*(device(np.asarray(a).reshape(batch)) for a in (value, nfe, error)))
 
 
 def sample_ode(
@@ -238,12 +240,12 @@ def check_divergence(divergence: str, key: Key | None) -> None:
 
 def _probes(key: Key | None, n: int) -> Array:
     assert key is not None
-    if is_traced(key):
+    if is_traced(key) or inside_jit():
         return jax.random.split(key, n)
-    return jax.random.wrap_key_data(split_data(key, n), impl=jax.random.key_impl(key))
+    return jax.random.wrap_key_data(jnp.asarray(split_data(key, n)), impl=jax.random.key_impl(key))
 
 
-def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
+def _rows(x: Any, manifold: Manifold) -> tuple[Array | np.ndarray, tuple[int, ...]]:
     # NumPy's cut and reshape compile nothing.
     x = x if is_traced(x) else np.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -257,28 +259,29 @@ def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
 
 
 def _in_chunks(
-    solve: Callable, rows: Array, keys: Array | None, chunk: int, max_steps: int, rtol, atol
+    solve: Callable, rows: Any, keys: Array | None, chunk: int, max_steps: int, rtol, atol
 ) -> tuple[Any, Array, Array]:
     """(values, evaluations, errors): blocks of one size are solved, the last one padded with
     copies of its first row."""
     n = rows.shape[0]
     if n == 0:
         raise ValueError("x: there are no points.")
-    if is_traced((rows, keys)):
-        return _traced_chunks(solve, rows, keys, chunk)
+    if is_traced((rows, keys)) or inside_jit():
+        return _traced_chunks(solve, jnp.asarray(rows), keys, chunk)
     host = np.asarray(rows)
     data = None if keys is None else np.asarray(jax.random.key_data(keys))
+    impl = None if keys is None else jax.random.key_impl(keys)
     parts = []
     for first, size in blocks(n, chunk):
         at = np.minimum(np.arange(first, first + size), n - 1)
-        own = None if data is None else jax.random.wrap_key_data(data[at], impl=jax.random.key_impl(keys))
-        value, nfe, finished, error = solve(jnp.asarray(host[at]), own)
+        own = None if data is None else jax.random.wrap_key_data(device(data[at]), impl=impl)
+        value, nfe, finished, error = solve(device(host[at]), own)
         if is_traced((value, nfe, finished, error)):  # the score is a closure over traced values
             return _traced_chunks(solve, jnp.asarray(rows), keys, chunk)
         _finished(finished, first, min(first + size, n), max_steps, rtol, atol)
         each = jax.tree.map(np.asarray, value)
         parts.append((each, np.full(size, np.asarray(nfe)), np.full(size, np.asarray(error))))
-    join = lambda *a: jnp.asarray(np.concatenate(a)[:n])  # noqa: E731
+    join = lambda *a: device(np.concatenate(a)[:n])  # noqa: E731
     whole: tuple[Any, Array, Array] = jax.tree.map(join, *parts)
     return whole
 
