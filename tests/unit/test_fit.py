@@ -303,7 +303,9 @@ def test_small_data():
     ("change", "message"),
     [
         ({"data": DATA[:0]}, r"data must hold at least one point; got an array of shape \(0, 2\)"),
-        ({"data": np.ones((3, 2), int)}, "data must be floating point; got int64"),
+        ({"data": np.ones((3, 2), complex)}, "data: has dtype complex128; real numbers are needed"),
+        ({"data": [["a", "b"]]}, "data: has dtype <U1; real numbers are needed"),
+        ({"data": [[1.0], [1.0, 2.0]]}, "data: not one array of numbers"),
         (
             {"data": np.where(np.arange(300)[:, None] % 100 == 7, np.nan, DATA)},
             "data has 3 rows that are not finite: rows 7, 107, 207",

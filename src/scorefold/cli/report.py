@@ -118,7 +118,7 @@ def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
 def _kernels(model: KernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     if model.mixture is None:
         return {}
-    return {"Kernels": report.kernel_shapes(model.mixture, **drawn)}
+    return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
 
 
 _PARTS: dict[type[Model], _Parts] = {

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._pickle import named, restored
 from scorefold._types import Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
@@ -101,6 +102,12 @@ class ScoreNetwork(Network):
             z = self.activation(layer(z))
         return self.layers[-1](z).astype(h.dtype)
 
+    def __getstate__(self) -> dict:
+        return named(self.__dict__)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(restored(state))
+
     def with_zero_output(self) -> ScoreNetwork:
         return eqx.tree_at(
             lambda n: (n.layers[-1].weight, n.layers[-1].bias), self, replace_fn=jnp.zeros_like
@@ -151,6 +158,12 @@ class NetworkSpec(Architecture):
     def __check_init__(self) -> None:
         if self.products not in ("float32", "bfloat16"):
             raise ValueError(f'products must be "float32" or "bfloat16", got {self.products!r}.')
+
+    def __getstate__(self) -> dict:
+        return named(self.__dict__)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(restored(state))
 
     def in_training(self, network: ScoreNetwork) -> ScoreNetwork:
         return network.rounded() if self.products == "bfloat16" else network

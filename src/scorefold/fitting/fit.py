@@ -18,6 +18,7 @@ from scorefold._types import Key
 from scorefold.fitting._contract import Trainable
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import History
+from scorefold.fitting.intake import numbers
 from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.run import Keeping, run
@@ -59,8 +60,10 @@ def fit(
 
     **Arguments:**
 
-    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point: the
-      training has its dtype; ``val``: held-out points, or None.
+    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``: NumPy or JAX arrays,
+      nested lists, data frames. Training has its dtype if that is float32, or float64 with JAX's
+      64 bits on, else JAX's default float; models with flat coordinates centre and scale them in
+      64 bits before. ``val``: held-out points, or None.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
       the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` (default
       ``model.batch_size``) above n repeats rows within a batch.
@@ -92,10 +95,12 @@ def fit(
         warmup, clip, ema, weight_decay, patience,
     )  # fmt: skip
     plan = Plan.choose(steps, budget, validate_every, model.steps)
-    x, held_out = _points("data", data), None if val is None else _points("val", val)
+    raw, kept = numbers("data", data), None if val is None else numbers("val", val)
     key = _typed(key)
+    known = model.with_units(raw)
+    x, held_out = known.to_inner("data", raw), None if kept is None else known.to_inner("val", kept)
     with _place(out):
-        started = model.init(jax.random.fold_in(key, _INIT), x)
+        started = known.init(jax.random.fold_in(key, _INIT), x)
         rest, state = _split(started)
         examples, judges = _examples(started, x, held_out)
         problem = Problem(rest, examples, judges, key, settings, None)
@@ -142,11 +147,23 @@ def fit_seeds(
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
     runs, axis = (len(keys), 0) if stacked else (None, None)
-    x, held_out = _points("data", data, runs), None if val is None else _points("val", val, runs)
+    raw, kept = numbers("data", data, runs), None if val is None else numbers("val", val, runs)
+    if stacked:
+        blank = [model.with_units(rows) for rows in raw]
+        each_of = lambda name, a: jnp.stack(  # noqa: E731
+            [
+                m.to_inner(f"{name}[{i}]", rows)
+                for i, (m, rows) in enumerate(zip(blank, a, strict=True))
+            ]
+        )
+    else:
+        blank = [model.with_units(raw)] * len(keys)
+        each_of = blank[0].to_inner
+    x, held_out = each_of("data", raw), None if kept is None else each_of("val", kept)
     with _place(out):
         models = [
-            model.init(jax.random.fold_in(k, _INIT), x[i] if stacked else x)
-            for i, k in enumerate(keys)
+            m.init(jax.random.fold_in(k, _INIT), x[i] if stacked else x)
+            for i, (m, k) in enumerate(zip(blank, keys, strict=True))
         ]
         rest, state = jax.tree.map(_stack, *map(_split, models))
         if type(models[0]).examples is Trainable.examples:
@@ -192,30 +209,6 @@ def _result(model: Any, loop: Loop, run: int, key: Key) -> tuple[Any, History]:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(model, trainable(model))
     return eqx.combine(params, rest).finished(), history
-
-
-def _points(name: str, data: Any, runs: int | None = None) -> Array:
-    """The data as one floating-point array, refused where it cannot be trained on."""
-    x = jnp.asarray(np.asarray(data) if not isinstance(data, jax.Array) else data)
-    lead = 0 if runs is None else 1
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"{name} must be floating point; got {x.dtype}.")
-    if x.ndim <= lead or 0 in x.shape:
-        raise ValueError(f"{name} must hold at least one point; got an array of shape {x.shape}.")
-    if runs is not None and x.shape[0] != runs:
-        raise ValueError(
-            f"With stacked=True {name} needs one leading entry for each of the {runs} keys; got "
-            f"shape {x.shape}."
-        )
-    bad = ~np.isfinite(np.asarray(x)).reshape(*x.shape[: lead + 1], -1).all(axis=-1)
-    if bad.any():
-        rows = np.argwhere(bad)
-        shown = ", ".join(map(str, (rows[:10] if lead else rows[:10, 0]).tolist()))
-        raise ValueError(
-            f"{name} has {len(rows)} rows that are not finite: rows {shown}"
-            f"{', …' if len(rows) > 10 else ''}. Remove or repair them."
-        )
-    return x
 
 
 def _typed(key: Key) -> Key:

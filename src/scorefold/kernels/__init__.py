@@ -36,7 +36,7 @@ from scorefold.kernels.objectives import (
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.ridge import Projection, project_to_ridge
-from scorefold.kernels.truncated import truncated_log_prob
+from scorefold.kernels.truncated import cheaper_log_prob, truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "background",
     "blockwise",
     "cap_precision",
+    "cheaper_log_prob",
     "curve_length",
     "folds_of",
     "geodesics",

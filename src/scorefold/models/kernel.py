@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import by_blocks, device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
@@ -22,11 +24,13 @@ from scorefold.kernels import (
     LocalCovariance,
     WrappedKernel,
     WrappedMixture,
+    cheaper_log_prob,
     resolution,
-    truncated_log_prob,
 )
-from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
+from scorefold.models.kernels_in_units import kernels_in_units
+from scorefold.models.standardise import Units
 
 __all__ = ["KernelModel"]
 
@@ -39,8 +43,6 @@ _NUMBERS = 1 << 28
 """Coordinates of neighbours that are held at a time: default neighbourhoods stay below."""
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
-_MOST = 2 * 10**8
-"""Pairs of a point and a kernel that are all evaluated for a density."""
 _LEFT_OUT = 1e-4
 """Share of the density that may be left out above."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
@@ -71,7 +73,9 @@ class KernelModel(Model, Trainable):
       5, 8, …, 55, in four and more dimensions to 233, where a radius grows more slowly with k,
       and to 610 as far as that is a twelfth of the points (or less, where these are too many for
       a gigabyte of neighbours).
-    - ``floor``: smallest standard deviation of a kernel, in the unit of distance. Default: the
+    - ``floor``: smallest standard deviation of a kernel, in radians on curved spaces and in
+      standard deviations of the data on flat ones, whose coordinates are standardised
+      (``units``). Default: the
       smallest positive distance between two training points, which is what they were rounded to,
       in three and more dimensions at most a thousandth of their spread (no two are close there).
       Where points repeat, the likelihood grows without bound as the floor goes to 0.
@@ -109,6 +113,7 @@ class KernelModel(Model, Trainable):
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
     mixture: WrappedMixture | None = fixed(default=None)
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if self.kernel not in _FAMILIES:
@@ -122,29 +127,28 @@ class KernelModel(Model, Trainable):
 
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
-        """log p(x) in nats: the sum over all kernels, exact up to rounding. Above 2·10⁸ pairs of a
-        point and a wrapped kernel, kernels that together make less than 10⁻⁴ of the density at x
-        are left out (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too
-        large."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        mixture = self.fitted_mixture()
-        if len(rows) * len(mixture.centres) > _MOST and self.kernel == "wrapped":
-            return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
-        return _log_prob(mixture, rows).reshape(batch)
+        """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take
+        longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
+        (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large. Inside a
+        JAX transformation all kernels are summed."""
+        return self._density(self.log_density, x, whole=True)
 
     def score(self, s: float | Scalar, x: Any) -> Array:
-        """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(
-            points.shape
-        )
+        """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
+        standardised coordinates, where they are flat)."""
+        mixture = self.fitted_mixture()
+        return self._gradient(lambda rows: _score(mixture, rows, device(s, rows.dtype)), x)
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return _draw(self.fitted_mixture(), jax.random.split(key, n))
+        mixture = self.fitted_mixture()
+        return self._draws(lambda keys: _draw(mixture, keys), key, n)
+
+    def mixture_in_units(self) -> WrappedMixture:
+        """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
+        centres and covariances (``LearnedManifold.of``). ``mixture`` itself is in inner
+        coordinates, which differ where flat ones are standardised."""
+        return kernels_in_units(self.fitted_mixture(), self.units)
 
     def with_centres(self, points: Any) -> KernelModel:
         """The fitted model with kernels at other points: what was learned of the shape of
@@ -157,11 +161,12 @@ class KernelModel(Model, Trainable):
         largest neighbourhood.
         """
         mixture = self.fitted_mixture()
-        data = check_points(self.manifold, points, "points").astype(mixture.centres.dtype)
+        rows, batch = self._rows(points, "points")
+        data = jnp.asarray(rows, mixture.centres.dtype)
         covariance = self.covariance
         assert covariance is not None
         counts = self._every_count()[: len(covariance.shares)]
-        if data.ndim != len(self.manifold.shape) + 1 or len(data) <= counts[-1]:
+        if len(batch) != 1 or len(data) <= counts[-1]:
             raise ValueError(
                 f"points: neighbourhoods of up to {counts[-1]} were learned, and these points, of "
                 f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
@@ -173,13 +178,17 @@ class KernelModel(Model, Trainable):
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def with_units(self, data: np.ndarray) -> KernelModel:
+        return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data))
+
     def init(self, key: Key, data: Array) -> KernelModel:
         learner = self._started(key, data).from_best_start(data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
-        """The fitted kernels once without each fold of ``data``, the points they were fitted to:
-        for what is to be learned on top of them. The folds are drawn from ``key``.
+        """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
+        inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
+        drawn from ``key``.
 
         **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
         has been fitted.
@@ -220,8 +229,9 @@ class KernelModel(Model, Trainable):
         return -self._learner().log_prob(x, x.fold[0])
 
     def validate(self, x: Judged, key: Key) -> Scalar:
-        """Mean NLL, by the kernels within sight."""
-        return -jnp.mean(self._learner().log_prob(x, x.fold[0]))
+        """Mean NLL in the user's units, by the kernels within sight."""
+        value = jnp.mean(self._learner().log_prob(x, x.fold[0]))
+        return jnp.asarray(self.units.log_volume, value.dtype) - value
 
     def finished(self) -> KernelModel:
         """The model with its mixture built and nothing else kept of the data."""
@@ -266,8 +276,18 @@ class KernelModel(Model, Trainable):
         every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
         return tuple(sorted(every))
 
+    def log_density(self, rows: Array | np.ndarray) -> Array:
+        """log p of inner coordinates, one point a row, with respect to their own volume."""
+        mixture = self.fitted_mixture()
+        if not is_traced((rows, mixture)):
+            found = cheaper_log_prob(mixture, rows, rtol=_LEFT_OUT)
+            if found is not None:
+                return found
+        return by_blocks(lambda some: _log_prob(mixture, some), rows)
+
     def fitted_mixture(self) -> WrappedMixture:
-        """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
+        """The mixture of kernels in inner coordinates; raises ``ValueError`` before the model has
+        been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "
