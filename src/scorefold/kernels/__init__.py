@@ -1,6 +1,13 @@
 """Gaussian and wrapped normal kernels, and covariances learned from data."""
 
-from scorefold.kernels.background import ProductReference, TangentNormal, background
+from scorefold.kernels.background import (
+    MixedReference,
+    ProductReference,
+    TangentNormal,
+    background,
+    density_at,
+    plain_law,
+)
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.clustered import ClusteredMixture
@@ -35,6 +42,7 @@ from scorefold.kernels.objectives import (
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.ridge import Projection, project_to_ridge
+from scorefold.kernels.shares import Shares, likeliest_shares
 from scorefold.kernels.truncated import truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
@@ -60,10 +68,12 @@ __all__ = [
     "LearnedMetric",
     "LocalCovariance",
     "LowRankDiagonal",
+    "MixedReference",
     "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
     "Projection",
+    "Shares",
     "TangentNormal",
     "TruncatedDensity",
     "WrappedKernel",
@@ -72,6 +82,7 @@ __all__ = [
     "blockwise",
     "cap_precision",
     "curve_length",
+    "density_at",
     "folds_of",
     "geodesics",
     "held_out_implicit",
@@ -81,7 +92,9 @@ __all__ = [
     "lattice_normal",
     "leave_one_out",
     "leave_one_out_bandwidth",
+    "likeliest_shares",
     "pack",
+    "plain_law",
     "precision",
     "principal_angle",
     "project_to_ridge",

@@ -20,6 +20,7 @@ from scorefold.kernels import (
     Judged,
     KernelFamily,
     LocalCovariance,
+    Shares,
     WrappedKernel,
     WrappedMixture,
     resolution,
@@ -108,6 +109,7 @@ class KernelModel(Model, Trainable):
     landmarks: int | None = None
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
+    shares: Shares | None = None
     mixture: WrappedMixture | None = fixed(default=None)
 
     def __check_init__(self) -> None:
@@ -159,7 +161,7 @@ class KernelModel(Model, Trainable):
         mixture = self.fitted_mixture()
         data = check_points(self.manifold, points, "points").astype(mixture.centres.dtype)
         covariance = self.covariance
-        assert covariance is not None
+        assert covariance is not None and self.shares is not None
         counts = self._every_count()[: len(covariance.shares)]
         if data.ndim != len(self.manifold.shape) + 1 or len(data) <= counts[-1]:
             raise ValueError(
@@ -168,7 +170,7 @@ class KernelModel(Model, Trainable):
                 "them together with the points that the model was fitted to."
             )
         learner = CrossFit.whole(
-            self.manifold, data, counts, covariance, _log_odds(mixture), _FAMILIES[self.kernel]()
+            self.manifold, data, counts, covariance, self.shares, _FAMILIES[self.kernel]()
         )
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
 
@@ -190,13 +192,14 @@ class KernelModel(Model, Trainable):
                 "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
                 "Fit a KernelModel without landmarks."
             )
-        assert self.covariance is not None
-        same = len(mixture.centres) == (1 + len(self.covariance.tail)) * len(data)
+        assert self.covariance is not None and self.shares is not None
+        each = 1 + len(self.covariance.tail) + (self.shares.bandwidth is not None)
+        same = len(mixture.centres) == each * len(data)
         if same:
             learner = eqx.tree_at(
-                lambda k: (k.covariance, k.log_odds),
+                lambda k: (k.covariance, k.shares),
                 self._started(key, data),
-                (self.covariance, _log_odds(mixture)),
+                (self.covariance, self.shares),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
@@ -227,9 +230,9 @@ class KernelModel(Model, Trainable):
         """The model with its mixture built and nothing else kept of the data."""
         learner = self._learner()
         return eqx.tree_at(
-            lambda k: (k.learner, k.covariance, k.mixture),
+            lambda k: (k.learner, k.covariance, k.shares, k.mixture),
             self,
-            (None, learner.covariance, quick(CrossFit.mixture)(learner)),
+            (None, learner.covariance, learner.shares, quick(CrossFit.mixture)(learner)),
             is_leaf=lambda leaf: leaf is None,
         )
 
@@ -279,11 +282,6 @@ class KernelModel(Model, Trainable):
         if self.learner is None:
             raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
         return self.learner
-
-
-def _log_odds(mixture: WrappedMixture) -> Array:
-    """Of the background."""
-    return mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
 
 
 @eqx.filter_jit
