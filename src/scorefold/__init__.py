@@ -27,6 +27,7 @@ rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report
 
 from scorefold import data, proximal
 from scorefold._version import __version__
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import LightBridge, brownian_reference, fit_bridge
 from scorefold.fields import (
     AmbientOutput,
@@ -117,6 +118,7 @@ __all__ = [
     "RandomWalk",
     "ScoreModel",
     "ScoreNetwork",
+    "ScorefoldWarning",
     "Sliced",
     "Sphere",
     "TangentField",

@@ -25,7 +25,7 @@ from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History, fit, fit_seeds, save
-from scorefold.metrics import held_out, total_mass
+from scorefold.metrics import held_out, reference_nll, total_mass
 from scorefold.models import KernelModel, Model
 
 __all__ = ["add_commands"]
@@ -176,6 +176,7 @@ def _measure(
     test, val = held_out(model, dataset.test), held_out(model, dataset.val)
     mass = total_mass(model, dataset.train, jax.random.fold_in(jax.random.key(seed), 7))
     found = measured(model, samples, dataset.train, dataset.test, seed)
+    reference = reference_nll(dataset.manifold, dataset.train, dataset.test)
     params = jax.tree.leaves(eqx.filter(model, trainable(model)))
     more = {}
     if isinstance(model, KernelModel) and model.covariance is not None:
@@ -192,6 +193,8 @@ def _measure(
         "test_nll": test.nll,
         "test_nll_standard_error": test.standard_error,
         "val_nll": val.nll,
+        "reference": reference.name,
+        "reference_nll": reference.nll,
         "nfe": test.nfe,
         "normalisation": mass.value,
         "normalisation_error": mass.error,
@@ -218,7 +221,7 @@ def _summary(documents: list[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(value, float):
             values = np.array([d[name] for d in documents])
             out[name] = float(values.mean())
-            if name in ("test_nll", "val_nll", "nfe", "normalisation"):
+            if name in ("test_nll", "val_nll", "reference_nll", "nfe", "normalisation"):
                 out[f"{name}_std"] = float(values.std(ddof=1))
     out["runs"] = documents
     return out
@@ -232,6 +235,7 @@ def _lines(metrics: dict[str, Any], folder: Path) -> str:
     lines = [
         ("test NLL", f"{shown('test_nll')} nats, {metrics['n_test']} points"),
         ("validation NLL", f"{shown('val_nll')} nats"),
+        (metrics["reference"], f"{shown('reference_nll')} nats, to be beaten by the test NLL"),
         ("total mass", f"{metrics['normalisation']:.4f} ± {metrics['normalisation_error']:.4f}"),
         ("evaluations", f"{metrics['nfe']:.0f} a likelihood"),
         *_verdicts(metrics),

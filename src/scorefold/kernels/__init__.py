@@ -42,6 +42,7 @@ from scorefold.kernels.objectives import (
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.ridge import Projection, project_to_ridge
+from scorefold.kernels.settle import settled
 from scorefold.kernels.shares import Shares, likeliest_shares
 from scorefold.kernels.truncated import truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
@@ -102,6 +103,7 @@ __all__ = [
     "refuse_centres",
     "resolution",
     "seen_from",
+    "settled",
     "shape_features",
     "tangent_projector",
     "tangents",

@@ -60,6 +60,8 @@ class Kernels(NamedTuple):
     """f, shape ``(n, t)``."""
     log_shares: Array
     """log g, the narrow kernel first, shape ``(n, t + 1)``."""
+    effort: Array
+    """Sum of squares of what the network adds, shape ``(n,)``."""
 
 
 class LocalCovariance(eqx.Module):
@@ -159,9 +161,8 @@ class LocalCovariance(eqx.Module):
             z = jax.nn.silu(jax.vmap(layer)(z))
         k, t = self.shares.shape[0], self.tail.shape[0]
         parts = np.cumsum([k, 1, 1, t, t, k]).tolist()
-        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(
-            jax.vmap(self.layers[-1])(z), parts, axis=1
-        )
+        out = jax.vmap(self.layers[-1])(z)
+        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(out, parts, axis=1)
         covariance = jnp.einsum("nk,nkp->np", _size(self.shares[None] + shares), moments)
         on = diagonal_of(means.shape[-1])
         pulls = jnp.clip(self.pulls[None] + pulls, -_PULL, _PULL)
@@ -177,7 +178,8 @@ class LocalCovariance(eqx.Module):
         log_shares = jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1)
         full = covariance.at[:, on].add(extra + plain[:, None])
         log_weights = jnp.clip(log_weights[:, 0], -_ODDS, _ODDS)
-        return Kernels(full, mean_shift, log_weights, widening, log_shares)
+        effort = jnp.sum(out * out, axis=1)
+        return Kernels(full, mean_shift, log_weights, widening, log_shares, effort)
 
 
 def _size(logarithm: Array) -> Array:

@@ -17,6 +17,7 @@ _SWIFT = 8.0
 small."""
 _MOST = 20.0
 """Bound on log odds."""
+_STEPS = 2000
 
 
 class Shares(eqx.Module):
@@ -40,24 +41,22 @@ class Shares(eqx.Module):
         return jax.nn.log_softmax(jnp.pad(odds, (1, 0)))
 
 
-def likeliest_shares(
-    log_densities: np.ndarray, counts: np.ndarray, prior: np.ndarray, steps: int = 2000
-) -> np.ndarray:
-    """π* = argmax_π Σ_i c_i log Σ_j π_j p_j(x_i) + Σ_j a_j log π_j over the simplex.
+def likeliest_shares(log_densities: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """π* = argmax_π Σ_i log Σ_j π_j p_j(x_i) + Σ_j a_j log π_j over the simplex.
 
     The objective is concave, and expectation–maximisation climbs it. **Arguments:**
-    ``log_densities``: log p_j(x_i), shape ``(n, parts)``; ``counts``: c, for how many points each
-    stands, shape ``(n,)``; ``prior``: a ≥ 0, points that each part is given beforehand.
+    ``log_densities``: log p_j(x_i), shape ``(n, parts)``; ``prior``: a ≥ 0, points that each part
+    is given beforehand, shape ``(parts,)``.
     """
     top = log_densities.max(1, keepdims=True)
     density = np.exp(log_densities - np.where(np.isfinite(top), top, 0.0))
     share = np.full(density.shape[1], 1.0 / density.shape[1])
-    for _ in range(steps):
+    for _ in range(_STEPS):
         joint = density * share[None]
         sums = np.maximum(joint.sum(1), np.finfo(np.float64).tiny)
-        now = (counts[:, None] * joint / sums[:, None]).sum(0) + prior
+        now = (joint / sums[:, None]).sum(0) + prior
         now = now / now.sum()
-        done = np.abs(now - share).max() < 1e-9
+        done = np.abs(now - share).max() < 1e-7
         share = now
         if done:
             break

@@ -24,6 +24,7 @@ from scorefold.kernels import (
     WrappedKernel,
     WrappedMixture,
     resolution,
+    settled,
     truncated_log_prob,
 )
 from scorefold.manifolds import Manifold, check_points
@@ -96,6 +97,8 @@ class KernelModel(Model, Trainable):
     steps: ClassVar[int] = 400
     batch_size: ClassVar[int] = 256
     learning_rate: ClassVar[float] = 5e-3
+    patience: ClassVar[int | None] = 6
+    longest: ClassVar[int] = 3200
 
     manifold: Manifold
     counts: tuple[int, ...] | None = None
@@ -220,11 +223,18 @@ class KernelModel(Model, Trainable):
         return learner.by_fold[step % learner.folds, place]
 
     def batch_loss(self, x: Judged, key: Key) -> Array:
-        return -self._learner().log_prob(x, x.fold[0])
+        learner, fold = self._learner(), x.fold[0]
+        return learner.penalty(fold) - learner.log_prob(x, fold)
 
     def validate(self, x: Judged, key: Key) -> Scalar:
         """Mean NLL, by the kernels within sight."""
         return -jnp.mean(self._learner().log_prob(x, x.fold[0]))
+
+    def completed(self, data: Judged, val: Judged | None) -> KernelModel:
+        """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
+        held-out points ask for (``kernels.settled``)."""
+        learner = settled(self._learner(), data, val)
+        return eqx.tree_at(lambda k: k.learner, self, learner)
 
     def finished(self) -> KernelModel:
         """The model with its mixture built and nothing else kept of the data."""

@@ -1,0 +1,38 @@
+"""What a model must beat: the NLL of a law that knows nothing but place and spread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.kernels import plain_law
+from scorefold.manifolds import Manifold, Product, check_points
+
+__all__ = ["ReferenceNll", "reference_nll"]
+
+
+class ReferenceNll(NamedTuple):
+    """``name`` of the law, in words; ``nll``: −(1/n) Σ log p(x_i) in nats."""
+
+    name: str
+    nll: float
+
+
+def reference_nll(manifold: Manifold, train: Array, x: Array) -> ReferenceNll:
+    """The mean NLL at x of the uniform law on a compact manifold, elsewhere of one normal law with
+    mean and covariance of ``train``; on products the one or the other for each factor
+    (``kernels.plain_law``)."""
+    law = plain_law(manifold, check_points(manifold, train, "train"))
+    log_prob = eqx.filter_jit(jax.vmap(law.log_prob))(check_points(manifold, x, "x"))
+    return ReferenceNll(_name(manifold), -float(np.asarray(log_prob, np.float64).mean()))
+
+
+def _name(manifold: Manifold) -> str:
+    if manifold.compact:
+        return "uniform law"
+    parts = manifold.factors if isinstance(manifold, Product) else ()
+    return "uniform × normal" if any(m.compact for m in parts) else "one normal law"
