@@ -43,7 +43,6 @@ _ASKED = 1024
 """Points asked about the coefficients to start from."""
 _MARGIN = 0.2
 """Nats a point by which another start must beat the even one."""
-_PRIOR = 0.0
 _FAR = 1e30
 """Bound on squared distances in standard deviations."""
 _PAIRS = 1 << 20
@@ -243,12 +242,6 @@ class CrossFit(eqx.Module):
         if self.shares.bandwidth is not None:
             near.append(self.even(x, fold, self.shares.bandwidth[None]))
         return jnp.concatenate(near, axis=1)
-
-    def penalty(self, fold: Array) -> Array:
-        """What the network's part in the coefficients costs in nats a point: minus the logarithm of
-        a normal prior at 2·α of the kernels, (α/n) (1/n) Σ_i |o_i|², o_i the outputs."""
-        effort = jnp.minimum(self._kernels(fold).effort, _FAR)
-        return _PRIOR / self.own.shape[0] * jnp.mean(effort)
 
     def even(self, x: Judged, fold: Array, bandwidths: Array) -> Array:
         """Log densities of kernels of one bandwidth (a standard deviation, within the cap), for

@@ -60,8 +60,6 @@ class Kernels(NamedTuple):
     """f, shape ``(n, t)``."""
     log_shares: Array
     """log g, the narrow kernel first, shape ``(n, t + 1)``."""
-    effort: Array
-    """Sum of squares of what the network adds, shape ``(n,)``."""
 
 
 class LocalCovariance(eqx.Module):
@@ -178,8 +176,7 @@ class LocalCovariance(eqx.Module):
         log_shares = jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1)
         full = covariance.at[:, on].add(extra + plain[:, None])
         log_weights = jnp.clip(log_weights[:, 0], -_ODDS, _ODDS)
-        effort = jnp.sum(out * out, axis=1)
-        return Kernels(full, mean_shift, log_weights, widening, log_shares, effort)
+        return Kernels(full, mean_shift, log_weights, widening, log_shares)
 
 
 def _size(logarithm: Array) -> Array:

@@ -223,8 +223,7 @@ class KernelModel(Model, Trainable):
         return learner.by_fold[step % learner.folds, place]
 
     def batch_loss(self, x: Judged, key: Key) -> Array:
-        learner, fold = self._learner(), x.fold[0]
-        return learner.penalty(fold) - learner.log_prob(x, fold)
+        return -self._learner().log_prob(x, x.fold[0])
 
     def validate(self, x: Judged, key: Key) -> Scalar:
         """Mean NLL, by the kernels within sight."""
