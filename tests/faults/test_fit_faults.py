@@ -209,7 +209,9 @@ class Spoiled(Trainable):
         if self.kind == "rows":
             return self.weight[0] ** 2 + jnp.log(x[:, 0])
         if self.kind == "noise":
-            return self.weight[0] ** 2 + jnp.log(x[:, 0] + jax.random.normal(key, x.shape[:1], x.dtype))
+            return self.weight[0] ** 2 + jnp.log(
+                x[:, 0] + jax.random.normal(key, x.shape[:1], x.dtype)
+            )
         if self.kind == "square":
             return self.weight[0] * x[:, 0] ** 2
         if self.kind == "gradient":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array
 
 from scorefold.kernels import plain_law
 from scorefold.manifolds import Manifold, Product, check_points
@@ -22,7 +21,7 @@ class ReferenceNll(NamedTuple):
     nll: float
 
 
-def reference_nll(manifold: Manifold, train: Array, x: Array) -> ReferenceNll:
+def reference_nll(manifold: Manifold, train: Any, x: Any) -> ReferenceNll:
     """The mean NLL at x of the uniform law on a compact manifold, elsewhere of one normal law with
     mean and covariance of ``train``; on products the one or the other for each factor
     (``kernels.plain_law``)."""
