@@ -90,26 +90,35 @@ def check_finite(model, data):
         assert all(np.isfinite(np.asarray(g)).all() for g in jax.tree.leaves(slope)), size
 
 
-CASES = [(name, np.float32) for name in CURVED] + [("S^2", np.float64), ("H^2", np.float64)]
+HARDEST = ("lattice", "nearly repeated", "mixed scales", "two", "cut locus")
+CASES = [
+    pytest.param("S^2", np.float32, HARDEST),
+    *(
+        pytest.param(name, dtype, CURVED_SETS, marks=pytest.mark.slow)
+        for name in CURVED
+        for dtype in (np.float32, np.float64)
+    ),
+]
 
 
-@pytest.mark.parametrize(("space", "dtype"), CASES)
-def test_losses_of_kernels_are_finite(space, dtype):
-    """Whatever the points and the parameters are; and so is the density that training starts
-    with, at its own points."""
+@pytest.mark.parametrize(("space", "dtype", "names"), CASES)
+def test_losses_of_kernels_are_finite(space, dtype, names):
+    """Whatever the points and the parameters are; and (in the slow cases) so is the density that
+    training starts with, at its own points."""
     manifold = CURVED[space]
-    for name in CURVED_SETS:
+    for name in names:
         data = points(manifold, name, dtype)
         model = sf.KernelModel(manifold, counts=(2, 5), folds=2, grouped=False, width=4, depth=1)
         model = model.init(jax.random.key(0), data)
         judged = model.examples(data)
         rows = jnp.resize(model.learner.by_fold[0], (8,))
         check_finite(model, jax.tree.map(lambda a, r=rows: a[r], judged))
-        value = model.completed(judged, None).finished().log_prob(data)
-        assert np.isfinite(value).all(), name
+        if names is CURVED_SETS:
+            value = model.completed(judged, None).finished().log_prob(data)
+            assert np.isfinite(value).all(), name
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_losses_of_flat_kernels_are_finite(dtype):
     for name in tangents(2):
         data = jnp.asarray(tangents(2)[name], dtype)

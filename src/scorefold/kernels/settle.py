@@ -31,12 +31,16 @@ def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossF
     """The learned kernels with the shares of all parts that make points most likely which had no
     part in them: training points, by the kernels of other folds, and held-out ones,
 
-        max_π Σ_i log (π_0 e^{−g} k(x_i) + Σ_j π_j u_j(x_i) + π_h k_h(x_i)),   Σ π = 1,
+        max_π Σ_i log (π_0 e^{−c−g} k(x_i) + Σ_j π_j u_j(x_i) + π_h k_h(x_i)),   Σ π = 1,
 
     k the learned kernels, u_j the broad laws, k_h kernels of one bandwidth, the likeliest of a
-    grid. The problem is concave and solved exactly. Training points have trained k, if not by
-    their own kernels: g ≥ 0 is by how much k gains on k_h at them in the mean more than at
+    grid. The problem is concave and solved exactly. The coefficients of k have been learned from
+    the training points, and the held-out ones have chosen when to stop: c = q/n, with q learned
+    coefficients of a kernel, is what q numbers gain on n points by chance. Where training points
+    gain more than that, g ≥ 0 is by how much k gains on k_h at them in the mean more than at
     held-out ones, and applies to them alone (0 without held-out points).
+
+    Source: Akaike 1974 (c).
     """
     width = min(_ASKED, learner.by_fold.shape[1])
     rows = np.asarray(learner.by_fold)[:, :width]
@@ -64,6 +68,7 @@ def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossF
     if new.any():
         gain = np.clip(table[:, 0] - table[:, -1], -100.0, 100.0)
         table[~new, 0] -= max(0.0, gain[~new].mean() - gain[new].mean())
+    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / len(learner.own)
     prior = np.concatenate([[0.0], np.full(known - 1, _BEFOREHAND), [0.0]])
     share, bandwidth = likeliest_shares(table, prior), grid[best - known]
     if share[-1] < _WORTH:

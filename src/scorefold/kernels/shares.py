@@ -12,9 +12,6 @@ from scorefold._fixed import fixed
 
 __all__ = ["Shares", "likeliest_shares"]
 
-_SWIFT = 8.0
-"""The log odds move so many times as fast as other parameters: they are few, and their gradient is
-small."""
 _MOST = 20.0
 """Bound on log odds."""
 _STEPS = 2000
@@ -23,8 +20,8 @@ _STEPS = 2000
 class Shares(eqx.Module):
     """Shares of learned kernels, of broad laws behind them, and of kernels of one bandwidth.
 
-    ``odds``: log odds of the others against the learned kernels, divided by 8, shape ``(B,)``, or
-    ``(B + 1,)`` with kernels of one ``bandwidth`` (a standard deviation) in the last place.
+    ``odds``: log odds of the others against the learned kernels, shape ``(B,)``, or ``(B + 1,)``
+    with kernels of one ``bandwidth`` (a standard deviation) in the last place.
     """
 
     odds: Array
@@ -33,11 +30,11 @@ class Shares(eqx.Module):
     @classmethod
     def of(cls, log_shares: Array, bandwidth: Array | None = None) -> Shares:
         odds = jnp.clip(log_shares[1:] - log_shares[0], -_MOST, _MOST)
-        return cls(odds / _SWIFT, bandwidth)
+        return cls(odds, bandwidth)
 
     def logarithms(self) -> Array:
         """Logarithms of all shares, that of the learned kernels first."""
-        odds = jnp.clip(_SWIFT * self.odds, -_MOST, _MOST)
+        odds = jnp.clip(self.odds, -_MOST, _MOST)
         return jax.nn.log_softmax(jnp.pad(odds, (1, 0)))
 
 

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from scorefold.kernels import plain_law
 from scorefold.manifolds import Manifold, Product, check_points
+from scorefold.noising import Reference
 
 __all__ = ["ReferenceNll", "reference_nll"]
 
@@ -26,8 +28,13 @@ def reference_nll(manifold: Manifold, train: Any, x: Any) -> ReferenceNll:
     mean and covariance of ``train``; on products the one or the other for each factor
     (``kernels.plain_law``)."""
     law = plain_law(manifold, check_points(manifold, train, "train"))
-    log_prob = eqx.filter_jit(jax.vmap(law.log_prob))(check_points(manifold, x, "x"))
-    return ReferenceNll(_name(manifold), -float(np.asarray(log_prob, np.float64).mean()))
+    log_prob = np.asarray(_log_prob(law, check_points(manifold, x, "x")), np.float64)
+    return ReferenceNll(_name(manifold), -float(log_prob.mean()))
+
+
+@eqx.filter_jit
+def _log_prob(law: Reference, x: Array) -> Array:
+    return jax.vmap(law.log_prob)(x)
 
 
 def _name(manifold: Manifold) -> str:
