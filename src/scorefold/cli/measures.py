@@ -25,7 +25,7 @@ from scorefold.cli.notices import one_line, say
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.metrics import held_out
+from scorefold.metrics import held_out, reference_nll
 from scorefold.models import KernelModel, Model
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "take_generalisation",
     "take_likelihood",
     "take_mass",
+    "take_reference",
 ]
 
 _PATIENCE = 3.0
@@ -101,6 +102,16 @@ def take_draws(measures: Measures, model: Model, seed: int) -> np.ndarray | None
     return measures.take("draws", ("draws",), lambda: {"draws": draw_samples(model, seed)})
 
 
+def take_reference(measures: Measures, dataset: Dataset) -> None:
+    """``reference_nll``, what a model must beat, and ``reference``, the name of its law."""
+
+    def measure() -> dict[str, Any]:
+        found = reference_nll(dataset.manifold, dataset.train, dataset.test)
+        return {"reference_nll": found.nll, "reference": found.name}
+
+    measures.take("the NLL of a plain law", ("reference_nll", "reference"), measure)
+
+
 def take_mass(
     measures: Measures, model: Model, samples: np.ndarray | None, train: Any, seed: int
 ) -> None:
@@ -147,6 +158,7 @@ def measure_run(
     for key in ("val_nll_standard_error", "val_nll_standard_error_reason"):
         measures.found.pop(key, None)
     take_likelihood(measures, model, dataset.test, "test_nll", "test point")
+    take_reference(measures, dataset)
     samples = take_draws(measures, model, seed)
     measures.found.pop("draws", None)
     take_mass(measures, model, samples, dataset.train, seed)

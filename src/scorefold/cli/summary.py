@@ -13,7 +13,7 @@ from scorefold.cli.generalisation import mass_line
 __all__ = ["run_lines", "summary", "verdict_summary"]
 
 FINE = "consistent with fresh data"
-_SPREAD = ("test_nll", "val_nll", "nll", "nfe", "normalisation")
+_SPREAD = ("test_nll", "val_nll", "reference_nll", "nll", "nfe", "normalisation")
 
 
 def summary(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -67,6 +67,8 @@ def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
     lines = [
         ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']} points"),
         ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
+        (metrics["reference"] or "plain law",
+         f"{_number(metrics, 'reference_nll')} nats, to be beaten by the test NLL"),
         ("total mass", _mass(metrics)),
         ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
         *verdict_lines(metrics.get("generalisation")),
@@ -74,7 +76,7 @@ def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
                  f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
         ("written to", str(folder)),
     ]  # fmt: skip
-    return "\n".join(f"{name:<15} {text}" for name, text in lines)
+    return "\n".join(f"{name:<16} {text}" for name, text in lines)
 
 
 def _mass(metrics: dict[str, Any]) -> str:

@@ -29,12 +29,16 @@ class Trainable(eqx.Module):
 
     ``batch_loss``, ``validate`` and ``batch_rows`` are traced by JAX: they depend on their
     arguments and on fields alone. ``steps``, ``batch_size`` and ``learning_rate`` are what ``fit``
-    uses when it is not told.
+    uses when it is not told. When it is told neither steps nor budget and has held-out points, it
+    also stops after ``patience`` validations without improvement (None: never), and doubles the
+    number of steps, up to ``longest``, while validation still falls.
     """
 
     steps: ClassVar[int] = 10_000
     batch_size: ClassVar[int] = 512
     learning_rate: ClassVar[float] = 2e-3
+    patience: ClassVar[int | None] = None
+    longest: ClassVar[int] = 0
 
     def with_units(self, data: np.ndarray) -> Trainable:
         """A copy that knows the units of the training data: by default, the model itself."""
@@ -69,6 +73,11 @@ class Trainable(eqx.Module):
         """Rows of the batch at ``step``, shape ``(size,)``: by default every epoch is a new
         permutation of the n rows."""
         return batch_rows(key, step, n, size)
+
+    def completed(self, data: Any, val: Any) -> Trainable:
+        """The trained model with what is not learned by gradients but set at the end, from the
+        training ``examples`` and the held-out ones (None without): by default nothing."""
+        return self
 
     def finished(self) -> Trainable:
         """What ``fit`` returns: by default the trained model as it is."""

@@ -77,7 +77,10 @@ def fit(
       of two or more axes.
     - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
     - ``validate_every``: steps between validations (default: about 20 in a run, and one at step 0);
-      ``patience``: stop after this many validations without improvement.
+      ``patience``: stop after this many validations without improvement (default: the model's own,
+      if neither ``steps`` nor ``budget`` is given, otherwise never). A run that was given neither
+      goes on, to twice its length each time and to ``model.longest`` steps at most, while
+      validation falls by more than 0.002 nats in the last quarter; what was given is kept exactly.
     - ``out``: a directory for checkpoints, written at validations and every ``save_every`` seconds
       (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.
       ``resume``: go on from the last one, if there is one. With the same arguments on the same
@@ -85,16 +88,21 @@ def fit(
     - ``progress``: a bar on stderr.
 
     **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
-    ``NonFiniteLoss`` with the step and the rows; ``DirectoryInUse``; ``FileExistsError`` (``out``
-    holds a run and ``resume`` is False); ``DifferentRun`` (it holds another); ``DamagedFile``;
+    ``NonFiniteLoss`` with the step and the rows, if there is no good state to return (one with a
+    finite validation; without ``val``, a finite average of a run that was not diverging): a run
+    that has one ends with it, ``history.stopped = "not finite"`` and a ``ScorefoldWarning``;
+    ``DirectoryInUse``; ``FileExistsError`` (``out`` holds a run and ``resume`` is False);
+    ``DifferentRun`` (it holds another); ``DamagedFile``;
     ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
     settings = Settings(
         model.batch_size if batch_size is None else batch_size,
         model.learning_rate if learning_rate is None else learning_rate,
-        warmup, clip, ema, weight_decay, patience,
+        warmup, clip, ema, weight_decay, _patience(model, patience, val, steps, budget),
     )  # fmt: skip
-    plan = Plan.choose(steps, budget, validate_every, model.steps)
+    plan = Plan.choose(
+        steps, budget, validate_every, model.steps, 0 if val is None else model.longest
+    )
     raw, kept = numbers("data", data), None if val is None else numbers("val", val)
     key = _typed(key)
     known = model.with_units(raw)
@@ -140,9 +148,11 @@ def fit_seeds(
     settings = Settings(
         model.batch_size if batch_size is None else batch_size,
         model.learning_rate if learning_rate is None else learning_rate,
-        warmup, clip, ema, weight_decay, patience,
+        warmup, clip, ema, weight_decay, _patience(model, patience, val, steps, budget),
     )  # fmt: skip
-    plan = Plan.choose(steps, budget, validate_every, model.steps)
+    plan = Plan.choose(
+        steps, budget, validate_every, model.steps, 0 if val is None else model.longest
+    )
     keys = [_typed(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
@@ -178,6 +188,15 @@ def fit_seeds(
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(models, keys, strict=True))]
 
 
+def _patience(
+    model: Trainable, told: int | None, val: Any, steps: int | None, budget: float | None
+) -> int | None:
+    """The model's own where nothing was said about the length of the run."""
+    if told is not None or val is None or steps is not None or budget is not None:
+        return told
+    return model.patience
+
+
 def _place(out: str | Path | None) -> AbstractContextManager[None]:
     return nullcontext() if out is None else locked(Path(out))
 
@@ -208,7 +227,14 @@ def _result(model: Any, loop: Loop, run: int, key: Key) -> tuple[Any, History]:
     if loop.problem.axes is not None:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(model, trainable(model))
-    return eqx.combine(params, rest).finished(), history
+    trained, problem = eqx.combine(params, rest), loop.problem
+    parts = [problem.data, problem.val]
+    if problem.axes is not None:
+        parts = [
+            part if axis is None else jax.tree.map(lambda a: a[run], part)
+            for part, axis in zip(parts, problem.axes, strict=True)
+        ]
+    return trained.completed(*parts).finished(), history
 
 
 def _typed(key: Key) -> Key:

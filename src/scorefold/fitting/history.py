@@ -21,7 +21,8 @@ class History:
       the steps ``(step[i−1], step[i]]``.
     - ``val_step``, ``val_nll``: validations (nats), the first at step 0; empty without ``val``.
     - ``steps``: steps taken; ``best_step``: the step whose averaged parameters were returned.
-    - ``stopped``: ``"steps"`` (all taken), ``"patience"`` or ``"budget"``.
+    - ``stopped``: ``"steps"`` (all taken), ``"patience"``, ``"budget"``, or ``"not finite"`` (the
+      next step had no finite loss or gradient).
     - ``seconds`` of wall clock, all included, over all pieces of a resumed run;
       ``compile_seconds`` of them for compiling (with the first validation), ``train_seconds``
       for training steps.
@@ -120,6 +121,16 @@ class Record:
             val_nll=arrays["val_nll"].tolist(),
             **numbers,
         )
+
+    def grow(self) -> None:
+        """Room for twice the steps, with half as many validations a step."""
+        fine, self.total, self.every = self.width_of(self.total), 2 * self.total, 2 * self.every
+        merged = self.width_of(self.total) // fine
+        columns = -(-self.total // self.width_of(self.total))
+        pad = merged * columns - self.sums.shape[1]
+        shape = (len(self.sums), columns, merged)
+        self.sums = np.pad(self.sums, ((0, 0), (0, pad))).reshape(shape).sum(2)
+        self.counts = np.pad(self.counts, (0, pad)).reshape(shape[1:]).sum(1)
 
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""

@@ -33,9 +33,6 @@ class Manifold(eqx.Module):
     Densities in this library are with respect to the Riemannian volume of this class.
     """
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.dim})"
-
     # -- what it is ---------------------------------------------------------------------------
     @property
     @abc.abstractmethod

@@ -22,10 +22,12 @@ from scorefold.kernels import (
     Judged,
     KernelFamily,
     LocalCovariance,
+    Shares,
     WrappedKernel,
     WrappedMixture,
     cheaper_log_prob,
     resolution,
+    settled,
 )
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
@@ -62,10 +64,14 @@ class KernelModel(Model, Trainable):
     neighbourhood and the place (``LocalCovariance``). They maximise the likelihood of points that
     have been left out: the data are divided into folds, and a point is judged by the kernels of
     the other folds, whose neighbourhoods are taken without its fold. u is uniform on compact
-    manifolds, broad elsewhere.
+    manifolds, elsewhere one normal law and a wider one. When training ends, ε and the share of
+    kernels of one common bandwidth are set to what left-out and held-out points ask for, by an
+    exact maximisation: where the kernels learned nothing, what is left is u.
 
     Density and draws are in closed form, without simulation; ``score(s, x)`` at every noise level
-    (``WrappedMixture`` says how exact). One set of defaults serves every geometry.
+    (``WrappedMixture`` says how exact). One set of defaults serves every geometry; 4 points are
+    enough. Told neither ``steps`` nor ``budget``, ``fit`` stops after 6 validations without
+    improvement, and goes on beyond 400 steps, to 3200 at most, while validation falls.
 
     **Arguments:**
 
@@ -99,6 +105,8 @@ class KernelModel(Model, Trainable):
     steps: ClassVar[int] = 400
     batch_size: ClassVar[int] = 256
     learning_rate: ClassVar[float] = 5e-3
+    patience: ClassVar[int | None] = 6
+    longest: ClassVar[int] = 3200
 
     manifold: Manifold
     counts: tuple[int, ...] | None = None
@@ -112,6 +120,7 @@ class KernelModel(Model, Trainable):
     landmarks: int | None = None
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
+    shares: Shares | None = None
     mixture: WrappedMixture | None = fixed(default=None)
     units: Units = fixed(default=Units())
 
@@ -164,7 +173,7 @@ class KernelModel(Model, Trainable):
         rows, batch = self._rows(points, "points")
         data = jnp.asarray(rows, mixture.centres.dtype)
         covariance = self.covariance
-        assert covariance is not None
+        assert covariance is not None and self.shares is not None
         counts = self._every_count()[: len(covariance.shares)]
         if len(batch) != 1 or len(data) <= counts[-1]:
             raise ValueError(
@@ -173,7 +182,7 @@ class KernelModel(Model, Trainable):
                 "them together with the points that the model was fitted to."
             )
         learner = CrossFit.whole(
-            self.manifold, data, counts, covariance, _log_odds(mixture), _FAMILIES[self.kernel]()
+            self.manifold, data, counts, covariance, self.shares, _FAMILIES[self.kernel]()
         )
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
 
@@ -199,13 +208,14 @@ class KernelModel(Model, Trainable):
                 "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
                 "Fit a KernelModel without landmarks."
             )
-        assert self.covariance is not None
-        same = len(mixture.centres) == (1 + len(self.covariance.tail)) * len(data)
+        assert self.covariance is not None and self.shares is not None
+        each = 1 + len(self.covariance.tail) + (self.shares.bandwidth is not None)
+        same = len(mixture.centres) == each * len(data)
         if same:
             learner = eqx.tree_at(
-                lambda k: (k.covariance, k.log_odds),
+                lambda k: (k.covariance, k.shares),
                 self._started(key, data),
-                (self.covariance, _log_odds(mixture)),
+                (self.covariance, self.shares),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
@@ -233,13 +243,19 @@ class KernelModel(Model, Trainable):
         value = jnp.mean(self._learner().log_prob(x, x.fold[0]))
         return jnp.asarray(self.units.log_volume, value.dtype) - value
 
+    def completed(self, data: Judged, val: Judged | None) -> KernelModel:
+        """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
+        held-out points ask for (``kernels.settled``)."""
+        learner = settled(self._learner(), data, val)
+        return eqx.tree_at(lambda k: k.learner, self, learner)
+
     def finished(self) -> KernelModel:
         """The model with its mixture built and nothing else kept of the data."""
         learner = self._learner()
         return eqx.tree_at(
-            lambda k: (k.learner, k.covariance, k.mixture),
+            lambda k: (k.learner, k.covariance, k.shares, k.mixture),
             self,
-            (None, learner.covariance, quick(CrossFit.mixture)(learner)),
+            (None, learner.covariance, learner.shares, quick(CrossFit.mixture)(learner)),
             is_leaf=lambda leaf: leaf is None,
         )
 
@@ -266,9 +282,12 @@ class KernelModel(Model, Trainable):
             most = min(most, max(55, held), max(_LARGE, n // _SHARE))
         usable = tuple(k for k in self._every_count() if k <= most)
         if not usable:
+            smallest = min(self._every_count())
             raise ValueError(
-                f"data: {n} points are too few for neighbourhoods of {min(self._every_count())} "
-                "with a part of the data left out. Use HeatKernelDensity, or more data."
+                f"data: {n} points are too few for a KernelModel, whose smallest neighbourhood is "
+                f"of {smallest} points with a part of the data left out: it needs "
+                f"{-(-4 * smallest // 3) + 1}. Use HeatKernelDensity.choose(manifold, data), one "
+                "bandwidth for 2 points and more, or more data."
             )
         return usable
 
@@ -299,11 +318,6 @@ class KernelModel(Model, Trainable):
         if self.learner is None:
             raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
         return self.learner
-
-
-def _log_odds(mixture: WrappedMixture) -> Array:
-    """Of the background."""
-    return mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
 
 
 @eqx.filter_jit

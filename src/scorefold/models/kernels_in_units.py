@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from scorefold.kernels import ProductReference, TangentNormal, WrappedMixture
+from scorefold.kernels import MixedReference, ProductReference, TangentNormal, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold, Product
 from scorefold.models.standardise import Units
 from scorefold.noising import Reference
@@ -50,11 +49,16 @@ def _split(manifold: Product, a: np.ndarray) -> list[np.ndarray]:
 
 
 def _law(law: Reference, shift: np.ndarray, scale: np.ndarray) -> Reference:
+    if isinstance(law, MixedReference):
+        parts = tuple(_law(part, shift, scale) for part in law.parts)
+        return MixedReference(law.manifold, parts, law.log_weights)
     if isinstance(law, ProductReference):
         each = zip(law.parts, _split(law.manifold, shift), _split(law.manifold, scale), strict=True)
         return ProductReference(law.manifold, tuple(_law(*part) for part in each))
     if isinstance(law, TangentNormal) and isinstance(law.manifold, Euclidean):
-        move = lambda a: jnp.asarray(a, law.location.dtype)  # noqa: E731
-        location: Array = move(shift + scale * np.asarray(law.location))
-        return TangentNormal(law.manifold, location, move(scale)[:, None] * law.root)
+        root = np.sqrt(np.asarray(law.variances))[:, None] * np.asarray(law.axes) * scale
+        variances, columns = np.linalg.eigh(root.T @ root)
+        location = shift + scale * np.asarray(law.location)
+        numbers = (location, columns.T, np.maximum(variances, np.finfo(np.float32).tiny))
+        return TangentNormal(law.manifold, *(jnp.asarray(a, law.location.dtype) for a in numbers))
     return law
