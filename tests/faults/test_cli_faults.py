@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+import toy_run
 
 from scorefold.cli import main
 
@@ -156,3 +158,27 @@ def test_an_interrupted_run_goes_on(plane, tmp_path, capsys):
         message = said(capsys, ["sample", out, "--out", tmp_path / "x.csv"])
         assert f"{out / 'model.safetensors'}: " in message
     assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_out_of_memory(tmp_path, monkeypatch, call):
+    """The device has no room, when the step is compiled and later: the message names what to
+    lower, and the run goes on from its checkpoint to the bits of one that always had room."""
+    from scorefold.fitting import loop
+
+    real, calls = loop.train, []
+
+    def train(problem, state, count):
+        calls.append(count)
+        if len(calls) == call:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 TiB.")
+        return real(problem, state, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train", train)
+        with pytest.raises(MemoryError, match="batch_size=64: lower batch_size"):
+            toy_run.train(tmp_path / "run")
+    kept = list((tmp_path / "run").glob("checkpoint-*"))
+    assert bool(kept) == (call > 1)
+    resumed = toy_run.digest(*toy_run.train(tmp_path / "run", resume=True))
+    assert resumed == toy_run.digest(*toy_run.train(None))

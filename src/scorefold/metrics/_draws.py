@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 
 from scorefold._types import Key
 
-__all__ = ["Law", "generator", "limit", "permutation_values", "two_proportions"]
+__all__ = ["Law", "generator", "limit", "permutation_values"]
 
 Law = Callable[[np.ndarray], np.ndarray]
 
@@ -36,11 +35,3 @@ def permutation_values(
     labels = np.zeros((n + m, count), bool)
     labels[:n] = True
     return statistic(rng.permuted(labels, axis=0))
-
-
-def two_proportions(hits: int, n: int, others: int, m: int) -> float:
-    """z of the difference of two shares, with the pooled variance; 0 if there are no hits at all
-    or nothing but hits."""
-    pooled = (hits + others) / (n + m)
-    variance = pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)
-    return (hits / n - others / m) / math.sqrt(variance) if variance > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Are samples nearer to the training points than fresh data are? The test C_T."""
+"""Are samples nearer to the training points than to held-out ones? Exchange of labels, and C_T."""
 
 from __future__ import annotations
 
@@ -13,27 +13,47 @@ from scorefold._types import Key
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator
+from scorefold.metrics._exchange import LEVEL, ODDS, Beside, Pool
 
 __all__ = ["Copying", "copying", "mann_whitney"]
 
 
-class Copying(NamedTuple):
-    """``value``: C_T. ``null_std``: its standard deviation for fresh data. ``z`` = value/null_std.
-    ``cells``: cells used of those asked for; ``share``: of the test points that lie in them.
-    ``ties``: share of samples at distance 0 from a training point."""
+_CLOSE = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 1000)
+_C_T = 3.0
 
-    value: float
-    null_std: float
-    z: float
+
+class Copying(NamedTuple):
+    """What ``copying`` found.
+
+    ``nearer`` ± ``nearer_error``: the share of draws that are nearer to the training points than to
+    equally many held-out ones, ½ for draws that have not seen the former, and ``p_value`` by
+    exchange of labels. ``copies``: the share of draws that lie close beside a training point beyond
+    chance, by d₁/d₂ below the level where this is clearest, 0 where there is none; ``p_copies``:
+    its p-value.
+    ``value``: C_T; ``null_std``: its standard deviation for fresh data; ``z`` = value/null_std;
+    ``cells``: cells used of those asked for; ``share``: of the test points that lie in them; None
+    where no cell holds enough points.
+    ``ties``: share of samples at distance 0 from a training point.
+    """
+
+    nearer: float
+    nearer_error: float
+    p_value: float
+    copies: float
+    p_copies: float
+    value: float | None
+    null_std: float | None
+    z: float | None
     cells: int
     share: float
     ties: float
 
     @property
     def verdict(self) -> str:
-        if self.z < -3:
+        drawn_in = self.p_value <= LEVEL and self.z is not None and self.z < -_C_T
+        if self.p_copies <= LEVEL or drawn_in:
             return "copies training points"
-        if self.z > 3:
+        if self.z is not None and self.z > _C_T:
             return "underfits: further from training points than fresh data"
         return "consistent with fresh data"
 
@@ -45,24 +65,47 @@ def copying(
     test: Any,
     *,
     key: Key,
+    val: Any = None,
+    groups: tuple[Any, Any] | None = None,
     cells: int = 5,
     least: int = 20,
 ) -> Copying:
-    """C_T = Σ_c P(c) Z_c / Σ_c P(c)   (Meehan, Chaudhuri, Dasgupta 2020).
+    """Do samples lie nearer to the training points than to points that were held out?
 
+    **The verdict** takes the labels off n training and m held-out points (``test``, and ``val``
+    where given) and counts beside which of them samples lie. Of samples that have not seen the
+    training points each of the n + m is as likely a training point as any other, whatever the law:
+    repulsion, clusters and grids are the same around both. So the labels are exchanged 999 times,
+    equal rows (or rows of one group) together, and p is the share of exchanges that have as many
+    samples beside training points. It is taken twice:
+
+    * ``p_copies``: of the samples much nearer to one point than to any other, d₁/d₂ below 1/3,
+      1/10, … 1/1000: the clearest of those levels at which a training point has at least twice as
+      many samples beside it as a held-out point,
+    * ``p_value``: of all samples.
+
+    "Copies" are called at ``p_copies`` ≤ 0.005, or at ``p_value`` ≤ 0.005 if also C_T is below −3
+    of its standard deviations: kernels as wide as the likelihood of held-out points asks for draw
+    a little nearer to the training points than to others, and are no copies for that. C_T above 3
+    deviations is called underfitting.
+
+    **C_T** = Σ_c P(c) Z_c / Σ_c P(c)   (Meehan, Chaudhuri, Dasgupta 2020).
     Z_c is the Mann–Whitney statistic of the geodesic distances to the nearest training point, of
     the samples in cell c against the test points in cell c, in standard deviations: negative if
-    samples are nearer, that is, copied; positive if they are further, that is, underfitted. P(c)
-    is the share of test points in c. Cells are those of k-means on ``manifold.embed`` of the
-    training points, with ``least`` test points and samples or more.
+    samples are nearer, positive if they are further. P(c) is the share of test points in c. Cells
+    are those of k-means on ``manifold.embed`` of the training points, with ``least`` test points
+    and samples or more. Samples drawn as the test points are, one independent of another, have
+    mean 0 and, given the cells, standard deviation √(Σ P(c)²)/Σ P(c). Points that repel each other
+    are not so drawn: their test points keep away from the training points, and C_T of uniform
+    samples is far below 0. Alone it accuses nobody.
 
-    Samples drawn as the test points are have mean 0 and, given the cells, standard deviation
-    √(Σ P(c)²)/Σ P(c) < 1 for independent cells: it is reported, and the verdict is on their
-    quotient. Test points that are training points too (leaks) make the test points look copied;
-    split by groups of equal rows first.
+    Test points that are training points too (leaks) make copies look fresh; split by groups of
+    equal rows first.
 
-    **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``key``: of the k-means.
-    **Raises:** ``ValueError`` if no cell holds ``least`` of both.
+    **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``groups``: labels of the rows
+    of ``train`` and of ``test`` followed by ``val``, where rows of one group were kept together;
+    ``key``: of the exchanges and of the k-means.
+    **Raises:** ``ValueError`` for fewer than 10 held-out points or groups.
     """
     x, t, p = (
         rows_of(manifold, name, rows)
@@ -70,7 +113,51 @@ def copying(
     )
     if not 1 <= cells <= len(t):
         raise ValueError(f"cells: must be from 1 to the {len(t)} training points, got {cells}.")
-    centres = _k_means(_embed(manifold, t), cells, generator(key))
+    fresh = p if val is None or not len(val) else np.concatenate([p, rows_of(manifold, "val", val)])
+    labels = None if groups is None else (np.asarray(groups[0]), np.asarray(groups[1]))
+    pool = Pool(manifold, t, fresh, labels)
+    near = pool.nearest(x)
+    everyone = pool.counts(near, np.ones(len(x), bool))
+    close = [pool.counts(near, near.ratio < level) for level in _CLOSE]
+    rng = generator(key)
+    all_of_them = pool.beside(everyone)
+    by_level = [pool.beside(counts) for counts in close]
+    judged = [b.odds >= ODDS for b in by_level]
+    clearest = max((b for b in by_level if b.odds >= ODDS), key=lambda b: b.z, default=None)
+    nearer, error = _nearer(all_of_them)
+    found = _c_t(manifold, x, t, p, rng, cells, least)
+    distance = nearest(manifold, t, x, 1)[1][:, 0]
+    return Copying(
+        nearer,
+        error,
+        pool.p_value([everyone], rng),
+        0.0 if clearest is None else clearest.excess / len(x),
+        pool.p_value(close, rng, judged=judged),
+        *found,
+        float(np.mean(distance == 0)),
+    )
+
+
+def _nearer(of: Beside) -> tuple[float, float]:
+    """The share nearer to training points if there were as many held-out ones, by the numbers of
+    draws that each point of either kind has beside it; and its standard error by exchange."""
+    beside, apart = of.observed / of.share, (of.n - of.observed) / (1.0 - of.share)
+    total = beside + apart
+    slope = of.n / (of.share * (1.0 - of.share)) / total**2
+    return float(beside / total), float(of.std * slope)
+
+
+def _c_t(
+    manifold: Manifold,
+    x: np.ndarray,
+    t: np.ndarray,
+    p: np.ndarray,
+    rng: np.random.Generator,
+    cells: int,
+    least: int,
+) -> tuple[float | None, float | None, float | None, int, float]:
+    """C_T, its standard deviation, their quotient, cells used and their share of test points."""
+    centres = _k_means(_embed(manifold, t), cells, rng)
     mine, fresh = (_cell(_embed(manifold, rows), centres) for rows in (x, p))
     near, far = (nearest(manifold, t, rows, 1)[1][:, 0] for rows in (x, p))
     weights, values = [], []
@@ -80,14 +167,11 @@ def copying(
             weights.append(len(b) / len(p))
             values.append(mann_whitney(a, b))
     if not weights:
-        raise ValueError(
-            f"least: no cell holds {least} samples and {least} test points, with {len(x)} samples, "
-            f"{len(p)} test points and {cells} cells; ask for fewer cells or give more points."
-        )
+        return None, None, None, 0, 0.0
     w, z = np.asarray(weights), np.asarray(values)
     value = float(np.sum(w * z) / np.sum(w))
     std = float(np.sqrt(np.sum(w * w)) / np.sum(w))
-    return Copying(value, std, value / std, len(w), float(w.sum()), float(np.mean(near == 0)))
+    return value, std, value / std, len(w), float(w.sum())
 
 
 def mann_whitney(a: np.ndarray, b: np.ndarray) -> float:

@@ -82,6 +82,9 @@ def generalisation(
     train: Any,
     test: Any,
     *,
+    val: Any = None,
+    groups: tuple[Any, Any] | None = None,
+    apart: bool = False,
     model: Model | None = None,
     key: Key,
     likelihoods: int = 500,
@@ -95,7 +98,10 @@ def generalisation(
     two: they are read together. Every measure comes with its value for perfect samples.
 
     **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``test`` must be of the law
-    of ``train`` and without its rows.
+    of ``train`` and without its rows. ``val``: more points that the model was not fitted to, for
+    the measures of copying; ``groups``: as for ``copying``. ``apart``: training and test points
+    lie in different regions (a split by blocks): nearness to the former is no memory then, and
+    ``nearest_ratio`` and ``copying`` are left out.
     **Raises:** ``ValueError`` for arrays that are not points. A measure that cannot be had is
     listed in ``left_out`` instead.
     """
@@ -114,13 +120,26 @@ def generalisation(
         some = [limit(np.asarray(rows), likelihoods, rng) for rows in (train, test)]
         return likelihood_gap(*some, model=model)
 
+    def comparable() -> None:
+        if apart:
+            raise ValueError("train: lies in other regions than test: being nearer is no memory.")
+
+    def ratio() -> NearestRatio:
+        comparable()
+        return nearest_ratio(manifold, x, t, p, val=val, groups=groups)
+
+    def copies() -> Copying:
+        comparable()
+        more: dict[str, Any] = {"val": val, "groups": groups, "cells": cells}
+        return copying(manifold, x, t, p, key=seeds["copying"], **more)
+
     def of(name: str, measure: Callable) -> Callable[[], Any]:
         return lambda: measure(manifold, x, p, key=seeds[name])
 
     cells = max(1, min(5, len(p) // 100))
     wanted: dict[str, Callable[[], Any]] = {
-        "nearest_ratio": lambda: nearest_ratio(manifold, x, t, p),
-        "copying": lambda: copying(manifold, x, t, p, key=seeds["copying"], cells=cells),
+        "nearest_ratio": ratio,
+        "copying": copies,
         "likelihood_gap": gap,
         "mmd": of("mmd", mmd),
         "energy_distance": of("energy_distance", energy_distance),
@@ -145,6 +164,8 @@ def _leak(train: np.ndarray, test: np.ndarray) -> float:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

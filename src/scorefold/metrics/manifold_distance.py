@@ -19,11 +19,11 @@ __all__ = ["ManifoldDistance", "manifold_distance"]
 
 
 class ManifoldDistance(NamedTuple):
-    """Distances of n samples to the set: mean and its standard error, root of the mean square,
-    quantiles and largest."""
+    """Distances of n samples to the set: mean and its standard error (None for one sample), root of
+    the mean square, quantiles and largest."""
 
     mean: float
-    standard_error: float
+    standard_error: float | None
     root_mean_square: float
     median: float
     q90: float
@@ -57,7 +57,7 @@ def manifold_distance(
             "define it there or drop these rows."
         )
     r = np.asarray(distance, np.float64)
-    error = float(r.std(ddof=1) / math.sqrt(len(r))) if len(r) > 1 else math.nan
+    error = float(r.std(ddof=1) / math.sqrt(len(r))) if len(r) > 1 else None
     median, q90, q99 = (float(q) for q in np.quantile(r, (0.5, 0.9, 0.99)))
     rms = float(np.sqrt(np.mean(r**2)))
     return ManifoldDistance(float(r.mean()), error, rms, median, q90, q99, float(r.max()), len(r))

@@ -1,7 +1,8 @@
-"""Does a density integrate to one? An estimate that sees narrow peaks."""
+"""Does a density integrate to one? In closed form, or by an estimate that knows its limits."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -10,71 +11,175 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar, constant
-from scorefold.manifolds import Manifold
-from scorefold.models import Model
-from scorefold.samplers import Mass, normalisation
+from scorefold._types import Key
+from scorefold.kernels import WrappedMixture, background, mixture_mass
+from scorefold.manifolds import Euclidean, Manifold, Product, nearest
+from scorefold.models import (
+    EmpiricalModel,
+    GaussianKernelModel,
+    HeatKernelDensity,
+    InformedModel,
+    KernelModel,
+    ManifoldParzen,
+    Model,
+)
+from scorefold.samplers import Mass, weighted_mass
 
 __all__ = ["total_mass"]
 
+_CLOSED = (EmpiricalModel, GaussianKernelModel, HeatKernelDensity, ManifoldParzen)
+"""Mixtures of laws of mass 1."""
 _CENTRES = 1000
-_LADDER = np.array([3e-4, 1e-3, 4e-3, 1.6e-2, 6.4e-2, 0.25, 1.0])
+_CHECKED = 256
+_NEIGHBOURS = (2, 12, 60)
+"""Numbers of neighbours whose second moment is the covariance of a kernel of the proposal."""
+_SHARE = 0.1
+"""Of the proposal that is uniform, or broad where the volume is infinite."""
+_CAP = (math.pi / 5.2) ** 2
+_UPPER = 0.1
 
 
-def total_mass(model: Model, data: Any, key: Key, n: int = 2048) -> Mass:
-    """∫ exp(log p) dvol and one standard error, by importance sampling.
+def total_mass(model: Model, data: Any, key: Key, n: int = 2048, *, draws: Any = None) -> Mass:
+    """∫ exp(log p) dvol: whether ``model.log_prob`` is the log of a density.
 
-    The proposal is a mixture of heat kernels of seven widths around (at most 1000 of) the points
-    of ``data``, with standard deviations from a fiftieth of the data's spread to the whole of it,
-    and on compact manifolds a tenth of uniform draws: it has draws wherever a model fitted to
-    ``data`` can have mass, near its narrowest peaks too.
+    Mixtures of kernels have it in closed form: 1 on R^d and H^d, and 1 less what lies beyond the
+    cut locus elsewhere (``mixture_mass``). For an ``InformedModel`` it is the mean of q/p over n
+    draws of its kernels p. For other models it is E_q[p/q] over draws of a mixture q of normal
+    kernels around ``data`` and around draws of the model, each with the second moments of 2, 12
+    and 60 neighbours, and a tenth of a uniform (or broad) law.
+
+    An estimate is given only where it can be one: the effective number of draws and the tail of
+    the weights are looked at (``weighted_mass``), and draws of the model must lie where the
+    weights say: at weights above which q sees a tenth of the mass no more than 15 % of them (and
+    three standard errors). Otherwise ``value`` is None and ``reason`` says what is missing.
+
+    **Arguments:** ``data``: points the model was fitted to; ``n``: evaluations of log p; ``draws``:
+    points drawn from the model (default: 1000 are drawn).
     """
-    data = jnp.asarray(data)
-    proposal = _Proposal.around(model.manifold, data)
-    return normalisation(model.log_prob, model.manifold, key, n, proposal=proposal)
-
-
-class _Proposal(eqx.Module):
-    manifold: Manifold
-    centres: Array
-    widths: Array
-    uniform: float
-
-    @classmethod
-    def around(cls, manifold: Manifold, data: Array) -> _Proposal:
-        rows = np.unique(np.linspace(0, len(data) - 1, _CENTRES).round().astype(int))
-        centres = data[rows]
-        to_first = jax.vmap(lambda x: manifold.dist(centres[len(centres) // 2], x))(centres)
-        spread = jnp.mean(to_first**2) / manifold.dim
-        limit = 1.0 if manifold.compact else jnp.inf
-        spread = jnp.where(spread > 0, jnp.minimum(spread, limit), 1.0)
-        return cls(
-            manifold, centres, constant(_LADDER, data) * spread, 0.1 if manifold.compact else 0.0
+    if isinstance(model, _CLOSED):
+        return Mass(1.0, 0.0, "closed form")
+    if isinstance(model, KernelModel):
+        found = mixture_mass(model.fitted_mixture())
+        if found is not None:
+            return Mass(*found, "closed form")
+    take, some = jax.random.split(key)
+    if isinstance(model, InformedModel):
+        x = model.base.sample(take, n)
+        return weighted_mass(
+            np.asarray(model.log_prob(x) - model.base.log_prob(x), np.float64),
+            "mean ratio to the kernels",
         )
+    points = np.asarray(data)
+    own = np.asarray(model.sample(some, _CENTRES) if draws is None else draws, points.dtype)
+    own = own[np.isfinite(own).reshape(len(own), -1).all(axis=1)]
+    checked = min(_CHECKED, len(own) // 2)
+    around, seen = own[checked:], own[:checked]
+    if not len(seen):
+        return Mass(None, None, "importance sampling", "no draw of the model is finite")
+    shift, scale = _units(model.manifold, points)
+    proposal = _proposal(model.manifold, (points - shift) / scale, (around - shift) / scale)
+    z = _draw(proposal, jax.random.split(take, n - checked))
+    z = jnp.concatenate([z, jnp.asarray((seen - shift) / scale, z.dtype)])
+    x = shift + scale * np.asarray(z, points.dtype)
+    q = np.asarray(_log_prob(proposal, z), np.float64) - np.sum(np.log(scale))
+    logs = np.asarray(model.log_prob(x), np.float64) - q
+    mass = weighted_mass(logs[:-checked])
+    return mass if mass.value is None else _covered(mass, logs[:-checked], logs[-checked:])
 
-    def sample(self, key: Key, n: int) -> Array:
-        def one(k: Key) -> Point:
-            which, where, width, draw = jax.random.split(k, 4)
-            centre = self.centres[jax.random.randint(where, (), 0, len(self.centres))]
-            s = self.widths[jax.random.randint(width, (), 0, len(self.widths))]
-            x = self.manifold.heat.sample(draw, centre, s)
-            if not self.uniform:
-                return x
-            flat = self.manifold.uniform(draw, x.dtype)
-            return jnp.where(jax.random.uniform(which) < self.uniform, flat, x)
 
-        return jax.jit(jax.vmap(one))(jax.random.split(key, n))
+def _covered(mass: Mass, logs: np.ndarray, seen: np.ndarray) -> Mass:
+    """The mass, unless the model's own draws lie where the proposal hardly draws."""
+    order = np.sort(logs)[::-1]
+    share = np.cumsum(np.exp(order - order[0]))
+    high = order[np.searchsorted(share, _UPPER * share[-1])]
+    above = float(np.mean(~(seen <= high)))
+    if above <= 1.5 * _UPPER + 3.0 * math.sqrt(_UPPER * (1.0 - _UPPER) / len(seen)):
+        return mass
+    reason = (
+        f"{100 * above:.0f} % of the model's own draws lie where the points drawn see a tenth of "
+        "the mass"
+    )
+    return Mass(None, None, mass.how, reason)
 
-    def log_prob(self, x: Array) -> Array:
-        heat = self.manifold.heat
 
-        def one(y: Point) -> Scalar:
-            each = jax.vmap(lambda c: jax.vmap(lambda s: heat.log_prob(y, c, s))(self.widths))
-            terms = each(self.centres)
-            mixed = jax.nn.logsumexp(terms) - jnp.log(jnp.asarray(terms.size, x.dtype))
-            if not self.uniform:
-                return mixed
-            level = jnp.log(jnp.asarray(self.uniform / self.manifold.volume, x.dtype))
-            return jnp.logaddexp(mixed + jnp.log1p(jnp.asarray(-self.uniform, x.dtype)), level)
+@eqx.filter_jit
+def _draw(proposal: WrappedMixture, keys: Array) -> Array:
+    return jax.vmap(proposal.sample)(keys)
 
-        return jax.jit(lambda rows: jax.lax.map(one, rows, batch_size=64))(x)
+
+@eqx.filter_jit
+def _log_prob(proposal: WrappedMixture, x: Array) -> Array:
+    return jax.lax.map(proposal.log_prob, x, batch_size=64)
+
+
+def _units(manifold: Manifold, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and mean distance from it of every flat coordinate, 0 and 1 of all others, in the
+    dtype of ``data``, shape ``manifold.shape``."""
+    if isinstance(manifold, Product):
+        parts, first = [], 0
+        for factor in manifold.factors:
+            size = math.prod(factor.shape)
+            own = data[:, first : first + size].reshape(len(data), *factor.shape)
+            parts.append([a.ravel() for a in _units(factor, own)])
+            first += size
+        shift, scale = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return shift, scale
+    if not isinstance(manifold, Euclidean):
+        return np.zeros(manifold.shape, data.dtype), np.ones(manifold.shape, data.dtype)
+    shift = np.median(data, axis=0)
+    spread = np.mean(np.abs(data - shift), axis=0)
+    return shift, np.where(spread > 0, spread, 1).astype(data.dtype)
+
+
+def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> WrappedMixture:
+    """Normal kernels at (at most 1000) points of the data and draws, half of each."""
+    half = _CENTRES // 2
+    centres = np.concatenate([rows[_even(len(rows), half)] for rows in (data, draws)])
+    pool = np.concatenate([data, draws])
+    counts = [min(k, len(pool) - 1) for k in _NEIGHBOURS]
+    near, _ = nearest(manifold, pool, centres, counts[-1] + 1)
+    vectors = np.asarray(_seen(manifold, jnp.asarray(centres), jnp.asarray(pool[near])), np.float64)
+    covariances = np.stack(
+        [np.einsum("nki,nkj->nij", v, v) / v.shape[1]
+         for v in (vectors[:, 1 : k + 1] for k in counts)], axis=1,
+    )  # fmt: skip
+    d, dtype = manifold.dim, jnp.asarray(centres).dtype
+    trace = np.trace(covariances, axis1=-2, axis2=-1)
+    least = 1e-8 * max(float(np.median(trace[:, -1])), float(np.finfo(np.float32).tiny) ** 0.25)
+    ridge = np.maximum(0.02 * trace / d, least)
+    covariances += ridge[..., None, None] * np.eye(d)
+    covariances = _within(manifold, covariances.reshape(-1, d, d))
+    kernels = np.repeat(centres, len(counts), axis=0)
+    return WrappedMixture.from_covariances(
+        manifold,
+        jnp.asarray(kernels),
+        jnp.asarray(covariances, dtype),
+        jnp.full(len(kernels), -math.log(len(kernels)), dtype),
+        background(manifold, jnp.asarray(pool)),
+        jnp.asarray(math.log(_SHARE), dtype),
+    )
+
+
+def _even(n: int, at_most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, at_most).round().astype(int)) if n else np.zeros(0, int)
+
+
+@jax.jit(static_argnums=0)
+def _seen(manifold: Manifold, centres: Array, neighbours: Array) -> Array:
+    def one(z: Array, x: Array) -> Array:
+        return manifold.components(z, manifold.log(z, x))
+
+    return jax.vmap(jax.vmap(one, (None, 0)))(centres, neighbours)
+
+
+def _within(manifold: Manifold, covariances: np.ndarray) -> np.ndarray:
+    """Narrow against the cut locus on compact factors, whole elsewhere."""
+    factors = manifold.factors if isinstance(manifold, Product) else (manifold,)
+    shrink, first = np.ones(covariances.shape[:2]), 0
+    for factor in factors:
+        own = slice(first, first + factor.dim)
+        if factor.compact:
+            top = np.linalg.eigvalsh(covariances[:, own, own])[:, -1:]
+            shrink[:, own] = np.sqrt(np.minimum(1.0, _CAP / np.maximum(top, 1e-300)))
+        first += factor.dim
+    return covariances * shrink[:, :, None] * shrink[:, None, :]

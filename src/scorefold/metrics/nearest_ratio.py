@@ -9,54 +9,67 @@ import numpy as np
 
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import two_proportions
+from scorefold.metrics._exchange import ODDS, Pool
 
 __all__ = ["NearestRatio", "nearest_ratio"]
 
 
 class NearestRatio(NamedTuple):
     """``value`` ± ``standard_error``: the share of samples with d₁/d₂ below the ratio.
-    ``null``: ratio^d. ``fresh`` ± ``fresh_error``: the share of test points (NaN without).
-    ``z``: difference of the two shares in pooled standard errors (NaN without test points).
+    ``null``: ratio^d. ``fresh`` ± ``fresh_error``: the share of test points (None without).
+    ``z``: of the samples that close to one of the training and held-out points, how many more are
+    beside training points than by chance, in standard deviations; ``odds``: how many a training
+    point has beside it over how many a held-out point has, None if the latter have none (both None
+    without test points, and with fewer than 10).
     ``duplicates``: rows of ``train`` that repeat an earlier row, left out of the search."""
 
     value: float
     standard_error: float
     null: float
-    fresh: float
-    fresh_error: float
-    z: float
+    fresh: float | None
+    fresh_error: float | None
+    z: float | None
+    odds: float | None
     n: int
     duplicates: int
 
     @property
     def verdict(self) -> str:
-        z = self.z
-        if math.isnan(z):
-            z = (self.value - self.null) / math.sqrt(self.null * (1 - self.null) / self.n)
-        if z > 3:
-            return "copies training points"
-        if z < -3:
-            return "fewer near training points than fresh data"
-        return "consistent with fresh data"
+        if self.z is None:
+            return "too few held-out points to tell"
+        copied = self.z > 3 and (self.odds is None or self.odds >= ODDS)
+        return "copies training points" if copied else "consistent with fresh data"
 
 
 def nearest_ratio(
-    manifold: Manifold, samples: Any, train: Any, test: Any = None, *, ratio: float = 1 / 3
+    manifold: Manifold,
+    samples: Any,
+    train: Any,
+    test: Any = None,
+    *,
+    val: Any = None,
+    groups: tuple[Any, Any] | None = None,
+    ratio: float = 1 / 3,
 ) -> NearestRatio:
     """#{x : d₁(x) < ratio · d₂(x)} / n, with d₁ and d₂ the geodesic distances from x to the
     nearest and to the second nearest DIFFERENT training point.
 
-    **Null.** For data of locally uniform density the ball of radius d₂ has the nearest point
-    anywhere in it, so the share is ratio^d: 1/9 of perfect samples in the plane, 1/3 on a line.
-    Where the density varies within d₂ it is not exactly that; the share of the test points, which
-    are fresh, is. d is the dimension of the manifold: data near a surface of lower dimension
-    have a larger share, and only the test points tell.
+    **Null.** For data of locally uniform density, drawn one independent of another, the ball of
+    radius d₂ has the nearest point anywhere in it, so the share is ratio^d: 1/9 of perfect samples
+    in the plane, 1/3 on a line. Points in clusters or on a surface of lower dimension have a larger
+    share, points that repel each other a smaller one; so have the test points, ``fresh``. None of
+    these is a null for samples that are not drawn exactly as the data were.
+
+    **The verdict** is: of the samples with d₁ < ratio · d₂ among training and held-out points
+    together, those beside training points are more than exchanged labels give, by 3 standard
+    deviations, and for each training point twice as many as for each held-out one (``copying`` has
+    the test in full).
 
     **Repeated training points** (equal in every coordinate) count once: otherwise d₂ = d₁ for
     every sample near a repeated point, and copies of it would go unnoticed.
 
-    **Arguments:** arrays of points, shape ``(n, *manifold.shape)``.
+    **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``val``, ``groups``: as for
+    ``copying``.
     **Raises:** ``ValueError`` if ``train`` has fewer than two different points, or ``ratio`` is
     not between 0 and 1.
 
@@ -76,11 +89,20 @@ def nearest_ratio(
 
     count, n = hits("samples", samples)
     value, null = count / n, ratio**manifold.dim
-    fresh, fresh_error, z = math.nan, math.nan, math.nan
-    if test is not None:
-        others, m = hits("test", test)
-        fresh, z = others / m, two_proportions(count, n, others, m)
-        fresh_error = math.sqrt(fresh * (1 - fresh) / m)
     error = math.sqrt(value * (1 - value) / n)
     repeats = len(rows) - len(different)
-    return NearestRatio(value, error, null, fresh, fresh_error, z, n, repeats)
+    if test is None:
+        return NearestRatio(value, error, null, None, None, None, None, n, repeats)
+    others, m = hits("test", test)
+    fresh = others / m
+    fresh_error = math.sqrt(fresh * (1 - fresh) / m)
+    p = rows_of(manifold, "test", test)
+    held = p if val is None or not len(val) else np.concatenate([p, rows_of(manifold, "val", val)])
+    try:
+        pool = Pool(manifold, rows, held, groups)
+    except ValueError:
+        return NearestRatio(value, error, null, fresh, fresh_error, None, None, n, repeats)
+    near = pool.nearest(rows_of(manifold, "samples", samples))
+    found = pool.beside(pool.counts(near, near.ratio < ratio))
+    odds = found.odds if math.isfinite(found.odds) else None
+    return NearestRatio(value, error, null, fresh, fresh_error, found.z, odds, n, repeats)

@@ -38,6 +38,9 @@ class TwoSample(NamedTuple):
     def verdict(self) -> str:
         if self.p_value <= 0.01:
             return "differs from fresh data"
+        # So few relabellings that none can be called rare.
+        if math.comb(self.n + self.m, self.n) < 200:
+            return "too few points to tell"
         return "consistent with fresh data"
 
 

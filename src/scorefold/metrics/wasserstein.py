@@ -14,22 +14,26 @@ from scorefold.metrics._draws import generator
 
 __all__ = ["Wasserstein", "transport_distance", "wasserstein"]
 
+_LEAST = 10
+
 
 class Wasserstein(NamedTuple):
     """``value`` ± ``value_std``: W_p of n samples to n reference points, mean and standard
-    deviation over ``repeats`` draws of both. ``floor`` ± ``floor_std``: the same of n other
-    reference points."""
+    deviation (None for one) over ``repeats`` draws of both. ``floor`` ± ``floor_std``: the same of
+    n other reference points."""
 
     value: float
-    value_std: float
+    value_std: float | None
     floor: float
-    floor_std: float
+    floor_std: float | None
     order: int
     n: int
     repeats: int
 
     @property
     def verdict(self) -> str:
+        if self.n < _LEAST or self.value_std is None or self.floor_std is None:
+            return "too few points to tell"
         if self.value > self.floor + 3 * math.hypot(self.value_std, self.floor_std):
             return f"{self.value / self.floor:.3g} times the floor" if self.floor else "above 0"
         return "consistent with fresh data"
@@ -66,8 +70,9 @@ def wasserstein(
         mine, theirs = x[rng.permutation(len(x))[:n]], y[rng.permutation(len(y))[: 2 * n]]
         values.append(transport_distance(manifold, mine, theirs[:n], order))
         floors.append(transport_distance(manifold, theirs[n:], theirs[:n], order))
-    spread = (float(np.std(v, ddof=1)) if repeats > 1 else math.nan for v in (values, floors))
-    value_std, floor_std = spread
+    value_std, floor_std = (
+        float(np.std(v, ddof=1)) if repeats > 1 else None for v in (values, floors)
+    )
     value, floor = float(np.mean(values)), float(np.mean(floors))
     return Wasserstein(value, value_std, floor, floor_std, order, n, repeats)
 

@@ -2,7 +2,8 @@
 
 from scorefold.samplers._base import ScoreFunction, Step
 from scorefold.samplers.grids import refined_grid, uniform_grid
-from scorefold.samplers.normalisation import Mass, normalisation
+from scorefold.samplers.importance import Mass, pareto_shape, weighted_mass
+from scorefold.samplers.normalisation import normalisation
 from scorefold.samplers.probability_flow import (
     Clock,
     FlowDensity,
@@ -42,10 +43,12 @@ __all__ = [
     "flow_velocity",
     "log_prob_ode",
     "normalisation",
+    "pareto_shape",
     "refined_grid",
     "sample_ode",
     "sample_reverse",
     "solve_log_prob",
     "uniform_grid",
     "walk",
+    "weighted_mass",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +13,11 @@ from jaxtyping import Array
 
 from scorefold._types import Key
 from scorefold.manifolds import Manifold, Sphere
+from scorefold.samplers.importance import Mass, weighted_mass
 
 __all__ = ["Mass", "normalisation"]
 
-
-class Mass(NamedTuple):
-    """∫ exp(log_prob) dvol and an estimate of its error (one standard error where drawn)."""
-
-    value: float
-    error: float
+_NODES = 30.0
 
 
 def normalisation(
@@ -40,34 +36,57 @@ def normalisation(
     - other compact manifolds: n uniform draws, ``error`` one standard error.
     - with ``proposal`` (anything with ``sample(key, n)`` and ``log_prob(x)``; required on
       manifolds of infinite volume): importance sampling, E_q[p/q], one standard error. The error
-      is only honest if the proposal's tails are no lighter than the density's.
+      is only honest if the proposal has draws wherever the density has mass.
+
+    ``value`` and ``error`` are None, and ``reason`` says why, where the points show that they do
+    not suffice: a rule of which fewer than 30 nodes carry the mass, draws of which fewer than 100
+    do, weights with too heavy a tail (``weighted_mass``), a density that is not finite.
 
     **Arguments:** ``log_prob``: a batch of points (n, *shape) ↦ nats (n,); ``key``: for draws.
     **Raises:** ``ValueError`` when draws are needed and ``key`` or ``proposal`` is missing.
     """
     dtype = jnp.dtype(dtype or jnp.result_type(float))
     if proposal is None and isinstance(manifold, Sphere) and manifold.d <= 2:
-        fine = _quadrature(log_prob, manifold.d, n, dtype)
-        coarse = _quadrature(log_prob, manifold.d, n // (2 * manifold.d), dtype)
-        return Mass(fine, abs(fine - coarse))
+        return _by_rule(log_prob, manifold.d, n, dtype)
     if key is None:
         raise ValueError(f"normalisation on {manifold.name} draws points: pass key=.")
     if proposal is not None:
         x = proposal.sample(key, n)
         log_ratio = log_prob(x) - proposal.log_prob(x)
+        how = "importance sampling"
     elif manifold.compact:
         x = jax.vmap(lambda k: manifold.uniform(k, dtype))(jax.random.split(key, n))
         log_ratio = log_prob(x) + manifold.log_volume
+        how = "uniform draws"
     else:
         raise ValueError(
             f"{manifold.name} has infinite volume: pass proposal=, a model with "
             "sample and log_prob."
         )
-    ratio = np.exp(np.asarray(log_ratio, np.float64))
-    return Mass(float(ratio.mean()), float(ratio.std(ddof=1) / math.sqrt(n)))
+    return weighted_mass(np.asarray(log_ratio, np.float64), how)
 
 
-def _quadrature(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> float:
+def _by_rule(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> Mass:
+    """By two product rules on S^d."""
+    how = f"product rule of about {n} nodes"
+    masses = _quadrature(log_prob, d, n, dtype)
+    coarse = _quadrature(log_prob, d, n // (2 * d), dtype)
+    if not np.isfinite(masses).all() or not np.isfinite(coarse).all():
+        bad = int(np.sum(~np.isfinite(masses)))
+        return Mass(None, None, how, f"the density is not finite at {bad} of {masses.size} nodes")
+    value = float(masses.sum())
+    square = float(np.sum(masses * masses))
+    if not square > 0:
+        return Mass(None, None, how, f"the density is 0 at all {masses.size} nodes")
+    carrying = value**2 / square
+    if carrying < min(_NODES, 0.1 * masses.size):
+        reason = f"{carrying:.0f} of {masses.size} nodes carry the mass: peaks lie between nodes"
+        return Mass(None, None, how, reason)
+    return Mass(value, abs(value - float(coarse.sum())), how)
+
+
+def _quadrature(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> np.ndarray:
+    """The share of each node of a product rule in the integral, shape (rings, turns)."""
     if d == 1:
         height, weight, turns = np.zeros(1), np.ones(1), max(n, 4)
     else:
@@ -82,4 +101,4 @@ def _quadrature(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> fl
         axis=-1,
     ).reshape(-1, d + 1)
     p = np.exp(np.asarray(log_prob(jnp.asarray(x, dtype)), np.float64))
-    return float(weight @ p.reshape(len(height), turns).sum(axis=1) * 2.0 * math.pi / turns)
+    return weight[:, None] * p.reshape(len(height), turns) * (2.0 * math.pi / turns)
