@@ -1,112 +1,269 @@
-"""NPY and NPZ files whose headers are checked before anything is allocated."""
+"""Tables from NPY and NPZ files: which arrays are the points, and what stands beside them."""
 
 from __future__ import annotations
 
 import io
-import math
 import os
+import re
 import zipfile
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
+from scorefold.data._npy import array_from
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_npy", "read_npz"]
+__all__ = ["read_npy", "read_npz", "selection"]
 
 _DEFLATE_RATIO = 1032
 """No deflate stream expands by more: a directory that claims more is forged or a bomb."""
+_DIRECTORY = 2**24
+_CHOSEN = re.compile(r"(.*\.np[yz](?:\.gz|\.bz2|\.xz)?):(.+)", re.DOTALL | re.IGNORECASE)
 
 
-def read_npy(path: Path, max_bytes: int) -> pd.DataFrame:
-    with open(path, "rb") as file:
-        array = _read_array(file, os.fstat(file.fileno()).st_size, str(path), max_bytes)
-    return _table({"c": array}, str(path))
+def selection(path: str) -> tuple[str, str]:
+    """The file and the choice in ``data.npz:x``, ``data.npz:x:3`` or ``data.npy:3``."""
+    found = _CHOSEN.fullmatch(path)
+    if found is None or os.path.exists(path):
+        return path, ""
+    return found.group(1), found.group(2)
 
 
-def read_npz(path: Path, max_bytes: int) -> pd.DataFrame:
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} is not an NPZ archive.")
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        total = sum(member.file_size for member in members)
-        packed = sum(member.compress_size for member in members)
-        if total > max_bytes or total > _DEFLATE_RATIO * max(packed, 1):
+def read_npy(content: bytes, where: str, chosen: str, max_bytes: int) -> pd.DataFrame:
+    array = array_from(content, where, max_bytes)
+    if chosen:
+        array = _entry(array, chosen, where)
+    if array.ndim == 0:
+        raise DataError(f"{where}: no rows of data, one number only.")
+    name = "c0" if array.ndim == 1 else "c"
+    _refuse_snapshots(array, where)
+    return _table({name: array}, None, _ravelled({where: array}), where)
+
+
+def read_npz(content: bytes, where: str, chosen: str, max_bytes: int) -> pd.DataFrame:
+    arrays, refused = _members(content, where, chosen, max_bytes)
+    if chosen:
+        return _chosen(arrays, refused, chosen, where)
+    rows = {name: a for name, a in arrays.items() if a.ndim}
+    if not any(_is_numeric(a) for a in rows.values()):
+        raise next(iter(refused.values()), DataError(f"{where}: no rows of numbers."))
+    n = _length(rows, where)
+    kept = {name: a for name, a in rows.items() if len(a) == n}
+    for name, array in kept.items():
+        _refuse_snapshots(array, f"{where}:{name}")
+    notes = _ravelled(kept)
+    lost = [name for name in (*arrays, *refused) if name not in kept]
+    if lost:
+        notes.append(f"left out: {', '.join(lost)} ({', '.join(kept)} have {n} rows)")
+    return _table(kept, _points(kept), notes, where)
+
+
+def _members(
+    content: bytes, where: str, chosen: str, max_bytes: int
+) -> tuple[dict[str, np.ndarray], dict[str, DataError]]:
+    """The arrays of the archive, and the errors of those that cannot be read."""
+    arrays: dict[str, np.ndarray] = {}
+    refused: dict[str, DataError] = {}
+    archive, members = _directory(content, where, max_bytes)
+    for member in members:
+        name = member.filename[:-4]
+        if not member.filename.endswith(".npy"):
             raise DataError(
-                f"{path} claims {total} bytes in an archive of {path.stat().st_size}: refused "
-                f"(limit {max_bytes})."
+                f"{where}: {member.filename!r} is not an array; NPZ archives hold .npy only."
             )
-        for member in members:
-            if not member.filename.endswith(".npy"):
-                raise DataError(
-                    f"{path}: {member.filename!r} is not an array; NPZ archives hold .npy only."
-                )
-            where = f"{path}[{member.filename[:-4]!r}]"
-            try:
-                with archive.open(member) as file:
-                    # At most what the directory promised, whatever the stream would give.
-                    content = file.read(member.file_size)
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-                raise DataError(f"{where}: damaged archive ({error}).") from error
-            arrays[member.filename[:-4]] = _read_array(
-                io.BytesIO(content), len(content), where, max_bytes
-            )
-    if not arrays:
-        raise DataError(f"{path} holds no arrays.")
-    return _table(arrays, str(path))
+        if name in arrays or name in refused:
+            raise DataError(f"{where}: two arrays are called {name!r}.")
+        if chosen and chosen not in (name, f"{name}:{chosen.rpartition(':')[2]}"):
+            refused[name] = DataError(f"{where}[{name!r}] was not chosen.")
+            continue
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{where}[{name!r}]: damaged archive, or not written by NumPy.")
+        try:
+            with archive.open(member) as file:
+                # At most what the directory promised, whatever the stream would give.
+                stored = file.read(member.file_size)
+        except Exception as error:  # zipfile, zlib and struct raise a dozen kinds of their own.
+            raise DataError(f"{where}[{name!r}]: damaged archive ({error}).") from error
+        try:
+            arrays[name] = array_from(stored, f"{where}[{name!r}]", max_bytes)
+        except DataError as error:
+            if "Python objects" not in str(error) and "not real numbers" not in str(error):
+                raise
+            refused[name] = error
+    if not members:
+        raise DataError(f"{where} holds no arrays.")
+    return arrays, refused
 
 
-def _read_array(file: io.BufferedIOBase, size: int, where: str, max_bytes: int) -> np.ndarray:
-    """One array in NPY format; ``size`` is the number of bytes that are really there."""
+def _directory(
+    content: bytes, where: str, max_bytes: int
+) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    end = content.rfind(b"PK\5\6", -(2**16) - 22)
+    if end >= 0 and int.from_bytes(content[end + 12 : end + 16], "little") > _DIRECTORY:
+        raise DataError(f"{where}: an archive of too many files: refused.")
     try:
-        version = np.lib.format.read_magic(file)
-        reader = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if reader is None:
-            raise DataError(f"{where}: NPY version {version} is not read.")
-        shape, _, dtype = reader(file)
-    except DataError:
-        raise
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{where}: not an NPY array ({reason}).") from error
-    if dtype.hasobject:
-        raise DataError(f"{where}: holds Python objects, which are never loaded. Save numbers.")
-    if dtype.kind not in "fiub":
-        raise DataError(f"{where}: holds {dtype}, not real numbers.")
-    claimed = math.prod(shape) * dtype.itemsize
-    present = size - file.tell()
-    if claimed > max_bytes or claimed != present:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        members = archive.infolist()
+    except Exception as error:  # As above.
+        raise DataError(f"{where} is not an NPZ archive, or damaged ({error}).") from error
+    total = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    if total > max_bytes or total > _DEFLATE_RATIO * max(packed, 1):
         raise DataError(
-            f"{where}: the header claims {claimed} bytes of data, the file holds {present} "
-            f"(limit {max_bytes}): refused."
+            f"{where} claims {total} bytes in an archive of {len(content)}: refused "
+            f"(limit {max_bytes})."
         )
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    return archive, members
 
 
-def _table(arrays: dict[str, np.ndarray], where: str) -> pd.DataFrame:
+# -- which arrays ----------------------------------------------------------------------------
+
+
+def _chosen(
+    arrays: dict[str, np.ndarray], refused: dict[str, DataError], chosen: str, where: str
+) -> pd.DataFrame:
+    name, _, index = (chosen, "", "") if chosen in arrays else chosen.rpartition(":")
+    if chosen in refused and "not chosen" not in str(refused[chosen]):
+        raise refused[chosen]
+    if name not in arrays:
+        listed = ", ".join((*arrays, *refused))
+        raise DataError(f"{where} has no array {chosen!r}. Arrays: {listed}.")
+    array = _entry(arrays[name], index, f"{where}:{name}") if index else arrays[name]
+    if array.ndim == 0:
+        raise DataError(f"{where}:{chosen}: no rows of data, one number only.")
+    _refuse_snapshots(array, f"{where}:{chosen}")
+    return _table({name: array}, None, _ravelled({name: array}), where)
+
+
+def _entry(array: np.ndarray, index: str, where: str) -> np.ndarray:
+    if array.ndim < 2 or not re.fullmatch(r"\d{1,18}", index) or int(index) >= len(array):
+        raise DataError(
+            f"{where} has shape {array.shape}: no entry {index!r}. Give 0 to {len(array) - 1}."
+            if array.ndim > 1
+            else f"{where} has shape {array.shape}: its entries are no tables."
+        )
+    return array[int(index)]
+
+
+def _length(arrays: dict[str, np.ndarray], where: str) -> int:
+    """The rows of the points: of all arrays, if they agree; otherwise of those with several
+    columns; without such, the length that most arrays of numbers have."""
+    lengths = {len(a) for a in arrays.values()}
+    if len(lengths) == 1:
+        return lengths.pop()
+    numeric = {name: a for name, a in arrays.items() if _is_numeric(a)}
+    tables = {name: a for name, a in numeric.items() if _is_table(a)} or numeric
+    counts = Counter(len(a) for a in tables.values())
+    (best, most), *others = counts.most_common(2)
+    if others and (others[0][1] == most or any(map(_is_table, tables.values()))):
+        shapes = ", ".join(f"{name} {a.shape}" for name, a in tables.items())
+        raise DataError(
+            f"{where}: arrays of different lengths ({shapes}). Choose one: "
+            f"{where}:{next(iter(tables))}"
+        )
+    return best
+
+
+def _points(arrays: dict[str, np.ndarray]) -> list[str] | None:
+    """The arrays that are points where others stand beside them: the only one with several
+    columns, or else all numbers beside text."""
+    numeric = [name for name, a in arrays.items() if _is_numeric(a)]
+    tables = [name for name in numeric if _is_table(arrays[name])]
+    points = tables if len(tables) == 1 else numeric
+    return points if len(points) < len(arrays) else None
+
+
+def _is_numeric(array: np.ndarray) -> bool:
+    return array.dtype.names is not None or array.dtype.kind in "fiub"
+
+
+def _is_table(array: np.ndarray) -> bool:
+    return array.dtype.names is not None or array.size > len(array)
+
+
+def _refuse_snapshots(array: np.ndarray, where: str) -> None:
+    """(times, n, d) is not n rows; (n, 3, 3) is, of matrices."""
+    if array.ndim == 3 and array.shape[0] < array.shape[1] != array.shape[2]:
+        times, n, d = array.shape
+        shown = " ".join(f"{where}:{i}" for i in range(min(times, 3)))
+        raise DataError(
+            f"{where} has shape {array.shape}: {times} snapshots of {n} rows of {d} numbers? Give "
+            f"each as a table of its own: {shown}. If it is {times} rows, reshape it to two axes."
+        )
+
+
+def _ravelled(arrays: dict[str, np.ndarray]) -> list[str]:
+    return [
+        f"{name} of shape {a.shape} read as {len(a)} rows of {a.size // len(a)} numbers"
+        for name, a in arrays.items()
+        if a.ndim > 2
+    ]
+
+
+# -- columns ---------------------------------------------------------------------------------
+
+
+def _table(
+    arrays: dict[str, np.ndarray], points: list[str] | None, notes: list[str], where: str
+) -> pd.DataFrame:
     """Arrays of n rows side by side: ``name`` for a vector, ``name0``, ``name1``, … otherwise."""
     import pandas as pd
 
-    lengths = {key: len(a) if a.ndim else 0 for key, a in arrays.items()}
-    if min(lengths.values()) == 0:
-        raise DataError(f"{where}: no rows of data.")
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{key}: {n}" for key, n in lengths.items())
-        raise DataError(f"{where}: arrays of different lengths ({listed}).")
-    columns = {}
-    for key, array in arrays.items():
-        if array.ndim == 1:
-            columns[key if len(arrays) > 1 or key != "c" else "c0"] = array
-        else:
-            flat = array.reshape(len(array), -1)
-            columns.update({f"{key}{j}": flat[:, j] for j in range(flat.shape[1])})
-    return pd.DataFrame(columns)
+    columns: dict[str, np.ndarray] = {}
+    coordinates: list[str] = []
+    width = sum(len(a.dtype.names) if a.dtype.names else a.size // len(a) for a in arrays.values())
+    if width > MAX_COLUMNS:
+        raise DataError(f"{where}: {width} columns: more than {MAX_COLUMNS} are not read.")
+    for name, array in arrays.items():
+        found = _fields(array, where) if array.dtype.names else _split(name, array, where)
+        twice = next((column for column in found if column in columns), None)
+        if twice is not None:
+            raise DataError(f"{where}: more than one column is called {twice!r}.")
+        columns |= found
+        coordinates += found if points is None or name in points else []
+    if {a.dtype for a in columns.values()} == {np.dtype(np.float64)}:
+        table = pd.DataFrame(np.column_stack(list(columns.values())), columns=list(columns))
+    else:
+        table = pd.DataFrame(columns)
+    table.attrs["notes"] = tuple(notes)
+    if points is not None:
+        table.attrs["points"] = tuple(coordinates)
+    return table
+
+
+def _fields(array: np.ndarray, where: str) -> dict[str, np.ndarray]:
+    """The fields of a structured array."""
+    if array.ndim != 1:
+        raise DataError(f"{where}: a structured array of shape {array.shape}: ravel it.")
+    found: dict[str, np.ndarray] = {}
+    for name in array.dtype.names or ():
+        found |= _split(name, array[name], where)
+    return found
+
+
+def _split(name: str, array: np.ndarray, where: str) -> dict[str, np.ndarray]:
+    plain = _plain(array, where)
+    if plain.ndim == 1:
+        return {name: plain}
+    flat = plain.reshape(len(plain), -1)
+    return {f"{name}{j}": flat[:, j] for j in range(flat.shape[1])}
+
+
+def _plain(array: np.ndarray, where: str) -> np.ndarray:
+    """The array in a dtype that pandas knows."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "f" and size not in (4, 8):
+        return array.astype(np.float32 if size == 2 else np.float64)
+    if kind in "fiub":
+        return array
+    try:
+        if kind == "S":
+            array = np.char.decode(array, "utf-8")
+        return array.astype(str).astype(object)
+    except ValueError as error:  # No characters of Unicode.
+        raise DataError(f"{where}: text that cannot be decoded ({error}).") from error

@@ -7,18 +7,47 @@ from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["DataError", "nearest", "rows"]
+__all__ = ["DataError", "nearest", "one_line", "rows"]
+
+_LONGEST = 500
+_TAIL = 150
+"""Characters kept of the end of a message that is too long: there it says what to do."""
+_COMPARED = 10_000
+_NAME = 200
 
 
 class DataError(ValueError):
-    """Data that cannot be used as they are; the message says what is wrong and how to mend it."""
+    """Data that cannot be used as they are; the message says what is wrong and how to mend it.
+
+    The message is one line of at most 500 characters, with control characters escaped.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(str(message)))
+
+
+def one_line(text: str) -> str:
+    """``text`` without control characters (shown escaped) and, beyond 500 characters, without its
+    middle: names out of a file can be anything."""
+    text = "".join(c if c.isprintable() else _escaped(c) for c in _shortened(text))
+    return _shortened(text)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - _TAIL - 3]} … {text[-_TAIL:]}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def nearest(what: str, given: str, choices: Iterable[str]) -> DataError:
     """The error for a name that is not one of ``choices``, with the nearest one first."""
     choices = list(choices)
-    folded = {c.casefold(): c for c in reversed(choices)}
-    close = difflib.get_close_matches(given.casefold(), folded, n=1, cutoff=0.5)
+    folded = {c[:_NAME].casefold(): c for c in reversed(choices[:_COMPARED])}
+    close = difflib.get_close_matches(given[:_NAME].casefold(), folded, n=1, cutoff=0.5)
     hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
     return DataError(f"Unknown {what} {given!r}.{hint} Choices: {', '.join(map(str, choices))}.")
 

@@ -2,123 +2,134 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import re
-import warnings
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from scorefold.data._column import Column, pointed
+from scorefold.data._dialect import Dialect, find_dialect
 from scorefold.data._errors import DataError
+from scorefold.data._records import Lines, records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["read_text"]
 
-_DELIMITERS = ("\t", ";", "|", ",")
-_SAMPLE = 50
-_GZIP_RATIO = 100
-_GZIP_FLOOR = 2**26
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
+_BATCH = 2**14
+_FIELDS = 2**18
 
 
-def read_text(path: Path, max_bytes: int) -> pd.DataFrame:
-    """The table in a text file; see ``read_table``."""
+def read_text(content: bytes, where: str) -> pd.DataFrame:
+    """The table in a text; see ``read_table``."""
+    content = content.rstrip(b"\x1a")
+    dialect = find_dialect(content, where)
+    body = _Body(dialect, where)
+    body.read(content)
+    commas = [column for column in body.columns if column.comma and not column.text]
+    points = any(column.point and not column.text for column in body.columns)
+    notes = list(dialect.notes)
+    if commas and not points:
+        _refuse_doubtful(commas, dialect, where)
+        example = commas[0].comma
+        notes.append(f"decimal commas: {example} is {pointed(example)}")
+    elif commas:
+        for column in commas:
+            column.text = True
+        notes.append(f"numbers with commas ({commas[0].comma}) beside decimal points: kept as text")
+    if any(column.text and column.numbers for column in body.columns):
+        body.read(content)
+    return _table(body, dialect, notes, points)
+
+
+def _table(body: _Body, dialect: Dialect, notes: list[str], points: bool) -> pd.DataFrame:
     import pandas as pd
 
-    lines = [
-        line
-        for line in _decode(_content(path, max_bytes), path).splitlines()
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not lines:
-        raise DataError(f"{path}: no rows of data, only comments or blank lines.")
-    delimiter = _delimiter(lines[:_SAMPLE])
-    decimal = "," if delimiter == ";" and _decimal_commas(lines[:_SAMPLE]) else "."
-    first = _fields(lines[0], delimiter)
-    header = not any(_is_number(field, decimal) for field in first)
-    if header and len(lines) == 1:
-        raise DataError(f"{path}: a header ({', '.join(first)}) and no rows of data.")
-    names = first if header else [f"c{i}" for i in range(len(first))]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: more than one column is called {twice!r}.")
-    body = io.StringIO("\n".join(lines[1:] if header else lines))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                body,
-                sep=delimiter or r"\s+",
-                header=None,
-                names=names,
-                index_col=False,
-                decimal=decimal,
-                skipinitialspace=True,
-                na_values=sorted(_MISSING - {""}),
-                low_memory=False,
-            )
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: rows of different lengths; the first has {len(names)} fields ({reason})."
-        ) from error
+    data: dict[str, np.ndarray] = {}
+    for j, (name, column) in enumerate(zip(dialect.names, body.columns, strict=True)):
+        values = column.values(not points and column.mostly_commas())
+        if j >= dialect.least and values.dtype == np.float64 and np.isnan(values).all():
+            continue
+        data[name] = values
+        notes += column.notes(name)
+    left_out = len(body.columns) - len(data)
+    if left_out:
+        notes.append(f"left out: {left_out} empty columns at the end")
+    if body.empty:
+        notes.append(f"left out: {body.empty} rows without entries")
+    if body.comments:
+        notes.append(f"left out: {body.comments} lines with '#' below the first line of the table")
+    if {values.dtype for values in data.values()} == {np.dtype(np.float64)}:
+        table = pd.DataFrame(np.column_stack(list(data.values())), columns=list(data))
+    else:
+        table = pd.DataFrame(data)
+    table.attrs["notes"] = tuple(notes)
+    if body.last - body.first == body.n - 1:
+        table.attrs["lines"] = (body.first, body.n)
+    return table
 
 
-def _content(path: Path, max_bytes: int) -> bytes:
-    if not path.name.lower().endswith(".gz"):
-        return path.read_bytes()
-    limit = min(max_bytes, max(_GZIP_FLOOR, _GZIP_RATIO * path.stat().st_size))
-    try:
-        with gzip.open(path, "rb") as file:
-            content = file.read(limit + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged gzip file ({error}).") from error
-    if len(content) > limit:
+def _refuse_doubtful(commas: list[Column], dialect: Dialect, where: str) -> None:
+    """1,234 in all fields beside semicolons is a decimal comma; elsewhere it may be 1234."""
+    if not all(column.doubtful for column in commas):
+        return
+    if dialect.delimiter == ";" and not any(column.bare for column in commas):
+        return
+    example = commas[0].comma
+    raise DataError(
+        f"{where}: {example} may be {pointed(example)} or {example.replace(',', '')}. Write "
+        "decimal points, and no thousands separators."
+    )
+
+
+class _Body:
+    """The records below the names, column by column."""
+
+    def __init__(self, dialect: Dialect, where: str) -> None:
+        self.dialect, self.where = dialect, where
+        self.columns = [Column() for _ in dialect.names]
+
+    def read(self, content: bytes) -> None:
+        """Read all records. **Raises:** ``DataError`` naming the first of another length."""
+        self.n = self.empty = self.first = self.last = 0
+        for column in self.columns:
+            column.restart()
+        lines = Lines(content, self.dialect.encoding, self.dialect.skipped, self.where)
+        batch: list[list[str]] = []
+        width, header = len(self.columns), self.dialect.header
+        size = max(1, min(_BATCH, _FIELDS // width))
+        for record in records(lines, self.dialect.delimiter):
+            if not record[0] and not any(field.strip() for field in record):
+                self.empty += 1
+                continue
+            if header:
+                header = False
+                continue
+            fields = record if len(record) == width else self._fitted(record, lines.start)
+            self.first = self.first or lines.start
+            self.last = lines.start
+            self.n += 1
+            batch.append(fields)
+            if len(batch) == size:
+                self._add(batch)
+                batch = []
+        if batch:
+            self._add(batch)
+        self.comments = lines.later
+
+    def _add(self, batch: list[list[str]]) -> None:
+        for column, cells in zip(self.columns, zip(*batch, strict=True), strict=True):
+            column.add(cells)
+
+    def _fitted(self, record: list[str], line: int) -> list[str]:
+        """The record without empty fields at its end beyond the table, or with those it lacks."""
+        width = len(self.columns)
+        if self.dialect.least <= len(record) < width:
+            return [*record, *[""] * (width - len(record))]
+        if len(record) > width and not any(field.strip() for field in record[width:]):
+            return record[:width]
+        first = "header" if self.dialect.header else "first row"
         raise DataError(
-            f"{path}: expands to more than {limit} bytes from {path.stat().st_size}: refused."
+            f"{self.where}: rows of different lengths: row {self.n} (line {line}) has "
+            f"{len(record)} fields, the {first} {self.dialect.least}."
         )
-    return content
-
-
-def _decode(content: bytes, path: Path) -> str:
-    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    if not wide and b"\0" in content:
-        raise DataError(f"{path}: a binary file, not text.")
-    try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.start}). Save the table as UTF-8."
-        ) from error
-
-
-def _delimiter(lines: list[str]) -> str | None:
-    """The character that cuts all lines alike into the most fields; ``None`` for blanks."""
-    best, count = None, 1
-    for delimiter in _DELIMITERS:
-        widths = {len(_fields(line, delimiter)) for line in lines}
-        if max(widths) > count and (len(widths) == 1 or min(widths) > 1):
-            best, count = delimiter, max(widths)
-            if delimiter == ";":
-                break  # A comma beside semicolons is a decimal comma.
-    return best
-
-
-def _decimal_commas(lines: list[str]) -> bool:
-    text = "\n".join(lines)
-    return bool(re.search(r"\d,\d", text)) and not re.search(r"\d\.\d", text)
-
-
-def _fields(line: str, delimiter: str | None) -> list[str]:
-    return [field.strip().strip('"').strip() for field in line.strip("\r\n").split(delimiter)]
-
-
-def _is_number(field: str, decimal: str) -> bool:
-    try:
-        float(field.replace(decimal, "."))
-    except ValueError:
-        return False
-    return field.casefold() not in _MISSING

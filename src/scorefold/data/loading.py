@@ -13,6 +13,7 @@ import numpy as np
 
 from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
+from scorefold.data._source import is_stream
 from scorefold.data.coordinates import Coordinates, coordinates_for, infer_latlon
 from scorefold.data.dataset import Dataset
 from scorefold.data.download import locate
@@ -45,7 +46,8 @@ def load(
 
     **Arguments:**
 
-    - ``name``: a name of ``datasets()`` or the path of a CSV, TSV, Parquet, NPY or NPZ file.
+    - ``name``: a name of ``datasets()``, the path of a table, or ``"-"`` for standard input; see
+      ``read_table``.
     - ``protocol``, ``seed``: how rows are split; see ``scorefold.data.splits``.
     - ``data_dir``: folder with registered files (default: SCOREFOLD_DATA_DIR).
     - ``drop``: leave out rows that are not finite or out of range, which are an error otherwise;
@@ -176,7 +178,8 @@ def _own(
         except ValueError as error:
             raise DataError(str(error)) from error
     if columns is None:
-        columns = pair if pair and manifold.name == "S^2" else [n for n in names if n != group]
+        points = table.attrs.get("points", names)
+        columns = pair if pair and manifold.name == "S^2" else [n for n in points if n != group]
     columns = tuple(columns)
     if group is not None and group not in names:
         raise nearest(f"column in {name}:", group, names)
@@ -191,7 +194,7 @@ def _own(
             problems = (*problems, f"{rows(outside)}: out of the range of the coordinates")
         keep &= ~outside
     return _dataset(
-        Path(name).name,
+        "stdin" if name == "-" else Path(name).name,
         coordinates,
         values[keep],
         protocol,
@@ -239,4 +242,9 @@ def _dataset(
 
 
 def _is_path(name: str) -> bool:
-    return os.path.exists(name) or os.path.dirname(name) != "" or Path(name).suffix != ""
+    return (
+        is_stream(name)
+        or os.path.exists(name)
+        or os.path.dirname(name) != ""
+        or Path(name).suffix != ""
+    )
