@@ -12,8 +12,7 @@ import numpy as np
 
 from scorefold import fitting
 from scorefold.cli.parser import UsageError
-from scorefold.data import Coordinates, DataError, Dataset, load
-from scorefold.data._source import is_stream
+from scorefold.data import Coordinates, Dataset, load
 from scorefold.manifolds import manifold_from_name
 
 __all__ = ["Run"]
@@ -70,7 +69,6 @@ class Run:
         """Write how the data were read, so that samples come out in their units."""
         c = dataset.coordinates
         path = data if dataset.name == data else str(Path(data).resolve())
-        path = "-" if is_stream(data) else path
         self.write(
             "run.json",
             {
@@ -95,11 +93,6 @@ class Run:
     def dataset(self, data_dir: str | None = None) -> Dataset:
         """The data of the run, split as they were."""
         found = self._description()
-        if found["data"] == "-":
-            raise DataError(
-                f"the data of {self.folder} came through a pipe and are not kept: give them again "
-                "(scorefold evaluate DIR DATA)."
-            )
         more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
         return load(found["data"], seed=found["seed"], **found["options"], **more)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
+from scorefold.data._frame import frame
 from scorefold.data._npy import array_from
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["read_npy", "read_npz", "selection"]
 _DEFLATE_RATIO = 1032
 """No deflate stream expands by more: a directory that claims more is forged or a bomb."""
 _DIRECTORY = 2**24
+_LAST_CHARACTER = 0x10FFFF
 _CHOSEN = re.compile(r"(.*\.np[yz](?:\.gz|\.bz2|\.xz)?):(.+)", re.DOTALL | re.IGNORECASE)
 
 
@@ -212,8 +214,6 @@ def _table(
     arrays: dict[str, np.ndarray], points: list[str] | None, notes: list[str], where: str
 ) -> pd.DataFrame:
     """Arrays of n rows side by side: ``name`` for a vector, ``name0``, ``name1``, … otherwise."""
-    import pandas as pd
-
     columns: dict[str, np.ndarray] = {}
     coordinates: list[str] = []
     width = sum(len(a.dtype.names) if a.dtype.names else a.size // len(a) for a in arrays.values())
@@ -226,12 +226,11 @@ def _table(
             raise DataError(f"{where}: more than one column is called {twice!r}.")
         columns |= found
         coordinates += found if points is None or name in points else []
-    if {a.dtype for a in columns.values()} == {np.dtype(np.float64)}:
-        table = pd.DataFrame(np.column_stack(list(columns.values())), columns=list(columns))
-    else:
-        table = pd.DataFrame(columns)
-    table.attrs["notes"] = tuple(notes)
-    if points is not None:
+    table = frame(columns, notes)
+    text = any(values.dtype == object for values in columns.values())
+    if points is None and text:
+        coordinates = [name for name in coordinates if columns[name].dtype != object]
+    if points is not None or text:
         table.attrs["points"] = tuple(coordinates)
     return table
 
@@ -261,9 +260,10 @@ def _plain(array: np.ndarray, where: str) -> np.ndarray:
         return array.astype(np.float32 if size == 2 else np.float64)
     if kind in "fiub":
         return array
+    if kind == "U" and np.any(np.ascontiguousarray(array).view(np.uint32) > _LAST_CHARACTER):
+        raise DataError(f"{where}: holds text that is none.")
     try:
-        if kind == "S":
-            array = np.char.decode(array, "utf-8")
-        return array.astype(str).astype(object)
-    except ValueError as error:  # No characters of Unicode.
-        raise DataError(f"{where}: text that cannot be decoded ({error}).") from error
+        text = np.char.decode(array, "utf-8") if kind == "S" else array.astype(str)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{where}: holds {array.dtype} that is none ({error}).") from error
+    return text.astype(object)

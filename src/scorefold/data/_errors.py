@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-__all__ = ["DataError", "nearest", "one_line", "rows"]
+from scorefold._oneline import one_line
 
-_LONGEST = 500
-_TAIL = 150
-"""Characters kept of the end of a message that is too long: there it says what to do."""
+__all__ = ["DataError", "nearest", "rows"]
+
 _COMPARED = 10_000
 _NAME = 200
 
@@ -23,24 +22,7 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: object) -> None:
-        super().__init__(one_line(str(message)))
-
-
-def one_line(text: str) -> str:
-    """``text`` without control characters (shown escaped) and, beyond 500 characters, without its
-    middle: names out of a file can be anything."""
-    text = "".join(c if c.isprintable() else _escaped(c) for c in _shortened(text))
-    return _shortened(text)
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST - _TAIL - 3]} … {text[-_TAIL:]}"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+        super().__init__(one_line(message))
 
 
 def nearest(what: str, given: str, choices: Iterable[str]) -> DataError:

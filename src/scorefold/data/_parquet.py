@@ -10,6 +10,7 @@ import numpy as np
 
 from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
+from scorefold.data._frame import frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,6 @@ def _open(content: bytes, words: list[str] | None = None) -> Any:
 
 
 def _read(content: bytes, where: str, max_bytes: int) -> pd.DataFrame:
-    import pandas as pd
     import pyarrow as pa
 
     file = _open(content)
@@ -81,12 +81,13 @@ def _read(content: bytes, where: str, max_bytes: int) -> pd.DataFrame:
         if any(other in columns for other in found):
             raise DataError(f"{where}: more than one column is called like {name!r}.")
         columns |= found
+        size += sum(sum(map(len, values)) for values in found.values() if values.dtype == object)
+        if size > max_bytes:
+            raise DataError(f"{where}: expands to more than {max_bytes} bytes: refused.")
     lost = [name for name in names if name not in kept]
     if lost:
         notes.append(f"left out: {', '.join(lost)} (index, nested or binary columns)")
-    table = pd.DataFrame(columns)
-    table.attrs["notes"] = tuple(notes)
-    return table
+    return frame(columns, notes)
 
 
 def _refuse_claims(metadata: Any, where: str, max_bytes: int) -> None:

@@ -19,8 +19,6 @@ _STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _PATIENCE = 0.8
 """Seconds that a pipe may lie there without anybody who writes to it."""
 _CHUNK = 2**20
-_kept: list[tuple[Any, bytes]] = []
-"""Standard input and what was read from it: it can be read once, and is asked for once a seed."""
 
 
 def is_stream(name: str | os.PathLike) -> bool:
@@ -115,9 +113,6 @@ def _from_pipe(path: Path, max_bytes: int) -> bytes:
 
 def _stdin(max_bytes: int) -> bytes:
     stream = sys.stdin
-    for known, content in _kept:
-        if known is stream:
-            return content
     if stream is None or stream.closed:
         raise DataError("- (standard input) is closed: pipe a table into it.")
     if stream.isatty():
@@ -128,12 +123,7 @@ def _stdin(max_bytes: int) -> bytes:
         mode = stat.S_IFIFO
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise DataError("- (standard input) is a device: pipe a table into it, or name a file.")
-    if hasattr(stream, "buffer"):
-        content = _all(stream.buffer, "- (standard input)", max_bytes)
-    else:
-        content = stream.read(max_bytes + 1).encode()
-    _kept[:] = [(stream, content)]
-    return content
+    return _all(stream.buffer, "- (standard input)", max_bytes)
 
 
 def _too_large(name: str, max_bytes: int) -> DataError:

@@ -9,6 +9,7 @@ import numpy as np
 from scorefold.data._column import Column, pointed
 from scorefold.data._dialect import Dialect, find_dialect
 from scorefold.data._errors import DataError
+from scorefold.data._frame import frame
 from scorefold.data._records import Lines, records
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def read_text(content: bytes, where: str) -> pd.DataFrame:
 
 
 def _table(body: _Body, dialect: Dialect, notes: list[str], points: bool) -> pd.DataFrame:
-    import pandas as pd
-
     data: dict[str, np.ndarray] = {}
     for j, (name, column) in enumerate(zip(dialect.names, body.columns, strict=True)):
         values = column.values(not points and column.mostly_commas())
@@ -59,11 +58,7 @@ def _table(body: _Body, dialect: Dialect, notes: list[str], points: bool) -> pd.
         notes.append(f"left out: {body.empty} rows without entries")
     if body.comments:
         notes.append(f"left out: {body.comments} lines with '#' below the first line of the table")
-    if {values.dtype for values in data.values()} == {np.dtype(np.float64)}:
-        table = pd.DataFrame(np.column_stack(list(data.values())), columns=list(data))
-    else:
-        table = pd.DataFrame(data)
-    table.attrs["notes"] = tuple(notes)
+    table = frame(data, notes)
     if body.last - body.first == body.n - 1:
         table.attrs["lines"] = (body.first, body.n)
     return table
