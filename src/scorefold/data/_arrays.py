@@ -14,7 +14,7 @@ import numpy as np
 from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
 from scorefold.data._frame import frame
-from scorefold.data._npy import array_from
+from scorefold.data._npy import NoColumns, array_from
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,70 +48,76 @@ def read_npy(content: bytes, where: str, chosen: str, max_bytes: int) -> pd.Data
 
 
 def read_npz(content: bytes, where: str, chosen: str, max_bytes: int) -> pd.DataFrame:
-    arrays, refused = _members(content, where, chosen, max_bytes)
+    archive, members = _directory(content, where, max_bytes)
     if chosen:
-        return _chosen(arrays, refused, chosen, where)
-    rows = {name: a for name, a in arrays.items() if a.ndim}
-    if not any(_is_numeric(a) for a in rows.values()):
+        return _chosen(archive, members, chosen, where, max_bytes)
+    arrays: dict[str, np.ndarray] = {}
+    refused: dict[str, NoColumns] = {}
+    for name in members:
+        try:
+            arrays[name] = _member(archive, members[name], where, max_bytes)
+        except NoColumns as error:
+            refused[name] = error
+    several = {name: a for name, a in arrays.items() if a.ndim}
+    if not any(_is_numeric(a) for a in several.values()):
         raise next(iter(refused.values()), DataError(f"{where}: no rows of numbers."))
-    n = _length(rows, where)
-    kept = {name: a for name, a in rows.items() if len(a) == n}
+    n = _length(several, where)
+    kept = {name: a for name, a in several.items() if len(a) == n}
     for name, array in kept.items():
         _refuse_snapshots(array, f"{where}:{name}")
     notes = _ravelled(kept)
-    lost = [name for name in (*arrays, *refused) if name not in kept]
+    lost = [name for name in members if name not in kept]
     if lost:
-        notes.append(f"left out: {', '.join(lost)} ({', '.join(kept)} have {n} rows)")
+        notes.append(f"left out: {', '.join(lost)} ({n} rows: {', '.join(kept)})")
     return _table(kept, _points(kept), notes, where)
 
 
-def _members(
-    content: bytes, where: str, chosen: str, max_bytes: int
-) -> tuple[dict[str, np.ndarray], dict[str, DataError]]:
-    """The arrays of the archive, and the errors of those that cannot be read."""
-    arrays: dict[str, np.ndarray] = {}
-    refused: dict[str, DataError] = {}
-    archive, members = _directory(content, where, max_bytes)
-    for member in members:
-        name = member.filename[:-4]
-        if not member.filename.endswith(".npy"):
-            raise DataError(
-                f"{where}: {member.filename!r} is not an array; NPZ archives hold .npy only."
-            )
-        if name in arrays or name in refused:
-            raise DataError(f"{where}: two arrays are called {name!r}.")
-        if chosen and chosen not in (name, f"{name}:{chosen.rpartition(':')[2]}"):
-            refused[name] = DataError(f"{where}[{name!r}] was not chosen.")
-            continue
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{where}[{name!r}]: damaged archive, or not written by NumPy.")
-        try:
-            with archive.open(member) as file:
-                # At most what the directory promised, whatever the stream would give.
-                stored = file.read(member.file_size)
-        except Exception as error:  # zipfile, zlib and struct raise a dozen kinds of their own.
-            raise DataError(f"{where}[{name!r}]: damaged archive ({error}).") from error
-        try:
-            arrays[name] = array_from(stored, f"{where}[{name!r}]", max_bytes)
-        except DataError as error:
-            if "Python objects" not in str(error) and "not real numbers" not in str(error):
-                raise
-            refused[name] = error
-    if not members:
-        raise DataError(f"{where} holds no arrays.")
-    return arrays, refused
+def _chosen(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    chosen: str,
+    where: str,
+    max_bytes: int,
+) -> pd.DataFrame:
+    """The table in the array ``x``, or in its entry 3, for ``x:3``."""
+    name, _, index = (chosen, "", "") if chosen in members else chosen.rpartition(":")
+    if name not in members:
+        raise DataError(f"{where} has no array {chosen!r}. Arrays: {', '.join(members)}.")
+    array = _member(archive, members[name], where, max_bytes)
+    if index:
+        array = _entry(array, index, f"{where}:{name}")
+    if array.ndim == 0:
+        raise DataError(f"{where}:{chosen}: no rows of data, one number only.")
+    _refuse_snapshots(array, f"{where}:{chosen}")
+    return _table({name: array}, None, _ravelled({name: array}), where)
+
+
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str, max_bytes: int
+) -> np.ndarray:
+    where = f"{where}[{member.filename[:-4]!r}]"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{where}: damaged archive, or not written by NumPy.")
+    try:
+        with archive.open(member) as file:
+            # At most what the directory promised, whatever the stream would give.
+            stored = file.read(member.file_size)
+    except Exception as error:  # zipfile, zlib and struct raise a dozen kinds of their own.
+        raise DataError(f"{where}: damaged archive ({error}).") from error
+    return array_from(stored, where, max_bytes)
 
 
 def _directory(
     content: bytes, where: str, max_bytes: int
-) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """The archive and its arrays by name, if it claims no more than there may be."""
     end = content.rfind(b"PK\5\6", -(2**16) - 22)
     if end >= 0 and int.from_bytes(content[end + 12 : end + 16], "little") > _DIRECTORY:
         raise DataError(f"{where}: an archive of too many files: refused.")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         members = archive.infolist()
-    except Exception as error:  # As above.
+    except Exception as error:  # As in _member.
         raise DataError(f"{where} is not an NPZ archive, or damaged ({error}).") from error
     total = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
@@ -120,28 +126,20 @@ def _directory(
             f"{where} claims {total} bytes in an archive of {len(content)}: refused "
             f"(limit {max_bytes})."
         )
-    return archive, members
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        if name == member.filename:
+            raise DataError(f"{where}: {name!r} is not an array; NPZ archives hold .npy only.")
+        if name in found:
+            raise DataError(f"{where}: two arrays are called {name!r}.")
+        found[name] = member
+    if not found:
+        raise DataError(f"{where} holds no arrays.")
+    return archive, found
 
 
 # -- which arrays ----------------------------------------------------------------------------
-
-
-def _chosen(
-    arrays: dict[str, np.ndarray], refused: dict[str, DataError], chosen: str, where: str
-) -> pd.DataFrame:
-    name, _, index = (chosen, "", "") if chosen in arrays else chosen.rpartition(":")
-    if chosen in refused and "not chosen" not in str(refused[chosen]):
-        raise refused[chosen]
-    if name not in arrays:
-        listed = ", ".join((*arrays, *refused))
-        raise DataError(f"{where} has no array {chosen!r}. Arrays: {listed}.")
-    array = _entry(arrays[name], index, f"{where}:{name}") if index else arrays[name]
-    if array.ndim == 0:
-        raise DataError(f"{where}:{chosen}: no rows of data, one number only.")
-    _refuse_snapshots(array, f"{where}:{chosen}")
-    return _table({name: array}, None, _ravelled({name: array}), where)
-
-
 def _entry(array: np.ndarray, index: str, where: str) -> np.ndarray:
     if array.ndim < 2 or not re.fullmatch(r"\d{1,18}", index) or int(index) >= len(array):
         raise DataError(

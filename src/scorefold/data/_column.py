@@ -16,6 +16,7 @@ _PLAIN = re.compile(r"[0-9+\-.eE \n]+")
 _WHOLE = re.compile(r"(?: *[+-]?[0-9]{1,18} *\n)+")
 _PADDED = re.compile(r"^ *[+-]?0[0-9]", re.MULTILINE)
 _LONG = re.compile(r"^ *[+-]?[0-9]{16,} *$", re.MULTILINE)
+_DIGITS = re.compile(r"[+-]?[0-9]+")
 _EXACT = 2**53
 
 
@@ -109,7 +110,7 @@ class Column:
                 if not self.comma or self.doubtful > doubtful:
                     self.comma, self.doubtful = text, doubtful
                 text = pointed(text)
-            elif text[:1] and text.lstrip("+-").isdigit():
+            elif _DIGITS.fullmatch(text):
                 self.bare = True
                 if _PADDED.match(text):
                     return None

@@ -266,24 +266,24 @@ def _counts(sample: _Sample, numeric: list[int]) -> bool:
 
 def _all_quoted(sample: _Sample, k: int) -> bool:
     between = r"[ \t]+" if sample.delimiter == BLANKS else rf" *{re.escape(sample.delimiter)} *"
-    field = r'"(?:[^"]|"")*"'
+    field = r'"[^"]*(?:""[^"]*)*"'
     return bool(re.fullmatch(rf"\s*{field}(?:{between}{field})*\s*", sample.raw[k]))
 
 
 def _from_comments(sample: _Sample) -> list[str] | None:
     """The names in the last comment line above the table that has a word for each column."""
     width = len(_bare(sample.records[0]))
+    delimiters = (sample.delimiter, BLANKS) if sample.delimiter == "\t" else (sample.delimiter,)
     for comment in reversed(sample.comments):
         text = comment.lstrip().lstrip("#").encode()
-        try:
-            read = _sample(text, "utf-8", 0, sample.delimiter, "a comment").records
-        except DataError:
-            continue
-        if len(read) != 1:
-            continue
-        names = _bare(read[0])
-        if len(names) == width == len(set(names)) and not any(map(is_number, names)):
-            return names
+        for delimiter in delimiters:
+            try:
+                read = _sample(text, "utf-8", 0, delimiter, "a comment").records
+            except DataError:
+                continue
+            names = _bare(read[0]) if len(read) == 1 else []
+            if len(names) == width == len(set(names)) and not any(map(is_number, names)):
+                return names
     return None
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold._oneline import one_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,5 +25,5 @@ def frame(columns: dict[str, np.ndarray], notes: Sequence[str]) -> pd.DataFrame:
         table = pd.DataFrame(
             {name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()}
         )
-    table.attrs["notes"] = tuple(notes)
+    table.attrs["notes"] = tuple(map(one_line, notes))
     return table

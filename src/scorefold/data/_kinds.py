@@ -43,6 +43,7 @@ _REFUSED_CONTENT = {
     b"\xff\xd8\xff": _PICTURE,
     b"GIF89a": _PICTURE,
     b"II*\0": _PICTURE,
+    b"version https://git-lfs": ("a pointer of Git LFS", "git lfs pull fetches the file"),
     b"%PDF-": ("a PDF", "export the table as CSV"),
 }
 _REFUSED_NAMES = {
@@ -52,6 +53,7 @@ _REFUSED_NAMES = {
     ".mat": _MATLAB,
 }
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x80-\xff]")
 _JSON_BEGINS = re.compile(rb'\s*[\[{]\s*["{\[]')
 _MARKUP_BEGINS = re.compile(rb"\s*<(\?xml|!doctype|html|svg|votable)", re.IGNORECASE)
 
@@ -98,7 +100,7 @@ def kind_of(content: bytes, name: str) -> str:
             raise _not_read(name, *refused)
     if suffix in _REFUSED_NAMES:
         raise _not_read(name, *_REFUSED_NAMES[suffix])
-    if suffix in (".npy", ".npz", ".parquet"):
+    if suffix in (".npy", ".npz", ".parquet") and _BINARY.search(content[:4096]):
         what = {".npy": "not an NPY array", ".npz": "not an NPZ archive"}.get(
             suffix, "not a Parquet file"
         )

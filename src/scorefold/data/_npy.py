@@ -10,26 +10,31 @@ import numpy as np
 
 from scorefold.data._errors import DataError
 
-__all__ = ["array_from"]
+__all__ = ["NoColumns", "array_from"]
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST = 10_000
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
 
 
+class NoColumns(DataError):
+    """A sound array that cannot be columns of a table."""
+
+
 def array_from(content: bytes, where: str, max_bytes: int) -> np.ndarray:
     """The array, a view of ``content`` where its bytes are in the order of this machine.
 
-    **Raises:** ``DataError`` for another format, a damaged header, Python objects, entries that
-    are no numbers, text or times, and where the header claims other than what is there.
+    **Raises:** ``NoColumns`` for Python objects, entries that are no numbers, text or times, and
+    arrays without entries; ``DataError`` for another format, a damaged header, and where the header
+    claims other than what is there.
     """
     shape, dtype, fortran, start = _header(content, where)
     if dtype.hasobject:
-        raise DataError(f"{where}: holds Python objects, which are never loaded. Save numbers.")
+        raise NoColumns(f"{where}: holds Python objects, which are never loaded. Save numbers.")
     parts = [dtype] if dtype.names is None else [dtype[name] for name in dtype.names]
     for part in parts:
         if part.base.kind not in "fiubUSmM":
-            raise DataError(f"{where}: holds {part}, not real numbers.")
+            raise NoColumns(f"{where}: holds {part}, not real numbers.")
     claimed, present = math.prod(shape) * dtype.itemsize, len(content) - start
     if claimed > max_bytes or claimed != present:
         raise DataError(
@@ -37,7 +42,7 @@ def array_from(content: bytes, where: str, max_bytes: int) -> np.ndarray:
             f"(limit {max_bytes}): refused."
         )
     if claimed == 0:
-        raise DataError(f"{where}: no rows of data.")
+        raise NoColumns(f"{where}: no rows of data.")
     flat = np.frombuffer(content, dtype, offset=start)
     array = flat.reshape(shape, order="F" if fortran else "C")
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
@@ -70,5 +75,5 @@ def _header(content: bytes, where: str) -> tuple[tuple[int, ...], np.dtype, bool
     if not sizes or type(fortran) is not bool or dtype.subdtype is not None:
         raise DataError(f"{where}: not an NPY array (the header is damaged).")
     if dtype.itemsize == 0:
-        raise DataError(f"{where}: holds {dtype}: entries of no size.")
+        raise NoColumns(f"{where}: holds {dtype}: entries of no size.")
     return shape, dtype, fortran, start + length

@@ -17,7 +17,7 @@ ONE_COLUMN = "\x1f"
 """The delimiter of tables without one: a control character that text does not hold."""
 
 _LONGEST = 2**23
-_LONGEST_FIELD = 2**17
+_LONGEST_QUOTED = 2**20
 _COMMENT = re.compile(r"[ \t]*#(?!(?:N/A|NUM!|DIV/0!|VALUE!|REF!|NAME\?|NULL!))")
 _KEPT_COMMENTS = 200
 _BETWEEN = re.compile(r"[ \t]+")
@@ -82,7 +82,8 @@ def records(lines: Lines, delimiter: str) -> Iterator[list[str]]:
     A field may stand in double quotes, and then hold delimiters, line breaks, and quotes written
     twice. Blanks before a field are no part of it.
 
-    **Raises:** ``DataError`` for a quote that is never closed and for fields of 2¹⁷ characters.
+    **Raises:** ``DataError`` for a quote that is never closed, and for fields (between blanks,
+    records with quotes) that are too long.
     """
     if delimiter == BLANKS:
         split = _blank_records(lines)
@@ -130,6 +131,6 @@ def _blank_records(lines: Lines) -> Iterator[list[str]]:
                 begun = True
                 field.append(c)
             size += 1
-            if size > _LONGEST_FIELD and quoted:
-                raise DataError(f"{lines.where}: line {lines.start}: a field is too long.")
+            if size > _LONGEST_QUOTED:
+                raise DataError(f"{lines.where}: line {lines.start} is too long for its quotes.")
         yield [*fields, "".join(field)] if begun else fields

@@ -40,13 +40,15 @@ def read_text(content: bytes, where: str) -> pd.DataFrame:
         notes.append(f"numbers with commas ({commas[0].comma}) beside decimal points: kept as text")
     if any(column.text and column.numbers for column in body.columns):
         body.read(content)
-    return _table(body, dialect, notes, points)
+    return _table(body, dialect, notes, commas=bool(commas), points=points)
 
 
-def _table(body: _Body, dialect: Dialect, notes: list[str], points: bool) -> pd.DataFrame:
+def _table(
+    body: _Body, dialect: Dialect, notes: list[str], *, commas: bool, points: bool
+) -> pd.DataFrame:
     data: dict[str, np.ndarray] = {}
     for j, (name, column) in enumerate(zip(dialect.names, body.columns, strict=True)):
-        values = column.values(not points and column.mostly_commas())
+        values = column.values(not points and (commas or column.mostly_commas()))
         if j >= dialect.least and values.dtype == np.float64 and np.isnan(values).all():
             continue
         data[name] = values

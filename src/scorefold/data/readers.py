@@ -48,7 +48,7 @@ def read_table(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> pd.Dat
 
     **Raises:** ``DataError``, one line that names the file and what to do, for anything else.
     """
-    given = os.path.expanduser(os.fspath(path))
+    given = os.path.expanduser(os.fsdecode(path))
     file, chosen = selection(given)
     content, name = unpacked(read_bytes(file, max_bytes), file, max_bytes)
     kind = kind_of(content, name)
