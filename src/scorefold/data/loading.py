@@ -13,7 +13,6 @@ import numpy as np
 
 from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
-from scorefold.data._source import is_stream
 from scorefold.data.coordinates import Coordinates, coordinates_for, infer_latlon
 from scorefold.data.dataset import Dataset
 from scorefold.data.download import locate
@@ -21,6 +20,7 @@ from scorefold.data.readers import numbers, read_table
 from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.splits import split
 from scorefold.data.synthetic import SYNTHETIC, is_synthetic, target
+from scorefold.data.tables.source import is_stream
 from scorefold.manifolds import Manifold
 
 if TYPE_CHECKING:

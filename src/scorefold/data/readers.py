@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorefold.data._arrays import read_npy, read_npz, selection
 from scorefold.data._errors import DataError, nearest, rows
-from scorefold.data._kinds import kind_of, unpacked
-from scorefold.data._number_text import thousands, to_float
-from scorefold.data._parquet import read_parquet
-from scorefold.data._source import is_stream, read_bytes
-from scorefold.data._text import read_text
+from scorefold.data.tables.arrays import read_npy, read_npz, selection
+from scorefold.data.tables.kinds import kind_of, unpacked
+from scorefold.data.tables.number_text import thousands, to_float
+from scorefold.data.tables.parquet import read_parquet
+from scorefold.data.tables.source import is_stream, read_bytes
+from scorefold.data.tables.text import read_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorefold.data._column import Column, pointed
-from scorefold.data._dialect import Dialect, find_dialect
 from scorefold.data._errors import DataError
-from scorefold.data._frame import frame
-from scorefold.data._records import Lines, records
+from scorefold.data.tables.column import Column, pointed
+from scorefold.data.tables.dialect import Dialect, find_dialect
+from scorefold.data.tables.frame import frame
+from scorefold.data.tables.records import Lines, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +47,9 @@ def _table(
     body: _Body, dialect: Dialect, notes: list[str], *, commas: bool, points: bool
 ) -> pd.DataFrame:
     data: dict[str, np.ndarray] = {}
-    for j, (name, column) in enumerate(zip(dialect.names, body.columns, strict=True)):
+    for j, (name, column) in enumerate(zip(dialect.names.names, body.columns, strict=True)):
         values = column.values(not points and (commas or column.mostly_commas()))
-        if j >= dialect.least and values.dtype == np.float64 and np.isnan(values).all():
+        if j >= dialect.names.least and values.dtype == np.float64 and np.isnan(values).all():
             continue
         data[name] = values
         notes += column.notes(name)
@@ -84,7 +84,7 @@ class _Body:
 
     def __init__(self, dialect: Dialect, where: str) -> None:
         self.dialect, self.where = dialect, where
-        self.columns = [Column() for _ in dialect.names]
+        self.columns = [Column() for _ in dialect.names.names]
 
     def read(self, content: bytes) -> None:
         """Read all records. **Raises:** ``DataError`` naming the first of another length."""
@@ -93,7 +93,7 @@ class _Body:
             column.restart()
         lines = Lines(content, self.dialect.encoding, self.dialect.skipped, self.where)
         batch: list[list[str]] = []
-        width, header = len(self.columns), self.dialect.header
+        width, header = len(self.columns), self.dialect.names.header
         size = max(1, min(_BATCH, _FIELDS // width))
         for record in records(lines, self.dialect.delimiter):
             if not record[0] and not any(field.strip() for field in record):
@@ -121,12 +121,12 @@ class _Body:
     def _fitted(self, record: list[str], line: int) -> list[str]:
         """The record without empty fields at its end beyond the table, or with those it lacks."""
         width = len(self.columns)
-        if self.dialect.least <= len(record) < width:
+        if self.dialect.names.least <= len(record) < width:
             return [*record, *[""] * (width - len(record))]
         if len(record) > width and not any(field.strip() for field in record[width:]):
             return record[:width]
-        first = "header" if self.dialect.header else "first row"
+        first = "header" if self.dialect.names.header else "first row"
         raise DataError(
             f"{self.where}: rows of different lengths: row {self.n} (line {line}) has "
-            f"{len(record)} fields, the {first} {self.dialect.least}."
+            f"{len(record)} fields, the {first} {self.dialect.names.least}."
         )

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
-from scorefold.data._frame import frame
+from scorefold.data.tables.footer import claims_of
+from scorefold.data.tables.frame import frame
+from scorefold.data.tables.sample import MAX_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,8 @@ def _open(content: bytes, words: list[str] | None = None) -> Any:
 def _read(content: bytes, where: str, max_bytes: int) -> pd.DataFrame:
     import pyarrow as pa
 
+    _refuse_claims(content, where, max_bytes)
     file = _open(content)
-    _refuse_claims(file.metadata, where, max_bytes)
     schema = file.schema_arrow
     names = list(schema.names)
     twice = next((name for name, n in Counter(names).items() if n > 1), None)
@@ -90,20 +91,15 @@ def _read(content: bytes, where: str, max_bytes: int) -> pd.DataFrame:
     return frame(columns, notes)
 
 
-def _refuse_claims(metadata: Any, where: str, max_bytes: int) -> None:
-    if metadata.num_columns > MAX_COLUMNS:
+def _refuse_claims(content: bytes, where: str, max_bytes: int) -> None:
+    found = claims_of(content, where)
+    if found.columns > MAX_COLUMNS:
+        raise DataError(f"{where}: {found.columns} columns: more than {MAX_COLUMNS} are not read.")
+    made = max(found.size, 8 * found.values)
+    if made > max_bytes:
         raise DataError(
-            f"{where}: {metadata.num_columns} columns: more than {MAX_COLUMNS} are not read."
-        )
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    claimed = sum(group.total_byte_size for group in groups)
-    made = 8 * sum(
-        group.column(j).num_values for group in groups for j in range(metadata.num_columns)
-    )
-    if max(claimed, made) > max_bytes:
-        raise DataError(
-            f"{where}: {metadata.num_rows} rows of {metadata.num_columns} columns expand to "
-            f"{max(claimed, made)} bytes: refused (limit {max_bytes})."
+            f"{where}: {found.rows} rows of {found.columns} columns expand to {made} bytes: "
+            f"refused (limit {max_bytes})."
         )
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorefold.data._dialect import MAX_COLUMNS
 from scorefold.data._errors import DataError
-from scorefold.data._frame import frame
-from scorefold.data._npy import NoColumns, array_from
+from scorefold.data.tables.frame import frame
+from scorefold.data.tables.npy import NoColumns, array_from
+from scorefold.data.tables.sample import MAX_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

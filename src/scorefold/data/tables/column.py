@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scorefold.data._number_text import DOUBTFUL_COMMA, NUMBER, is_missing, is_number, to_float
+from scorefold.data.tables.number_text import (
+    DOUBTFUL_COMMA,
+    NUMBER,
+    is_missing,
+    is_number,
+    to_float,
+)
 
 __all__ = ["Column", "pointed"]
 
