@@ -170,7 +170,7 @@ def test_audit_counts_by_hand(tmp_path):
     assert found.largest_multiplicity == 3 and found.whole == 3
     assert found.resolution == {"lat": 0.01, "lon": 1.0}
     assert found.ranges == {"lat": (1.5, 7.0), "lon": (2.0, 8.0)}
-    assert "column 'lat', row 7: not a finite number (first value: 'x')" in found.problems
+    assert "column 'lat', row 7: not a finite number (first value: 'x', line 9)" in found.problems
     assert "row 8: out of the range of the coordinates" in found.problems
     assert found.to_dict()["parts"] == list(found.parts) and "row 8" in str(found)
 

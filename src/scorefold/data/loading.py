@@ -24,6 +24,7 @@ from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.roles import Assignment, assign, assign_like, is_latlon
 from scorefold.data.splits import Split, split
 from scorefold.data.synthetic import SYNTHETIC, is_synthetic, target
+from scorefold.data.tables.source import is_stream
 from scorefold.manifolds import Manifold
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def load(
 
     **Arguments:**
 
-    - ``name``: a name of ``datasets()`` or the path of a CSV, TSV, Parquet, NPY or NPZ file.
+    - ``name``: a name of ``datasets()``, the path of a table, or ``"-"`` for standard input; see
+      ``read_table``.
     - ``protocol``, ``seed``: how rows are split; see ``scorefold.data.splits``.
     - ``data_dir``: folder with registered files (default: SCOREFOLD_DATA_DIR).
     - ``like``: coordinates (or a data set) of another table: this one is read in the same way, its
@@ -101,7 +103,8 @@ def load(
     table.columns = [str(column) for column in table.columns]
     try:
         found = _reading(table, manifold, columns, degrees, group, drop, drop_value, like)
-        return _dataset(Path(name).name, protocol=protocol, seed=seed, **found)
+        title = "stdin" if name == "-" else Path(name).name
+        return _dataset(title, protocol=protocol, seed=seed, **found)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -195,7 +198,8 @@ def _reading(
     if group is not None and group not in own:
         raise nearest("column", group, own)
     if columns is None:
-        picked = [Choice(column, read_name(column)) for column in own if column != group]
+        points = table.attrs.get("points", own)
+        picked = [Choice(column, read_name(column)) for column in points if column != group]
     else:
         picked = choices(columns, own)
     for choice in picked:
@@ -220,12 +224,13 @@ def _reading(
     if drop and outside.any():
         problems = (*problems, f"{rows(outside)}: out of the range of the coordinates")
         keep &= ~outside
+    said = table.attrs.get("notes", ())
     return {
         "coordinates": coordinates,
         "values": values[keep],
         "groups": None if group is None else table[group].astype(str).to_numpy(str)[keep],
         "problems": problems,
-        "remarks": (*found.notes, *remarks(coordinates, values[keep])),
+        "remarks": (*said, *found.notes, *remarks(coordinates, values[keep])),
         "checked": True,
     }
 
@@ -419,4 +424,9 @@ def _uneven(protocol: str, indices: Split, groups: np.ndarray | None) -> tuple[s
 
 
 def _is_path(name: str) -> bool:
-    return os.path.exists(name) or os.path.dirname(name) != "" or Path(name).suffix != ""
+    return (
+        is_stream(name)
+        or os.path.exists(name)
+        or os.path.dirname(name) != ""
+        or Path(name).suffix != ""
+    )
