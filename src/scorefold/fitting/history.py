@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scorefold.fitting.errors import DamagedFile
+
 __all__ = ["History", "Record"]
 
 _POINTS = 1000
@@ -55,14 +57,31 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """The history that ``to_json`` wrote."""
-        fields = json.loads(text)
-        for name in ("loss", "val_nll"):
-            values = [np.nan if v is None else v for v in fields[name]]
-            fields[name] = np.asarray(values, np.float64)
-        for name in ("step", "val_step"):
-            fields[name] = np.asarray(fields[name], np.int64)
-        return cls(**{**fields, "seed": tuple(fields["seed"])})
+        """The history that ``to_json`` wrote. **Raises:** ``DamagedFile`` for any other text."""
+        try:
+            fields = json.loads(text)
+            for name in ("loss", "val_nll"):
+                values = [np.nan if v is None else v for v in fields[name]]
+                fields[name] = np.asarray(values, np.float64)
+            for name in ("step", "val_step"):
+                fields[name] = np.asarray(fields[name], np.int64)
+            history = cls(**{**fields, "seed": tuple(fields["seed"])})
+            curves = (history.step, history.loss, history.val_step, history.val_nll)
+            numbers = (history.seconds, history.compile_seconds, history.train_seconds)
+            if not (
+                all(curve.ndim == 1 for curve in curves)
+                and len(history.step) == len(history.loss)
+                and len(history.val_step) == len(history.val_nll)
+                and type(history.steps) is int
+                and type(history.best_step) is int
+                and isinstance(history.stopped, str)
+                and all(type(n) in (int, float) for n in numbers)
+                and all(type(word) is int for word in history.seed)
+            ):
+                raise ValueError("its fields do not go together")
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            raise DamagedFile(f"not the history of a run ({error}).") from error
+        return history
 
 
 @dataclasses.dataclass
@@ -113,13 +132,32 @@ class Record:
 
     @classmethod
     def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Record:
-        return cls(
+        """**Raises:** ``ValueError``, ``TypeError`` or ``LookupError`` for what ``split`` would
+        not have made."""
+        record = cls(
             sums=arrays["sums"],
             counts=arrays["counts"],
             val_step=arrays["val_step"].tolist(),
             val_nll=arrays["val_nll"].tolist(),
             **numbers,
         )
+        columns = -(-record.total // cls.width_of(record.total))
+        runs, *_ = record.sums.shape
+        whole = (record.total, record.every, *record.val_step)
+        clocks = (record.seconds, record.compile_seconds, record.train_seconds)
+        if not (
+            all(type(n) is int for n in whole)
+            and all(type(t) in (int, float) and t >= 0 for t in clocks)
+            and min(record.total, record.every) >= 1
+            and isinstance(record.stopped, str)
+            and record.sums.shape == (runs, columns)
+            and record.counts.shape == (columns,)
+            and np.all(record.counts >= 0)
+            and record.steps <= record.total
+            and arrays["val_nll"].shape in ((len(record.val_step), runs), (0,))
+        ):
+            raise ValueError("its numbers do not go together")
+        return record
 
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""
