@@ -117,6 +117,9 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("case", HEADERS)
+@pytest.mark.fault(
+    7, "headers with the right digest that claim too much, nest too deep, repeat, overflow"
+)
 def test_headers(case, tmp_path):
     head, message = HEADERS[case]
     (tmp_path / "m").write_bytes(sealed(head, bytes(4) if b'"a"' in head else b""))
@@ -125,6 +128,7 @@ def test_headers(case, tmp_path):
     assert os.listdir(tmp_path) == ["m"]
 
 
+@pytest.mark.fault(7, "a model file of a terabyte without a byte on the disk")
 def test_a_file_with_holes_claims_a_terabyte(tmp_path):
     """The claim agrees with the size of the file, which takes no room on the disk."""
     head = around(EMPTY, ENTRY % ([2**38], [0, 2**40]))
@@ -138,6 +142,7 @@ def test_a_file_with_holes_claims_a_terabyte(tmp_path):
         load(tmp_path / "m")
 
 
+@pytest.mark.fault(8, "pipes, folders, devices and links to them in the place of a model")
 def test_paths_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     os.symlink("loop", tmp_path / "loop")
@@ -210,6 +215,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("case", VALUES)
+@pytest.mark.fault(9, "values of other kinds in the fields of a model")
 def test_values_that_a_field_cannot_have(case, whole, tmp_path):
     change, message = VALUES[case]
     (tmp_path / "m").write_bytes(forged(whole, change))
@@ -229,6 +235,7 @@ def scalars(node, path=()):
             yield from scalars(value, (*path, name))
 
 
+@pytest.mark.fault(36, "every number of a saved model replaced by hostile ones")
 def test_no_value_of_any_number_gets_through_as_a_traceback(whole, tmp_path):
     """Each number of the model replaced by each hostile one: refused, or a model that says of
     itself what it is."""
@@ -247,6 +254,7 @@ def test_no_value_of_any_number_gets_through_as_a_traceback(whole, tmp_path):
     assert outcomes["refused"] > outcomes["loaded"]
 
 
+@pytest.mark.fault(9, "weights of other sizes and kinds, the document agreeing")
 def test_arrays_of_other_sizes_or_kinds(whole, tmp_path):
     """A weight that is two-dimensional in both places, but of other sizes than its layer; integers
     in the place of weights."""
@@ -272,6 +280,7 @@ def test_arrays_of_other_sizes_or_kinds(whole, tmp_path):
             load(tmp_path / "m")
 
 
+@pytest.mark.fault(8, "seven array names that climb or start at the root")
 def test_names_of_arrays_are_no_paths(tmp_path):
     """Keys that climb or start at the root: the file is read or refused, and nothing is written."""
     (tmp_path / "in").mkdir()
@@ -285,6 +294,7 @@ def test_names_of_arrays_are_no_paths(tmp_path):
     assert not os.path.exists("/tmp/scorefold-evil")
 
 
+@pytest.mark.fault(6, "a model that names a module of the disk")
 def test_nothing_is_imported_or_run(whole, tmp_path):
     """Loading a file that names modules of the disk imports none of them."""
     (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
@@ -296,6 +306,7 @@ def test_nothing_is_imported_or_run(whole, tmp_path):
     assert set(sys.modules) == before
 
 
+@pytest.mark.fault(48, "metadata beyond the reader's limits, refused before writing")
 def test_what_is_written_can_be_read(tmp_path):
     """Metadata beyond the limits of the reader are refused by the writer, before it writes."""
     for metadata in (
@@ -312,6 +323,7 @@ def test_what_is_written_can_be_read(tmp_path):
 
 
 # -- where files are written -----------------------------------------------------------------------
+@pytest.mark.fault(54, "links in the place of a model and of its temporary file")
 def test_links_in_the_place_of_files_are_replaced(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -323,6 +335,7 @@ def test_links_in_the_place_of_files_are_replaced(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["m", "victim"]
 
 
+@pytest.mark.fault(10, "models saved below files, into absent folders, over a folder")
 def test_places_that_cannot_be_written(tmp_path):
     """Each error names the path that was asked for, and nothing is left over."""
     (tmp_path / "file").write_text("mine")
@@ -335,6 +348,7 @@ def test_places_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
+@pytest.mark.fault(54, "links, pipes and folders in the place of a lock")
 def test_locks_that_are_no_locks(kind, tmp_path):
     victim, run = tmp_path / "victim", tmp_path / "run"
     victim.write_text("mine")
@@ -352,6 +366,7 @@ def test_locks_that_are_no_locks(kind, tmp_path):
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.fault(54, "a link in the place of a folder of checkpoints")
 def test_a_link_in_the_place_of_a_folder_of_checkpoints(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     os.symlink("elsewhere", tmp_path / "checkpoints")
@@ -376,6 +391,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("case", NAMES)
+@pytest.mark.fault(58, "names of manifolds of a million characters, nested, with escapes")
 def test_names_of_manifolds(case):
     with refused(error=ValueError):
         sf.manifold_from_name(NAMES[case])
@@ -390,6 +406,7 @@ def test_names_of_every_manifold_are_read_back():
         assert sf.manifold_from_name(manifold.name) == manifold
 
 
+@pytest.mark.fault(58, "every character of Unicode in a message")
 def test_one_line():
     """Every character of Unicode, whatever its length: one printable line."""
     text = "".join(map(chr, range(0x110000)))

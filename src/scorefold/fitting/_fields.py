@@ -18,8 +18,8 @@ def fits(hint: Any, value: Any) -> bool:
     """Whether ``value`` is of the type that ``hint`` names; unknown kinds of hints allow all.
 
     A ``float`` may be a whole number or an array of no axes, a NumPy array may stand for one of
-    JAX. Named axes of jaxtyping agree between the fields that are checked within one of its
-    contexts.
+    JAX, and an array may have more axes before those that its hint names: modules are made for one
+    point and mapped.
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
@@ -41,7 +41,12 @@ def fits(hint: Any, value: Any) -> bool:
     if hint in (jax.Array, np.ndarray):
         return isinstance(value, jax.Array | np.ndarray)
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        return isinstance(value, hint)
+        axes = [name for name in hint.dim_str.split() if name[0] != "*" and name != "..."]
+        return (
+            isinstance(value, jax.Array | np.ndarray)
+            and value.ndim >= len(axes)
+            and (not isinstance(hint.dtypes, list | tuple) or value.dtype.name in hint.dtypes)
+        )
     return not isinstance(hint, type) or isinstance(value, hint)
 
 

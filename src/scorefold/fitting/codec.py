@@ -22,7 +22,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import jaxtyped
 
 import scorefold
 from scorefold._oneline import one_line
@@ -177,13 +176,12 @@ def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndar
     for field, value in fields.items():
         object.__setattr__(module, field, _decode(value, f"{path}.{field}", arrays))
     hints = _hints(cls)
-    with jaxtyped("context"):
-        for field in fields:
-            value = getattr(module, field)
-            if not fits(hints[field], value):
-                raise DamagedFile(
-                    f"{path}.{field}, a field of {name}, is {_seen(value)}, which it cannot be."
-                )
+    for field in fields:
+        value = getattr(module, field)
+        if not fits(hints[field], value):
+            raise DamagedFile(
+                f"{path}.{field}, a field of {name}, is {_seen(value)}, which it cannot be."
+            )
     if cls is eqx.nn.Linear:
         _check_linear(path, module)
     for base in reversed(cls.__mro__):

@@ -75,7 +75,8 @@ class History:
                 and type(history.steps) is int
                 and type(history.best_step) is int
                 and isinstance(history.stopped, str)
-                and all(type(n) in (int, float) for n in numbers)
+                and all(type(n) in (int, float) and 0 <= n < np.inf for n in numbers)
+                and isinstance(fields["seed"], list)
                 and all(type(word) is int for word in history.seed)
             ):
                 raise ValueError("its fields do not go together")
@@ -102,6 +103,26 @@ class Record:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     stopped: str = ""
+
+    def __post_init__(self) -> None:
+        """**Raises:** ``ValueError`` for numbers that do not go together: a record comes from a
+        file as well."""
+        whole = (self.total, self.every, *self.val_step)
+        clocks = (self.seconds, self.compile_seconds, self.train_seconds)
+        if not (
+            all(type(n) is int for n in whole)
+            and all(type(t) in (int, float) and t >= 0 for t in clocks)
+            and min(self.total, self.every) >= 1
+            and isinstance(self.stopped, str)
+            and self.sums.ndim == 2
+            and self.counts.shape
+            == self.sums.shape[1:]
+            == (-(-self.total // self.width_of(self.total)),)
+            and np.all(self.counts >= 0)
+            and self.steps <= self.total
+            and [len(row) for row in self.val_nll] == [len(self.sums)] * len(self.val_step)
+        ):
+            raise ValueError("its numbers do not go together")
 
     @classmethod
     def empty(cls, runs: int, total: int, every: int) -> Record:
@@ -132,32 +153,13 @@ class Record:
 
     @classmethod
     def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Record:
-        """**Raises:** ``ValueError``, ``TypeError`` or ``LookupError`` for what ``split`` would
-        not have made."""
-        record = cls(
+        return cls(
             sums=arrays["sums"],
             counts=arrays["counts"],
             val_step=arrays["val_step"].tolist(),
             val_nll=arrays["val_nll"].tolist(),
             **numbers,
         )
-        columns = -(-record.total // cls.width_of(record.total))
-        runs, *_ = record.sums.shape
-        whole = (record.total, record.every, *record.val_step)
-        clocks = (record.seconds, record.compile_seconds, record.train_seconds)
-        if not (
-            all(type(n) is int for n in whole)
-            and all(type(t) in (int, float) and t >= 0 for t in clocks)
-            and min(record.total, record.every) >= 1
-            and isinstance(record.stopped, str)
-            and record.sums.shape == (runs, columns)
-            and record.counts.shape == (columns,)
-            and np.all(record.counts >= 0)
-            and record.steps <= record.total
-            and arrays["val_nll"].shape in ((len(record.val_step), runs), (0,))
-        ):
-            raise ValueError("its numbers do not go together")
-        return record
 
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""
