@@ -7,6 +7,8 @@ mark are collected; nothing is run.
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import sys
 from collections import Counter
 from pathlib import Path
@@ -66,7 +68,7 @@ def page(cases: Counter[Mark]) -> str:
             rows = sorted((mark[2], mark[1], n) for mark, n in cases.items() if mark[0] == number)
             lines.append(f"**{number}. {FAULTS[number]}**\n")
             if not rows:
-                lines.append(f"No test: {UNTESTED[number]}\n")
+                lines.append(f"No test: {UNTESTED.get(number, 'no reason is stated.')}\n")
                 continue
             lines += ["| what is tried | cases | test |", "|---|---|---|"]
             lines += [
@@ -91,8 +93,11 @@ def collect() -> list:
     keep = Keep()
     files = sorted({str(ROOT / where.partition("::")[0]) for _, _, where in written()})
     options = ["--collect-only", "-qq", "-o", "addopts=", "-p", "no:cacheprovider", *files]
-    if pytest.main(options, plugins=[keep]) != 0:
-        raise SystemExit("The tests could not be collected.")
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        code = pytest.main(options, plugins=[keep])
+    if code != 0:
+        raise SystemExit(f"The tests could not be collected:\n{told.getvalue()}")
     return keep.items
 
 

@@ -62,6 +62,7 @@ def checkpoints(out):
 @pytest.mark.parametrize("save", [1, 4])
 @pytest.mark.fault(1, "SIGKILL in the first and in the fourth save, then resumed")
 @pytest.mark.fault(2, "SIGKILL between write and rename; the leftover is removed")
+@pytest.mark.fault(37, "one training in this process and in fresh ones: the same bits")
 def test_killed_in_a_save(tmp_path, uninterrupted, save):
     """SIGKILL between write and rename: the last commit loads, the leftover goes, and the run
     ends with the bits of one that was never killed."""
