@@ -45,7 +45,8 @@ INTEGERS = (0, 1, -1, 127, 255, 256, 2**15, 2**16 - 1, 2**31 - 1, -(2**31), 2**3
 WORDS = (
     b"nan", b"-inf", b"1e999", b"-0", b"9" * 5000, b"\x00", b"\xff\xfe", b"\xef\xbb\xbf",
     b"\x1b[2J", b"\r", b"\n", b'"', b'""', b",", b";", b"\t", b"#", b"../../etc/passwd",
-    b"{", b"[" * 3000, b"\xe2\x80\xa8", b"=cmd|' /C calc'!A0", b"1,5", b"0x1p3", b"1_000", b"\xed\xa0\x80", b"sep=;\n",
+    b"{", b"[" * 3000, b"\xe2\x80\xa8",
+    b"=cmd|' /C calc'!A0", b"1,5", b"0x1p3", b"1_000", b"\xed\xa0\x80", b"sep=;\n",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 2**31, 10**30, 0.5, -1e308, float("nan"), float("inf"), "", "x", "\x1b[31m",
@@ -394,8 +395,7 @@ def trial(kind: str, number: int, seed: int, folder: Path) -> str:
         (inner / name).unlink()
         os.symlink(rng.choice(["/dev/zero", "loop", ".", "/etc/hostname"]), inner / name)
     before, memory, since = tree(folder), resident(), time.process_time()
-    signal.signal(signal.SIGALRM, _hung)
-    signal.alarm(HANGS)
+    handler, left = signal.signal(signal.SIGALRM, _hung), signal.alarm(HANGS)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -408,7 +408,8 @@ def trial(kind: str, number: int, seed: int, folder: Path) -> str:
     except Exception:
         return traceback.format_exc(limit=-3)[-1500:]
     finally:
-        signal.alarm(0)
+        signal.alarm(left)
+        signal.signal(signal.SIGALRM, handler)
     taken, grown = time.process_time() - since, resident() - memory
     for line in lines:
         if len(line) > LONGEST or not line.isprintable():
