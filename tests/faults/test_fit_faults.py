@@ -63,6 +63,9 @@ def checkpoints(out):
 
 
 @pytest.mark.parametrize("save", [1, 4])
+@pytest.mark.fault(1, "SIGKILL in the first and in the fourth save, then resumed")
+@pytest.mark.fault(2, "SIGKILL between write and rename; the leftover is removed")
+@pytest.mark.fault(37, "one training in this process and in fresh ones: the same bits")
 def test_killed_in_a_save(tmp_path, uninterrupted, save):
     """SIGKILL between write and rename: the last commit loads, the leftover goes, and the run
     ends with the bits of one that was never killed."""
@@ -78,6 +81,7 @@ def test_killed_in_a_save(tmp_path, uninterrupted, save):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.fault(3, "SIGINT and SIGTERM while training; the handlers of before return")
 def test_signal(tmp_path, uninterrupted, number, capsys):
     """The run saves and says how to go on; the exit code is the shell's; the handlers return."""
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
@@ -99,6 +103,8 @@ def test_signal(tmp_path, uninterrupted, number, capsys):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(3, "a second signal while a save hangs")
+@pytest.mark.fault(11, "a second run while the first saves; its lock dies with it")
 def test_signal_twice_and_two_runs_in_one_directory(tmp_path, uninterrupted):
     """While a process hangs in its third save: a second run is refused by name; the first
     signal waits for the save, the second ends it at once; the checkpoints before are whole."""
@@ -120,6 +126,7 @@ def test_signal_twice_and_two_runs_in_one_directory(tmp_path, uninterrupted):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(11, "a lock taken twice, and one left by a process that is gone")
 def test_lock_is_released(tmp_path):
     with locked(tmp_path), pytest.raises(DirectoryInUse, match=str(os.getpid())), locked(tmp_path):
         pass
@@ -131,6 +138,7 @@ def test_lock_is_released(tmp_path):
         assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.fault(4, "no room in the third save of a training, which then goes on")
 def test_disk_full(tmp_path, uninterrupted, monkeypatch):
     def no_room():
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -146,6 +154,7 @@ def test_disk_full(tmp_path, uninterrupted, monkeypatch):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(10, "checkpoints below a plain file")
 def test_unwritable_directory_fails_before_compiling(tmp_path):
     """Below a plain file no directory can be made (by anyone: permissions do not bind root)."""
     (tmp_path / "file").write_text("")
@@ -156,6 +165,7 @@ def test_unwritable_directory_fails_before_compiling(tmp_path):
     assert time.monotonic() - since < 1
 
 
+@pytest.mark.fault(9, "a checkpoint of other settings, data, widths and keys")
 def test_another_run(tmp_path):
     """Every difference is named, and nothing else; without ``resume`` nothing is overwritten."""
     toy_run.train(tmp_path, steps=100)
@@ -173,6 +183,7 @@ def test_another_run(tmp_path):
     assert set(caught.value.fields) == {"model.width", "data", "key"}
 
 
+@pytest.mark.fault(5, "the last checkpoint cut in half, then a bit flipped in each")
 def test_damaged_checkpoints(tmp_path, uninterrupted):
     """Cut short, then one bit flipped: the one before is used, with a warning; if that is
     damaged too, a named error."""
@@ -237,6 +248,7 @@ def bad_rows(step):
     return set(rows.tolist()) & {137, 700}
 
 
+@pytest.mark.fault(33, "log of negative data: the best state comes back, exactly those rows named")
 def test_a_good_state_survives_a_loss_that_is_not_finite(tmp_path):
     """The best state on validation comes back with a warning that names exactly the rows with a
     negative coordinate and the step; a resumed run says and returns the same."""
@@ -292,6 +304,7 @@ def test_messages_before_any_step(kind, scale, message):
 @pytest.mark.parametrize(
     ("kind", "message"), [("gradient", "gradient of their mean"), ("grow", "lower")]
 )
+@pytest.mark.fault(33, "a gradient without value, a loss that runs away")
 def test_non_finite_causes(kind, message):
     """√|w − 1| at w = 1 has a finite value and no derivative; −exp(exp(w)) runs away."""
     data = np.ones((20, 1), np.float32)

@@ -46,7 +46,8 @@ A, B = RNG.normal(size=(N, 2)), 0.5 * RNG.normal(size=(N, 2)) + 1.0
 KEY = jax.random.key(0)
 TINY = NetworkSpec(width=8, depth=2, fourier=0)
 FITS = {
-    "light": (lambda r: LightBridge(r, potential=GaussianPotential(6), blur=0.02 * r.schedule.total),
+    "light": (lambda r: LightBridge(r, potential=GaussianPotential(6),
+                                    blur=0.02 * r.schedule.total),
               {"steps": 12, "batch_size": 32}),
     "matching": (lambda r: BridgeMatching(r, network=TINY, steps=4),
                  {"half_steps": 2, "steps": 4, "paths": 32, "batch_size": 16}),
@@ -199,11 +200,11 @@ def test_flat_factors_of_a_product_are_centred_alone():
     manifold = Product(Sphere(2), Euclidean(1))
     reference = brownian_reference(manifold, S)
     points = np.concatenate([np.eye(3)[[0, 1, 2, 0]], np.arange(4.0)[:, None]], axis=1)
-    units = Units.of(reference, points, points + [0, 0, 0, 1e6])
+    units = Units.of(reference, points, points + np.array([0, 0, 0, 1e6]))
     assert units.scale == 1.0
     np.testing.assert_allclose(units.start, [0, 0, 0, 1.5])
     np.testing.assert_allclose(units.end, [0, 0, 0, 1.5 + 1e6])
-    inside = units.enter(reference, points + [0, 0, 0, 1e6], reference.schedule.total, "x")
+    inside = units.enter(reference, points + np.array([0, 0, 0, 1e6]), reference.schedule.total, "x")
     np.testing.assert_allclose(inside, points - [0, 0, 0, 1.5])
     assert Units.of(brownian_reference(Torus(2), S), A, B) is None
 

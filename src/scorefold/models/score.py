@@ -78,6 +78,8 @@ class ScoreModel(Model, Trainable):
 
     def __check_init__(self) -> None:
         top = self.s_max
+        if not 0 < self.rtol < 1:
+            raise ValueError(f"rtol must lie between 0 and 1; got {self.rtol!r}.")
         if not 0 < self.s_min < top:
             raise ValueError(
                 f"s_min must lie between 0 and the end of the schedule, s(1) = {top:.6g}; got "
