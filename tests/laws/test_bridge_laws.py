@@ -204,7 +204,8 @@ def test_flat_factors_of_a_product_are_centred_alone():
     assert units.scale == 1.0
     np.testing.assert_allclose(units.start, [0, 0, 0, 1.5])
     np.testing.assert_allclose(units.end, [0, 0, 0, 1.5 + 1e6])
-    inside = units.enter(reference, points + np.array([0, 0, 0, 1e6]), reference.schedule.total, "x")
+    moved = points + np.array([0, 0, 0, 1e6])
+    inside = units.enter(reference, moved, reference.schedule.total, "x")
     np.testing.assert_allclose(inside, points - [0, 0, 0, 1.5])
     assert Units.of(brownian_reference(Torus(2), S), A, B) is None
 
