@@ -122,7 +122,6 @@ class CrossFit(eqx.Module):
         moments, means, features = quick(_statistics)(
             manifold, centres, around, counts, jnp.asarray(fold), folds, floor
         )
-        broad = background(manifold, data)
         covariance = quick(LocalCovariance.start, level=0)(
             features[-1], len(counts), floor, width, depth, draw, dim=manifold.dim
         )
