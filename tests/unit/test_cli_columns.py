@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scorefold import ScorefoldWarning
 from scorefold.cli import main
 from scorefold.cli.bridge import _datasets
 from scorefold.cli.parser import build_parser
-from scorefold.cli.run import Run
+from scorefold.cli.run import Run, description
 from scorefold.cli.use import _reading
 from scorefold.data import load
 
@@ -31,7 +32,7 @@ def points(data):
     [("R^2", [], "xy"), ("R^2", [], ("mass", "age")), ("T^2", ["--degrees"], ("phi", "psi"))],
 )
 def test_a_bridge_reads_both_ends_by_name(tmp_path, space, options, names):
-    x, y = RNG.normal(size=N), RNG.normal(size=N)
+    x, y = 20 * RNG.normal(size=(2, N))
     a = write(tmp_path / "a.csv", **{names[0]: x, names[1]: y})
     b = write(tmp_path / "b.csv", **{names[1]: y, names[0]: x + 0.5})
     c = write(tmp_path / "c.csv", **{names[1]: y + 1, "more": x, names[0]: x})
@@ -48,9 +49,8 @@ def test_ends_with_other_names_are_said_and_half_agreeing_ones_refused(tmp_path,
     x = RNG.normal(size=(N, 2))
     a, b = (write(tmp_path / f"{n[0]}.csv", **dict(zip(n, x.T, strict=True))) for n in ("xy", "uv"))
     words = ["--manifold", "R^2", "--protocol", "random"]
-    _datasets(build_parser().parse_args(["bridge", a, b, *words]))
-    said = capsys.readouterr().err
-    assert "warning: u.csv: columns u, v read as x, y, by position: the names differ" in said
+    with pytest.warns(ScorefoldWarning, match=r"u\.csv: columns u, v read as x, y, by position"):
+        _datasets(build_parser().parse_args(["bridge", a, b, *words]))
     c = write(tmp_path / "c.csv", x=x[:, 0], w=x[:, 1])
     assert main(["bridge", a, c, *words, "--out", str(tmp_path / "o")]) == 2
     assert "here 'y' is missing among x, w. Give both tables the same names" in (
@@ -63,7 +63,8 @@ def test_a_run_keeps_how_its_table_was_read(tmp_path, capsys):
     path = write(tmp_path / "t.csv", depth=depth, lon=lon, lat=lat)
     data = load(path, manifold="S^2 x R^1", protocol="random")
     run = Run(tmp_path)
-    run.describe(path, {"manifold": "S^2 x R^1", "protocol": "random"}, 0, data)
+    options = {"manifold": "S^2 x R^1", "protocol": "random"}
+    run.describe(description(path, options, {"model": "kernel"}, data))
     again = run.coordinates()
     assert again == data.coordinates
     np.testing.assert_array_equal(run.dataset().train, data.train)
