@@ -1,7 +1,7 @@
 """What the footer of a Parquet file claims: Thrift's compact protocol, read here.
 
-pyarrow ends the whole process on some damaged footers (an exception of C++ that nobody catches) when
-asked for the metadata of a column.
+pyarrow ends the whole process on some damaged footers (an exception of C++ that nobody catches)
+when asked for the metadata of a column.
 """
 
 from __future__ import annotations

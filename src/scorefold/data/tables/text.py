@@ -48,7 +48,10 @@ def _table(
 ) -> pd.DataFrame:
     data: dict[str, np.ndarray] = {}
     for j, (name, column) in enumerate(zip(dialect.names.names, body.columns, strict=True)):
-        values = column.values(not points and (commas or column.mostly_commas()))
+        decimal_commas = not points and (commas or column.mostly_commas())
+        if decimal_commas and not commas:
+            notes.append(f"column {name!r}: decimal commas")
+        values = column.values(decimal_commas)
         if j >= dialect.names.least and values.dtype == np.float64 and np.isnan(values).all():
             continue
         data[name] = values
