@@ -117,8 +117,8 @@ def test_guesses_are_said(tmp_path):
         ("1,5\n2,6\n", "no header"),
         ("# a b\n1 5\n", "names from a comment line: a, b"),
         ("°,b\n1,2\n".encode("latin-1"), "not UTF-8 (byte 0): read as Windows-1252"),
-        ("a,b\n1,2\n#3,4\n", "left out: 1 lines with '#'"),
-        ("a,b\n1,2\n,\n", "left out: 1 rows without entries"),
+        ("a,b\n1,2\n#3,4\n", "left out: lines with '#'"),
+        ("a,b\n1,2\n,\n", "left out: rows without entries (1)"),
         (",b\n1,2\n", "column 0 has no name: called c0"),
     ):
         assert any(line.startswith(note) for line in table_of(tmp_path, content).attrs["notes"])

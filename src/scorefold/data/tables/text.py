@@ -58,11 +58,11 @@ def _table(
         notes += column.notes(name)
     left_out = len(body.columns) - len(data)
     if left_out:
-        notes.append(f"left out: {left_out} empty columns at the end")
+        notes.append(f"left out: empty columns at the end ({left_out})")
     if body.empty:
-        notes.append(f"left out: {body.empty} rows without entries")
+        notes.append(f"left out: rows without entries ({body.empty})")
     if body.comments:
-        notes.append(f"left out: {body.comments} lines with '#' below the first line of the table")
+        notes.append(f"left out: lines with '#' below the first line of the table ({body.comments})")
     table = frame(data, notes)
     if body.last - body.first == body.n - 1:
         table.attrs["lines"] = (body.first, body.n)
