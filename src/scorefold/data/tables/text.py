@@ -62,7 +62,7 @@ def _table(
     if body.empty:
         notes.append(f"left out: rows without entries ({body.empty})")
     if body.comments:
-        notes.append(f"left out: lines with '#' below the first line of the table ({body.comments})")
+        notes.append(f"left out: lines with '#' below the first line ({body.comments})")
     table = frame(data, notes)
     if body.last - body.first == body.n - 1:
         table.attrs["lines"] = (body.first, body.n)
