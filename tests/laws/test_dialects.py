@@ -84,7 +84,7 @@ def same_bits(table, names, values):
     np.testing.assert_array_equal(found.view(np.int64), values.astype(np.float64).view(np.int64))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(written(), st.sampled_from(["file", "pipe", "-"]))
 def test_text_in_every_dialect_is_the_same_table(tmp_path_factory, case, channel):
     content, suffix, names, values, labels = case
@@ -122,7 +122,7 @@ def through(content, suffix, channel, tmp_path_factory):
 DTYPES = ["<f8", ">f8", "<f4", ">f4", "<f2", "<i4", ">i8", "|u1", "|b1"]
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(
     st.sampled_from(["npy", "npz", "structured", "beside", "parquet", "lists"]),
     st.sampled_from(DTYPES),

@@ -89,6 +89,8 @@ def test_what_cannot_be_a_number_says_why(tmp_path):
         ("a;b\n1.234,5;1\n2.345,5;2\n", "without thousands separators"),
         ("a;b\n1,25;1.5\n2,5;2.5\n", "one decimal mark"),
         ("# c\n\na;b\n1,25;1\nsouth;2,5\n", "row 1.*'south', line 5"),
+        ("# c\n\na;b\n1,25;1\n3,5;1\nsouth;2\n", "row 2: .*'south', line 6"),
+        ('a,b\n"1,234",1\n"3,455",1\nsouth,2\n', "rows 0, 1, 2: .*'1,234', line 2.*thousands"),
     ):
         _, problems = numbers(table_of(tmp_path, content), ("a", "b"), "t")
         assert len(problems) == 1
@@ -115,8 +117,8 @@ def test_guesses_are_said(tmp_path):
         ("1,5\n2,6\n", "no header"),
         ("# a b\n1 5\n", "names from a comment line: a, b"),
         ("°,b\n1,2\n".encode("latin-1"), "not UTF-8 (byte 0): read as Windows-1252"),
-        ("a,b\n1,2\n#3,4\n", "left out: 1 lines with '#'"),
-        ("a,b\n1,2\n,\n", "left out: 1 rows without entries"),
+        ("a,b\n1,2\n#3,4\n", "left out: lines with '#'"),
+        ("a,b\n1,2\n,\n", "left out: rows without entries (1)"),
         (",b\n1,2\n", "column 0 has no name: called c0"),
     ):
         assert any(line.startswith(note) for line in table_of(tmp_path, content).attrs["notes"])

@@ -72,11 +72,12 @@ class Column:
         return np.array(words, object)
 
     def mostly_commas(self) -> bool:
-        """Whether most of a text are numbers, of which some have a comma and none a point."""
+        """Whether most of a text are numbers, some with a comma that is no thousands separator,
+        none with a point."""
         numbers = [word for word in map(str.strip, self.words) if is_number(word)]
-        commas = any("," in number for number in numbers)
+        clear = any("," in number and not DOUBTFUL_COMMA.fullmatch(number) for number in numbers)
         points = any("." in number for number in numbers)
-        return commas and not points and 2 * len(numbers) > len(self.words)
+        return clear and not points and 2 * len(numbers) > len(self.words)
 
     def notes(self, name: str) -> list[str]:
         if self.large and self.text:

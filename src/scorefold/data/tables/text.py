@@ -48,18 +48,21 @@ def _table(
 ) -> pd.DataFrame:
     data: dict[str, np.ndarray] = {}
     for j, (name, column) in enumerate(zip(dialect.names.names, body.columns, strict=True)):
-        values = column.values(not points and (commas or column.mostly_commas()))
+        decimal_commas = not points and (commas or column.mostly_commas())
+        if decimal_commas and not commas:
+            notes.append(f"column {name!r}: decimal commas")
+        values = column.values(decimal_commas)
         if j >= dialect.names.least and values.dtype == np.float64 and np.isnan(values).all():
             continue
         data[name] = values
         notes += column.notes(name)
     left_out = len(body.columns) - len(data)
     if left_out:
-        notes.append(f"left out: {left_out} empty columns at the end")
+        notes.append(f"left out: empty columns at the end ({left_out})")
     if body.empty:
-        notes.append(f"left out: {body.empty} rows without entries")
+        notes.append(f"left out: rows without entries ({body.empty})")
     if body.comments:
-        notes.append(f"left out: {body.comments} lines with '#' below the first line of the table")
+        notes.append(f"left out: lines with '#' below the first line ({body.comments})")
     table = frame(data, notes)
     if body.last - body.first == body.n - 1:
         table.attrs["lines"] = (body.first, body.n)
