@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import scorefold as sf
+from scorefold.metrics import reference_nll
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -88,4 +89,4 @@ def test_one_normal_law(d, settings_of_users):
     space, train, val, test = sf.Euclidean(d), x[:800], x[800:890], x[890:]
     model, _ = sf.fit(sf.KernelModel(space), train, val=val, key=jax.random.key(0), progress=False)
     nll = -float(np.asarray(model.log_prob(test), np.float64).mean())
-    assert nll < sf.metrics.reference_nll(space, train, test).nll + 0.02
+    assert nll < reference_nll(space, train, test).nll + 0.02
