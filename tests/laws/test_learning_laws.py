@@ -120,13 +120,14 @@ def test_losses_of_kernels_are_finite(space, dtype, names):
 
 @pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_losses_of_flat_kernels_are_finite(dtype):
-    for name in tangents(2):
+    fast = dtype == np.float32
+    for name in (*HARDEST, "huge", "one far") if fast else tangents(2):
         data = jnp.asarray(tangents(2)[name], dtype)
         model = sf.KernelModel(PLANE, counts=(2, 5), folds=2, grouped=False, width=4, depth=1)
         model = model.init(jax.random.key(0), data)
         rows = jnp.resize(model.learner.by_fold[0], (8,))
         check_finite(model, jax.tree.map(lambda a, r=rows: a[r], model.examples(data)))
-        for form in ("cholesky", "low-rank"):
+        for form in ("cholesky",) if fast else ("cholesky", "low-rank", "diagonal"):
             flat = GaussianKernelModel(PLANE, form=form, width=4, depth=1)
             flat = flat.init(jax.random.key(0), data)
             check_finite(flat, data)
