@@ -250,6 +250,7 @@ class Bridge(eqx.Module):
         with jax.ensure_compile_time_eval():
             grid = own.grid(steps, rows.dtype)
             grid = grid if ahead else grid[::-1]
+            levels = self._data_levels(np.asarray(grid))
         if key is None:
             # The flow has no noise: its walks take a key, and do not use it.
             keys = jax.random.split(jax.random.key(0), len(rows))
@@ -259,7 +260,7 @@ class Bridge(eqx.Module):
         refuse_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
-        there = self._leave(end, self._data_levels(grid if paths else grid[-1]))
+        there = self._leave(end, levels if paths else levels[-1])
         return jnp.asarray(there, rows.dtype).reshape(*batch, *end.shape[1:])
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:

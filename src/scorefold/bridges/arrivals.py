@@ -42,7 +42,7 @@ class EndGap(NamedTuple):
 
 
 def end_gap(
-    manifold: Manifold, drawn: Any, real: Any, *, seed: int = 0, learned_from: float = np.inf
+    manifold: Manifold, drawn: Any, real: Any, *, seed: int = 0, learned_from: int | float = np.inf
 ) -> EndGap:
     """The gap between drawn and real points of one end along the coordinates (of the embedding, on
     curved spaces) and 32 other lines. The floor is mean + 4 deviations of the same statistic over
@@ -82,7 +82,7 @@ def arrival(
     real: Any,
     *,
     key: Key,
-    learned_from: float = np.inf,
+    learned_from: int | float = np.inf,
 ) -> EndGap:
     """``end_gap`` of points that a bridge has carried to an end, in the coordinates of its own;
     real points of A are blurred as its backward draws are."""

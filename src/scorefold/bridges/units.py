@@ -63,8 +63,8 @@ class Units(eqx.Module):
 
     # -- the reference -----------------------------------------------------------------------------
     def inside(self, reference: Noising) -> Noising:
-        """The reference process of Y. S/k² is taken to twelve digits: data in another unit or moved
-        far away, are then fitted by the very same program."""
+        """The reference process of Y. S/k² is taken to twelve digits: data in another unit, or
+        moved far away, are then fitted by the very same program."""
         k = self.scale
         clock = Constant(float(f"{reference.schedule.total / k**2:.12g}"))
         if isinstance(reference, OrnsteinUhlenbeck):
