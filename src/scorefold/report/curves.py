@@ -56,7 +56,7 @@ def training_curves(
         if panel == "loss":
             _draw_loss(axes, step, loss)
         elif panel == "val":
-            _draw_validation(axes, val_step, val_nll, plain(validation))
+            _draw_validation(axes, val_step, val_nll, validation)
         else:
             axes.plot(step, rate, color="0.2", lw=1.4)
             axes.set_ylabel("learning rate")
