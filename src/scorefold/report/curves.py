@@ -62,7 +62,7 @@ def training_curves(
         if panel == "loss":
             _draw_loss(axes, step, loss)
         elif panel == "val":
-            _draw_validation(axes, val_step, val_nll, plain(validation), chosen)
+            _draw_validation(axes, val_step, val_nll, validation, chosen)
         else:
             axes.plot(step, rate, color="0.2", lw=1.4)
             axes.set_ylabel("learning rate")
