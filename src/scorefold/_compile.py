@@ -36,8 +36,9 @@ def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callab
     inside = jit(function)
 
     @functools.wraps(function)
-    def call(*args: Any) -> Any:
-        return (inside if is_traced(args) or inside_jit() else compiled)(*args)
+    def call(*args: Any, **named: Any) -> Any:
+        traced = is_traced((args, named)) or inside_jit()
+        return (inside if traced else compiled)(*args, **named)
 
     call.lower = compiled.lower  # type: ignore[attr-defined]
     return call
