@@ -71,7 +71,7 @@ def np_key():
         (["A", "B", "A", "--times", "0,2,1"], "--times must be 3 numbers that increase"),
         (["A", "B", "A", "--survivors"], "have no labels that say who survives"),
         (["petal", "--times", "0,1"], "petal has its own times"),
-        (["A", "B", "--variance", "-1"], "--variance must be a positive number"),
+        (["A", "B", "--variance", "-1"], "argument --variance: '-1' is not a number"),
         (["A", "torus-2"], "on R^2, torus-2 on T^2"),
         (["A", "B", "--model", "lite"], "Did you mean 'light'?"),
     ],
