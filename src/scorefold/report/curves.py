@@ -46,7 +46,7 @@ def training_curves(
     ``history`` has arrays ``step`` and ``loss``, and may have ``val_step`` with ``val_nll`` and
     ``learning_rate`` (one value per record of the loss). ``chosen``: the validation NLL of the
     model that was returned, where it was measured with more care than training takes; the mark of
-    the best step then says this number. ``judged``: what was validated by, of a bridge its loss.
+    the best step then says this number.
     """
     step, loss = (np.asarray(getattr(history, k), float) for k in ("step", "loss"))
     val_step, val_nll, rate = (
