@@ -263,6 +263,7 @@ def test_isometries_of_both_ends_carry_over(space):
 
 
 # -- transformations -------------------------------------------------------------------------------
+@pytest.mark.fault(47, "methods of bridges under jit, vmap and grad")
 def test_transformations_agree_with_plain_calls(learned):
     """jit, vmap over single points, traced times, and gradients where there is a density."""
     spectral = SpectralBridge(brownian_reference(Torus(1), 0.8), lambda z: np.cos(z[:, 0]),
@@ -306,6 +307,7 @@ SPACES = {"R^2": (Euclidean(2), 1.0), "R^20": (Euclidean(20), 1.0), "S^2": (Sphe
           "T^2": (Torus(2), 0.8), "SO(3)": (SO3(), 0.8)}  # fmt: skip
 
 
+@pytest.mark.fault(46, "right ends and wrong ends, every space")
 @pytest.mark.parametrize("space", SPACES)
 def test_right_ends_are_not_accused_and_wrong_ones_are(space):
     """Two samples of one law, 400 points each: no alarm in 12 draws (the floor is 4 deviations
@@ -329,6 +331,7 @@ def test_right_ends_are_not_accused_and_wrong_ones_are(space):
     assert few.missed is None and few.value is None
 
 
+@pytest.mark.fault(46, "a bridge whose drawn end misses")
 def test_a_bridge_that_misses_is_told_of_after_the_fit(learned):
     """The right ends pass; the same bridge beside an end that lies 0.6 deviations away is told of,
     with the size of the miss and its side."""

@@ -12,6 +12,7 @@ from oracles.edge_models import KEY, LAND, SPACES, close, kernels, points, score
 import scorefold as sf
 
 
+@pytest.mark.fault(47, "log_prob, score and draws under jit, vmap and grad")
 @pytest.mark.parametrize("name", ["kernel", "gaussian", "score"])
 def test_some_models(name):
     """All of them on all spaces, and the gradient of a score model's likelihood, are in
@@ -76,6 +77,7 @@ class Programs:
         monitoring.unregister_event_duration_listener(self._seen)
 
 
+@pytest.mark.fault(57, "fifty sizes of batches, at most four programs")
 def test_few_programs_serve_all_batches():
     """Fifty sizes: four programs or fewer, and rows equal those of one call."""
     model = kernels(SPACES["R^2"])

@@ -1,10 +1,13 @@
 """Entropic transport: against ott-jax, a plan known in closed form and dense NumPy."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scorefold import ScorefoldWarning
 from scorefold.bridges import (
     GaussianBridge,
     brownian_reference,
@@ -198,3 +201,36 @@ def test_divergence_of_equal_laws_is_zero_and_of_a_shift_half_its_square():
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         sinkhorn(*arguments)
+
+
+@pytest.mark.fault(50, "the loop and the flag, both precisions, five temperatures")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_loop_ends_where_the_flag_says_so(dtype):
+    """Iterations go on to the tolerance or to the end, and a plan short of it is told with its
+    error."""
+    x, y, a, b = clouds(40, 45, dtype)
+    for epsilon in (10.0, 1.0, 0.3, 0.1, 0.05):
+        plan = sinkhorn(squares(x, y), a, b, epsilon=epsilon)
+        assert bool(plan.converged) and float(plan.error) <= (1e-9 if dtype == np.float64 else 1e-4)
+        assert int(plan.iterations) < 10_000
+    with pytest.warns(ScorefoldWarning, match=r"off by .* after 3 iterations") as told:
+        short = sinkhorn(squares(x, y), a, b, epsilon=0.1, max_iterations=3)
+    assert not bool(short.converged) and f"{float(short.error):.2g}" in str(told[0].message)
+
+
+@pytest.mark.fault(34, "ε down to the rounding of the costs, clouds a thousand apart")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_temperatures_and_disjoint_supports_are_finite(dtype):
+    """Finite potentials and a finite error, with a warning where it is above the tolerance; below
+    the rounding of the costs an error that names the least ε."""
+    x, y, a, b = clouds(dtype=dtype)
+    for apart in (0.0, 1e3):
+        costs = squares(x, y + dtype(apart))
+        least = 4 * float(np.ptp(costs)) * float(np.finfo(dtype).eps)
+        for epsilon in (1e-2, 1e-4, least):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ScorefoldWarning)
+                plan = sinkhorn(costs, a, b, epsilon=max(epsilon, least), max_iterations=200)
+            assert np.isfinite([float(plan.error), float(plan.cost), float(plan.value)]).all()
+    with pytest.raises(ValueError, match="below the rounding"):
+        sinkhorn(costs, a, b, epsilon=1e-30)
