@@ -4,7 +4,7 @@ from scorefold.kernels.background import (
     MixedReference,
     ProductReference,
     TangentNormal,
-    background,
+    broad_laws,
     density_at,
     plain_law,
 )
@@ -79,8 +79,8 @@ __all__ = [
     "TruncatedDensity",
     "WrappedKernel",
     "WrappedMixture",
-    "background",
     "blockwise",
+    "broad_laws",
     "cap_precision",
     "curve_length",
     "density_at",
