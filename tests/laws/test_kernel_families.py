@@ -15,7 +15,6 @@ from scorefold.kernels import (
     EsagKernel,
     HeatKernels,
     WrappedMixture,
-    background,
     lattice_normal,
     truncated_log_prob,
 )
@@ -30,7 +29,7 @@ def mixture(manifold, centres, covariances, family=None, share=1e-30, dtype=jnp.
     return WrappedMixture.from_covariances(
         manifold, centres, jnp.asarray(covariances, dtype),
         jnp.log(jnp.asarray(np.arange(1, n + 1) / sum(range(n + 1)), dtype)),
-        background(manifold, centres), jnp.asarray(math.log(share), dtype), family,
+        plain_law(manifold, centres), jnp.asarray(math.log(share), dtype), family,
     )  # fmt: skip
 
 

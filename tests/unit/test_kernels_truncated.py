@@ -8,7 +8,7 @@ import pytest
 
 import scorefold as sf
 from scorefold._compile import quick
-from scorefold.kernels import WrappedMixture, background, truncated, truncated_log_prob
+from scorefold.kernels import WrappedMixture, plain_law, truncated, truncated_log_prob
 from scorefold.kernels.tails import log_beyond, radius_beyond
 
 SPHERE = sf.Sphere(2)
@@ -60,7 +60,7 @@ def mixture(m, dtype, log_share=-4.0, n=N):
     log_w[:5] = -np.inf
     log_w -= np.log(np.exp(log_w).sum())
     parts = (jnp.asarray(a, dtype) for a in (axes, std**2, log_w))
-    kernels = WrappedMixture(m, background(m, z), z, *parts, jnp.asarray(log_share, dtype))
+    kernels = WrappedMixture(m, plain_law(m, z), z, *parts, jnp.asarray(log_share, dtype))
     return kernels, points[n:]
 
 
