@@ -130,7 +130,7 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
 def score_flow(score: sf.ScoreModel, start: jax.Array, count: int, end: float) -> jax.Array:
     """The probability flow of a score model by Heun's method, on the grid of its sampler."""
     grid = refined_grid(score.s_max, end, count, start.dtype)
-    return score._outward(_run(HeunFlowStep(score.noising, score._fitted()), start, grid))
+    return score._outer(_run(HeunFlowStep(score.noising, score._fitted()), start, grid))
 
 
 def score_noisy(score: sf.ScoreModel, key: jax.Array, count: int, end: float) -> jax.Array:
@@ -138,7 +138,7 @@ def score_noisy(score: sf.ScoreModel, key: jax.Array, count: int, end: float) ->
         score.noising, score._fitted(), key, JUDGED, steps=count, s_min=end, s_max=score.s_max,
         denoised=True,
     )  # fmt: skip
-    return score._outward(x)
+    return score._outer(x)
 
 
 @eqx.filter_jit

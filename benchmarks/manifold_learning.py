@@ -81,7 +81,7 @@ def learned(points: np.ndarray, seed: int) -> tuple[LearnedManifold, float]:
         model, points[:TRAIN], val=points[TRAIN : TRAIN + VAL], key=jax.random.key(seed),
         steps=STEPS, progress=False,
     )  # fmt: skip
-    return LearnedManifold.of(model.mixture), time.perf_counter() - began
+    return LearnedManifold.of(model.mixture_in_units()), time.perf_counter() - began
 
 
 def on_surface(surface: LevelSurface, manifold: LearnedManifold, new: Any) -> dict[str, float]:

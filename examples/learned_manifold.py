@@ -42,7 +42,7 @@ def learn(points: np.ndarray, seed: int) -> LearnedManifold:
     model, _ = sf.fit(
         model, points[200:], val=points[:200], key=jax.random.key(seed), steps=150, progress=False
     )
-    return LearnedManifold.of(model.mixture)
+    return LearnedManifold.of(model.mixture_in_units())
 
 
 def apart(points: np.ndarray, least: float) -> np.ndarray:

@@ -9,9 +9,17 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 
+# Compiled programs are kept between workers, subprocesses and runs of the suite.
+os.environ.setdefault(
+    "SCOREFOLD_COMPILATION_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
+)
+
 import jax
 import pytest
 
+from scorefold._cache import keep_compilations
+
+keep_compilations()
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -25,122 +25,31 @@ Functions take one point and are batched with ``jax.vmap``; models take batches.
 rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report``.
 """
 
-from scorefold import data, proximal
-from scorefold._version import __version__
-from scorefold.bridges import LightBridge, brownian_reference, fit_bridge
-from scorefold.fields import (
-    AmbientOutput,
-    FrameOutput,
-    ImageNetworkSpec,
-    KillingOutput,
-    NetworkSpec,
-    ScoreNetwork,
-    TangentField,
-    divergence,
-    hutchinson,
-)
-from scorefold.fitting import History, fit, fit_seeds, load, save
-from scorefold.losses import (
-    ConsecutiveDenoising,
-    Denoising,
-    Implicit,
-    Importance,
-    Likelihood,
-    LogUniform,
-    Sliced,
-    Uniform,
-    Variance,
-)
-from scorefold.manifolds import (
-    SO3,
-    Euclidean,
-    Hyperbolic,
-    Manifold,
-    PointsError,
-    Product,
-    Sphere,
-    Torus,
-    check_points,
-    manifold_from_name,
-)
-from scorefold.models import (
-    InformedModel,
-    KernelModel,
-    Model,
-    ScoreModel,
-    default_noising,
-    default_output,
-)
-from scorefold.noising import (
-    Brownian,
-    Constant,
-    Cosine,
-    Langevin,
-    Linear,
-    LogLinear,
-    OrnsteinUhlenbeck,
-    RandomWalk,
-    VarianceExploding,
-)
-from scorefold.samplers import normalisation, sample_reverse, solve_log_prob, walk
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "SO3",
-    "AmbientOutput",
-    "Brownian",
-    "ConsecutiveDenoising",
-    "Constant",
-    "Cosine",
-    "Denoising",
-    "Euclidean",
-    "FrameOutput",
-    "History",
-    "Hyperbolic",
-    "ImageNetworkSpec",
-    "Implicit",
-    "Importance",
-    "InformedModel",
-    "KernelModel",
-    "KillingOutput",
-    "Langevin",
-    "LightBridge",
-    "Likelihood",
-    "Linear",
-    "LogLinear",
-    "LogUniform",
-    "Manifold",
-    "Model",
-    "NetworkSpec",
-    "OrnsteinUhlenbeck",
-    "PointsError",
-    "Product",
-    "RandomWalk",
-    "ScoreModel",
-    "ScoreNetwork",
-    "Sliced",
-    "Sphere",
-    "TangentField",
-    "Torus",
-    "Uniform",
-    "Variance",
-    "VarianceExploding",
-    "__version__",
-    "brownian_reference",
-    "check_points",
-    "data",
-    "default_noising",
-    "default_output",
-    "divergence",
-    "fit",
-    "fit_bridge",
-    "fit_seeds",
-    "hutchinson",
-    "load",
-    "manifold_from_name",
-    "normalisation",
-    "proximal",
-    "sample_reverse",
-    "save",
-    "solve_log_prob",
-    "walk",
-]
+from scorefold._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from scorefold._public import *  # noqa: F403
+
+_ROOMS = (
+    "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels", "losses",
+    "manifolds", "metrics", "models", "noising", "proximal", "report", "samplers",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms and names are imported when the first of them is asked for: JAX takes seconds to
+    import, in which ``scorefold --help`` has nothing to say and Ctrl-C nobody to listen."""
+    if name in _ROOMS:
+        return import_module(f"scorefold.{name}")
+    if not name.startswith("_") or name == "__all__":
+        public = import_module("scorefold._public")
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
+    raise AttributeError(f"module 'scorefold' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS, *__getattr__("__all__")})

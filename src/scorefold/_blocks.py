@@ -1,14 +1,32 @@
-"""A function of one row, over many rows in blocks."""
+"""A function of rows, over many rows in blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-__all__ = ["in_blocks"]
+__all__ = [
+    "blocks",
+    "by_blocks",
+    "by_keys",
+    "device",
+    "in_blocks",
+    "inside_jit",
+    "is_traced",
+    "split_data",
+]
+
+_SIZES = (1, 32, 1024, 32768)
+"""Rows that programs are compiled for."""
+_FILLED = 0.25
+"""A block is filled up with copies where more than this share of it is there; up to 1024 rows."""
+_FILLED_UP = 1024
+_NUMBER = np.float32(0.0)
 
 
 def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
@@ -21,3 +39,79 @@ def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
     fill = -len(x) % size if len(x) > size else 0
     whole = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (fill, *x.shape[1:]))])
     return jax.lax.map(function, whole, batch_size=size)[: len(x)]
+
+
+def by_blocks(function: Callable[..., Any], *rows: Any, most: int = _SIZES[-1]) -> Any:
+    """``function(*rows)`` for a compiled function of arrays with one leading axis, called with 1,
+    32, 1024 or 32768 rows only (``most`` at most), so that four programs serve every number of
+    rows, whatever sizes are asked for. Blocks are filled up with copies of the last row.
+
+    **Arguments:** ``rows``: NumPy or JAX arrays of n rows; ``function``: returns a tree of arrays
+    with a row for each row. Cutting and joining are done by NumPy, which compiles nothing.
+    Inside a JAX transformation ``function(*rows)`` itself.
+    """
+    n = len(rows[0])
+    sizes = list(blocks(n, most))
+    if sizes == [(0, n)] or is_traced(rows) or inside_jit():
+        return function(*(device(a) for a in rows))
+    host = [np.asarray(a) for a in rows]
+    parts = []
+    for first, size in sizes:
+        at = np.minimum(np.arange(first, first + size), n - 1)
+        found = function(*(device(a[at]) for a in host))
+        if is_traced(found):  # of something traced that is no row
+            return function(*(device(a) for a in rows))
+        parts.append(jax.tree.map(np.asarray, found))
+    return jax.tree.map(lambda *a: device(np.concatenate(a)[:n]), *parts)
+
+
+def blocks(n: int, most: int = _SIZES[-1]) -> Iterator[tuple[int, int]]:
+    """(first row, size) of the blocks that n rows are computed in."""
+    sizes = [s for s in _SIZES if s < most] + [most]
+    first = 0
+    while first < n:
+        left = n - first
+        below = max(s for s in sizes if s <= left)
+        above = min((s for s in sizes if s >= left), default=below)
+        fill = above <= _FILLED_UP and left > _FILLED * above
+        size = above if fill else below
+        yield first, size
+        first += size
+
+
+def by_keys(function: Callable[[Array], Any], key: Array, n: int) -> Any:
+    """``function(jax.random.split(key, n))`` as ``by_blocks`` computes it."""
+    key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+    if is_traced(key) or inside_jit():
+        return function(jax.random.split(key, n))
+    impl = jax.random.key_impl(key)
+    return by_blocks(
+        lambda rows: function(jax.random.wrap_key_data(rows, impl=impl)), split_data(key, n)
+    )
+
+
+def split_data(key: Array, n: int) -> np.ndarray:
+    """The numbers of ``jax.random.split(key, n)``, a row a key, by programs of few lengths: the
+    first keys of a longer split are those of a shorter one."""
+    size = _FILLED_UP if n <= _FILLED_UP else -(-n // _SIZES[-1]) * _SIZES[-1]
+    return np.asarray(jax.random.key_data(jax.random.split(key, size)))[:n]
+
+
+def device(x: Any, dtype: Any = None) -> Array:
+    """``jnp.asarray``, which compiles a program for every shape of a NumPy array."""
+    if is_traced(x):
+        return jnp.asarray(x, dtype)
+    if isinstance(x, jax.Array):
+        return x if dtype is None or x.dtype == dtype else device(np.asarray(x), dtype)
+    moved: Array = jax.device_put(np.asarray(x, dtype))
+    return moved
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether values are not known: inside a JAX transformation."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def inside_jit() -> bool:
+    """Whether a program is being traced around this call: arrays made here are part of it."""
+    return isinstance(jax.device_put(_NUMBER), jax.core.Tracer)

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
+import toy_run
 
 from scorefold.cli import main
 
@@ -53,6 +55,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("case", TABLES)
+@pytest.mark.fault(16, "tables of no row, one row, one place on the command line")
 def test_tables_that_cannot_be_fitted(case, tmp_path, capsys):
     table, message = TABLES[case]
     pd.DataFrame(table).to_csv(tmp_path / "t.csv", index=False)
@@ -62,6 +65,7 @@ def test_tables_that_cannot_be_fitted(case, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.fault(22, "a reflection among rotations on the command line")
 def test_reflections_are_named(tmp_path, capsys):
     matrices = np.linalg.qr(np.random.default_rng(0).normal(size=(40, 3, 3)))[0]
     matrices *= np.linalg.det(matrices)[:, None, None]
@@ -73,6 +77,7 @@ def test_reflections_are_named(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.fault(18, "angles of 360 without a unit and with the wrong one")
 def test_degrees_taken_for_radians(angles, tmp_path, capsys, monkeypatch):
     """Without a unit the command is refused; the wrong one is remarked on: angles of many turns
     are legitimate, so only a person can tell."""
@@ -88,6 +93,7 @@ def refuse(*_):
 
 
 @pytest.mark.parametrize("out", ["file", "file/run"])
+@pytest.mark.fault(10, "--out at and below a plain file")
 def test_unwritable_out(out, plane, tmp_path, capsys):
     """A file in the way binds everyone; permissions do not bind root."""
     (tmp_path / "file").write_text("mine")
@@ -97,6 +103,7 @@ def test_unwritable_out(out, plane, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate", "report"])
+@pytest.mark.fault(9, "run folders of other programs")
 def test_foreign_folders(command, tmp_path, capsys):
     words = [command, tmp_path, *(["--out", tmp_path / "x.csv"] if command == "sample" else [])]
     assert "run.json is missing" in said(capsys, words)
@@ -119,6 +126,9 @@ def words_of(plane, out):
     ]  # fmt: skip
 
 
+@pytest.mark.fault(3, "SIGINT to scorefold fit, then --resume")
+@pytest.mark.fault(11, "scorefold fit in the folder of a running one")
+@pytest.mark.fault(5, "the model of a finished run cut in half, and with one bit changed")
 def test_an_interrupted_run_goes_on(plane, tmp_path, capsys):
     """SIGINT after the first checkpoint; before it, while the run is held, a second run in its
     directory; after it, the same words without --resume and with other settings. The batches are
@@ -156,3 +166,27 @@ def test_an_interrupted_run_goes_on(plane, tmp_path, capsys):
         message = said(capsys, ["sample", out, "--out", tmp_path / "x.csv"])
         assert f"{out / 'model.safetensors'}: " in message
     assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("call", [1, 3])
+def test_out_of_memory(tmp_path, monkeypatch, call):
+    """The device has no room, when the step is compiled and later: the message names what to
+    lower, and the run goes on from its checkpoint to the bits of one that always had room."""
+    from scorefold.fitting import loop
+
+    real, calls = loop.train, []
+
+    def train(problem, state, count):
+        calls.append(count)
+        if len(calls) == call:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 TiB.")
+        return real(problem, state, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train", train)
+        with pytest.raises(MemoryError, match="batch_size=64: lower batch_size"):
+            toy_run.train(tmp_path / "run")
+    kept = list((tmp_path / "run").glob("checkpoint-*"))
+    assert bool(kept) == (call > 1)
+    resumed = toy_run.digest(*toy_run.train(tmp_path / "run", resume=True))
+    assert resumed == toy_run.digest(*toy_run.train(None))

@@ -37,6 +37,7 @@ def npy_header(shape, descr="<f8"):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
 
 
+@pytest.mark.fault(6, "a canary in six tables: arrays of objects, pickles, an archive of PyTorch")
 def test_pickles_are_refused_without_running(tmp_path):
     canary = tmp_path / "ran"
     payload = np.array([Canary(canary)], dtype=object)
@@ -60,6 +61,7 @@ def test_pickles_are_refused_without_running(tmp_path):
     assert not canary.exists()
 
 
+@pytest.mark.fault(7, "headers of terabytes, products beyond 64 bits, bombs of zip and gzip")
 def test_claims_and_bombs_are_refused_before_allocation(tmp_path):
     (tmp_path / "huge.npy").write_bytes(npy_header((10**12, 2)) + bytes(64))
     (tmp_path / "short.npy").write_bytes(npy_header((100, 2)) + bytes(64))
@@ -78,6 +80,7 @@ def test_claims_and_bombs_are_refused_before_allocation(tmp_path):
             read_table(tmp_path / name, **options)
 
 
+@pytest.mark.fault(7, "a directory that promises 2 GiB in a kilobyte")
 def test_a_forged_directory_entry_is_refused(tmp_path):
     """The directory claims 2 GiB for 1 kB of compressed data: no deflate stream can do that."""
     buffer = io.BytesIO()
@@ -93,6 +96,7 @@ def test_a_forged_directory_entry_is_refused(tmp_path):
 
 @pytest.mark.parametrize("fraction", range(1, 16, 2))
 @pytest.mark.parametrize("kind", ["npy", "npz", "csv.gz", "parquet"])
+@pytest.mark.fault(5, "tables of four formats cut at eight places")
 def test_truncated_files_are_named(kind, fraction, tmp_path):
     import pandas as pd
 
@@ -130,6 +134,8 @@ BAD_TABLES = {
 
 
 @pytest.mark.parametrize("case", BAD_TABLES)
+@pytest.mark.fault(15, "NaN, inf and text in a table")
+@pytest.mark.fault(19, "latitudes beyond 90° and exchanged columns")
 def test_bad_tables_are_named_in_one_line(case, tmp_path):
     text, options, message = BAD_TABLES[case]
     (tmp_path / "t.csv").write_text(text)
@@ -138,6 +144,7 @@ def test_bad_tables_are_named_in_one_line(case, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault(24, "files of other kinds, other encodings, complex numbers")
 def test_missing_and_strange_paths(tmp_path):
     with pytest.raises(DataError, match="No file"):
         load(tmp_path / "absent.csv")
@@ -203,6 +210,7 @@ def files(folder):
 
 
 @pytest.mark.parametrize("path", ["wrong", "cut"])
+@pytest.mark.fault(12, "a source that sends other bytes, or half of them")
 def test_a_bad_download_leaves_the_cache_untouched(path, server, cache):
     bad = entry(f"{server}/{path}")
     with pytest.raises(DataError) as caught:
@@ -227,12 +235,14 @@ def test_a_downloaded_file_serves_without_network(server, cache):
     assert first == second
 
 
+@pytest.mark.fault(13, "eight downloads in four threads")
 def test_two_at_once_both_succeed(server, cache):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: locate(entry(f"{server}/good"))[0], range(8)))
     assert {p.read_bytes() for p in found} == {GOOD} and len(files(cache)) == 1
 
 
+@pytest.mark.fault(40, "a cache below a plain file")
 def test_an_unwritable_home_falls_back_with_a_note(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "temporary").mkdir()
@@ -244,6 +254,7 @@ def test_an_unwritable_home_falls_back_with_a_note(server, tmp_path, monkeypatch
     assert found.read_bytes() == GOOD and tmp_path / "temporary" in found.parents
 
 
+@pytest.mark.fault(12, "a file with the name of a registered one and other bytes")
 def test_a_changed_file_in_the_data_folder_names_both_hashes(tmp_path, monkeypatch):
     (tmp_path / "flood.csv").write_bytes(GOOD)
     monkeypatch.setenv("SCOREFOLD_DATA_DIR", str(tmp_path))

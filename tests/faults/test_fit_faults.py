@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ import pytest
 import toy_run
 from jaxtyping import Array
 
+from scorefold import ScorefoldWarning
 from scorefold.fitting import (
     DamagedFile,
     DifferentRun,
@@ -60,6 +63,9 @@ def checkpoints(out):
 
 
 @pytest.mark.parametrize("save", [1, 4])
+@pytest.mark.fault(1, "SIGKILL in the first and in the fourth save, then resumed")
+@pytest.mark.fault(2, "SIGKILL between write and rename; the leftover is removed")
+@pytest.mark.fault(37, "one training in this process and in fresh ones: the same bits")
 def test_killed_in_a_save(tmp_path, uninterrupted, save):
     """SIGKILL between write and rename: the last commit loads, the leftover goes, and the run
     ends with the bits of one that was never killed."""
@@ -75,6 +81,7 @@ def test_killed_in_a_save(tmp_path, uninterrupted, save):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.fault(3, "SIGINT and SIGTERM while training; the handlers of before return")
 def test_signal(tmp_path, uninterrupted, number, capsys):
     """The run saves and says how to go on; the exit code is the shell's; the handlers return."""
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
@@ -96,6 +103,8 @@ def test_signal(tmp_path, uninterrupted, number, capsys):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(3, "a second signal while a save hangs")
+@pytest.mark.fault(11, "a second run while the first saves; its lock dies with it")
 def test_signal_twice_and_two_runs_in_one_directory(tmp_path, uninterrupted):
     """While a process hangs in its third save: a second run is refused by name; the first
     signal waits for the save, the second ends it at once; the checkpoints before are whole."""
@@ -117,6 +126,7 @@ def test_signal_twice_and_two_runs_in_one_directory(tmp_path, uninterrupted):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(11, "a lock taken twice, and one left by a process that is gone")
 def test_lock_is_released(tmp_path):
     with locked(tmp_path), pytest.raises(DirectoryInUse, match=str(os.getpid())), locked(tmp_path):
         pass
@@ -128,6 +138,7 @@ def test_lock_is_released(tmp_path):
         assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
 
 
+@pytest.mark.fault(4, "no room in the third save of a training, which then goes on")
 def test_disk_full(tmp_path, uninterrupted, monkeypatch):
     def no_room():
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -143,6 +154,7 @@ def test_disk_full(tmp_path, uninterrupted, monkeypatch):
     assert toy_run.digest(*toy_run.train(tmp_path, resume=True)) == uninterrupted
 
 
+@pytest.mark.fault(10, "checkpoints below a plain file")
 def test_unwritable_directory_fails_before_compiling(tmp_path):
     """Below a plain file no directory can be made (by anyone: permissions do not bind root)."""
     (tmp_path / "file").write_text("")
@@ -153,6 +165,7 @@ def test_unwritable_directory_fails_before_compiling(tmp_path):
     assert time.monotonic() - since < 1
 
 
+@pytest.mark.fault(9, "a checkpoint of other settings, data, widths and keys")
 def test_another_run(tmp_path):
     """Every difference is named, and nothing else; without ``resume`` nothing is overwritten."""
     toy_run.train(tmp_path, steps=100)
@@ -170,6 +183,7 @@ def test_another_run(tmp_path):
     assert set(caught.value.fields) == {"model.width", "data", "key"}
 
 
+@pytest.mark.fault(5, "the last checkpoint cut in half, then a bit flipped in each")
 def test_damaged_checkpoints(tmp_path, uninterrupted):
     """Cut short, then one bit flipped: the one before is used, with a warning; if that is
     damaged too, a named error."""
@@ -193,7 +207,8 @@ def test_damaged_checkpoints(tmp_path, uninterrupted):
 
 
 class Spoiled(Trainable):
-    """log of a coordinate: NaN at the rows where it is negative, from ``first`` on."""
+    """Losses that are not finite somewhere: at rows with a negative coordinate (with ``noise``: or
+    where the draw is), where the squares overflow, without a derivative, or after a while."""
 
     kind: str
     weight: Array | None = None
@@ -204,39 +219,92 @@ class Spoiled(Trainable):
     def batch_loss(self, x, key):
         if self.kind == "rows":
             return self.weight[0] ** 2 + jnp.log(x[:, 0])
+        if self.kind == "noise":
+            return self.weight[0] ** 2 + jnp.log(
+                x[:, 0] + jax.random.normal(key, x.shape[:1], x.dtype)
+            )
+        if self.kind == "square":
+            return self.weight[0] * x[:, 0] ** 2
         if self.kind == "gradient":
             return jnp.sqrt(jnp.abs(x[:, 0] * (self.weight[0] - 1.0)))
         return -jnp.exp(jnp.exp(self.weight[0] * x[:, 0]))
 
     def validate(self, x, key):
-        return jnp.mean(self.batch_loss(x, key))
+        return self.weight[0] ** 2
 
 
-def test_non_finite_rows(tmp_path):
-    """The rows named are exactly the negative ones of the batch, and the checkpoint before stays
-    as it was."""
-    data = np.ones((1000, 1), np.float32)
+def spoiled(n=1000):
+    data = np.ones((n, 1), np.float32)
     data[[137, 700]] = -1.0
-    with pytest.raises(NonFiniteLoss, match=r"undefined at these rows") as caught:
-        fit(
-            Spoiled("rows"), data, key=jax.random.key(0), batch_size=8, steps=500, out=tmp_path,
-            progress=False, save_every=0.0,
-        )  # fmt: skip
-    step = caught.value.step
+    return data
+
+
+def bad_rows(step):
+    """The negative rows of the batch at a step."""
     from scorefold.fitting.batches import batch_rows
 
     order = jax.random.fold_in(jax.random.key(0), 0)
-    bad = [
-        set(np.asarray(batch_rows(order, jnp.int32(t), 1000, 8)).tolist()) & {137, 700}
-        for t in range(step + 1)
-    ]
-    assert not any(bad[:step]) and set(caught.value.rows) == bad[step]
-    assert f"at step {step}, data rows {caught.value.rows[0]}" in str(caught.value)
+    rows = np.asarray(batch_rows(order, jnp.int32(step), 1000, 8))
+    return set(rows.tolist()) & {137, 700}
+
+
+@pytest.mark.fault(33, "log of negative data: the best state comes back, exactly those rows named")
+def test_a_good_state_survives_a_loss_that_is_not_finite(tmp_path):
+    """The best state on validation comes back with a warning that names exactly the rows with a
+    negative coordinate and the step; a resumed run says and returns the same."""
+    found = []
+    for resume in (False, True):
+        with pytest.warns(ScorefoldWarning, match=r"not finite at step \d+, data rows") as caught:
+            model, history = fit(
+                Spoiled("rows"), spoiled(), val=np.ones((4, 1), np.float32),
+                key=jax.random.key(0), batch_size=8, steps=500, out=tmp_path, resume=resume,
+                progress=False, save_every=0.0,
+            )  # fmt: skip
+        found.append((model, str(caught[0].message)))
+        assert history.stopped == "not finite"
+    message = found[0][1]
+    step = int(re.search(r"at step (\d+)", message).group(1))
+    bad = [bad_rows(t) for t in range(step + 1)]
+    assert step == history.steps > 0 and not any(bad[:step]) and bad[step]
+    assert f"data rows {', '.join(map(str, sorted(bad[step])))}. " in message
+    assert "undefined at these rows; look" in message
+    assert f"best state on validation, that of step {history.best_step}" in message
+    assert float(model.weight[0]) ** 2 == pytest.approx(history.val_nll.min(), rel=1e-6)
+    assert found[0][1] == found[1][1] and eqx.tree_equal(found[0][0], found[1][0])
+
+
+def test_without_held_out_points_the_average_survives():
+    with pytest.warns(ScorefoldWarning, match=r"average after \d+ steps, which no held-out"):
+        model, history = fit(
+            Spoiled("rows"), spoiled(), key=jax.random.key(0), batch_size=8, steps=500,
+            progress=False,
+        )  # fmt: skip
+    assert history.stopped == "not finite" and history.best_step == history.steps
+    assert np.isfinite(model.weight).all() and float(model.weight[0]) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "message"),
+    [
+        ("rows", -1.0, "undefined at these rows; look"),
+        ("noise", 0.5, "undefined at these rows for the noise drawn"),
+        ("square", 1e30, r"of size 1e\+30, and squares of that leave float32"),
+        ("rows", 0.0, "undefined at these rows; look"),
+    ],
+)
+def test_messages_before_any_step(kind, scale, message):
+    """No rate has been used: nothing is said about it."""
+    data = scale * np.ones((20, 1), np.float32)
+    with pytest.raises(NonFiniteLoss, match=message) as caught:
+        fit(Spoiled(kind), data, key=jax.random.key(0), steps=5, progress=False)
+    assert caught.value.step == 0 and len(caught.value.rows)
+    assert "learning_rate" not in str(caught.value) and len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
     ("kind", "message"), [("gradient", "gradient of their mean"), ("grow", "lower")]
 )
+@pytest.mark.fault(33, "a gradient without value, a loss that runs away")
 def test_non_finite_causes(kind, message):
     """√|w − 1| at w = 1 has a finite value and no derivative; −exp(exp(w)) runs away."""
     data = np.ones((20, 1), np.float32)

@@ -112,6 +112,7 @@ def test_semigroup_at_a_distance(d):
 
 
 @pytest.mark.parametrize("d", [2, 3, 5])
+@pytest.mark.fault(28, "the heat equation on hyperbolic space")
 def test_heat_equation(d):
     """∂_s p = ½(p'' + (d−1) coth r p'), by automatic differentiation in float64."""
     r, s = (jnp.asarray(v.ravel()) for v in np.meshgrid([0.2, 1.0, 3.0], [0.1, 0.8, 4.0]))
@@ -159,6 +160,7 @@ def test_coincident_points(d, dtype):
 
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5])
+@pytest.mark.fault(29, "distances drawn on hyperbolic space")
 def test_distance_law(d):
     """Kolmogorov–Smirnov with 1e5 draws: √n D < 1.95 fails with probability 1e-3 by chance."""
     for s in (1e-3, 1e-2, 0.1, 0.5, 1.0, 3.0):

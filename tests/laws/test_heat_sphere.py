@@ -35,6 +35,7 @@ def _kernel(d):
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)
+@pytest.mark.fault(28, "density and score on spheres against arbitrary precision")
 def test_against_arbitrary_precision(d):
     """oracles/make_heat_table.py: log p, its gradient, the score and the score's derivative, r up
     to 3.1 and s from 1e-4 to 10, in both dtypes."""
@@ -107,6 +108,7 @@ def test_pole_and_antipode(d):
 
 
 @pytest.mark.parametrize("d", (2, 3))
+@pytest.mark.fault(28, "mass and semigroup on spheres")
 def test_mass_and_semigroup(d):
     """∫p_s = 1, and ∫p_s(x|z) p_t(z|y) dz = p_{s+t}(x|y): both by Gauss–Legendre quadrature over
     the sphere in (angle to y, azimuth); s + t crosses the switch from images to series."""
@@ -141,6 +143,7 @@ def _distance_cdf(d, s):
 
 
 @pytest.mark.parametrize("d", (1, 2, 3))
+@pytest.mark.fault(29, "angles drawn on spheres")
 def test_sampler(d):
     """1e5 float32 draws: Kolmogorov–Smirnov against the kernel's own distance law, and
     E R_l(cos r) = e^{−l(l+d−1)s/2} for l = 1, 2, 3 within 4 standard errors. Fixed keys; the

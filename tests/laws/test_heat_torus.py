@@ -25,6 +25,7 @@ def _wrapped(x, s):
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.fault(28, "density on tori against wrapped sums")
 def test_against_wrapped_sums(dtype):
     """Every angle up to 3.1, both sides of the switch; the score relative to its typical size
     e^{−s/2}/√s, at s = 10 as well, where it is 0.007 of the flat one."""
@@ -87,6 +88,7 @@ def test_mass_and_semigroup():
     np.testing.assert_allclose(np.roll(convolved, n // 2), both, rtol=1e-11)
 
 
+@pytest.mark.fault(29, "draws on tori")
 def test_sampler():
     """E cos k(x − x₀) = e^{−k²s/2} within 4.5 standard errors, and Kolmogorov–Smirnov against the
     wrapped law, 1e5 float32 draws a coordinate; coordinates uncorrelated."""

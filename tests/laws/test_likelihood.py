@@ -82,6 +82,7 @@ def test_hutchinson_is_unbiased():
         log_prob_ode(NOISING, Swirl(), x, divergence="hutchinson", **OPTIONS)
 
 
+@pytest.mark.fault(31, "the integral of a flow's density")
 def test_mass_draws_and_neighbours():
     """1024 quadrature nodes: ∫ exp(log_prob) = 1 to 1e-4, and the draws of the flow have the mean
     ∫ x exp(log_prob) within 4 standard errors. A point gets the same density in other company to
@@ -114,6 +115,7 @@ class Broken(eqx.Module):
         return jnp.where(x[0] > 0.5, jnp.nan, 0.0).astype(x.dtype) * x
 
 
+@pytest.mark.fault(31, "a solver that reaches its limit")
 def test_refusals_name_cause_rows_and_remedy():
     x = np.tile(np.asarray([1.0, 0.0, 0.0]), (4, 1))
     with pytest.raises(RuntimeError, match=r"rows 0 to 3 .*max_steps=3.*loosen"):

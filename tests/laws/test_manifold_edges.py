@@ -54,7 +54,8 @@ def observed(m, dtype_name):
             "gradients": jax.jacrev(numbers, argnums=(0, 1, 2))(x, y, v),
         }
 
-    out = COMPILE(jax.vmap(one))(jnp.asarray(LENGTHS, dtype))
+    run, lengths = COMPILE(jax.vmap(one)), jnp.asarray(LENGTHS, dtype)
+    out = {**run(lengths), "log again": run(lengths[::-1])["log"][::-1]}
     return jax.tree.map(lambda v: np.asarray(v, np.float64), out)
 
 
@@ -64,6 +65,7 @@ def seen(request):
     return m, observed(m, dtype), 1e-5 if dtype == "float32" else 1e-12
 
 
+@pytest.mark.fault(25, "values and derivatives at lengths from 0 to 1e6, in both precisions")
 def test_everything_is_finite(seen):
     _, o, _ = seen
     assert all(np.isfinite(v).all() for v in jax.tree.leaves(o))
@@ -77,11 +79,19 @@ def test_gradient_of_the_distance_is_zero_at_coincidence(seen):
     assert not np.any(dx[0]) and not np.any(dy[0]) and not np.any(dv[5])
 
 
+@pytest.mark.fault(27, "tangent vectors of length 0 to 1e6")
 def test_ends_of_any_length_are_on_the_manifold(seen):
     _, o, tol = seen
     assert o["defect"].max() <= tol
 
 
+@pytest.mark.fault(26, "log at and near the cut locus twice, in other company: the same bits")
+def test_ties_are_broken_the_same_way_every_time(seen):
+    _, o, _ = seen
+    np.testing.assert_array_equal(o["log again"], o["log"])
+
+
+@pytest.mark.fault(26, "log of points within 1e-7 of the cut locus, and on it")
 def test_log_is_the_shortest_way_even_at_the_cut_locus(seen):
     m, o, tol = seen
     known = slice(0, 7) if not m.compact else slice(0, None)
@@ -103,6 +113,7 @@ WALKERS, STEPS = 8, 10_000
 
 
 @pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
+@pytest.mark.fault(32, "a walk on each manifold")
 def test_ten_thousand_steps_do_not_leave_the_manifold(m):
     start = jnp.tile(m.origin(jnp.float32)[None], (WALKERS,) + (1,) * len(m.shape))
 

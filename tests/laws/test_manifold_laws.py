@@ -195,6 +195,7 @@ def test_to_tangent_is_the_orthogonal_projection(seen):
     small(o["a normal"], 10 * tol)
 
 
+@pytest.mark.fault(25, "exp after log and log after exp on each manifold")
 def test_exp_and_log_are_inverse(seen):
     _, o, tol = seen
     small(o["log exp"] - o["v"], 5 * tol)

@@ -116,6 +116,7 @@ def test_late_levels_are_uniform_on_compact_manifolds():
     np.testing.assert_allclose(got, -math.log(4 * math.pi), atol=5e-3)
 
 
+@pytest.mark.fault(29, "draws of wrapped kernels against their density")
 def test_draws_have_the_density_they_are_given():
     """Counts in cells of the sphere (by longitude and sine of latitude) against quadrature;
     Pearson's χ² of 20000 draws in 48 cells, fixed key: 47 degrees of freedom, below the 99.9 %

@@ -30,7 +30,7 @@ def fitted(surface):
             sf.KernelModel(sf.Euclidean(3)), x[:2000], val=x[2000:], key=jax.random.key(1),
             steps=150, progress=False,
         )  # fmt: skip
-        FITTED[surface.name] = LearnedManifold.of(model.mixture), x[2000:]
+        FITTED[surface.name] = LearnedManifold.of(model.mixture_in_units()), x[2000:]
     return FITTED[surface.name]
 
 

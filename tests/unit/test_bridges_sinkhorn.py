@@ -194,6 +194,7 @@ def test_divergence_of_equal_laws_is_zero_and_of_a_shift_half_its_square():
         (([[0.0, 1.0]], None, [0.5, 0.2, 0.3]), r"b: shape must be \(2,\)"),
     ],
 )
+@pytest.mark.fault(34, "ε of 0, costs that are not finite, laws without weight")
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         sinkhorn(*arguments)

@@ -177,6 +177,7 @@ def test_options_of_the_other_model(model, option, run, tmp_path, capsys):
     assert not (tmp_path / "other" / "metrics.json").exists()
 
 
+@pytest.mark.fault(51, "a second fit into a finished folder")
 def test_finished_run_is_not_overwritten(run, capsys):
     before = (run / "run" / "model.safetensors").read_bytes()
     words = ["fit", str(run / "azores.csv"), "--steps", "1", "--out", str(run / "run")]

@@ -53,12 +53,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.fault(7, "images whose headers lie, plain and compressed")
 def test_hostile_files_are_refused(tmp_path, name, packed):
     content, message = HOSTILE[name]
     with pytest.raises(DataError, match=message):
         read_idx(written(tmp_path / "a", content, packed))
 
 
+@pytest.mark.fault(5, "compressed images that are damaged")
 def test_archives_that_are_damaged_or_bombs(tmp_path):
     packed = bytearray(gzip.compress(GOOD))
     packed[-8] ^= 1  # the checksum

@@ -69,6 +69,7 @@ def test_parts_are_disjoint_complete_and_80_10_10(protocol):
     np.testing.assert_allclose([len(p) / kept for p in parts], [0.8, 0.1, 0.1], atol=slack)
 
 
+@pytest.mark.fault(14, "splits of one seed and of two")
 def test_same_seed_same_rows_other_seed_other_rows():
     positions, _ = cloud()
     for protocol in PROTOCOLS:
@@ -81,6 +82,7 @@ def test_same_seed_same_rows_other_seed_other_rows():
     assert split("blocks", positions, 3).test[:5].tolist() == [643, 207, 100, 258, 444]
 
 
+@pytest.mark.fault(21, "equal rows and groups under the default protocol")
 def test_grouped_separates_neither_equal_rows_nor_groups():
     positions, groups = cloud()
     labels = equal_rows(positions)
@@ -129,6 +131,7 @@ def test_blocks_put_whole_regions_aside():
 
 @pytest.mark.parametrize("protocol", ["grouped", "random", "dedup", "blocks"])
 @pytest.mark.parametrize("n", [3, 4, 7, 11])
+@pytest.mark.fault(16, "tables of 3 to 11 rows under four protocols")
 def test_small_tables_have_no_empty_part(protocol, n):
     for seed in range(8):
         parts = split(protocol, np.arange(float(n))[:, None], seed)

@@ -155,6 +155,7 @@ def test_trainable():
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 4), (2, 3), (7, 3), (100, 32), (1000, 600)])
+@pytest.mark.fault(14, "epochs of five sizes and batches")
 def test_every_epoch_is_a_permutation(n, size):
     epochs = 3 * max(1, -(-size // n))
     steps = -(-epochs * n // size)
@@ -234,6 +235,7 @@ def test_seeds_equal_single_runs():
     assert len(stops) > 1, "the runs should end at different steps for the test to mean something"
 
 
+@pytest.mark.fault(39, "10,000 steps: no compilation, no live array left")
 def test_one_compilation_and_flat_memory():
     kwargs = {"val": VAL, "key": KEY, "batch_size": 16, "progress": False}
     fit(Gaussian(), DATA, steps=5, **kwargs)
@@ -288,6 +290,7 @@ def test_budget():
         np.testing.assert_array_equal(model.mean, other.mean)
 
 
+@pytest.mark.fault(16, "one row, five equal rows, a batch above the data")
 def test_small_data():
     """One row, repeated rows and a batch above the data all train: the mean is the row's."""
     for data in (DATA[:1], np.tile(DATA[:1], (5, 1))):
@@ -303,7 +306,9 @@ def test_small_data():
     ("change", "message"),
     [
         ({"data": DATA[:0]}, r"data must hold at least one point; got an array of shape \(0, 2\)"),
-        ({"data": np.ones((3, 2), int)}, "data must be floating point; got int64"),
+        ({"data": np.ones((3, 2), complex)}, "data: has dtype complex128; real numbers are needed"),
+        ({"data": [["a", "b"]]}, "data: has dtype <U1; real numbers are needed"),
+        ({"data": [[1.0], [1.0, 2.0]]}, "data: not one array of numbers"),
         (
             {"data": np.where(np.arange(300)[:, None] % 100 == 7, np.nan, DATA)},
             "data has 3 rows that are not finite: rows 7, 107, 207",
@@ -318,6 +323,8 @@ def test_small_data():
         ({"resume": True}, "resume=True needs out"),
     ],
 )
+@pytest.mark.fault(15, "data and validation data with rows that are not finite")
+@pytest.mark.fault(59, "settings of fit outside their range")
 def test_refused(change, message):
     with pytest.raises(ValueError, match=message):
         fit(Gaussian(), **({"data": DATA, "key": KEY, "progress": False} | change))

@@ -98,8 +98,10 @@ def test_batch_loss_leaves_out_the_row_and_its_copies():
     data = X.copy()
     data[1] = data[0]
     model = GaussianKernelModel(Euclidean(3), width=8, depth=1, floor=0.0)
-    start = model.init(jax.random.key(0), jnp.asarray(data))
-    loss = eqx.filter_jit(start.batch_loss)(jnp.asarray(data[:1]), jax.random.key(1))
+    model = model.with_units(data)
+    inner = model.to_inner("data", data)
+    start = model.init(jax.random.key(0), inner)
+    loss = eqx.filter_jit(start.batch_loss)(inner[:1], jax.random.key(1))
     z = (data - data.mean(axis=0)) / data.std(axis=0)
     h2 = float(start.network.bandwidth) ** 2
     square = ((z[2:] - z[0]) ** 2).sum(axis=1)

@@ -56,6 +56,7 @@ def everything(covariances, v, z, s):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("form", ["cholesky", "diagonal", "low-rank"])
+@pytest.mark.fault(35, "three forms against dense linear algebra")
 def test_every_method_equals_dense_linear_algebra(form, dtype):
     """Oracle: numpy.linalg on the dense matrices in float64."""
     made, dense = make(form, dtype)

@@ -33,7 +33,7 @@ def test_some_points_judge(monkeypatch):
     some = model.examples(X)
     rows = np.round(np.linspace(0, 89, 40)).astype(int)
     np.testing.assert_array_equal(some.fold, everyone.fold[rows])
-    np.testing.assert_array_equal(some.background, everyone.background[rows])
+    np.testing.assert_array_equal(some.broad, everyone.broad[rows])
     np.testing.assert_array_equal(some.rows[:, :16], everyone.rows[rows, :16])
     assert len(model.learner.centres) == 90 and int(model.learner.by_fold.max()) < 40
     # The batches of a step are judged points of one fold.

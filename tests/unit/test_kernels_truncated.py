@@ -10,7 +10,6 @@ import scorefold as sf
 from scorefold._compile import quick
 from scorefold.kernels import WrappedMixture, background, truncated, truncated_log_prob
 from scorefold.kernels.tails import log_beyond, radius_beyond
-from scorefold.models import kernel as kernel_models
 
 SPHERE = sf.Sphere(2)
 N, QUERIES = 3000, 100
@@ -136,15 +135,20 @@ def test_the_bound_on_tails_is_a_supremum(m):
     assert known.sum() > 6 and np.all(log_beyond(m, radius[known], 0.3, eps) <= want[known])
 
 
-def test_the_model_uses_it_above_a_number_of_pairs(monkeypatch):
+def test_the_model_uses_it_where_it_costs_less(monkeypatch):
     kernels, x = mixture(SPHERE, jnp.float64)
     model = eqx.tree_at(
         lambda k: k.mixture, sf.KernelModel(SPHERE), kernels, is_leaf=lambda a: a is None
     )
     exact = dense(kernels, x)
-    monkeypatch.setattr(kernel_models, "_MOST", 1000)
+    np.testing.assert_allclose(model.log_prob(x), exact, rtol=0, atol=1e-11)
+    for cost in ("_SETUP", "_KERNEL", "_QUERY"):
+        monkeypatch.setattr(truncated, cost, 0.0)
     less = exact - np.asarray(model.log_prob(x))
     assert np.all(less > -1e-11) and 0 < less.max() < 1e-4
+    # Kernels as wide as the space: every point sees all of them, whatever is asked in trees.
+    wide = eqx.tree_at(lambda m: m.mixture.variances, model, jnp.full_like(kernels.variances, 0.3))
+    np.testing.assert_allclose(wide.log_prob(x), dense(wide.mixture, x), rtol=0, atol=1e-11)
 
 
 def test_arguments():

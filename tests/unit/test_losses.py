@@ -125,6 +125,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.fault(30, "each loss on a known mixture")
 def test_the_true_score_is_the_minimiser(case):
     names = FAMILIES.get(case, list(LOSSES))
     noising, data, truth = CASES[case]()
@@ -188,6 +189,7 @@ def test_a_kernel_is_refused_where_there_is_a_drift():
         lambda: ConsecutiveDenoising(longest=float("nan")),
     ],
 )
+@pytest.mark.fault(36, "losses that do not exist")
 def test_bad_settings_are_refused(make):
     with pytest.raises((ValueError, TypeError), match=r"must be|divergence|probe"):
         make()

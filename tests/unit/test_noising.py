@@ -190,6 +190,7 @@ def test_langevin_has_no_transition_and_says_so():
         (lambda: RandomWalk(Brownian(Sphere(2)), 2.5), "steps|int"),
     ],
 )
+@pytest.mark.fault(36, "processes on spaces that they cannot be on")
 def test_bad_settings_are_refused(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()

@@ -25,6 +25,7 @@ RNG = np.random.default_rng(11)
 ROTATIONS = Rotation.random(50, rng=RNG)
 
 
+@pytest.mark.fault(22, "both signs of quaternions")
 def test_rotations_agree_with_scipy():
     m, want = SO3(), ROTATIONS.as_matrix()
     q = ROTATIONS.as_quat()
@@ -89,6 +90,7 @@ def test_hyperbolic_distance_agrees_with_the_poincare_formula():
     np.testing.assert_allclose(m.to_poincare(x), p, atol=1e-15)
 
 
+@pytest.mark.fault(23, "angles of many turns")
 def test_torus_wraps_exactly():
     # Oracle: math.remainder, exact in float64.
     turns = np.array([0.0, 3.0, -4.0, 1e6, -1e6, 1e30])
@@ -99,6 +101,7 @@ def test_torus_wraps_exactly():
     assert float(edge[0]) == -float(np.float32(math.pi))
 
 
+@pytest.mark.fault(18, "latitude and longitude in both units")
 def test_readers_of_angles():
     got = Torus(2).from_angles([[370.0, -190.0], [180.0, 0.0]], degrees=True)
     want = np.radians([[10.0, 170.0], [-180.0, 0.0]])
@@ -128,6 +131,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("m", "x", "message"), REFUSED)
+@pytest.mark.fault(17, "points off each manifold, vectors of length 0")
+@pytest.mark.fault(22, "reflections, sheared matrices")
+@pytest.mark.fault(23, "the wrong sheet, the outside of the ball")
 def test_refused_points_say_why(m, x, message):
     with pytest.raises(PointsError, match=message):
         check_points(m, x)
@@ -146,11 +152,13 @@ def test_refused_points_say_why(m, x, message):
         (lambda: manifold_from_name("S^2 x (T^1"), "parentheses"),
     ],
 )
+@pytest.mark.fault(19, "latitudes beyond 90°, degrees read as radians")
 def test_refused_readings_say_why(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 
 
+@pytest.mark.fault(17, "points that are off by rounding")
 def test_accepted_points():
     s = Sphere(2)
     exact = np.float32([[1, 0, 0], [0.6, 0.8, 0]])

@@ -6,7 +6,7 @@ import pytest
 
 from scorefold import report
 from scorefold.cli.axes import axes_of, on_earth
-from scorefold.data.coordinates import coordinates_for
+from scorefold.data.coordinates import Coordinates, Part
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
 from scorefold.report._text import plain, visible
 
@@ -72,7 +72,9 @@ def test_euler_angles_of_the_table():
     """ZXZ in degrees: three histograms over 0…360, 0…180, −180…180 with the table's names."""
     so3 = SO3()
     angles = np.array([[350.0, 40.0, -170.0], [10.0, 90.0, 20.0], [200.0, 140.0, 100.0]])
-    found = coordinates_for(so3, ("phi1", "Phi", "phi2"), angles, True)
+    turns = (True, False, False)
+    part = Part(so3, "euler", (0, 1, 2), ("degrees",) * 3, turns, (0.0,) * 3)
+    found = Coordinates(so3, ("phi1", "Phi", "phi2"), (part,))
     axes = axes_of(found)
     assert axes.convention == "ZXZ"
     figure = report.picture(so3, data=np.asarray(found.to_points(angles)), axes=axes)
@@ -94,8 +96,12 @@ def test_euler_angles_of_the_table():
 
 def test_factors_have_their_columns():
     space = Product(Sphere(2), Euclidean(1))
+    parts = (
+        Part(Sphere(2), "latlon", (1, 0), ("degrees",) * 2, (False, False), (0.0, 0.0)),
+        Part(Euclidean(1), "flat", (2,), ("none",), (False,), (0.0,)),
+    )
     x = np.array([[1.0, 0, 0, 5.0], [0, 1.0, 0, 6.0], [0, 0, 1.0, 7.0]])
-    axes = report.Axes(factors=(report.Axes(), report.Axes(("depth",))))
+    axes = axes_of(Coordinates(space, ("lon", "lat", "depth"), parts))
     figure = report.picture(space, data=x, axes=axes)
     assert "depth" in [panel.get_xlabel() for panel in figure.axes]
 

@@ -47,6 +47,7 @@ def test_walk_is_the_loop_it_stands_for():
     np.testing.assert_array_equal(walk(ForwardStep(Brownian(sphere)), key, x, grid), path[3])
 
 
+@pytest.mark.fault(32, "the sampler's own walk on the sphere")
 def test_ten_thousand_steps_stay_on_the_sphere():
     sphere = Sphere(2)
     grid = uniform_grid(0.0, 100.0, 10_000, jnp.float32)

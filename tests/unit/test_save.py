@@ -106,6 +106,7 @@ def test_what_cannot_be_saved_is_named(tmp_path):
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.fault(5, "a model cut at every sixteenth, a bit flipped at 300 places")
 def test_truncated_or_flipped(tmp_path):
     """Cut at every sixteenth, and one bit flipped at 300 places, every byte of the first 64 and
     those of the digest among them: always the named error."""
@@ -219,6 +220,8 @@ def list_of_models(header, document):
         (list_of_models, "not that of a module"),
     ],
 )
+@pytest.mark.fault(7, "offsets, shapes and documents forged with the right digest")
+@pytest.mark.fault(9, "a model of another version, class or shape")
 def test_forged(tmp_path, change, message):
     path = tmp_path / "m"
     save(path, field())
@@ -230,6 +233,7 @@ def test_forged(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("levels", [450, 100_000])
+@pytest.mark.fault(7, "a document nested 450 and 100,000 times")
 def test_deep_nesting(tmp_path, levels):
     path = tmp_path / "m"
     save(path, field())
@@ -248,6 +252,7 @@ class Canary:
         return (os.mkdir, (self.path,))
 
 
+@pytest.mark.fault(6, "a canary in four files in the place of a model")
 def test_pickles_are_refused_without_running(tmp_path):
     canary = tmp_path / "ran"
     plain = pickle.dumps(Canary(str(canary)))
@@ -273,12 +278,14 @@ def test_pickles_are_refused_without_running(tmp_path):
     assert canary.exists(), "the canary should sing when it is unpickled"
 
 
+@pytest.mark.fault(9, "a file of another library")
 def test_foreign_safetensors_file(tmp_path):
     safetensors.numpy.save_file({"a": np.zeros(3)}, tmp_path / "m")
     with pytest.raises(DamagedFile, match="not a file written by scorefold"):
         load(tmp_path / "m")
 
 
+@pytest.mark.fault(9, "a model in double precision where JAX has single")
 def test_float64_needs_x64(tmp_path):
     save(tmp_path / "m", field(jnp.float64))
     jax.config.update("jax_enable_x64", False)
@@ -289,6 +296,7 @@ def test_float64_needs_x64(tmp_path):
         jax.config.update("jax_enable_x64", True)
 
 
+@pytest.mark.fault(4, "no room while a model is saved over another")
 def test_disk_full_keeps_the_file_before(tmp_path, monkeypatch):
     save(tmp_path / "m", field())
     before = (tmp_path / "m").read_bytes()

@@ -58,6 +58,7 @@ def test_total_is_a_number_inside_jit():
         lambda: Cosine(40.0),
     ],
 )
+@pytest.mark.fault(36, "clocks with zero, negative, infinite and missing ends")
 def test_bad_parameters_are_refused_at_construction(make):
     with pytest.raises((ValueError, TypeError), match=r"value|beta_|s_min|s_max"):
         make()

@@ -136,6 +136,7 @@ def test_zero_output_of_the_plain_network():
     np.testing.assert_array_equal(answer(silent, jnp.ones(3), jnp.asarray(0.1)), [0.0, 0.0])
 
 
+@pytest.mark.fault(36, "networks for images of impossible sizes")
 def test_sizes_that_cannot_be_are_named():
     ImageNetworkSpec((28, 28))  # 28 → 14 → 7
     with pytest.raises(ValueError, match="5 × 7 pixels cannot be halved 1 times"):

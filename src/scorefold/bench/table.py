@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from scorefold._files import write_whole
 from scorefold._provenance import provenance
 
 __all__ = ["Measured", "Record", "Row", "Table"]
@@ -213,9 +214,7 @@ class Table(Generic[R]):
             **provenance(),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-        part.replace(self.path)
+        write_whole(self.path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def _spread(mean: float, std: float, seeds: int) -> str:

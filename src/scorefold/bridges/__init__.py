@@ -3,6 +3,7 @@
 from scorefold.bridges._base import Bridge, brownian_reference
 from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.arrivals import EndGap, arrival, end_gap
 from scorefold.bridges.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
@@ -25,6 +26,7 @@ from scorefold.bridges.sinkhorn import Transport, sinkhorn, sinkhorn_divergence,
 from scorefold.bridges.spectral import SpectralBridge
 from scorefold.bridges.spline_paths import SplinePaths, spline_paths
 from scorefold.bridges.splines import spline_at, spline_energy, spline_velocities, unroll
+from scorefold.bridges.units import Units
 
 __all__ = [
     "AlternationHistory",
@@ -33,6 +35,7 @@ __all__ = [
     "BridgeMatching",
     "ChainBridge",
     "DiffusionSchrodingerBridge",
+    "EndGap",
     "GaussianBridge",
     "GaussianPotential",
     "GaussianSpline",
@@ -51,11 +54,14 @@ __all__ = [
     "SplinePaths",
     "Transport",
     "TwoEnded",
+    "Units",
+    "arrival",
     "balance",
     "brownian_reference",
     "chain_bridge",
     "chain_ipf",
     "chain_kernels",
+    "end_gap",
     "fit_alternating",
     "fit_bridge",
     "fit_snapshots",

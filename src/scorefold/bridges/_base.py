@@ -8,10 +8,13 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from scorefold._hash import structural_hash
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._ends_clock import EndsClock
+from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
 from scorefold.samplers import (
@@ -61,6 +64,9 @@ class Bridge(eqx.Module):
 
     reference: eqx.AbstractVar[Noising]
 
+    def __hash__(self) -> int:
+        return structural_hash(self)
+
     @abc.abstractmethod
     def forward(self, x: Point, s: Scalar) -> Point:
         """∇ log ψ_s(x), what the bridge adds to the drift of the reference, tangent at x."""
@@ -82,20 +88,31 @@ class Bridge(eqx.Module):
         """S, the variance-time that the bridge lasts."""
         return self.reference.schedule.total
 
+    @property
+    def placed(self) -> "tuple[Units, Bridge] | None":
+        """The bridge in coordinates of its own, and how these lie in the coordinates of the
+        points; None where the two are the same. Samplers walk there, and what the public methods
+        are given and return is converted in float64."""
+        return None
+
     def score(self, x: Point, s: Scalar) -> Point:
         """∇ log p_s(x) = ∇ log φ_s + ∇ log ψ_s: the law of the bridge on the way."""
         return self.forward(x, s) + self.backward(x, s)
+
+    def seen_start(self, key: Key, rows: Array) -> Array:
+        """Points of A as backward draws have them: a bridge that blurs A says so."""
+        return rows
 
     # -- public edge -----------------------------------------------------------------------------
     def drift(self, t: float | Scalar, x: Any) -> Array:
         """β(t)·{b(x) + ∇ log ψ_{s(t)}(x)}: the drift from A to B per unit of process time, tangent
         vectors of the shape of ``x``."""
-        return _drift(self, *self._at(t, x))
+        return self._rate(_drift, t, x)
 
     def velocity(self, t: float | Scalar, x: Any) -> Array:
         """β(t)·{b + ½(∇ log ψ − ∇ log φ)}: the probability flow per unit of process time, the
         deterministic motion with the same laws at every t."""
-        return _velocity(self, *self._at(t, x))
+        return self._rate(_velocity, t, x)
 
     def sample_forward(self, key: Key, x0: Any, *, steps: int = 100, paths: bool = False) -> Array:
         """From points of A to points of B by a geodesic random walk, weak order 1.
@@ -150,22 +167,23 @@ class Bridge(eqx.Module):
 
         Source: Song et al. 2021, Section 4.3; for bridges Chen, Liu & Theodorou 2022.
         """
-        if not 0.0 <= t <= 1.0:
+        if not isinstance(t, jax.core.Tracer) and not 0.0 <= t <= 1.0:
             raise ValueError(f"t must be in [0, 1], got {t}.")
         if end not in ("a", "b"):
             raise ValueError(f'end must be "a" or "b", got {end!r}.')
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        inside = 0.0 < t < 1.0
-        s = float(self.reference.schedule.s(jnp.asarray(t))) if inside else self.total * t
-        last = self.total if end == "b" else 0.0
+        rows, batch = self._enter(x, self._level(t), "x")
+        s, total = self._own_level(self._level(t)), self._own.total
+        last = total if end == "b" else 0.0
         gained = jnp.zeros(len(rows), rows.dtype)
-        if s != last:
+        if isinstance(s, jax.core.Tracer) or s != last:
             rows, gained = carry_density(
-                self.reference, _Difference(self), rows, s, last, clock=EndsClock(self.total),
+                self._own.reference, _Difference(self._own), rows, s, last, clock=EndsClock(total),
                 divergence=divergence, key=key, rtol=rtol, atol=atol, max_steps=max_steps,
             )  # fmt: skip
-        known = jnp.asarray(law(rows))
+        there = self._leave(rows, self.total if end == "b" else 0.0)
+        # Without x64 the rows go on in float64, for a law that takes differences there itself.
+        wide = jnp.result_type(float) == jnp.float64
+        known = jnp.asarray(law(jnp.asarray(there, rows.dtype) if wide else there))
         if known.shape != gained.shape:
             raise ValueError(
                 f"law: for points of shape {rows.shape} it gave shape {known.shape}; needs "
@@ -174,25 +192,76 @@ class Bridge(eqx.Module):
         value = known.astype(rows.dtype) + gained
         refuse_rows("x", ~jnp.isfinite(value), "without a finite density", "law is not finite "
                     "where their flow ends.")  # fmt: skip
-        return value.reshape(points.shape[: points.ndim - len(self.manifold.shape)])
+        return value.reshape(batch)
+
+    # -- what is inside ----------------------------------------------------------------------------
+    @property
+    def _own(self) -> Any:
+        """The bridge in coordinates of its own, of the same class."""
+        return self if self.placed is None else self.placed[1]
+
+    def _own_level(self, s: Any) -> Any:
+        """A level of the reference as a level there."""
+        if self.placed is None:
+            return s
+        return self._own.total * (s / self.total)
+
+    def _data_levels(self, own: Any) -> Any:
+        """Levels there, not traced, as levels of the reference: exact at both ends."""
+        total = np.asarray(self._own.total, own.dtype)
+        return np.asarray(np.asarray(own) / total, np.float64) * self.total
+
+    def _level(self, t: Any) -> Any:
+        """s(t), a number where t is one, exact at both ends."""
+        if isinstance(t, jax.core.Tracer):
+            return self.reference.schedule.s(t)
+        if t in (0, 1):
+            return self.total * float(t)
+        return float(self.reference.schedule.s(jnp.asarray(t, jnp.result_type(float))))
+
+    def _enter(self, x: Any, s: Any, name: str) -> tuple[Array, tuple[int, ...]]:
+        """Checked points at the level s, one a row, in coordinates of the bridge's own; and the
+        shape of the batch."""
+        if self.placed is None:
+            points = check_points(self.manifold, x, name)
+        else:
+            points = self.placed[0].enter(self.reference, x, s, name)
+        shape = self.manifold.shape
+        return points.reshape(-1, *shape), points.shape[: points.ndim - len(shape)]
+
+    def _leave(self, y: Array, s: Any) -> Any:
+        """The points of the data, in float64 where that is possible."""
+        return y if self.placed is None else self.placed[0].leave(self.reference, y, s)
+
+    def _rate(self, rate: Any, t: Any, x: Any) -> Array:
+        s = self._level(t)
+        rows, batch = self._enter(x, s, "x")
+        value = rate(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
+        if self.placed is not None:
+            units = self.placed[0]
+            motion = jnp.asarray(units.motion(self.reference, s), rows.dtype)
+            value = value / units.scale + jnp.broadcast_to(motion, value.shape)
+        beta = self.reference.schedule.beta(jnp.asarray(t, rows.dtype))
+        return (beta * value).reshape(*batch, *self.manifold.shape)
 
     def _walk(self, direction: str, key: Key | None, x: Any, steps: int, paths: bool) -> Array:
-        points = check_points(self.manifold, x, "x0" if direction == "forward" else "x1")
-        rows = points.reshape(-1, *self.manifold.shape)
-        grid = self.grid(steps, rows.dtype)
-        if direction == "backward":
-            grid = grid[::-1]
+        ahead, own = direction == "forward", self._own
+        rows, batch = self._enter(x, 0.0 if ahead else self.total, "x0" if ahead else "x1")
+        with jax.ensure_compile_time_eval():
+            grid = own.grid(steps, rows.dtype)
+            grid = grid if ahead else grid[::-1]
+            levels = self._data_levels(np.asarray(grid))
         if key is None:
             # The flow has no noise: its walks take a key, and do not use it.
             keys = jax.random.split(jax.random.key(0), len(rows))
-            end = _run(_FlowThenEuler(self, grid[-2]), keys, rows, grid, paths)
+            end = _run(_FlowThenEuler(own, grid[-2]), keys, rows, grid, paths)
         else:
-            end = self._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
+            end = own._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
         refuse_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
-        batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        return end.reshape(*batch, *end.shape[1:])
+        there = self._leave(end, levels if paths else levels[-1])
+        return jnp.asarray(there, rows.dtype).reshape(*batch, *end.shape[1:])
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
         """Noisy walks along ``grid``: a bridge that has exact ones draws them itself."""
@@ -201,10 +270,6 @@ class Bridge(eqx.Module):
     def _step(self, direction: str) -> Step:
         """The step that the noisy samplers take; a bridge that knows a better one says so."""
         return _forward_step(self) if direction == "forward" else _backward_step(self)
-
-    def _at(self, t: float | Scalar, x: Any) -> tuple[Array, Scalar]:
-        points = check_points(self.manifold, x, "x")
-        return points, jnp.asarray(t, points.dtype)
 
 
 class _Difference(eqx.Module):
@@ -259,22 +324,14 @@ def _run(step: Step, keys: Array, rows: Array, grid: Array, paths: bool) -> Arra
 
 
 @eqx.filter_jit
-def _drift(bridge: Bridge, points: Array, t: Scalar) -> Array:
-    clock, whole = bridge.reference.schedule, _Forward(bridge)
-    return _each(bridge, lambda x: clock.beta(t) * whole(x, clock.s(t)), points)
+def _drift(bridge: Bridge, rows: Array, s: Scalar) -> Array:
+    """b + ∇ log ψ, per unit of variance-time."""
+    whole = _Forward(bridge)
+    return jax.vmap(lambda x: whole(x, s))(rows)
 
 
 @eqx.filter_jit
-def _velocity(bridge: Bridge, points: Array, t: Scalar) -> Array:
-    clock, noising, score = bridge.reference.schedule, bridge.reference, _Difference(bridge)
-
-    def one(x: Point) -> Point:
-        s = clock.s(t)
-        return clock.beta(t) * (noising.drift(x) - 0.5 * score(x, s))
-
-    return _each(bridge, one, points)
-
-
-def _each(bridge: Bridge, function: Any, points: Array) -> Array:
-    rows = points.reshape(-1, *bridge.manifold.shape)
-    return jax.vmap(function)(rows).reshape(points.shape)
+def _velocity(bridge: Bridge, rows: Array, s: Scalar) -> Array:
+    """b + ½(∇ log ψ − ∇ log φ), the same."""
+    noising, score = bridge.reference, _Difference(bridge)
+    return jax.vmap(lambda x: noising.drift(x) - 0.5 * score(x, s))(rows)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,8 +29,10 @@ class EndsClock(Clock):
 
     total: float
 
-    def tau(self, s: float, dtype: Any) -> Scalar:
+    def tau(self, s: float | Scalar, dtype: Any) -> Scalar:
         share, low, high = s / self.total, 0.0, 1.0
+        if isinstance(share, jax.core.Tracer):
+            return _bisected(share).astype(dtype)
         for _ in range(60):
             middle = 0.5 * (low + high)
             low, high = (middle, high) if ends_share(middle) < share else (low, middle)
@@ -38,3 +41,15 @@ class EndsClock(Clock):
     def s(self, tau: Scalar) -> tuple[Scalar, Scalar]:
         slope = 1.0 - _REFINED * jnp.cos(2.0 * math.pi * tau)
         return self.total * ends_share(tau, jnp.sin), self.total * slope
+
+
+def _bisected(share: Scalar) -> Scalar:
+    def half(_: int, ends: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        low, high = ends
+        middle = 0.5 * (low + high)
+        below = ends_share(middle, jnp.sin) < share
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    start = (jnp.zeros_like(share), jnp.ones_like(share))
+    low, _ = jax.lax.fori_loop(0, 60, half, start)
+    return jnp.where((share == 0.0) | (share == 1.0), share, low)

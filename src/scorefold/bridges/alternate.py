@@ -20,9 +20,12 @@ from scorefold._fixed import trainable
 from scorefold._types import Key, Scalar
 from scorefold.bridges.alternate_history import AlternationHistory, AlternationRecord
 from scorefold.bridges.alternate_judge import Judges, measure
+from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.field import BridgeField
+from scorefold.bridges.intake import both_inside, ends_of, require_resolved
 from scorefold.bridges.learned import LearnedBridge
 from scorefold.bridges.objectives import Objective
+from scorefold.bridges.units import Units
 from scorefold.fitting import Interrupted, NonFiniteLoss, Trainable, batch_rows
 from scorefold.fitting.checkpoints import Checkpoints
 from scorefold.fitting.fingerprint import describe
@@ -30,7 +33,7 @@ from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.lock import locked
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
-from scorefold.manifolds import check_points
+from scorefold.noising import Noising
 
 __all__ = ["fit_alternating"]
 
@@ -57,6 +60,7 @@ def fit_alternating(
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    check: bool = True,
 ) -> tuple[L, AlternationHistory]:
     """The bridge between the laws of two data sets, by half-steps in alternating directions; the
     trained bridge and what happened.
@@ -80,12 +84,13 @@ def fit_alternating(
     - ``out``: a directory for checkpoints, one after every half-step (the last two are kept);
       SIGINT and SIGTERM stop after the half-step. ``resume``: go on from the last one, with the
       result of an uninterrupted run. ``half_steps`` may be raised.
-    - ``progress``: a bar on stderr.
+    - ``progress``: a bar on stderr. ``check``: as in ``fit_bridge``.
 
     **Raises:** ``PointsError`` for rows that are not points of the manifold; ``ValueError`` for
     settings that cannot work; ``NonFiniteLoss``; what ``fit`` raises about ``out``.
     **Warns:** ``UserWarning`` when a half-step leaves its marginal clearly farther from the data
-    than an earlier one of its direction did.
+    than an earlier one of its direction did; ``ScorefoldWarning`` where drawn ends miss those of
+    the data.
 
     Source: De Bortoli et al. 2021, Algorithm 1; Shi et al. 2023, Algorithm 1.
     """
@@ -100,15 +105,21 @@ def fit_alternating(
         batch_size, learning_rate, warmup, clip, ema, weight_decay, None, restart=steps
     )
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
-    ends = _points(bridge, a, "a"), _points(bridge, b, "b")
-    if ends[0].dtype != ends[1].dtype:
-        raise ValueError(f"a is {ends[0].dtype}, b is {ends[1].dtype}: give both in one dtype.")
-    held = None if val is None else (_points(bridge, val[0], "val"), _points(bridge, val[1], "val"))
+    given = ends_of(bridge.manifold, a, b, ("a", "b"), least=4)
+    units = Units.of(bridge.reference, *(end.rows for end in given))
+    reference: Noising = bridge.reference
+    bridge = bridge if units is None else cast(L, bridge.inside(units))
+    require_resolved(bridge.reference, given[0].dtype)
+    ends, held = both_inside(bridge.manifold, given, units), None
+    if val is not None:
+        first, last = val
+        judges = ends_of(bridge.manifold, first, last, ("val[0]", "val[1]"), given[0].dtype)
+        held = both_inside(bridge.manifold, judges, units)
     if resume and out is None:
         raise ValueError("resume=True needs out, the directory of the run to go on with.")
     plan = _Plan(settings, steps, paths, refresh)
     with nullcontext() if out is None else locked(Path(out)):
-        run = _Run(bridge, ends, held, key, plan, half_steps)
+        run = _Run(bridge, ends, held, key, plan, half_steps, 1.0 if units is None else units.scale)
         checkpoints = None
         if out is not None:
             identity = {
@@ -129,7 +140,11 @@ def fit_alternating(
                 )
         run.finish(progress, checkpoints)
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
-    return cast(L, bridge.with_fields(*run.fields)), run.record.history(words)
+    done = bridge.with_fields(*run.fields)
+    if check:
+        check_ends(done, jax.random.fold_in(key, 12), *ends, held)
+    done = done if units is None else done.outside(units, reference)
+    return cast(L, done), run.record.history(words)
 
 
 class _Plan(NamedTuple):
@@ -166,9 +181,10 @@ class _Run:
         key: Key,
         plan: _Plan,
         half_steps: int,
+        scale: float,
     ) -> None:
         self.bridge, self.ends, self.key, self.plan = bridge, ends, key, plan
-        self.half_steps = half_steps
+        self.half_steps, self.scale = half_steps, scale
         self.affine = bridge.affine_parts(*ends, half_steps)
         started = bridge.init(jax.random.fold_in(key, 0), *ends)
         self.fields = [bridge._fitted(started.toward_a), bridge._fitted(started.toward_b)]
@@ -177,7 +193,8 @@ class _Run:
         self.rest = [rest for _, rest in parts]
         self.states = [TrainState.start(params) for params, _ in parts]
         self.judges = Judges.choose(bridge, ends, held, jax.random.fold_in(key, 1))
-        self.record = AlternationRecord.empty(self.judges.floor)
+        low, high = self.judges.floor
+        self.record = AlternationRecord.empty((scale * low, scale * high))
 
     def restore(self, checkpoints: Checkpoints) -> None:
         found = checkpoints.restore(tuple(self.states), AlternationRecord.join)
@@ -247,6 +264,7 @@ class _Run:
         gap, change = measure(
             self.bridge, jax.random.fold_in(key, 3), self.fields[side], before, self.judges, side
         )
+        gap = self.scale * gap
         loss = float(np.concatenate(losses)[-max(1, self.plan.steps // 5) :].mean())
         worse = self.record.add(
             loss, gap, change, time.monotonic() - began, simulating, self._evaluations()
@@ -293,13 +311,6 @@ def _with_affine(rest: PyTree, affine: Any) -> PyTree:
     if affine is None:
         return rest
     return eqx.tree_at(lambda h: h.field.affine, rest, affine)
-
-
-def _points(bridge: LearnedBridge, points: Any, name: str) -> Array:
-    found = check_points(bridge.manifold, points, name)
-    if found.ndim != len(bridge.manifold.shape) + 1 or len(found) < 4:
-        raise ValueError(f"{name} must hold at least 4 points, one a row; got {found.shape}.")
-    return found
 
 
 def _non_finite(n: int, side: int, step: int) -> NonFiniteLoss:

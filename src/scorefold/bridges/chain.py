@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from scorefold._types import Key, Scalar
-from scorefold.bridges.sinkhorn import log_weights
+from scorefold.bridges.sinkhorn import log_weights, tell
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
@@ -87,12 +87,15 @@ def chain_bridge(
     not sum to 1. ``p0``, ``p1``: weights of the n states, divided by their sums. ``tolerance``:
     L¹ error of the last marginal (default 1e-9 in float64, 1e-4 in float32).
     **Raises:** ``ValueError`` for wrong shapes, and where a state of ``p1`` cannot be reached.
+    **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met.
     """
     log_kernels, log_p0, log_p1 = _check(log_kernels, p0, p1)
     if tolerance is None:
         tolerance = 1e-9 if log_kernels.dtype == jnp.float64 else 1e-4
     log_phi0, log_psi_n, k = _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations)
-    return _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance)
+    found = _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance)
+    tell("chain_bridge", found, tolerance)
+    return found
 
 
 def chain_ipf(log_kernels: Any, p0: Any, p1: Any, half_steps: int) -> tuple[ChainBridge, ...]:
@@ -178,9 +181,11 @@ def _forward(log_mass: Array, log_k: Array) -> Array:
 
 @jax.jit
 def _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations):
+    goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
+
     def going(state):
         _, _, error, k = state
-        return (error > tolerance) & (k < max_iterations)
+        return ~(error <= goal) & (k < max_iterations)
 
     def body(state):
         _, log_psi_n, _, k = state
@@ -188,7 +193,7 @@ def _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations):
         log_phi_n = forward_pass(log_kernels, log_phi0)[-1]
         error = jnp.sum(jnp.abs(jnp.exp(log_phi_n + log_psi_n) - jnp.exp(log_p1)))
         # The pair whose error was measured is kept once it is good enough.
-        good = error <= tolerance
+        good = error <= goal
         log_psi_n = jnp.where(good, log_psi_n, _minus(log_p1, log_phi_n))
         return log_phi0, log_psi_n, error, k + 1
 

@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.alternate import fit_alternating
 from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.arrivals import check_ends
+from scorefold.bridges.intake import both_inside, ends_of, require_resolved
 from scorefold.bridges.learned import LearnedBridge
+from scorefold.bridges.units import Units
 from scorefold.fitting import History, NonFiniteLoss, Trainable, batch_rows, fit
-from scorefold.manifolds import Manifold, PointsError, check_points
+from scorefold.noising import Noising
 
 __all__ = ["TwoEnded", "fit_bridge"]
 
@@ -34,6 +36,15 @@ class TwoEnded(Bridge, Trainable):
 
     sizes: eqx.AbstractVar[tuple[int, int] | None]
     held_sizes: eqx.AbstractVar[tuple[int, int] | None]
+    units: eqx.AbstractVar[Units | None]
+
+    @abc.abstractmethod
+    def inside(self, units: Units) -> "TwoEnded":
+        """The description in coordinates of its own: of Y in ``Units``."""
+
+    @abc.abstractmethod
+    def outside(self, units: Units, reference: Noising) -> "TwoEnded":
+        """The fitted bridge in coordinates of its own as a bridge over ``reference``."""
 
     @abc.abstractmethod
     def begin(self, key: Key, a: Array, b: Array) -> "TwoEnded":
@@ -79,6 +90,7 @@ def fit_bridge(
     *,
     key: Key,
     val: Any = None,
+    check: bool = True,
     **settings: Any,
 ) -> tuple[B, History | AlternationHistory]:
     """Train a bridge from samples of law A to samples of law B; returns it and what happened.
@@ -89,37 +101,45 @@ def fit_bridge(
       ``DiffusionSchrodingerBridge`` go to ``fit_alternating``, whose settings and history they
       have. The reference process is fixed.
     - ``a``, ``b``: points of the manifold of the bridge, shapes ``(n, *shape)`` and
-      ``(m, *shape)``, of one float dtype, which training keeps. n and m may differ: nothing pairs
-      the rows.
+      ``(m, *shape)``: arrays, lists or frames. Floating-point arrays must have one dtype, which
+      training keeps. n and m may differ: nothing pairs the rows. Flat coordinates are centred, each
+      end by its own mean, and scaled, in float64 (``Units``): no distance and no unit is too large.
     - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
       chosen.
+    - ``check``: afterwards carry points of both ends to the other, and warn if they do not arrive.
     - ``key`` and ``settings``: those of ``fit`` (steps or budget, batch_size, learning_rate,
       out, resume, …).
 
     **Raises:** ``ValueError`` naming the argument and the rows for points that are not on the
     manifold, not finite or fewer than 2, and for two dtypes; and what ``fit`` raises, with rows
     numbered in ``a``, then on in ``b``.
+    **Warns:** ``ScorefoldWarning`` with the size of the miss, where drawn ends differ from
+    held-out ones (from those of training, without ``val``) beyond chance.
     """
     if isinstance(bridge, LearnedBridge):
-        return fit_alternating(bridge, a, b, key=key, val=val, **settings)
+        return fit_alternating(bridge, a, b, key=key, val=val, check=check, **settings)
     if not isinstance(bridge, TwoEnded):
         raise TypeError(
             f"bridge: a {type(bridge).__name__} has nothing to train; give a LightBridge, "
             "BridgeMatching or DiffusionSchrodingerBridge."
         )
-    a, b = _checked(bridge.manifold, a, b, "a", "b")
+    ends = ends_of(bridge.manifold, a, b, ("a", "b"))
     held = None
     if val is not None:
         if not (isinstance(val, tuple | list) and len(val) == 2):
             raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
-        held = _checked(bridge.manifold, *val, "val[0]", "val[1]")
-        if held[0].dtype != a.dtype:
-            raise ValueError(f"val: has dtype {held[0].dtype}, the training points {a.dtype}.")
+        first, last = val
+        held = ends_of(bridge.manifold, first, last, ("val[0]", "val[1]"), ends[0].dtype)
+    units = Units.of(bridge.reference, *(end.rows for end in ends))
+    own = bridge if units is None else bridge.inside(units)
+    require_resolved(own.reference, ends[0].dtype)
+    a, b = both_inside(bridge.manifold, ends, units)
+    within = None if held is None else both_inside(bridge.manifold, held, units)
     known = _with_sizes(
-        bridge, (len(a), len(b)), None if held is None else (len(held[0]), len(held[1]))
+        own, (len(a), len(b)), None if within is None else (len(within[0]), len(within[1]))
     )
     data = jnp.concatenate([a, b])
-    both = None if held is None else jnp.concatenate(held)
+    both = None if within is None else jnp.concatenate(within)
     try:
         fitted, history = fit(known, data, key=key, val=both, **settings)
     except NonFiniteLoss as error:
@@ -129,8 +149,11 @@ def fit_bridge(
             step=error.step,
             rows=error.rows,
         ) from error
-    done = fitted.settled(jax.random.fold_in(key, 11), a, b, held)
-    return _with_sizes(done, None, None), history
+    done = fitted.settled(jax.random.fold_in(key, 11), a, b, within)
+    done = _with_sizes(done, None, None)
+    if check:
+        check_ends(done, jax.random.fold_in(key, 12), a, b, within)
+    return done if units is None else done.outside(units, bridge.reference), history
 
 
 def _with_sizes(bridge: Any, sizes: Any, held: Any) -> Any:
@@ -145,23 +168,3 @@ def _known(sizes: tuple[int, int] | None) -> tuple[int, int]:
     if sizes is None:
         raise ValueError("A bridge is trained by fit_bridge(bridge, a, b, key=…), not by fit.")
     return sizes
-
-
-def _checked(manifold: Manifold, a: Any, b: Any, *names: str) -> tuple[Array, Array]:
-    found = []
-    for name, points in zip(names, (a, b), strict=True):
-        if not jnp.issubdtype(getattr(points, "dtype", np.asarray(points).dtype), jnp.floating):
-            raise PointsError(f"{name}: must be floating point.")
-        rows = check_points(manifold, points, name)
-        if rows.ndim != 1 + len(manifold.shape) or len(rows) < 2:
-            raise PointsError(
-                f"{name}: needs at least 2 points, shape (n, …); got an array of shape "
-                f"{rows.shape}."
-            )
-        found.append(rows)
-    if found[0].dtype != found[1].dtype:
-        raise ValueError(
-            f"{names[1]}: has dtype {found[1].dtype}, but {names[0]} has {found[0].dtype}: give "
-            "both in one dtype."
-        )
-    return found[0], found[1]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges._base import brownian_reference
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
+from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.integrated import check_times
 from scorefold.bridges.learned import LearnedBridge
 from scorefold.bridges.light import LightBridge
 from scorefold.bridges.multi_marginal import MultiMarginalBridge
 from scorefold.fitting import History
-from scorefold.manifolds import Manifold, check_points, pairwise
+from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Noising
 
 __all__ = ["fit_snapshots", "snapshot_rate"]
@@ -52,8 +54,9 @@ def fit_snapshots(
 
     **Arguments:**
 
-    - ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, shape ``(n_k, *manifold.shape)``, of one
-      float dtype. ``val``: the same of held-out points, by which parameters are chosen.
+    - ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, lists or frames, shape
+      ``(n_k, *manifold.shape)``. ``val``: the same of held-out points, by which parameters are
+      chosen; an interval with fewer than 2 at an end is trained without, which is said.
     - ``rate``: variance of the Brownian motion per unit of time; it lasts rate·(t_{k+1} − t_k)
       in interval k. Default: ``snapshot_rate``.
     - ``weights``: K + 1 arrays of weights ≥ 0 of the rows (None: equal). Rows of weight 0 are
@@ -95,11 +98,18 @@ def fit_snapshots(
     for k, gap in enumerate(np.diff(at)):
         a, b = _ends("ids", rows, labels, k)
         more = settings if out is None else {**settings, "out": Path(out) / f"interval-{k}"}
+        judges = None if held is None else _ends("val_ids", held, held_labels, k)
+        if judges is not None and min(map(len, judges)) < 2:
+            warnings.warn(
+                f"val: {min(map(len, judges))} of a snapshot are too few to choose parameters by; "
+                f"the bridge from t = {at[k]:g} to {at[k + 1]:g} is trained without.",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
+            judges = None
         fitted, history = fit_bridge(
             bridge(brownian_reference(manifold, rate * float(gap))), a, b,
-            key=jax.random.fold_in(key, k),
-            val=None if held is None else _ends("val_ids", held, held_labels, k),
-            **more,
+            key=jax.random.fold_in(key, k), val=judges, **more,
         )  # fmt: skip
         bridges.append(fitted)
         histories.append(history)
@@ -131,7 +141,7 @@ def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> floa
 def _snapshots(manifold: Manifold, points: Sequence[Any], count: int, name: str) -> list[Array]:
     if len(points) != count:
         raise ValueError(f"{name}: {count} times need as many snapshots, got {len(points)}.")
-    return [check_points(manifold, rows, f"{name}[{k}]") for k, rows in enumerate(points)]
+    return [exact_rows(manifold, rows, f"{name}[{k}]") for k, rows in enumerate(points)]
 
 
 def _ends(
@@ -142,7 +152,7 @@ def _ends(
         return rows[k], rows[k + 1]
     first, last = labels[k], labels[k + 1]
     kept = np.isin(first, last)
-    if kept.sum() < 2:
+    if kept.sum() < 2 and name == "ids":
         raise ValueError(f"{name}: fewer than 2 members are in both snapshots {k} and {k + 1}.")
     return rows[k][kept], rows[k + 1][np.isin(last, first)]
 
@@ -176,5 +186,5 @@ def _weighted(rows: Sequence[Array], weights: Sequence[Any]) -> list[Array]:
             levels = (np.arange(len(w)) + 0.5) / len(w)
             kept = np.searchsorted(np.cumsum(w) / w.sum(), levels)
             kept = np.minimum(kept, len(w) - 1)
-        found.append(jnp.asarray(np.asarray(points)[kept]))
+        found.append(points[kept])
     return found

@@ -12,7 +12,8 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges._linear import LinearTransition, linear_transition, matmul
-from scorefold.bridges.normal import Normal, square_root
+from scorefold.bridges.normal import Normal, apart, square_root
+from scorefold.bridges.units import Units
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -46,6 +47,7 @@ class GaussianBridge(Bridge):
     start: Normal
     end: Normal
     transition: LinearTransition
+    own: "tuple[Units, GaussianBridge] | None"
     cross: np.ndarray = fixed()
     reach: tuple[float, np.ndarray, float] = fixed()
     end_basis: np.ndarray = fixed()
@@ -68,6 +70,21 @@ class GaussianBridge(Bridge):
         self.end_basis, self.end_spread = _conditional(self.end.cov, self.start.cov, tau)
         self.start_basis, self.start_spread = _conditional(self.start.cov, self.end.cov, tau)
         self.cross = self.start.cov @ self.end_cov / tau
+        self.own = self._in_own_units()
+
+    def _in_own_units(self) -> "tuple[Units, GaussianBridge] | None":
+        """With means 0 and a mean variance of 1; None if they are that already."""
+        d, covs = len(self.start.mean), (self.start.cov, self.end.cov)
+        unit = math.sqrt(0.5 * sum(float(np.trace(c)) for c in covs) / d)
+        if abs(unit - 1.0) < 1e-6 and not (self.start.mean.any() or self.end.mean.any()):
+            return None
+        units, zero = Units(unit, self.start.mean, self.end.mean), np.zeros(d)
+        first, last = (c / unit**2 for c in covs)
+        return units, GaussianBridge(units.inside(self.reference), zero, first, zero, last)
+
+    @property
+    def placed(self) -> "tuple[Units, GaussianBridge] | None":
+        return self.own
 
     @property
     def end_cov(self) -> np.ndarray:
@@ -120,6 +137,8 @@ class GaussianBridge(Bridge):
 
     def log_prob(self, t: float, x: Any) -> Array:
         """log p_t in nats of points of shape (…, d)."""
+        if isinstance(t, jax.core.Tracer):
+            return _traced_log_prob(self, t, x)
         return self.law(t).log_prob(x)
 
     def coupling(self) -> Normal:
@@ -135,11 +154,11 @@ class GaussianBridge(Bridge):
 
     def conditional(self, x0: Any) -> tuple[Array, np.ndarray]:
         """Mean, shape (…, d), and covariance, shape (d, d), of X_S given X_0 = x₀."""
-        x0 = jnp.asarray(x0)
+        gap = apart(x0, self.start.mean)
         gain = self.end_cov * (self.reach[0] / self.reach[2])
-        shift = jnp.asarray(self.end.mean - gain @ self.start.mean, x0.dtype)
-        mean = matmul(x0, jnp.asarray(gain, x0.dtype))
-        return mean + shift.reshape((1,) * (x0.ndim - 1) + (-1,)), self.end_cov
+        mean = matmul(gap, jnp.asarray(gain, gap.dtype))
+        shift = jnp.asarray(self.end.mean, gap.dtype).reshape((1,) * (gap.ndim - 1) + (-1,))
+        return mean + shift, self.end_cov
 
     def sample_conditional(self, key: Key, x0: Any) -> Array:
         """One draw of X_S for each x₀, of the shape of ``x0``."""
@@ -149,8 +168,11 @@ class GaussianBridge(Bridge):
 
     def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, in nats, for points of shape (…, d)."""
-        mean, cov = self.conditional(x0)
-        return Normal(np.zeros(len(cov)), cov).log_prob(jnp.asarray(x1) - mean)
+        cov = self.end_cov
+        gain = cov * (self.reach[0] / self.reach[2])
+        near, far = apart(x0, self.start.mean), apart(x1, self.end.mean)
+        mean = matmul(near, jnp.asarray(gain, near.dtype))
+        return Normal(np.zeros(len(cov)), cov).log_prob(far - mean)
 
     # -- numbers -----------------------------------------------------------------------------------
     def relative_entropy(self) -> float:
@@ -234,6 +256,27 @@ def _conditional(here: np.ndarray, there: np.ndarray, tau: float) -> tuple[np.nd
     factor = half @ vectors * np.sqrt(2.0 * tau / (root + tau))[None, :]
     u, sizes, _ = np.linalg.svd(factor)
     return u, sizes**2
+
+
+def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Any) -> Array:
+    """``log_prob`` at a time that is not known yet, in the dtype of x."""
+    units, own = bridge.own or (None, bridge)
+    s = bridge.reference.schedule.s(t)
+    rows, batch = bridge._enter(x, s, "x")
+    r, dtype = jnp.asarray(bridge._own_level(s), rows.dtype), rows.dtype
+    total = jnp.asarray(own.reach[2], dtype)
+    (a, _, v), (a_r, _, v_r) = (own.transition.moments(k) for k in (r, own.total - r))
+    left, right = a * v_r / total, a_r * v / total
+    start, end, cross = (
+        jnp.asarray(c, dtype) for c in (own.start.cov, own.end.cov, own.cross + own.cross.T)
+    )
+    noise = (v * v_r / total) * jnp.eye(len(start), dtype=dtype)
+    factor = jnp.linalg.cholesky(left**2 * start + right**2 * end + left * right * cross + noise)
+    # Around m_s in coordinates of its own; where there are none both means are 0.
+    z = jax.scipy.linalg.solve_triangular(factor, rows.T, lower=True)
+    constant = 0.5 * len(start) * math.log(2.0 * math.pi) + jnp.sum(jnp.log(jnp.diag(factor)))
+    unit = 0.0 if units is None else len(start) * math.log(units.scale)
+    return (-0.5 * jnp.sum(z * z, axis=0) - constant - unit).reshape(batch)
 
 
 def _level(reference: Noising, t: float) -> float:

@@ -121,6 +121,10 @@ class GaussianPotential(Potential):
         return float(np.exp(np.quantile(logs, 0.1)))
 
     # -- fitting ---------------------------------------------------------------------------------
+    def shorter(self, factor: float) -> "GaussianPotential":
+        tau = None if self.tau is None else self.tau / factor
+        return GaussianPotential(self.components, self.covariance, tau)
+
     def start(self, reference: Noising, key: Key, a: Array, b: Array) -> "GaussianPotential":
         pick, rows_a, rows_b = jax.random.split(key, 3)
         manifold, total = reference.manifold, reference.schedule.total

@@ -19,6 +19,7 @@ from scorefold.bridges.field import BridgeField
 from scorefold.bridges.gaussian_start import gaussian_iterates
 from scorefold.bridges.objectives import Objective
 from scorefold.bridges.twisted import TwistedStep
+from scorefold.bridges.units import Units
 from scorefold.fields import (
     AmbientOutput,
     Architecture,
@@ -28,6 +29,7 @@ from scorefold.fields import (
     zero_network,
 )
 from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
+from scorefold.noising import Noising
 from scorefold.samplers import ReverseStep, Step, walk
 
 __all__ = ["Baseline", "LearnedBridge", "simulate"]
@@ -53,6 +55,7 @@ class LearnedBridge(Bridge):
     baseline: eqx.AbstractVar[Baseline | None]
     toward_a: eqx.AbstractVar[BridgeField | None]
     toward_b: eqx.AbstractVar[BridgeField | None]
+    units: eqx.AbstractVar[Units | None]
 
     def __check_init__(self) -> None:
         if not (isinstance(self.steps, int) and self.steps >= 2):
@@ -94,10 +97,32 @@ class LearnedBridge(Bridge):
         end; ``initial`` in the first half-step."""
 
     # -- the bridge --------------------------------------------------------------------------------
+    @property
+    def placed(self) -> "tuple[Units, LearnedBridge] | None":
+        return None if self.units is None else (self.units, self.inside(self.units))
+
+    def inside(self, units: Units) -> "LearnedBridge":
+        """The bridge, or its description, in coordinates of its own: of Y in ``Units``."""
+        return self._over(units.inside(self.reference), None)
+
+    def outside(self, units: Units, reference: Noising) -> "LearnedBridge":
+        """The bridge in coordinates of its own as one over ``reference``."""
+        return self._over(reference, units)
+
+    def _over(self, reference: Noising, units: Units | None) -> "LearnedBridge":
+        return eqx.tree_at(
+            lambda m: (m.reference, m.units), self, (reference, units),
+            is_leaf=lambda leaf: leaf is None,
+        )  # fmt: skip
+
     def forward(self, x: Point, s: Scalar) -> Point:
+        if self.units is not None:
+            return self.units.forward(self.reference, self._own, x, s)
         return self._fitted(self.toward_b)(x, self.total - s) - 2.0 * self.reference.drift(x)
 
     def backward(self, x: Point, s: Scalar) -> Point:
+        if self.units is not None:
+            return self.units.backward(self.reference, self._own, x, s)
         return self._fitted(self.toward_a)(x, s)
 
     def grid(self, steps: int, dtype: Any) -> Array:

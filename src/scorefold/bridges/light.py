@@ -21,8 +21,9 @@ from scorefold.bridges.origins import Origins, chosen_origins
 from scorefold.bridges.pinned import most_turns, pinned_exactly
 from scorefold.bridges.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.potentials import HeatPotential, Potential
-from scorefold.kernels import GaussianMixture
-from scorefold.manifolds import Euclidean, check_points
+from scorefold.bridges.units import Units
+from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
+from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -75,6 +76,7 @@ class LightBridge(TwoEnded):
     start: Origins | None
     sizes: tuple[int, int] | None
     held_sizes: tuple[int, int] | None
+    units: Units | None
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class LightBridge(TwoEnded):
             potential = GaussianPotential() if flat else HeatPotential()
         self.reference, self.potential = reference, potential
         self.blur, self.origins = blur, origins
-        self.start = self.sizes = self.held_sizes = None
+        self.start = self.sizes = self.held_sizes = self.units = None
 
     def __check_init__(self) -> None:
         if isinstance(self.potential, HeatPotential) and self.reference.kernel is None:
@@ -107,21 +109,35 @@ class LightBridge(TwoEnded):
     # -- the two factors ---------------------------------------------------------------------------
     def log_psi(self, x: Point, s: Scalar) -> Scalar:
         """log ψ_s(x)."""
+        if self.units is not None:
+            y, r = self._here(x, s)
+            return self._own.log_psi(y, r) + self.units.log_tilt(self.reference, x, s)
         return self.potential.log_ahead(self.reference, x, self.total - s)
 
     def log_phi(self, x: Point, s: Scalar) -> Scalar:
         """log φ̂_s(x)."""
+        if self.units is not None:
+            y, r = self._here(x, s)
+            tilt = self.units.log_tilt(self.reference, x, s) + self._log_unit
+            return self._own.log_phi(y, r) - tilt
         return jax.nn.logsumexp(self._start.log_terms(self.reference, x, s))
 
     def forward(self, x: Point, s: Scalar) -> Point:
+        if self.units is not None:
+            return self.units.forward(self.reference, self._own, x, s)
         return self.potential.score_ahead(self.reference, x, self.total - s)
 
     def backward(self, x: Point, s: Scalar) -> Point:
+        if self.units is not None:
+            return self.units.backward(self.reference, self._own, x, s)
         return self._start.score(self.reference, x, s)
 
     def grid(self, steps: int, dtype: Any) -> Array:
         """Equally spaced in log(s + h) − log(S − s + τ): steps follow the time in which φ̂ and ψ
         change at either end, h a small blur and τ the scale of the potential."""
+        if self.units is not None:
+            own = self._own.grid(steps, jnp.result_type(float))
+            return jnp.asarray(self._data_levels(own), dtype)
         first = self.total * 1e-2 if self.start is None else self.start.scale
         last = min(self.potential.scale(), self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)
@@ -134,11 +150,10 @@ class LightBridge(TwoEnded):
     def log_prob(self, t: float | Scalar, x: Any) -> Array:
         """log p_s(x) in nats at process time t, exact: the law of the bridge on its way from A,
         blurred by h, to B. x: points, shape ``(…, *shape)``."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        s = self.reference.schedule.s(jnp.asarray(t, points.dtype))
-        batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        return _log_prob(self, rows, s).reshape(batch)
+        s = self._level(t)
+        rows, batch = self._enter(x, s, "x")
+        level = jnp.asarray(self._own_level(s), rows.dtype)
+        return (_log_prob(self._own, rows, level) - self._log_unit).reshape(batch)
 
     def couple(self, key: Key, x0: Any, *, steps: int = 100) -> Array:
         """A draw of X₁ given each X₀ = x₀: a component of φ is drawn, then Brownian motion pinned
@@ -151,24 +166,27 @@ class LightBridge(TwoEnded):
         walk stopped on its way."""
         if not 0.0 < t <= 1.0:
             raise ValueError(f"t must be in (0, 1], got {t}.")
-        points = check_points(self.manifold, x0, "x0")
-        rows = points.reshape(-1, *self.manifold.shape)
-        s = float(self.reference.schedule.s(jnp.asarray(t, rows.dtype)))
-        grid = uniform_grid(0.0, s, steps, rows.dtype)
-        end = self._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
-        return end.reshape(points.shape)
+        rows, batch = self._enter(x0, 0.0, "x0")
+        s = self._level(t)
+        grid = uniform_grid(0.0, self._own_level(s), steps, rows.dtype)
+        end = self._own._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
+        there = jnp.asarray(self._leave(end, s), rows.dtype)
+        return there.reshape(*batch, *self.manifold.shape)
 
     def conditional(self, x0: Any) -> GaussianMixture:
         """The law of X₁ given X₀ = x₀ (one point) on flat space: a Gaussian mixture, with
         ``sample``, ``marginal`` and, where some coordinates of X₁ are known, ``conditional``."""
-        point = check_points(self.manifold, x0, "x0")
-        if point.shape != self.manifold.shape:
-            raise ValueError(f"x0: give one point, got shape {point.shape}.")
-        return _conditional(self, point)
+        rows, batch = self._enter(x0, 0.0, "x0")
+        if batch:
+            raise ValueError(f"x0: give one point, got shape {(*batch, *self.manifold.shape)}.")
+        law = _conditional(self._own, rows[0])
+        return law if self.units is None else _moved(law, self.units)
 
     def conditional_moments(self, x0: Any) -> tuple[Array, Array]:
         """Mean, shape (n, d), and covariance, (n, d, d), of X₁ given each x₀, on flat space."""
-        return _moments(self, check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim))
+        mean, cov = _moments(self._own, self._enter(x0, 0.0, "x0")[0])
+        k = 1.0 if self.units is None else self.units.scale
+        return jnp.asarray(self._leave(mean, self.total), mean.dtype), k * (k * cov)
 
     def sample_given(self, key: Key, x0: Any, given: Sequence[int], values: Any) -> Array:
         """Draws of X₁ given each X₀ = x₀ and the coordinates ``given`` of X₁, on flat space.
@@ -176,15 +194,17 @@ class LightBridge(TwoEnded):
         **Arguments:** ``x0``: shape (n, d); ``values``: shape (n, len(given)).
         **Raises:** ``ValueError`` for indices that repeat, are out of range or leave nothing free.
         """
-        rows = check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)
-        held = jnp.asarray(values, rows.dtype)
+        rows, _ = self._enter(x0, 0.0, "x0")
         at = tuple(int(i) for i in given)
-        if held.shape != (len(rows), len(at)):
+        if np.shape(values) != (len(rows), len(at)):
             raise ValueError(
                 f"values: needs shape ({len(rows)}, {len(at)}), a row for each of x0; got "
-                f"{held.shape}."
+                f"{np.shape(values)}."
             )
-        return _given(self, jax.random.split(key, len(rows)), rows, at, held)
+        held = self._held(values, at, rows.dtype)
+        drawn = _given(self._own, jax.random.split(key, len(rows)), rows, at, held)
+        there = jnp.asarray(self._leave(drawn, self.total), rows.dtype)
+        return there.at[:, np.asarray(at)].set(jnp.asarray(values, rows.dtype))
 
     def starts_given(self, key: Key, x0: Any, given: Sequence[int], values: Any) -> Array:
         """For each row of ``values`` one of the points x0, which are draws of A, with the
@@ -198,11 +218,12 @@ class LightBridge(TwoEnded):
 
         **Arguments:** ``x0``: shape (n, d); ``values``: shape (m, len(given)); returns (m, d).
         """
-        rows = check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)
-        held, at = jnp.asarray(values, rows.dtype), tuple(int(i) for i in given)
-        if held.ndim != 2 or held.shape[1] != len(at):
-            raise ValueError(f"values: needs shape (m, {len(at)}), got {held.shape}.")
-        return rows[_starts(self, key, rows, at, held)]
+        rows, _ = self._enter(x0, 0.0, "x0")
+        at, shape = tuple(int(i) for i in given), np.shape(values)
+        if len(shape) != 2 or shape[1] != len(at):
+            raise ValueError(f"values: needs shape (m, {len(at)}), got {shape}.")
+        picked = _starts(self._own, key, rows, at, self._held(values, at, rows.dtype))
+        return check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)[picked]
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
         forward = direction == "forward"
@@ -216,6 +237,31 @@ class LightBridge(TwoEnded):
         return _sample(self, keys, rows, grid, forward, paths, most_turns(self.total + beyond))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def seen_start(self, key: Key, rows: Array) -> Array:
+        """Blurred by h, h that of one of the points it was fitted to."""
+        pick, noise = jax.random.split(key)
+        h = jax.random.choice(pick, jnp.asarray(self._start.blur), (len(rows),))
+        return _blurred(self.manifold, jax.random.split(noise, len(rows)), rows, h)
+
+    def inside(self, units: Units) -> LightBridge:
+        square = units.scale**2
+        blur = None if self.blur is None else self.blur / square
+        return eqx.tree_at(
+            lambda m: (m.reference, m.potential, m.blur, m.units),
+            self,
+            (units.inside(self.reference), self.potential.shorter(square), blur, None),
+            is_leaf=lambda leaf: leaf is None,
+        )
+
+    def outside(self, units: Units, reference: Noising) -> LightBridge:
+        blur = None if self.blur is None else self.blur * units.scale**2
+        return eqx.tree_at(
+            lambda m: (m.reference, m.blur, m.units),
+            self,
+            (reference, blur, units),
+            is_leaf=lambda leaf: leaf is None,
+        )
+
     def begin(self, key: Key, a: Array, b: Array) -> LightBridge:
         return eqx.tree_at(
             lambda m: m.potential, self, self.potential.start(self.reference, key, a, b)
@@ -241,12 +287,56 @@ class LightBridge(TwoEnded):
 
     # -- inside ------------------------------------------------------------------------------------
     @property
+    def placed(self) -> tuple[Units, LightBridge] | None:
+        if self.units is None:
+            return None
+        own = eqx.tree_at(lambda m: m.reference, self, self.units.inside(self.reference))
+        return self.units, eqx.tree_at(lambda m: m.units, own, None)
+
+    def _here(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
+        """One point and a level in coordinates of the bridge's own."""
+        assert self.units is not None
+        return self.units.enter_one(self.reference, x, s), s / self.units.scale**2
+
+    @property
+    def _log_unit(self) -> float:
+        """d log k, what a log density loses in the units of the data."""
+        return 0.0 if self.units is None else self.manifold.dim * math.log(self.units.scale)
+
+    def _held(self, values: Any, given: tuple[int, ...], dtype: Any) -> Array:
+        """Known coordinates of X₁ in coordinates of the bridge's own."""
+        traced = isinstance(values, jax.core.Tracer)
+        values = jnp.asarray(values, dtype) if traced else np.asarray(values, np.float64)
+        if self.units is not None:
+            middle = np.asarray(self.units.end)[np.asarray(given)]
+            middle = jnp.asarray(middle, dtype)[None, :] if traced else middle
+            values = (values - middle) / self.units.scale
+        return jnp.asarray(values, dtype)
+
+    @property
     def _start(self) -> Origins:
         if self.start is None:
             raise ValueError(
                 "This LightBridge has not been fitted: fit_bridge(bridge, a, b, key=key)."
             )
         return self.start
+
+
+def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
+    """The law of m_B + kY for Y of the law ``law``."""
+    k, dtype = units.scale, law.centres.dtype
+    kinds: dict[type, float] = {Diagonal: k * k, Cholesky: k}
+    spread = jax.tree.map(lambda leaf: kinds[type(law.covariances)] * leaf, law.covariances)
+    centres = k * np.asarray(law.centres, np.float64) + np.asarray(units.end)
+    return GaussianMixture(law.log_weights, jnp.asarray(centres, dtype), spread)
+
+
+@eqx.filter_jit
+def _blurred(manifold: Manifold, keys: Array, rows: Array, h: Array) -> Array:
+    def one(key: Key, x: Point, h: Scalar) -> Point:
+        return manifold.exp(x, jnp.sqrt(h.astype(x.dtype)) * manifold.normal(key, x))
+
+    return jax.vmap(one)(keys, rows, h)
 
 
 def _size(bridge: LightBridge) -> int:

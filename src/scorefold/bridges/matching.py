@@ -12,6 +12,7 @@ from scorefold.bridges.field import BridgeField
 from scorefold.bridges.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.objectives import Objective, PinnedRegression, Regression
 from scorefold.bridges.pinned import pinned_exactly, pinned_walk
+from scorefold.bridges.units import Units
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.noising import Noising
 
@@ -59,6 +60,7 @@ class BridgeMatching(LearnedBridge):
     baseline: Baseline | None = None
     toward_a: BridgeField | None = None
     toward_b: BridgeField | None = None
+    units: Units | None = None
 
     def __check_init__(self) -> None:
         if not self.reference.exact:

@@ -1,5 +1,6 @@
 """Bridges whose end potential is a Gaussian mixture, in closed form."""
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges._linear import LinearTransition, einsum, linear_transition, matmul
+from scorefold.bridges.units import Units
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -61,6 +63,11 @@ class MixturePotential(eqx.Module):
             return np.zeros((*self.means.shape, self.means.shape[1]))
         return np.einsum("kij,kj,klj->kil", self.bases, self.variances, self.bases)
 
+    def moved(self, middle: np.ndarray, scale: float) -> "MixturePotential":
+        """Around ``middle`` and in units of ``scale``, with the weights that it has."""
+        covs = None if self.variances is None else self.covs / scale**2
+        return MixturePotential(self.log_weights, (self.means - middle) / scale, covs)
+
     def __call__(self, y: Point, v: Scalar) -> Scalar:
         """log Σ_k w_k N(y; μ_k, Σ_k + vI)."""
         return jax.nn.logsumexp(self.log_parts(y, v))
@@ -103,6 +110,7 @@ class MixturePotentialBridge(Bridge):
     psi: MixturePotential
     phi: MixturePotential
     transition: LinearTransition
+    own: "tuple[Units, MixturePotentialBridge] | None"
 
     def __init__(
         self,
@@ -128,6 +136,25 @@ class MixturePotentialBridge(Bridge):
             phi = MixturePotential(-_log_values(psi, a * points + b, v), points)
         mass = np.logaddexp.reduce(_product(phi, psi, self.transition, self.total)[0])
         self.phi = eqx.tree_at(lambda p: p.log_weights, phi, phi.log_weights - mass)
+        self.own = self._in_own_units()
+
+    def _in_own_units(self) -> "tuple[Units, MixturePotentialBridge] | None":
+        """Over Brownian motion: with the middle of both factors at 0 and their size 1."""
+        both = np.concatenate([self.psi.means, self.phi.means])
+        middle = both.mean(axis=0)
+        scale = float(
+            np.sqrt(np.mean((both - middle) ** 2) + np.mean(self.psi.covs.diagonal(0, 1, 2)))
+        )
+        near = abs(scale - 1.0) < 1e-6 and np.abs(middle).max() < 1e-6
+        if self.transition.rate != 0.0 or near:
+            return None
+        units = Units(scale, middle, middle)
+        psi, phi = (p.moved(middle, scale) for p in (self.psi, self.phi))
+        return units, MixturePotentialBridge(units.inside(self.reference), psi, phi=phi)
+
+    @property
+    def placed(self) -> "tuple[Units, MixturePotentialBridge] | None":
+        return self.own
 
     # -- the two gradients -----------------------------------------------------------------------
     def log_psi(self, x: Point, s: Scalar) -> Scalar:
@@ -152,51 +179,61 @@ class MixturePotentialBridge(Bridge):
     # -- public edge -----------------------------------------------------------------------------
     def log_prob(self, t: float, x: Any) -> Array:
         """log p_t = log φ_s + log ψ_s in nats, of points of shape (…, d)."""
-        x = jnp.asarray(x)
-        return _log_prob(self, x, jnp.asarray(t, x.dtype))
+        s = self._level(t)
+        rows, batch = self._enter(x, s, "x")
+        value = _log_prob(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
+        return (value - self.manifold.dim * math.log(self._unit)).reshape(batch)
 
     def conditional(self, x0: Any) -> tuple[Array, Array, Array]:
         """The mixture X_S | x₀ for x₀ of shape (n, d): log weights (n, K), means (n, K, d) and
         covariances P_k, the same for every x₀, shape (K, d, d)."""
-        return _conditional(self, jnp.asarray(x0))
+        log_w, means, covs = _conditional(self._own, self._enter(x0, 0.0, "x0")[0])
+        return log_w, self._out(means), self._unit * (self._unit * covs)
 
     def conditional_moments(self, x0: Any) -> tuple[Array, Array]:
         """Mean (n, d) and covariance (n, d, d) of X_S | x₀."""
-        log_w, means, covs = self.conditional(x0)
+        log_w, means, covs = _conditional(self._own, self._enter(x0, 0.0, "x0")[0])
         w = jnp.exp(log_w)
         mean = einsum("nk,nkd->nd", w, means)
         gap = means - mean[:, None, :]
-        spread = einsum("nk,nkd,nke->nde", w, gap, gap)
-        return mean, einsum("nk,kde->nde", w, covs) + spread
+        spread = einsum("nk,nkd,nke->nde", w, gap, gap) + einsum("nk,kde->nde", w, covs)
+        return self._out(mean), self._unit * (self._unit * spread)
 
     def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
-        x1 = jnp.asarray(x1)
-        return _conditional_log_prob(self, x1, jnp.asarray(x0, x1.dtype))
+        there, here = self._enter(x1, self.total, "x1")[0], self._enter(x0, 0.0, "x0")[0]
+        value = _conditional_log_prob(self._own, there, here.astype(there.dtype))
+        return value - self.manifold.dim * math.log(self._unit)
 
     def sample_conditional(self, key: Key, x0: Any) -> Array:
         """One exact draw of X_S for each x₀, shape (n, d)."""
-        return _draw(self, key, jnp.asarray(x0))
+        return self._out(_draw(self._own, key, self._enter(x0, 0.0, "x0")[0]))
 
     def sample_pairs(self, key: Key, n: int, dtype: Any = None) -> tuple[Array, Array]:
         """n exact draws of (X_0, X_S): X_0 from the mixture p_0, or from the atoms."""
         pick, noise, rest = jax.random.split(key, 3)
-        log_w, means, covs = _product(self.phi, self.psi, self.transition, self.total)
+        own = self._own
+        log_w, means, covs = _product(own.phi, own.psi, own.transition, own.total)
         dtype = dtype or jnp.result_type(float)
         row = jax.random.categorical(pick, jnp.asarray(log_w, dtype), shape=(n,))
         x0 = jnp.asarray(means, dtype)[row]
         if covs is not None:
             x0 = x0 + _noise(noise, row, jnp.asarray(np.linalg.cholesky(covs), dtype))
-        return x0, self.sample_conditional(rest, x0)
+        return self._out(x0, 0.0), self._out(_draw(own, rest, x0))
+
+    def _out(self, y: Array, s: float | None = None) -> Array:
+        """Points in coordinates of its own, at the end (or at s), as points of the data."""
+        return jnp.asarray(self._leave(y, self.total if s is None else s), y.dtype)
+
+    @property
+    def _unit(self) -> float:
+        return 1.0 if self.own is None else self.own[0].scale
 
 
 @eqx.filter_jit
-def _log_prob(bridge: MixturePotentialBridge, x: Array, t: Scalar) -> Array:
-    s = bridge.reference.schedule.s(t)
-    rows = x.reshape(-1, x.shape[-1])
-    each = jax.vmap(lambda y: bridge.log_phi(y, s) + bridge.log_psi(y, s))(rows)
-    return each.reshape(x.shape[:-1])
+def _log_prob(bridge: MixturePotentialBridge, rows: Array, s: Scalar) -> Array:
+    return jax.vmap(lambda y: bridge.log_phi(y, s) + bridge.log_psi(y, s))(rows)
 
 
 @eqx.filter_jit

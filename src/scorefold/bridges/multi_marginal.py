@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._hash import structural_hash
 from scorefold._types import Key
 from scorefold.bridges._base import Bridge
+from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.integrated import check_times
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import refuse_rows
@@ -52,6 +54,9 @@ class MultiMarginalBridge(eqx.Module):
     mass: tuple[int, ...] | None
     starts: tuple[Array, ...] = fixed()
 
+    def __hash__(self) -> int:
+        return structural_hash(self)
+
     def __init__(
         self,
         times: Any,
@@ -74,7 +79,7 @@ class MultiMarginalBridge(eqx.Module):
             raise ValueError(f"mass: needs {count + 1} numbers, got {len(mass)}.")
         self.mass = None if mass is None else tuple(int(m) for m in mass)
         self.starts = tuple(
-            check_points(self.manifold, rows, f"starts[{k}]") for k, rows in enumerate(starts)
+            exact_rows(self.manifold, rows, f"starts[{k}]") for k, rows in enumerate(starts)
         )
 
     @property
@@ -120,16 +125,18 @@ class MultiMarginalBridge(eqx.Module):
         pick, walk = jax.random.split(key)
         rows = self.starts[k]
         order = jax.random.permutation(pick, len(rows))
-        start = rows[jnp.tile(order, -(-n // len(rows)))[:n]]
+        start = rows[np.tile(np.asarray(order), -(-n // len(rows)))[:n]]
         if part == 0.0:
-            return start
+            return jnp.asarray(start)
         bridge = self.bridges[k]
-        s = bridge.reference.schedule.s(jnp.asarray(part, rows.dtype))
+        level = bridge._level(part)
         # As many levels whatever t is, so that every t uses one compiled program.
-        grid = bridge.grid(steps, rows.dtype)
+        own, _ = bridge._enter(start, 0.0, "starts")
+        grid = bridge._own.grid(steps, own.dtype)
+        s = jnp.asarray(bridge._own_level(level), own.dtype)
         grid = (grid * (s / grid[-1])).at[-1].set(s)
-        end = bridge._draw("forward", jax.random.split(walk, n), start, grid, False)
-        return _finite(end)
+        end = bridge._own._draw("forward", jax.random.split(walk, n), own, grid, False)
+        return jnp.asarray(bridge._leave(_finite(end), level), own.dtype)
 
     # -- paths -----------------------------------------------------------------------------------
     def sample_paths(
@@ -155,18 +162,20 @@ class MultiMarginalBridge(eqx.Module):
         wanted = [float(t) for t in at]
         for t in wanted:
             self._interval(t, "left")
-        found: dict[float, Array] = {first: rows}
+        found: dict[float, Any] = {first: rows}
+        whole = x0 if isinstance(x0, np.ndarray) and x0.ndim == rows.ndim else rows
         for direction, salt in (("forward", 0), ("backward", 1)):
             ahead = direction == "forward"
             times = {t for t in wanted if (t > first if ahead else t < first)}
-            found |= self._sweep(jax.random.fold_in(key, salt), rows, first, times, ahead, steps)
-        return jnp.stack([found[t] for t in wanted], axis=1)
+            found |= self._sweep(jax.random.fold_in(key, salt), whole, first, times, ahead, steps)
+        return jnp.stack([jnp.asarray(found[t], rows.dtype) for t in wanted], axis=1)
 
     def _sweep(
-        self, key: Key, rows: Array, first: float, times: set[float], ahead: bool, steps: int
-    ) -> dict[float, Array]:
-        """The states at ``times``, all of them on one side of ``first``."""
-        found: dict[float, Array] = {}
+        self, key: Key, rows: Any, first: float, times: set[float], ahead: bool, steps: int
+    ) -> dict[float, Any]:
+        """The states at ``times``, all of them on one side of ``first``. From one interval to the
+        next they are handed on in float64 where bridges have coordinates of their own."""
+        found: dict[float, Any] = {}
         at, k = self.times.index(first), 0
         while times - found.keys():
             k = at if ahead else at - 1
@@ -174,17 +183,17 @@ class MultiMarginalBridge(eqx.Module):
             end = high if ahead else low
             inside = [*sorted(t for t in times if low < t < high), end]
             bridge = self.bridges[k]
-            clock = bridge.reference.schedule
-            parts = jnp.asarray([(t - low) / (high - low) for t in inside[:-1]], rows.dtype)
-            levels = np.asarray(jax.vmap(clock.s)(parts))
+            own, _ = bridge._enter(rows, 0.0 if ahead else bridge.total, "x0")
+            parts = [bridge._level((t - low) / (high - low)) for t in inside[:-1]]
+            levels = np.asarray([bridge._own_level(s) for s in parts], own.dtype)
             # In one dtype, so that equal levels are one: no step has length 0.
-            grid = np.union1d(np.asarray(bridge.grid(steps, rows.dtype)), levels)
+            grid = np.union1d(np.asarray(bridge._own.grid(steps, own.dtype)), levels)
             if not ahead:
                 grid = grid[::-1]
-            keys = jax.random.split(jax.random.fold_in(key, k), len(rows))
+            keys = jax.random.split(jax.random.fold_in(key, k), len(own))
             direction = "forward" if ahead else "backward"
-            path = bridge._draw(direction, keys, rows, jnp.asarray(grid, rows.dtype), True)
-            path = _finite(path)
+            path = bridge._own._draw(direction, keys, own, jnp.asarray(grid), True)
+            path = bridge._leave(_finite(path), bridge._data_levels(grid))
             for t, s in zip(inside, levels, strict=False):
                 found[t] = path[:, int(np.argmin(np.abs(grid - s)))]
             found[end] = rows = path[:, -1]

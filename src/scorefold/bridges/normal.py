@@ -14,7 +14,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.bridges._linear import matmul
 
-__all__ = ["Normal", "square_root"]
+__all__ = ["Normal", "apart", "square_root"]
 
 
 class Normal(eqx.Module):
@@ -47,13 +47,15 @@ class Normal(eqx.Module):
             )
 
     def log_prob(self, x: Any) -> Array:
-        """log density in nats of points of shape (…, d)."""
-        x = jnp.asarray(x)
+        """log density in nats of points of shape (…, d). Their distance from the mean is taken in
+        float64 unless they are traced."""
         factor = np.linalg.cholesky(self.cov)
         constant = 0.5 * len(self.mean) * np.log(2.0 * np.pi) + np.log(np.diag(factor)).sum()
-        whiten = jnp.asarray(np.linalg.inv(factor), x.dtype)
-        mean = jnp.asarray(self.mean, x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-        z = matmul(x - mean, whiten.T)
+        # In units of the largest deviation, so that nothing overflows in float32.
+        unit = float(np.sqrt(self.cov.diagonal().max()))
+        gap = apart(x, self.mean, unit)
+        whiten = jnp.asarray(np.linalg.inv(factor / unit), gap.dtype)
+        z = matmul(gap, whiten.T)
         return -0.5 * jnp.sum(z * z, axis=-1) - float(constant)
 
     def sample(self, key: Key, n: int, dtype: Any = None) -> Array:
@@ -78,6 +80,18 @@ class Normal(eqx.Module):
         gap = self.mean - other.mean
         square = gap @ gap + np.trace(self.cov) + np.trace(other.cov) - 2.0 * cross
         return float(np.sqrt(max(square, 0.0)))
+
+
+def apart(x: Any, middle: np.ndarray, unit: float = 1.0) -> Array:
+    """(x − middle)/unit for points of shape (…, d): the difference in float64 unless they are
+    traced, the result in the dtype of ``jnp.asarray(x)``."""
+    points = jnp.asarray(x)
+    if not jnp.issubdtype(points.dtype, jnp.floating):
+        points = points.astype(jnp.result_type(float))
+    if isinstance(points, jax.core.Tracer) or isinstance(middle, jax.core.Tracer):
+        centre = jnp.asarray(middle, points.dtype).reshape((1,) * (points.ndim - 1) + (-1,))
+        return (points - centre) / unit
+    return jnp.asarray((np.asarray(x, np.float64) - middle) / unit, points.dtype)
 
 
 def square_root(matrix: np.ndarray) -> np.ndarray:

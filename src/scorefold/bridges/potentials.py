@@ -68,6 +68,10 @@ class Potential(eqx.Module):
         """One exact draw of it."""
 
     @abc.abstractmethod
+    def shorter(self, factor: float) -> "Potential":
+        """The description with stated variance-times divided by ``factor``."""
+
+    @abc.abstractmethod
     def scale(self) -> float:
         """Variance-time over which the potential itself varies: its narrowest component."""
 
@@ -165,6 +169,11 @@ class HeatPotential(Potential):
             return self._lowest() + min(most, self._highest())
 
     # -- fitting ---------------------------------------------------------------------------------
+    def shorter(self, factor: float) -> "HeatPotential":
+        tau = None if self.tau is None else self.tau / factor
+        floor = None if self.floor is None else self.floor / factor
+        return HeatPotential(self.components, tau, floor)
+
     def start(self, reference: Noising, key: Key, a: Array, b: Array) -> "HeatPotential":
         manifold, total = reference.manifold, reference.schedule.total
         pick, rows_a, rows_b = jax.random.split(key, 3)

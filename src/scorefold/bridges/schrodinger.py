@@ -10,6 +10,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.field import BridgeField
 from scorefold.bridges.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.objectives import ImplicitMeanMatching, Objective, Regression
+from scorefold.bridges.units import Units
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
@@ -55,6 +56,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
     baseline: Baseline | None = None
     toward_a: BridgeField | None = None
     toward_b: BridgeField | None = None
+    units: Units | None = None
 
     def __check_init__(self) -> None:
         if self.loss not in (None, "mean", "implicit", "hutchinson"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from scorefold._types import Key, Scalar
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bridges.units import Units
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
@@ -24,21 +27,42 @@ class Transport(eqx.Module):
         min over P with marginals a, b of ⟨C, P⟩ + ε KL(P ‖ a ⊗ b),
         P_ij = a_i b_j e^{(f_i + g_j − C_ij)/ε}.
 
-    ``error`` is the L¹ distance of both marginals of P from a and b; ``converged`` says whether
-    it is below the tolerance. Arrays of n × m numbers are made when asked for.
+    ``error`` is the L¹ distance of both marginals of P from a and b, as P comes out in its dtype;
+    ``converged`` says whether it is at most the tolerance. Arrays of n × m numbers are made when
+    asked for.
+
+    What a cost has in x alone and in y alone moves f and g and no plan. ``transport`` keeps such
+    parts apart, ``alone`` = (u, v) with C_ij = R_ij + u_i + v_j, so that they take no digits from
+    what is left, R = ``rest``: far apart clouds have the plan of near ones.
 
     Source: Cuturi 2013; Peyré & Cuturi 2019, Section 4.
     """
 
-    costs: Float[Array, "n m"]
+    rest: Float[Array, "n m"]
     log_a: Float[Array, " n"]
     log_b: Float[Array, " m"]
-    f: Float[Array, " n"]
-    g: Float[Array, " m"]
+    rest_f: Float[Array, " n"]
+    rest_g: Float[Array, " m"]
+    alone: tuple[Float[Array, " n"], Float[Array, " m"]]
     epsilon: Scalar
     error: Scalar
     iterations: Int[Array, ""]
     converged: Bool[Array, ""]
+
+    @property
+    def costs(self) -> Array:
+        """C, shape (n, m)."""
+        return self.rest + (self.alone[0][:, None] + self.alone[1][None, :])
+
+    @property
+    def f(self) -> Array:
+        """f, shape (n,)."""
+        return self.rest_f + self.alone[0]
+
+    @property
+    def g(self) -> Array:
+        """g, shape (m,)."""
+        return self.rest_g + self.alone[1]
 
     @property
     def log_plan(self) -> Array:
@@ -48,13 +72,16 @@ class Transport(eqx.Module):
     @property
     def log_conditional(self) -> Array:
         """log P(j | i), each row a law on the m targets, shape (n, m)."""
-        scores = self.log_b[None, :] + (self.g[None, :] - self.costs) / self.epsilon
+        scores = self.log_b[None, :] + (self.rest_g[None, :] - self.rest) / self.epsilon
         return jax.nn.log_softmax(scores, axis=1)
 
     @property
     def cost(self) -> Scalar:
         """⟨C, P⟩."""
-        return jnp.sum(jnp.exp(self.log_plan) * self.costs)
+        alone = jnp.sum(_times(self.log_a, self.alone[0])) + jnp.sum(
+            _times(self.log_b, self.alone[1])
+        )
+        return jnp.sum(jnp.exp(self.log_plan) * self.rest) + alone
 
     @property
     def entropy(self) -> Scalar:
@@ -82,12 +109,12 @@ class Transport(eqx.Module):
     def barycentre(self, targets: Any) -> Array:
         """Σ_j P(j | i) y_j for ``targets`` y on flat space, shape (m, d): the conditional mean of
         the target given each source, shape (n, d)."""
-        points = jnp.asarray(targets, self.costs.dtype)
+        points = jnp.asarray(targets, self.rest.dtype)
         return jnp.matmul(jnp.exp(self.log_conditional), points, precision="highest")
 
     @property
     def _log_density(self) -> Array:
-        return (self.f[:, None] + self.g[None, :] - self.costs) / self.epsilon
+        return (self.rest_f[:, None] + self.rest_g[None, :] - self.rest) / self.epsilon
 
 
 def sinkhorn(
@@ -111,13 +138,17 @@ def sinkhorn(
       (default: equal).
     - ``epsilon``: ε > 0 in the units of C; C = ½|x − y|² with ε = σ² and C = |x − y|² with
       ε = 2σ² are both the bridge of Brownian motion of variance σ².
-    - ``tolerance``: largest L¹ error of the marginals (default 1e-9 in float64, 1e-4 in float32).
+    - ``tolerance``: largest L¹ error of the marginals (default: 1e-9 in float64 and 1e-4 in
+      float32, or twice the rounding of C/ε if that is more: less cannot be told).
     - ``start``: g of shape (m,) to begin with, of a similar problem.
     - ``anneal``: a factor in (0, 1): iteration k uses max(ε, ε₀·anneal^k), ε₀ the range of C. Fewer
       iterations when ε is far below the range of C.
 
     **Returns:** ``Transport``. ``value`` is differentiable in ``costs`` (by the envelope theorem).
-    **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0.
+    **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0, and
+    an ε below the rounding of C.
+    **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met
+    after ``max_iterations``. Not under a JAX transformation: ask ``converged`` there.
     """
     costs = jnp.asarray(costs)
     if not jnp.issubdtype(costs.dtype, jnp.floating):
@@ -132,24 +163,54 @@ def sinkhorn(
         raise ValueError(f"epsilon must be a positive finite number, got {epsilon!r}.")
     if anneal is not None and not 0 < anneal < 1:
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
+    dtype = costs.dtype
+    if not isinstance(costs, jax.core.Tracer):
+        reach, eps = float(jnp.ptp(costs)), float(jnp.finfo(dtype).eps)
+        spread = reach / epsilon
+        if not spread * eps < 1.0:
+            raise ValueError(
+                f"epsilon: {epsilon:g} is below the rounding of {dtype} costs that range over "
+                f"{reach:g}. Take one above {reach * eps:.1g}, or float64; the limit 0 is an "
+                "assignment (scipy.optimize.linear_sum_assignment)."
+            )
     if tolerance is None:
-        tolerance = 1e-9 if costs.dtype == jnp.float64 else 1e-4
+        tolerance = 1e-9 if dtype == jnp.float64 else 1e-4
+        if not isinstance(costs, jax.core.Tracer):
+            tolerance = max(tolerance, min(0.1, 2.0 * eps * spread))
     n, m = costs.shape
-    log_a = log_weights("a", a, n, costs.dtype)
-    log_b = log_weights("b", b, m, costs.dtype)
-    g = jnp.zeros(m, costs.dtype) if start is None else jnp.asarray(start, costs.dtype)
+    log_a = log_weights("a", a, n, dtype)
+    log_b = log_weights("b", b, m, dtype)
+    g = jnp.zeros(m, dtype) if start is None else jnp.asarray(start, dtype)
     if g.shape != (m,):
         raise ValueError(f"start: shape must be ({m},), got {g.shape}.")
-    scalar = jnp.asarray(epsilon, costs.dtype)
+    scalar = jnp.asarray(epsilon, dtype)
     held = jax.lax.stop_gradient
     fixed, log_a, log_b = held(costs), held(log_a), held(log_b)
     first = scalar if anneal is None else jnp.maximum(jnp.ptp(fixed), scalar)
-    rate = jnp.asarray(anneal or 1.0, costs.dtype)
+    rate = jnp.asarray(anneal or 1.0, dtype)
     f, g, iterations = _iterate(
         fixed, log_a, log_b, scalar, g, tolerance, max_iterations, first, rate
     )
     error = _error(fixed, log_a, log_b, f, g, scalar)
-    return Transport(costs, log_a, log_b, f, g, scalar, error, iterations, error <= tolerance)
+    alone = jnp.zeros(n, dtype), jnp.zeros(m, dtype)
+    found = Transport(
+        costs, log_a, log_b, f, g, alone, scalar, error, iterations, error <= tolerance
+    )
+    tell("sinkhorn", found, tolerance)
+    return found
+
+
+def tell(name: str, found: Any, tolerance: float) -> None:
+    """Warn of what has not converged, unless it is traced."""
+    if isinstance(found.converged, jax.core.Tracer) or bool(found.converged):
+        return
+    warnings.warn(
+        f"{name}: the marginals are off by {float(found.error):.2g} in L¹ after "
+        f"{int(found.iterations)} iterations; the tolerance is {tolerance:.2g}. Raise "
+        "max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal.",
+        ScorefoldWarning,
+        stacklevel=3,
+    )
 
 
 def transport(
@@ -172,9 +233,19 @@ def transport(
             "(brownian_reference) or OrnsteinUhlenbeck."
         )
     shape = reference.manifold.shape
-    x0 = check_points(reference.manifold, x0, "x0").reshape(-1, *shape)
-    x1 = check_points(reference.manifold, x1, "x1").reshape(-1, *shape).astype(x0.dtype)
-    return sinkhorn(transition_costs(reference, x0, x1), a, b, epsilon=1.0, **kwargs)
+    ends = [check_points(reference.manifold, x, k) for k, x in (("x0", x0), ("x1", x1))]
+    first, last = (x.reshape(-1, *shape) for x in ends)
+    last = last.astype(first.dtype)
+    traced = isinstance(first, jax.core.Tracer) or isinstance(last, jax.core.Tracer)
+    units = None if traced else Units.of(reference, first, last)
+    if units is None:
+        return sinkhorn(transition_costs(reference, first, last), a, b, epsilon=1.0, **kwargs)
+    units = Units(1.0, units.start, units.end)
+    y0 = units.enter(reference, x0, 0.0, "x0").reshape(-1, *shape)
+    y1 = units.enter(reference, x1, reference.schedule.total, "x1").reshape(-1, *shape)
+    costs = transition_costs(units.inside(reference), y0, y1.astype(y0.dtype))
+    plan = sinkhorn(costs, a, b, epsilon=1.0, **kwargs)
+    return eqx.tree_at(lambda p: p.alone, plan, units.alone(reference, y0, y1.astype(y0.dtype)))
 
 
 def sinkhorn_divergence(
@@ -219,8 +290,8 @@ def transition_costs(reference: Noising, x0: Array, x1: Array) -> Array:
 
 @jax.jit
 def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, rate):
-    """A pair (f, g) with f the exact answer to g. The rows of the pair before, (f, g), have the
-    marginal a_i e^{(f_i − f'_i)/ε}, f' the answer to g; its error bounds that of what follows."""
+    """A pair (f, g) with f the exact answer to g. Its columns have the marginal
+    b_j e^{(g_j − g'_j)/ε}, g' the answer to f: the first pair that is good enough is kept."""
 
     def at(k):
         return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
@@ -231,17 +302,24 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, 
     def columns(f, e):
         return -e * jax.nn.logsumexp(log_a[:, None] + (f[:, None] - costs) / e, axis=0)
 
+    goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
+
     def going(state):
         _, _, error, k = state
-        return (error > tolerance) & (k < max_iterations)
+        return ~(error <= goal) & (k < max_iterations)
 
     def body(state):
-        f, _, _, k = state
+        f, g, _, k = state
         e = at(k)
-        g = columns(f, e)
-        new = rows(g, e)
-        error = jnp.sum(jnp.exp(log_a) * jnp.abs(jnp.expm1((f - new) / e)))
-        return new, g, jnp.where(e > epsilon, jnp.inf, error), k + 1
+        new = columns(f, e)
+        # Rows are right, so that the error of the pair (f, g) is that of its columns.
+        ratio = jnp.where(jnp.isneginf(log_b), 0.0, (g - new) / e)
+        error = jnp.sum(jnp.exp(log_b) * jnp.abs(jnp.expm1(ratio)))
+        ready = (e <= epsilon) & (at(jnp.maximum(k - 1, 0)) <= epsilon)
+        error = jnp.where(ready, error, jnp.inf)
+        good = error <= goal
+        f, g = jnp.where(good, f, rows(new, e)), jnp.where(good, g, new)
+        return f, g, error, k + 1
 
     begin = (rows(g, at(jnp.zeros((), jnp.int32))), g)
     infinity = jnp.full((), jnp.inf, costs.dtype)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
-from typing import Any
+from collections.abc import Iterator
 
 from scorefold.data import Coordinates
+from scorefold.data.coordinates import Part
 from scorefold.manifolds import Manifold, Product
 from scorefold.report import Axes
 
@@ -32,30 +32,22 @@ def on_earth(stated: bool | None, *names: str) -> bool:
 
 def axes_of(coordinates: Coordinates) -> Axes:
     """The columns of a table as axes; those of the factors of a product within it."""
-    c = coordinates
-    units = (c.units if c.units != "none" else "",) * len(c.columns)
-    if isinstance(c.manifold, Product):
-        return Axes(factors=tuple(_ambient(c.manifold, c.columns)))
-    return _axes(c.system, c.columns, units, c.turns)
+    parts = iter(coordinates.parts)
+    return _axes_of(coordinates.manifold, coordinates.columns, parts)
 
 
-def _axes(
-    system: str,
-    names: tuple[str, ...],
-    units: tuple[str, ...],
-    turns: tuple[bool, ...],
-    origin: tuple[float, ...] = (),
-) -> Axes:
+def _axes_of(manifold: Manifold, columns: tuple[str, ...], parts: Iterator[Part]) -> Axes:
+    if isinstance(manifold, Product):
+        return Axes(factors=tuple(_axes_of(m, columns, parts) for m in manifold.factors))
+    return _axes(columns, next(parts))
+
+
+def _axes(columns: tuple[str, ...], part: Part) -> Axes:
     """Of one space: angles and flat coordinates are drawn as the table has them; other systems in
     coordinates of the picture's own."""
-    if system in _ANGULAR:
-        return Axes(names, units, turns, convention="ZXZ" if system == "euler" else None)
-    return Axes(names, origin=origin) if system == "ambient" else Axes()
-
-
-def _ambient(manifold: Manifold, names: tuple[str, ...]) -> Any:
-    first = 0
-    for factor in manifold.factors:  # type: ignore[attr-defined]
-        size = math.prod(factor.shape)
-        yield Axes(names[first : first + size])
-        first += size
+    names = tuple(columns[k] for k in part.places)
+    units = tuple("" if unit == "none" else unit for unit in part.units)
+    if part.system in _ANGULAR:
+        bunge = "ZXZ" if part.system == "euler" else None
+        return Axes(names, units, part.turns, convention=bunge)
+    return Axes(names, origin=part.origin) if part.system == "flat" else Axes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scorefold.cli.parser import UsageError, count
+from scorefold.cli.parser import UsageError, few
 
 __all__ = ["add_commands"]
 
@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
         help="wpo: earth, plain, rna, flat, networks, joined; bridge: gaussian, matching, plans, "
         "earth, cells, snapshots",
     )
-    bench.add_argument("--seeds", type=count, metavar="N", help="0, 1, …, N − 1")
+    bench.add_argument("--seeds", type=few, metavar="N", help="0, 1, …, N − 1")
     bench.add_argument("--out", metavar="FILE", help="JSON; a table begun there is gone on with")
     bench.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     bench.set_defaults(command=_bench)

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ import numpy as np
 
 from scorefold import data
 from scorefold._provenance import provenance
-from scorefold.bridges import Bridge
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bridges import Bridge, arrival
+from scorefold.bridges.units import flat_coordinates
+from scorefold.cli.arrivals import gap_numbers, missed_line, text
 from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.bridge_report import write_bridge_report
 from scorefold.cli.bridge_snapshots import (
@@ -26,11 +30,18 @@ from scorefold.cli.bridge_snapshots import (
     snapshot_names,
 )
 from scorefold.cli.bridges import BRIDGES, Fitted, Task
-from scorefold.cli.parser import UsageError, add_reading_options, count, data_options
+from scorefold.cli.facts import say_warnings
+from scorefold.cli.parser import (
+    READING,
+    UsageError,
+    add_reading_options,
+    count,
+    data_options,
+    positive,
+)
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.data.synthetic import is_synthetic
-from scorefold.fitting import save
 from scorefold.manifolds import pairwise
 from scorefold.metrics import end_distance, path_energy
 
@@ -39,6 +50,7 @@ __all__ = ["add_commands"]
 _SHARE = 0.1
 """Of the mean squared distance of the ends per dimension: the variance when none is stated."""
 _WALK = 60
+_FEW = 200
 _ENERGY = 128
 
 
@@ -50,11 +62,11 @@ def add_commands(commands: Any) -> None:
     add_reading_options(parser)
     add_earth_option(parser)
     parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
-    parser.add_argument("--variance", type=float, metavar="S",
+    parser.add_argument("--variance", type=positive, metavar="S",
                         help="of Brownian motion from A to B, or from the first snapshot to the "
                         "last (default: from the data)")  # fmt: skip
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--budget", type=float, metavar="SECONDS", help="training time")
+    length.add_argument("--budget", type=positive, metavar="SECONDS", help="training time")
     length.add_argument("--steps", type=count, metavar="N", help="training steps")
     many = parser.add_argument_group("three or more snapshots")
     many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
@@ -70,10 +82,6 @@ def add_commands(commands: Any) -> None:
 
 
 def _bridge(arguments: argparse.Namespace) -> int:
-    if arguments.variance is not None and not (
-        np.isfinite(arguments.variance) and arguments.variance > 0
-    ):
-        raise UsageError(f"--variance must be a positive number, got {arguments.variance}.")
     if is_snapshots(arguments.data):
         datasets = _datasets(arguments) if len(arguments.data) > 1 else []
         run = _opened(arguments, arguments.out or folder_of(arguments))
@@ -105,10 +113,9 @@ def _bridge(arguments: argparse.Namespace) -> int:
     task = Task((a, b), variance, jax.random.key(arguments.seed), settings)
     fitted = BRIDGES[arguments.model](task)
     bridge, history = fitted.bridge, fitted.history
+    run.keep(bridge, history)
     metrics, drawn = _measure(arguments, fitted, a, b, variance)
-    save(run.model_file, bridge, {"metrics": metrics})
     run.write("metrics.json", metrics)
-    (run.folder / "history.json").write_text(history.to_json() + "\n")
     if not arguments.no_report:
         earth = on_earth(arguments.earth, a.name, b.name)
         write_bridge_report(run, bridge, (a, b), metrics, history, drawn, earth=earth)
@@ -118,6 +125,7 @@ def _bridge(arguments: argparse.Namespace) -> int:
 
 def _opened(arguments: argparse.Namespace, folder: str) -> Run:
     run = Run(folder)
+    run.refuse_links()
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -136,12 +144,14 @@ def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
     options = data_options(arguments)
     options.setdefault("protocol", "grouped")
     known = {row.name for row in data.datasets()}
-    reading = ("manifold", "columns", "degrees", "group")
-    sets = []
+    sets: list[Dataset] = []
     for name in arguments.data:
         named = name in known or is_synthetic(name)
-        own = {k: v for k, v in options.items() if not named or k not in reading}
+        own = {k: v for k, v in options.items() if not named or k not in READING}
+        if sets and not named:
+            own["like"] = sets[0]  # The same columns by name, in the same units.
         sets.append(data.load(name, seed=arguments.seed, **own))
+        say_warnings(sets[-1])
     a = sets[0]
     for b in sets[1:]:
         if a.manifold.name != b.manifold.name:
@@ -153,12 +163,18 @@ def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
 
 
 def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
-    """As stated, or a tenth of the mean squared distance of the ends per dimension, to two
-    digits."""
+    """As stated, or a tenth of the mean squared distance of the ends per dimension, flat
+    coordinates taken from the mean of their own end: to two digits. Moving an end as a whole
+    changes no coupling, and so not the default."""
     if stated is not None:
         return stated
-    apart = pairwise(a.manifold, np.asarray(a.train)[:500], np.asarray(b.train)[:500])
-    return float(f"{_SHARE * float(np.mean(apart**2)) / a.manifold.dim:.2g}")
+    flat = flat_coordinates(a.manifold)
+    first, last = (np.asarray(d.train, np.float64) for d in (a, b))
+    first, last = (x - np.where(flat, x.mean(axis=0), 0.0) for x in (first, last))
+    square = float(np.mean(pairwise(a.manifold, first[:500], last[:500]) ** 2))
+    if not square > 0:
+        raise UsageError("--variance: all points are equal, which says nothing of it; state one.")
+    return float(f"{_SHARE * square / a.manifold.dim:.2g}")
 
 
 def _folder(arguments: argparse.Namespace, a: Dataset, b: Dataset) -> str:
@@ -176,12 +192,14 @@ def _measure(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     started, bridge = time.perf_counter(), fitted.bridge
     keys = jax.random.split(jax.random.fold_in(jax.random.key(arguments.seed), 7), 5)
-    there = np.asarray(bridge.sample_forward(keys[0], a.test, steps=_WALK))
-    back = np.asarray(bridge.sample_backward(keys[1], b.test, steps=_WALK))
+    # Where few are held out, points of training say whether a bridge arrives.
+    starts = {"a": _many(a), "b": _many(b)}
+    there = np.asarray(bridge.sample_forward(keys[0], starts["a"], steps=_WALK))
+    back = np.asarray(bridge.sample_backward(keys[1], starts["b"], steps=_WALK))
     energy = path_energy(bridge, a.test[:_ENERGY], key=keys[2], steps=_WALK)
     ends = {
-        "a": _end(bridge, back, a, b, keys[3]),
-        "b": _end(bridge, there, b, a, keys[4]),
+        "a": _end(bridge, back, a, b, keys[3], "a"),
+        "b": _end(bridge, there, b, a, keys[4], "b"),
     }
     document = {
         "model": arguments.model,
@@ -201,26 +219,47 @@ def _measure(
         "command": "scorefold " + shlex.join(sys.argv[1:]),
         **provenance(),
     }
-    return document, {"a": back, "b": there}
+    return document, {"a": back[: len(b.test)], "b": there[: len(a.test)]}
 
 
-def _end(bridge: Bridge, drawn: np.ndarray, end: Dataset, other: Dataset, key: Any) -> dict:
-    """W₁ of bridged draws to held-out points of an end, its floor, and that of the other end."""
-    found = end_distance(bridge.manifold, drawn, end.test, end.train, key=key)
+def _many(dataset: Dataset) -> np.ndarray:
+    """The test points; and others after them where they are few."""
+    if len(dataset.test) >= _FEW:
+        return np.asarray(dataset.test)
+    return np.concatenate([dataset.test, dataset.val, dataset.train])[: 2 * _FEW]
+
+
+def _end(
+    bridge: Bridge, drawn: np.ndarray, end: Dataset, other: Dataset, key: Any, name: Any
+) -> dict[str, Any]:
+    """W₁ of bridged draws to held-out points of an end, its floor, and that of the other end; how
+    far draws are from real points along the worst line, and whether that is a miss."""
+    held = drawn[: len(other.test)]
+    found = end_distance(bridge.manifold, held, end.test, end.train, key=key)
     apart = end_distance(bridge.manifold, other.test, end.test, end.train, key=key)
+    few = min(len(end.test), len(other.test)) < _FEW
+    worth = np.inf if few else 1.0 / (1.0 / len(end.train) + 1.0 / len(other.train))
+    gap = arrival(bridge, name, drawn, _many(end), key=key, learned_from=worth)
+    if gap.missed:
+        warnings.warn(missed_line(end.name, gap), ScorefoldWarning, stacklevel=2)
     return {"w1": found.value, "floor": found.floor, "ratio": found.ratio,
-            "ratio_std": found.ratio_std, "unbridged": apart.value, "n": found.n}  # fmt: skip
+            "ratio_std": found.ratio_std, "unbridged": apart.value, "n": found.n,
+            **gap_numbers(gap)}  # fmt: skip
 
 
 def _lines(metrics: dict[str, Any], folder: Path) -> str:
     a, b = metrics["datasets"]
-    lines = [(f"W₁ at {name}", f"{end['w1']:.4g}, fresh points {end['floor']:.4g} "
-              f"(ratio {end['ratio']:.3f} ± {end['ratio_std']:.3f}), unbridged "
-              f"{end['unbridged']:.4g}") for name, end in ((b, metrics["ends"]["b"]),
-                                                            (a, metrics["ends"]["a"]))]  # fmt: skip
+    lines = []
+    for name, end in ((b, metrics["ends"]["b"]), (a, metrics["ends"]["a"])):
+        lines.append((f"W₁ at {name}", f"{end['w1']:.4g}, fresh points {end['floor']:.4g} (ratio "
+                      f"{text(end['ratio'])} ± {text(end['ratio_std'])}), unbridged "
+                      f"{end['unbridged']:.4g}"))  # fmt: skip
+        if end["missed"]:
+            lines.append((f"missed: {name}", f"by {end['miss']:.2g} standard deviations along the "
+                          f"worst line (chance stays below {end['miss_floor']:.2g})"))  # fmt: skip
     lines += [
-        ("path energy", f"{metrics['path_energy']:.3f} ± "
-                        f"{metrics['path_energy_standard_error']:.3f} nats"),
+        ("path energy", f"{text(metrics['path_energy'])} ± "
+                        f"{text(metrics['path_energy_standard_error'])} nats"),
         ("variance", f"{metrics['variance']:.4g} from end to end"),
         ("time", f"{(metrics['compile_seconds'] or 0) + metrics['train_seconds']:.1f} s for "
                  f"{metrics['steps']} steps" + ("" if metrics["compile_seconds"] is None else

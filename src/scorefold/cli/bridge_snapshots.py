@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ import numpy as np
 
 from scorefold import data
 from scorefold._provenance import provenance
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
     LightBridge,
     MultiMarginalBridge,
+    arrival,
     fit_snapshots,
     snapshot_rate,
 )
+from scorefold.cli.arrivals import gap_numbers, missed_line, text
 from scorefold.cli.axes import axes_of, on_earth
 from scorefold.cli.bridges import half_step_settings
-from scorefold.cli.parser import UsageError, data_options
+from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.snapshot_report import write_snapshot_report
 from scorefold.data import Dataset, Snapshots
 from scorefold.data.evolutions import EVOLUTIONS
@@ -38,7 +42,6 @@ __all__ = ["bridge_snapshots", "folder_of", "is_snapshots", "snapshot_names"]
 
 _KINDS = {"light": LightBridge, "imf": BridgeMatching, "dsb": DiffusionSchrodingerBridge}
 _WALK = 60
-_READING = ("manifold", "columns", "degrees", "group")
 
 Parts = tuple[Snapshots, Snapshots, Snapshots]
 
@@ -75,12 +78,12 @@ def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset], run
                            "rate": rate})  # fmt: skip
     fitted, histories = _fit(arguments, parts, rate, {"out": run.checkpoints,
                                                       "resume": arguments.resume})  # fmt: skip
+    run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
+    save(run.model_file, fitted)
     metrics = _measure(arguments, fitted, parts, labels, rate, histories)
     if arguments.leave_out:
         metrics["left_out"] = _left_out(arguments, parts, rate)
-    save(run.model_file, fitted, {"metrics": metrics})
     run.write("metrics.json", metrics)
-    run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
     if not arguments.no_report:
         names = [d.name for d in datasets] or list(arguments.data)
         axes = axes_of(datasets[0].coordinates) if datasets else Axes()
@@ -117,7 +120,7 @@ def _recorded(arguments: argparse.Namespace) -> tuple[list[str], Parts]:
     if arguments.times is not None:
         raise UsageError(f"--times: {arguments.data[0]} has its own times.")
     options = data_options(arguments)
-    stated = [f"--{word}" for word in (*_READING, "protocol") if word in options]
+    stated = [f"--{word.replace('_', '-')}" for word in (*READING, "protocol") if word in options]
     if stated:
         raise UsageError(f"{stated[0]}: not an option for {arguments.data[0]}, which is read as "
                          "recorded; members stay in one part of the split.")  # fmt: skip
@@ -185,8 +188,13 @@ def _measure(
         low, high = train.times[k - 1], train.times[k]
         there = fitted.sample_paths(into, first[k - 1], [high], start=low, steps=_WALK)[:, 0]
         home = fitted.sample_paths(back, first[k], [low], start=high, steps=_WALK)[:, 0]
+        near = _distance(fitted, there, parts, k, judge)
+        worth = 1.0 / (1.0 / len(train.points[k]) + 1.0 / len(train.points[k - 1]))
+        gap = arrival(fitted.bridges[k - 1], "b", there, first[k], key=judge, learned_from=worth)
+        if gap.missed:
+            warnings.warn(missed_line(labels[k], gap), ScorefoldWarning, stacklevel=2)
         found = {
-            "from_before": _distance(fitted, there, parts, k, judge),
+            "from_before": {**near, **gap_numbers(gap)},
             "from_first": _distance(fitted, walked[:, k - 1], parts, k, judge),
             "back": _distance(fitted, home, parts, k - 1, judge),
             "unbridged": _distance(fitted, first[k - 1], parts, k, judge),
@@ -228,17 +236,36 @@ def _distance(fitted: MultiMarginalBridge, drawn: Any, parts: Parts, k: int, key
 def _left_out(arguments: argparse.Namespace, parts: Parts, rate: float) -> list[dict]:
     """Each inner snapshot left out. The reference is Markov: the two neighbours are enough."""
     train, val, test = parts
+    # Nothing of the snapshot that is left out is seen: all of it judges, but for the half of its
+    # training points that fresh points are drawn from, which the floor needs.
+    judging, fresh = _halves(train, val, test)
     found = []
     for k in range(1, len(train.times) - 1):
         pair = [k - 1, k + 1]
 
         def fit(_: Snapshots, pair: list[int] = pair) -> MultiMarginalBridge:
             near = (_only(train, pair), _only(val, pair), test)
-            return _fit(arguments, near, rate, {})[0]
+            return _fit(arguments, near, rate, {"check": False})[0]
 
         key = jax.random.fold_in(jax.random.key(arguments.seed), 9)
-        found += [row._asdict() for row in leave_one_out(train, test, fit, key=key, which=[k])]
+        found += [row._asdict() for row in leave_one_out(fresh, judging, fit, key=key, which=[k])]
     return found
+
+
+def _halves(*parts: Snapshots) -> tuple[Snapshots, Snapshots]:
+    """Every snapshot whole, in two halves of its rows in an order of their own: members to judge
+    by, and fresh ones for the floor."""
+    halves: tuple[list, list] = [], []
+    for k, rows in enumerate(zip(*(p.points for p in parts), strict=True)):
+        whole = np.concatenate([np.asarray(r) for r in rows])
+        order = np.random.default_rng(k).permutation(len(whole))
+        for half, at in zip(halves, np.array_split(order, 2), strict=True):
+            half.append(whole[at])
+    first = parts[0]
+    judging, fresh = (
+        Snapshots(first.name, first.manifold, first.times, tuple(half)) for half in halves
+    )
+    return judging, fresh
 
 
 def _only(snapshots: Snapshots, keep: list[int]) -> Snapshots:
@@ -259,8 +286,10 @@ def _lines(metrics: dict[str, Any], folder: Path) -> str:
         (f"W₁ at {row['snapshot']}",
          f"{row['from_before']['w1']:.4g} from the snapshot before, "
          f"{row['from_first']['w1']:.4g} from the first; fresh points "
-         f"{row['from_before']['floor']:.4g} (ratio {row['from_before']['ratio']:.3f} ± "
-         f"{row['from_before']['ratio_std']:.3f}); unbridged {row['unbridged']['w1']:.4g}")
+         f"{row['from_before']['floor']:.4g} (ratio {text(row['from_before']['ratio'])} ± "
+         f"{text(row['from_before']['ratio_std'])}); unbridged {row['unbridged']['w1']:.4g}"
+         + (f"; MISSED by {row['from_before']['miss']:.2g} standard deviations"
+            if row["from_before"]["missed"] else ""))
         for row in metrics["arrivals"]
     ]  # fmt: skip
     lines += [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from scorefold._types import Key
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     AlternationHistory,
     Bridge,
@@ -49,11 +51,25 @@ class Fitted(NamedTuple):
 Builder = Callable[[Task], Fitted]
 
 
+def _judges(a: Dataset, b: Dataset) -> tuple[Any, Any] | None:
+    """Validation points of both ends; none where one end has fewer than 2, which is said."""
+    least = min(len(a.val), len(b.val))
+    if least >= 2:
+        return a.val, b.val
+    warnings.warn(
+        f"{least} validation points at an end are too few to choose by: the last parameters are "
+        "kept.",
+        ScorefoldWarning,
+        stacklevel=2,
+    )
+    return None
+
+
 def _light(task: Task) -> Fitted:
     a, b = task.ends
     bridge = LightBridge(brownian_reference(a.manifold, task.variance))
     done, found = fit_bridge(
-        bridge, a.train, b.train, val=(a.val, b.val), key=task.key, **task.settings
+        bridge, a.train, b.train, val=_judges(a, b), key=task.key, check=False, **task.settings
     )
     history = cast(History, found)
     return Fitted(
@@ -84,8 +100,7 @@ def _learned(kind: Callable[[Noising], LearnedBridge]) -> Builder:
         a, b = task.ends
         done, found = fit_bridge(
             kind(brownian_reference(a.manifold, task.variance)),
-            a.train, b.train, val=(a.val, b.val), key=task.key,
-            **settings,
+            a.train, b.train, val=_judges(a, b), key=task.key, check=False, **settings,
         )  # fmt: skip
         history = cast(AlternationHistory, found)
         return Fitted(

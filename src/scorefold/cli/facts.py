@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from dataclasses import asdict
 from typing import Any
 
-from scorefold import data
+from scorefold import ScorefoldWarning, data
 from scorefold.cli.parser import add_data_options, data_options
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "say_warnings"]
+
+
+def say_warnings(dataset: data.Dataset) -> None:
+    """Warn of each thing that should be known about a table: how columns were read where names
+    left that open, codes for no value, constant columns."""
+    for line in dataset.warnings:
+        warnings.warn(f"{dataset.name}: {line}", ScorefoldWarning, stacklevel=2)
 
 
 def add_commands(commands: Any) -> None:

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
-import shlex
 import sys
-import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from scorefold import data
-from scorefold._fixed import trainable
-from scorefold._provenance import provenance
+from scorefold import ScorefoldWarning, data
+from scorefold._version import __version__
 from scorefold.cli.axes import add_earth_option, on_earth
-from scorefold.cli.generalisation import draw_samples, mass_line, mass_numbers, measured
-from scorefold.cli.models import add_model_options, build_model
-from scorefold.cli.parser import UsageError, add_data_options, count, data_options
+from scorefold.cli.facts import say_warnings
+from scorefold.cli.generalisation import draw_samples
+from scorefold.cli.measures import doing, measure_run
+from scorefold.cli.models import LEAST, add_model_options, build_model, choose_model, fit_kde
+from scorefold.cli.notices import one_line
+from scorefold.cli.parser import (
+    UsageError,
+    add_data_options,
+    count,
+    data_options,
+    few,
+    positive,
+    real,
+    whole,
+)
 from scorefold.cli.report import write_run_report
-from scorefold.cli.run import Run
+from scorefold.cli.run import Run, description, description_of_seeds, is_pipe
+from scorefold.cli.summary import run_lines, summary
 from scorefold.data import Dataset
-from scorefold.fitting import History, fit, fit_seeds, save
-from scorefold.metrics import held_out
-from scorefold.models import KernelModel, Model
+from scorefold.fitting import fit, fit_seeds
 
 __all__ = ["add_commands"]
 
 _BUDGET = 20.0
+_SETTINGS = ("steps", "budget", "batch_size", "learning_rate", "weight_decay", "width", "depth",
+             "floor", "loss", "s_min", "products")  # fmt: skip
 
 
 def add_commands(commands: Any) -> None:
@@ -39,15 +50,29 @@ def add_commands(commands: Any) -> None:
     add_data_options(parser)
     add_model_options(parser)
     add_earth_option(parser)
-    parser.add_argument("--seeds", type=count, default=1, metavar="N", help="seed, seed + 1, …")
+    parser.add_argument(
+        "--seeds", type=few, default=1, metavar="N", help="seed, seed + 1, … (default: 1)"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--budget", type=float, metavar="SECONDS", help="training time per seed")
-    length.add_argument("--steps", type=count, metavar="N", help="training steps")
+    length.add_argument(
+        "--budget", type=positive, metavar="SECONDS",
+        help="training time per seed (score: 20 if no steps are given)",
+    )  # fmt: skip
+    length.add_argument(
+        "--steps", type=count, metavar="N",
+        help="training steps (kernel: 400, more while validation falls; informed: 600 more)",
+    )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="default: runs/DATA-MODEL-PROTOCOL-SEED")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--batch-size", type=count, help="kernel: 256, score: 512")
-    parser.add_argument("--learning-rate", type=float, help="default: 2e-3")
-    parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument(
+        "--batch-size", type=whole(1, 2**20), metavar="N",
+        help="kernel: 256, score: 512, informed: 128",
+    )  # fmt: skip
+    parser.add_argument(
+        "--learning-rate", type=real(1e-30, 10.0), metavar="X",
+        help="the peak (kernel: 5e-3, score: 2e-3, informed: 3e-4)",
+    )  # fmt: skip
+    parser.add_argument("--weight-decay", type=real(0.0, 100.0), metavar="X", help="default: 0")
     parser.add_argument("--no-report", action="store_true", help="numbers only")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(command=_fit)
@@ -57,38 +82,67 @@ def _fit(arguments: argparse.Namespace) -> int:
     options = data_options(arguments)
     options.setdefault("protocol", "grouped")
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
+    if seeds[-1] >= 2**31:
+        raise UsageError(f"--seed {arguments.seed} with --seeds {arguments.seeds}: seeds must stay "
+                         "below 2^31.")  # fmt: skip
+    if len(seeds) > 1 and is_pipe(arguments.data):
+        raise UsageError(f"{arguments.data} can be read once only: save it to a file for --seeds.")
     sets = [data.load(arguments.data, seed=s, **options) for s in seeds]
-    folder = Path(arguments.out or _folder(arguments, sets[0]))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: {error.strerror}. Choose by --out a folder that can be written."
-        ) from error
+    names = {choose_model(arguments, dataset) for dataset in sets}
+    if len(names) > 1:
+        raise UsageError(f"the splits of these seeds lie on both sides of {LEAST} training points: "
+                         "state --model kernel or --model kde.")  # fmt: skip
+    (name,) = names
+    folder = Path(arguments.out or _folder(arguments, name, sets[0]))
     runs = [Run(folder / f"seed-{s}") for s in seeds] if len(seeds) > 1 else [Run(folder)]
-    for run, seed, dataset in zip(runs, seeds, sets, strict=True):
-        if run.model_file.exists() and not arguments.resume:
-            raise UsageError(
-                f"{run.folder} already holds a finished run: choose another --out, or go on with "
-                "it by --resume."
-            )
-        run.folder.mkdir(parents=True, exist_ok=True)
-        run.describe(
-            arguments.data, options, seed, dataset, on_earth(arguments.earth, dataset.name)
-        )
-    print(_facts(sets[0]), file=sys.stderr)
-    results = _train(arguments, sets, list(seeds), runs, folder)
-    summary = _finish(arguments, list(seeds), sets, runs, results)
+    settings = {"model": name, **{key: getattr(arguments, key) for key in _SETTINGS}}
+    earth = on_earth(arguments.earth, sets[0].name)
+    described = {run: description(arguments.data, options, settings, dataset, earth)
+                 for run, dataset in zip(runs, sets, strict=True)}  # fmt: skip
     if len(seeds) > 1:
-        Run(folder).write("metrics.json", summary)
-    print(_lines(summary, folder))
+        described[Run(folder)] = description_of_seeds(
+            arguments.data, options, settings, sets, earth
+        )
+    # Refused commands change nothing: first look, then lock, look again, and only then write.
+    for run, identity in described.items():
+        run.refuse_another(identity, arguments.resume)
+    with contextlib.ExitStack() as stack:
+        for run in sorted(described, key=lambda run: len(run.folder.parts)):
+            stack.enter_context(run.writing())
+            run.refuse_another(described[run], arguments.resume)
+        for run, identity in described.items():
+            _tell_version(run, arguments)
+            run.describe(identity)
+        print(_facts(sets[0]), file=sys.stderr)
+        say_warnings(sets[0])
+        if name == "kde" and arguments.model is None:
+            print(f"{len(sets[0].train)} training points are too few to learn the shapes of "
+                  f"kernels from (below {LEAST}): a kernel density of one bandwidth is fitted, "
+                  "--model kde.", file=sys.stderr)  # fmt: skip
+        arguments.stops.note = (
+            "stopped before this training saved a state; the same command with --resume goes on "
+            f"with what is in {folder}"
+        )
+        _train(arguments, name, sets, list(seeds), runs, folder)
+        document = _finish(arguments, name, sets, runs, folder)
+    print(run_lines(document, folder))
     return 0
 
 
-def _folder(arguments: argparse.Namespace, dataset: Dataset) -> str:
+def _folder(arguments: argparse.Namespace, model: str, dataset: Dataset) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset.name).stem)
     last = f"{arguments.seed}" if arguments.seeds == 1 else f"{arguments.seeds}-seeds"
-    return f"runs/{name}-{arguments.model}-{dataset.protocol}-{last}"
+    return f"runs/{name}-{model}-{dataset.protocol}-{last}"
+
+
+def _tell_version(run: Run, arguments: argparse.Namespace) -> None:
+    if arguments.resume and run.holds() and run.version != __version__:
+        warnings.warn(
+            f"{run.folder} was begun with scorefold {run.version}, this is {__version__}: the "
+            "result may differ from that of an uninterrupted run.",
+            ScorefoldWarning,
+            stacklevel=2,
+        )
 
 
 def _facts(dataset: Dataset) -> str:
@@ -98,164 +152,115 @@ def _facts(dataset: Dataset) -> str:
         f"{dataset.name} on {dataset.manifold.name}: {n} training, {v} validation, {t} test "
         f"points, protocol {dataset.protocol}; {audit.duplicates} repeated rows, "
         f"{100 * audit.leak:.1f} % of test points are also training points."
-        f"{_doubt(dataset)}"
     )
-
-
-def _doubt(dataset: Dataset) -> str:
-    """A remark on angles whose range suits the other unit than the stated one."""
-    degrees, peak = dataset.coordinates.degrees, float(np.abs(dataset.values).max())
-    if degrees is False and peak > 4 * np.pi:
-        return f" Angles reach {peak:.6g} radians: if they are degrees, say --degrees."
-    if degrees and peak <= 2 * np.pi:
-        return f" Angles reach {peak:.6g} degrees: if they are radians, say --radians."
-    return ""
 
 
 # -- training ------------------------------------------------------------------------------------
 def _train(
     arguments: argparse.Namespace,
+    name: str,
     sets: list[Dataset],
     seeds: list[int],
     runs: list[Run],
     folder: Path,
-) -> list[tuple[Model, History]]:
-    """(model, history) of each seed; side by side under ``vmap`` where the parts of the splits
-    have equal sizes and the models are the same, otherwise one after another."""
+) -> None:
+    """Train what has no model yet and save each as soon as it is there: side by side under
+    ``vmap`` where the parts of the splits have equal sizes and the models are the same, otherwise
+    one after another."""
+    if all(run.model_file.exists() for run in runs):
+        return
     length: dict[str, Any] = {"budget": arguments.budget, "steps": arguments.steps}
-    if arguments.model == "score" and arguments.budget is None and arguments.steps is None:
+    if name == "score" and arguments.budget is None and arguments.steps is None:
         length["budget"] = _BUDGET
     settings = {
         "batch_size": arguments.batch_size,
         "learning_rate": arguments.learning_rate,
-        "weight_decay": arguments.weight_decay,
+        "weight_decay": arguments.weight_decay or 0.0,
         "resume": arguments.resume,
         "progress": not arguments.quiet,
         **length,
     }
-    models = [build_model(arguments, dataset) for dataset in sets]
     keys = [jax.random.key(seed) for seed in seeds]
     sizes = {(d.train.shape, d.val.shape) for d in sets}
-    alike = len(sizes) == 1 and all(eqx.tree_equal(m, models[0]) for m in models)
-    if len(seeds) > 1 and alike and arguments.model == "score":
-        if settings["budget"] is not None:
-            settings["budget"] *= len(seeds)
-        train, val = (jnp.stack([getattr(d, part) for d in sets]) for part in ("train", "val"))
-        return fit_seeds(
-            models[0], train, val=val, keys=keys, stacked=True, out=folder / "checkpoints",
-            **settings,
-        )  # fmt: skip
-    return [
-        fit(model, dataset.train, val=dataset.val, key=key, out=run.checkpoints, **settings)
-        for model, dataset, key, run in zip(models, sets, keys, runs, strict=True)
-    ]
+    if len(seeds) > 1 and len(sizes) == 1 and name == "score":
+        models = [build_model(name, arguments, dataset) for dataset in sets]
+        if all(eqx.tree_equal(m, models[0]) for m in models):
+            if settings["budget"] is not None:
+                settings["budget"] *= len(seeds)
+            train, val = (jnp.stack([getattr(d, part) for d in sets]) for part in ("train", "val"))
+            found = fit_seeds(
+                models[0], train, val=val, keys=keys, stacked=True, out=folder / "checkpoints",
+                **settings,
+            )  # fmt: skip
+            for run, (model, history) in zip(runs, found, strict=True):
+                run.keep(model, history)
+            return
+    for dataset, key, run in zip(sets, keys, runs, strict=True):
+        if run.model_file.exists():
+            continue
+        model = build_model(name, arguments, dataset)
+        if name == "kde":
+            run.keep(*fit_kde(model, dataset, key))
+        else:
+            run.keep(*fit(model, dataset.train, val=dataset.val, key=key, out=run.checkpoints,
+                          **settings))  # fmt: skip
 
 
 # -- numbers -------------------------------------------------------------------------------------
 def _finish(
-    arguments: argparse.Namespace, seeds: list[int], sets: list[Any], runs: list[Any], results: Any
-) -> dict[str, Any]:
-    documents = []
-    for seed, dataset, run, (model, history) in zip(seeds, sets, runs, results, strict=True):
-        samples = draw_samples(model, seed)
-        metrics = _measure(arguments, seed, dataset, model, history, samples)
-        save(run.model_file, model, {"metrics": metrics})
-        run.write("metrics.json", metrics)
-        (run.folder / "history.json").write_text(history.to_json() + "\n")
-        if not arguments.no_report:
-            write_run_report(
-                run, model, dataset, metrics, history, samples,
-                earth=on_earth(arguments.earth, dataset.name),
-            )  # fmt: skip
-        documents.append(metrics)
-    return documents[0] if len(documents) == 1 else _summary(documents)
-
-
-def _measure(
     arguments: argparse.Namespace,
-    seed: int,
-    dataset: Dataset,
-    model: Model,
-    history: History,
-    samples: np.ndarray,
+    name: str,
+    sets: list[Dataset],
+    runs: list[Run],
+    folder: Path,
 ) -> dict[str, Any]:
-    started = time.perf_counter()
-    test, val = held_out(model, dataset.test), held_out(model, dataset.val)
-    mass = mass_numbers(model, samples, dataset.train, seed)
-    found = measured(model, samples, dataset, seed)
-    params = jax.tree.leaves(eqx.filter(model, trainable(model)))
-    more = {}
-    if isinstance(model, KernelModel) and model.covariance is not None:
-        more["floor"] = float(model.covariance.floor)
-    return {
-        "model": arguments.model,
-        "dataset": dataset.name,
-        "manifold": dataset.manifold.name,
-        "protocol": dataset.protocol,
-        "seed": seed,
-        "n_train": len(dataset.train),
-        "n_val": len(dataset.val),
-        "n_test": len(dataset.test),
-        "test_nll": test.nll,
-        "test_nll_standard_error": test.standard_error,
-        "val_nll": val.nll,
-        "nfe": test.nfe,
-        **mass,
-        "generalisation": found,
-        "steps": history.steps,
-        "best_step": history.best_step,
-        "stopped": history.stopped,
-        "train_seconds": history.seconds - history.compile_seconds,
-        "compile_seconds": history.compile_seconds,
-        "evaluate_seconds": time.perf_counter() - started,
-        "params": sum(int(p.size) for p in params),
-        **more,
-        "command": "scorefold " + shlex.join(sys.argv[1:]),
-        **provenance(),
-    }
+    """Measure and draw what is missing, from the models in the files."""
+    arguments.stops.note = (
+        f"stopped while measuring and drawing; the model is in {folder}, and the same command with "
+        "--resume does the rest"
+    )
+    arguments.stops.check()
+    found = [_finish_one(arguments, name, dataset, run)
+             for dataset, run in zip(sets, runs, strict=True)]  # fmt: skip
+    if len(found) == 1:
+        return found[0]
+    document = summary(found)
+    Run(folder).write("metrics.json", document)
+    return document
 
 
-def _summary(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """One document for several seeds: means, standard deviations over seeds, and the parts."""
-    out = dict(documents[0])
-    out["seed"] = [d["seed"] for d in documents]
-    del out["generalisation"]  # verdicts have no mean: they stand in the parts
-    for name in documents[0]:
-        values = np.array([d[name] for d in documents if isinstance(d[name], float)])
-        if len(values) == 0:
-            continue
-        out[name] = float(values.mean())
-        if name in ("test_nll", "val_nll", "nfe", "normalisation"):
-            out[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else None
-    out["runs"] = documents
-    return out
+def _finish_one(
+    arguments: argparse.Namespace, name: str, dataset: Dataset, run: Run
+) -> dict[str, Any]:
+    metrics = _measured_before(run)
+    drawn = (run.folder / "report.html").exists() or arguments.no_report
+    if metrics is not None and drawn:
+        return metrics
+    model, history, samples = run.model(), run.history(), None
+    if metrics is None:
+        metrics, samples = measure_run(arguments, run, dataset, name, model, history)
+        run.write("metrics.json", metrics)
+        metrics = run.metrics()
+    if not drawn:
+        try:
+            with doing("drawing the report", arguments.quiet):
+                samples = draw_samples(model, dataset.seed) if samples is None else samples
+                write_run_report(run, model, dataset, metrics, history, samples, earth=run.earth)
+        except OSError:
+            raise
+        except Exception as error:
+            # The model and its numbers are there; a picture is not worth an error.
+            warnings.warn(
+                f"the report could not be drawn: {one_line(f'{type(error).__name__}: {error}')}",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
+    return metrics
 
 
-def _lines(metrics: dict[str, Any], folder: Path) -> str:
-    def shown(name: str) -> str:
-        spread = f" ± {metrics[name + '_std']:.3f} (std over seeds)" if "runs" in metrics else ""
-        return f"{metrics[name]:.4f}{spread}"
-
-    lines = [
-        ("test NLL", f"{shown('test_nll')} nats, {metrics['n_test']} points"),
-        ("validation NLL", f"{shown('val_nll')} nats"),
-        ("total mass", mass_line(metrics)),
-        ("evaluations", f"{metrics['nfe']:.0f} a likelihood"),
-        *_verdicts(metrics),
-        ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
-                 f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
-        ("written to", str(folder)),
-    ]  # fmt: skip
-    return "\n".join(f"{name:<15} {text}" for name, text in lines)
-
-
-def _verdicts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """What departs from fresh data, a line each, or one line that says nothing does."""
-    if "generalisation" not in metrics:
-        return []
-    found = {k: v for k, v in metrics["generalisation"].items() if isinstance(v, dict)}
-    fine = "consistent with fresh data"
-    words = {k: v["verdict"] for k, v in found.items() if "verdict" in v}
-    odd = [f"{k.replace('_', ' ')}: {v}" for k, v in words.items() if v != fine]
-    return [("generalisation", f"{len(words) - len(odd)} of {len(words)} measures {fine}"),
-            *(("", line) for line in odd)]  # fmt: skip
+def _measured_before(run: Run) -> dict[str, Any] | None:
+    """The numbers in ``metrics.json``, if they are those of the model in the folder."""
+    if not (run.folder / "metrics.json").exists():
+        return None
+    metrics = run.metrics()
+    return metrics if metrics["model_sha256"] == run.model_digest() else None

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from scorefold import losses
-from scorefold.cli.parser import UsageError, count
+from scorefold.cli.parser import UsageError, few, positive, whole
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
-from scorefold.fitting import fit
+from scorefold.fitting import History, fit
 from scorefold.manifolds import Manifold
-from scorefold.models import InformedModel, KernelModel, ScoreModel, default_noising
+from scorefold.models import (
+    HeatKernelDensity,
+    InformedModel,
+    KernelModel,
+    ScoreModel,
+    default_noising,
+)
 
-__all__ = ["MODELS", "add_model_options", "build_model"]
+__all__ = ["LEAST", "MODELS", "add_model_options", "build_model", "choose_model", "fit_kde"]
+
+LEAST = 20
+"""Training points below which no neighbourhoods are learned unless that is asked for: with eight
+folds, fewer points have neighbourhoods of the whole data."""
 
 _LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
     "denoising": lambda m: losses.Denoising(),
@@ -28,34 +40,97 @@ _LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
 }
 _SCORE = ("loss", "s_min", "products")
 _KERNEL = ("floor",)
-_REFUSED = {"kernel": _SCORE, "score": _KERNEL, "informed": ("loss", "products")}
+_TRAINING = ("width", "depth", "batch_size", "learning_rate", "weight_decay", "steps", "budget")
+_REFUSED = {
+    "kernel": _SCORE,
+    "score": _KERNEL,
+    "informed": ("loss", "products"),
+    "kde": (*_SCORE, *_KERNEL, *_TRAINING),
+}
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="kernel", choices=list(MODELS), help="default: kernel")
-    both = parser.add_argument_group("all models")
-    both.add_argument("--width", type=count, help="hidden units (kernel, informed: 64, score: 256)")
+    parser.add_argument(
+        "--model", choices=list(MODELS),
+        help=f"default: kernel; below {LEAST} training points kde, one bandwidth for all",
+    )  # fmt: skip
+    both = parser.add_argument_group("all models but kde")
     both.add_argument(
-        "--depth", type=count, help="hidden layers (kernel: 2, score: 4, informed: 3)"
+        "--width", type=whole(1, 16384), metavar="N",
+        help="hidden units (kernel: 64, score: 256, informed: 64)",
+    )  # fmt: skip
+    both.add_argument(
+        "--depth", type=few, metavar="N", help="hidden layers (kernel: 2, score: 4, informed: 3)"
     )
     kernel = parser.add_argument_group("kernel and informed model")
-    kernel.add_argument("--floor", type=float, help="smallest standard deviation of a kernel")
+    kernel.add_argument(
+        "--floor", type=positive, metavar="X",
+        help="smallest standard deviation of a kernel (default: the smallest positive distance of "
+        "two training points)",
+    )  # fmt: skip
     score = parser.add_argument_group("score model")
     score.add_argument("--loss", choices=list(_LOSSES), help="default: denoising")
-    score.add_argument("--s-min", type=float, help="variance-time of the data end: 1e-4")
+    score.add_argument(
+        "--s-min", type=positive, metavar="S",
+        help="variance-time of the data end (score: 1e-4; informed: the median of the kernels)",
+    )  # fmt: skip
     score.add_argument(
         "--products", choices=["float32", "bfloat16"],
-        help="matrix products while training: bfloat16 where the hardware has it",
+        help="matrix products while training: bfloat16 where the hardware has it (default: "
+        "float32)",
     )  # fmt: skip
 
 
-def build_model(arguments: argparse.Namespace, dataset: Dataset) -> Any:
+def choose_model(arguments: argparse.Namespace, dataset: Dataset) -> str:
+    """The name of the model: as stated, or what so many points can bear.
+
+    **Raises:** ``UsageError`` for options of another model and for too few points, before anything
+    is trained.
+    """
+    n = len(dataset.train)
+    name = arguments.model or ("kernel" if n >= LEAST else "kde")
+    for option in _REFUSED[name]:
+        if getattr(arguments, option) is not None:
+            fallback = "" if arguments.model else (
+                f" ({n} training points are too few for the kernel model: below {LEAST} say "
+                "--model kernel to have it all the same)"
+            )  # fmt: skip
+            raise UsageError(
+                f"--{option.replace('_', '-')} is not an option of --model {name}{fallback}."
+            )
+    need = _NEED[name]
+    different = len(np.unique(np.asarray(dataset.train).reshape(n, -1), axis=0))
+    if n < need or different < min(need, 2):
+        raise UsageError(
+            f"{dataset.name}: {n} training points, {different} of them different, are too few for "
+            f"--model {name}, which needs {need}: "
+            + ("use --model kde, or more rows." if n >= 2 and name != "kde" and different > 1 else
+               "add rows (a tenth of them is kept to validate, a tenth to test).")
+        )  # fmt: skip
+    return name
+
+
+_NEED = {"kernel": 4, "score": 2, "informed": 4, "kde": 2}
+
+
+def build_model(name: str, arguments: argparse.Namespace, dataset: Dataset) -> Any:
     """The model that the command line describes, for the data it will be fitted to."""
-    for name in _REFUSED[arguments.model]:
-        if getattr(arguments, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} is not an option of --model {arguments.model}.")
-    return MODELS[arguments.model](arguments, dataset)
+    return MODELS[name](arguments, dataset)
+
+
+def fit_kde(model: Any, dataset: Dataset, key: Any) -> tuple[HeatKernelDensity, History]:
+    """A kernel density with the bandwidth that leaves out one point best; no step is taken. With
+    so few points the validation points are too few to choose by."""
+    started = time.monotonic()
+    done = HeatKernelDensity.choose(dataset.manifold, dataset.train)
+    nothing = np.zeros(0)
+    words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
+    history = History(
+        step=nothing.astype(np.int64), loss=nothing, val_step=nothing.astype(np.int64),
+        val_nll=nothing, steps=0, best_step=0, stopped="closed form",
+        seconds=time.monotonic() - started, compile_seconds=0.0, train_seconds=0.0, seed=words,
+    )  # fmt: skip
+    return done, history
 
 
 def _stated(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -103,4 +178,5 @@ MODELS: dict[str, Callable[[argparse.Namespace, Dataset], Any]] = {
     "kernel": _kernel,
     "score": _score,
     "informed": _informed,
+    "kde": lambda arguments, dataset: None,
 }

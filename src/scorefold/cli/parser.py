@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from scorefold._version import __version__
 
 __all__ = [
+    "READING",
     "UsageError",
     "add_data_options",
+    "add_drop_options",
     "add_reading_options",
     "build_parser",
     "count",
     "data_options",
+    "few",
+    "positive",
+    "real",
+    "seed",
+    "whole",
 ]
+
+
+READING = ("manifold", "columns", "degrees", "group", "drop", "drop_value")
+"""Options that say how a file is read: sets that are known by name have their own reading."""
 
 
 class UsageError(Exception):
@@ -57,7 +69,7 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands. Each sets ``command``, a function of the parsed arguments."""
-    from scorefold.cli import bench, bridge, facts, fit, use
+    from scorefold.cli import bench, bridge, facts, fit, sample, use
 
     parser = _Parser(
         prog="scorefold",
@@ -65,18 +77,50 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (fit, use, bridge, facts, bench):
+    for room in (fit, sample, use, bridge, facts, bench):
         room.add_commands(commands)
     for command in commands.choices.values():
         command.set_defaults(parser=command)
     return parser
 
 
-def count(text: str) -> int:
-    """The type of options that count something."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
-    return int(text)
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of options that are whole numbers from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        if re.fullmatch(r"[+-]?[0-9]{1,15}", text) and low <= int(text) <= high:
+            return int(text)
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not a whole number from {low} to {high:,}"
+        )
+
+    return read
+
+
+def real(low: float, high: float) -> Callable[[str], float]:
+    """The type of options that are real numbers from ``low`` to ``high``."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]!r} is not a number from {low:g} to {high:g}"
+            )
+        return value
+
+    return read
+
+
+count = whole(1, 10**9)
+"""The type of options that count something."""
+few = whole(1, 1000)
+"""Of seeds and hidden layers: each costs as much as the first."""
+seed = whole(0, 2**31 - 1)
+positive = real(1e-30, 1e30)
+"""Of sizes and times: float32 holds what is in this range, and its inverse."""
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -88,20 +132,30 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """How tables are read and split."""
     parser.add_argument("--manifold", help="S^2, T^3, SO(3), H^2, R^4, 'S^2 x R^1' …")
-    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon, or by another "
+                        "name: lat=north,lon=east")  # fmt: skip
     unit = parser.add_mutually_exclusive_group()
     unit.add_argument("--degrees", dest="degrees", action="store_true", default=None)
     unit.add_argument("--radians", dest="degrees", action="store_false")
     parser.add_argument("--group", help="column whose equal entries stay in one part")
+    add_drop_options(parser)
     parser.add_argument("--protocol", help="how rows are split (default: grouped)")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the model")
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="of the split and the model (default: 0)"
+    )
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+
+
+def add_drop_options(parser: argparse.ArgumentParser) -> None:
+    """Which rows of a table are left out."""
+    parser.add_argument("--drop", action="store_true", default=None,
+                        help="leave out rows that are not finite or out of range")  # fmt: skip
+    parser.add_argument("--drop-value", action="append", metavar="[COLUMN=]NUMBER",
+                        help="leave out rows with this code for no value; "
+                        "may be repeated")  # fmt: skip
 
 
 def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of ``data.load`` that were stated."""
-    stated = {
-        name: getattr(arguments, name)
-        for name in ("manifold", "columns", "degrees", "group", "protocol", "data_dir")
-    }
+    stated = {name: getattr(arguments, name) for name in (*READING, "protocol", "data_dir")}
     return {name: value for name, value in stated.items() if value is not None}

@@ -44,11 +44,14 @@ def write_run_report(
     parts = _PARTS.get(type(model), _ANY)
     drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": earth}
     figures = _laws(parts.density(model), dataset, samples, drawn)
-    figures["Training"] = report.training_curves(history, validation=_VALIDATION)
+    if history.steps:
+        figures["Training"] = report.training_curves(
+            history, validation=_VALIDATION, chosen=metrics["val_nll"]
+        )
     figures |= parts.figures(model, jax.random.key(metrics["seed"]), drawn)
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
     tables = {}
-    if "generalisation" in metrics:
+    if metrics.get("generalisation") is not None:
         rows = generalisation_rows(metrics["generalisation"])
         tables["Memorisation and generalisation"] = [HEADING, *rows]
     return report.write_report(
@@ -115,7 +118,7 @@ def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
 def _kernels(model: KernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     if model.mixture is None:
         return {}
-    return {"Kernels": report.kernel_shapes(model.mixture, **drawn)}
+    return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
 
 
 _PARTS: dict[type[Model], _Parts] = {

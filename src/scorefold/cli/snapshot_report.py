@@ -11,6 +11,7 @@ import numpy as np
 
 from scorefold import report
 from scorefold.bridges import MultiMarginalBridge
+from scorefold.cli.arrivals import text
 from scorefold.cli.run import Run
 from scorefold.data import Snapshots
 from scorefold.manifolds import Product, Sphere
@@ -75,7 +76,7 @@ def write_snapshot_report(
         figures[f"Training, {ends[0]} to {ends[1]}"] = (
             report.half_steps(history, ends=ends)
             if hasattr(history, "toward")
-            else report.training_curves(history)
+            else report.training_curves(history, validation="held-out loss (nats)")
         )
     return report.write_report(
         run.folder,
@@ -108,7 +109,7 @@ def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
 def _tables(metrics: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:
     rows: list[tuple[str, ...]] = [
         ("snapshot", "W₁ from the one before", "from the first", "of fresh points", "ratio",
-         "unbridged")
+         "unbridged", "worst line, in deviations")
     ]  # fmt: skip
     for row in metrics["arrivals"]:
         near = row["from_before"]
@@ -118,8 +119,10 @@ def _tables(metrics: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:
                 f"{near['w1']:.4g}",
                 f"{row['from_first']['w1']:.4g}",
                 f"{near['floor']:.4g}",
-                f"{near['ratio']:.3f} ± {near['ratio_std']:.3f}",
+                f"{text(near['ratio'])} ± {text(near['ratio_std'])}",
                 f"{row['unbridged']['w1']:.4g}",
+                f"{text(near['miss'])} (chance below {text(near['miss_floor'])})"
+                + (": MISSED" if near["missed"] else ""),
             )
         )
     tables = {"Arrivals, on held-out points": rows}

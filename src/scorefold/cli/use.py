@@ -1,53 +1,51 @@
-"""``scorefold sample | evaluate | report``: what a finished run is for."""
+"""``scorefold evaluate | report``: what a finished run says."""
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
-import sys
-from pathlib import Path
+import warnings
 from typing import Any
 
-import jax
 import numpy as np
 
+from scorefold import ScorefoldWarning
+from scorefold.cli import documents
 from scorefold.cli.axes import add_earth_option
+from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import (
     draw_samples,
     generalisation_lines,
+    generalisation_rows,
     mass_line,
-    mass_numbers,
-    measured,
 )
-from scorefold.cli.parser import UsageError, count
+from scorefold.cli.measures import (
+    Measures,
+    doing,
+    take_draws,
+    take_generalisation,
+    take_likelihood,
+    take_mass,
+)
+from scorefold.cli.parser import UsageError, add_drop_options
 from scorefold.cli.report import write_run_report
 from scorefold.cli.run import Run
-from scorefold.data import DataError, Dataset, datasets, load
-from scorefold.fitting import History
-from scorefold.metrics import held_out
+from scorefold.cli.summary import summary, verdict_lines
+from scorefold.data import DataError, datasets, load
 from scorefold.models import Model
 
 __all__ = ["add_commands"]
 
-_WRITERS = (".csv", ".tsv", ".parquet", ".npy")
+_MASS = ("normalisation", "normalisation_error", "normalisation_how", "normalisation_reason")
 
 
 def add_commands(commands: Any) -> None:
-    sample = commands.add_parser("sample", help="draw from a fitted model")
-    sample.add_argument("run", metavar="DIR", help="the folder of a run")
-    sample.add_argument("-n", type=count, default=1000, help="how many (default: 1000)")
-    sample.add_argument("--out", metavar="FILE", required=True, help=", ".join(_WRITERS))
-    sample.add_argument("--seed", type=int, default=0)
-    score = sample.add_argument_group("score model")
-    score.add_argument("--method", choices=["sde", "ode"], help="default: sde")
-    score.add_argument("--steps", type=count, help="of the SDE (default: 200)")
-    sample.set_defaults(command=_sample)
-
     evaluate = commands.add_parser("evaluate", help="held-out likelihood of a fitted model")
-    evaluate.add_argument("run", metavar="DIR", help="the folder of a run")
+    evaluate.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
     evaluate.add_argument("data", metavar="DATA", nargs="?", help="default: the run's test points")
-    evaluate.add_argument("--columns", help="coordinate columns of a file: lat,lon")
+    evaluate.add_argument("--columns", help="coordinate columns of a file: lat,lon (default: those "
+                          "of the run)")  # fmt: skip
+    add_drop_options(evaluate)
     evaluate.add_argument(
         "--no-samples", action="store_true", help="likelihood and total mass only"
     )
@@ -56,145 +54,161 @@ def add_commands(commands: Any) -> None:
     evaluate.set_defaults(command=_evaluate)
 
     report = commands.add_parser("report", help="write the report of a run again")
-    report.add_argument("run", metavar="DIR", help="the folder of a run")
+    report.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
     report.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     add_earth_option(report)
     report.set_defaults(command=_report)
 
 
-def _sample(arguments: argparse.Namespace) -> int:
-    out = Path(arguments.out)
-    if out.suffix not in _WRITERS:
-        raise UsageError(f"--out {out}: the ending must be one of {', '.join(_WRITERS)}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.parent}.")
-    run = Run.open(arguments.run)
-    coordinates, model = run.coordinates(), run.model()
-    key = jax.random.key(arguments.seed)
-    points = model.sample(key, arguments.n, **_sampler(arguments, model))
-    write_columns(out, coordinates.to_columns(points), coordinates.columns)
-    units = "" if coordinates.units == "none" else f" in {coordinates.units}"
-    print(f"{arguments.n} points ({', '.join(coordinates.columns)}{units}) written to {out}")
-    return 0
-
-
-def _sampler(arguments: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """The stated options of ``model.sample``, where it has them."""
-    stated = {name: getattr(arguments, name) for name in ("method", "steps")}
-    stated = {name: value for name, value in stated.items() if value is not None}
-    known = inspect.signature(model.sample).parameters
-    for name in stated:
-        if name not in known:
-            raise UsageError(
-                f"--{name} is an option of score models; draws of {type(model).__name__} are "
-                "exact, without simulation."
-            )
-    if stated.get("method") == "ode" and "steps" in stated:
-        raise UsageError("--steps are those of --method sde; the ODE chooses its own.")
-    return stated
-
-
-def write_columns(path: Path, columns: np.ndarray, names: tuple[str, ...]) -> None:
-    """A table of numbers, in the format that the ending of ``path`` names."""
-    import pandas as pd
-
-    if path.suffix == ".npy":
-        np.save(path, columns, allow_pickle=False)
-        return
-    table = pd.DataFrame(columns, columns=list(names))
-    if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    else:
-        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
-
-
+# -- evaluate --------------------------------------------------------------------------------------
 def _evaluate(arguments: argparse.Namespace) -> int:
-    run = Run.open(arguments.run)
-    model = run.model()
-    name, points, dataset = _points(arguments, run, model)
-    found = held_out(model, points)
-    samples = None if arguments.no_samples or dataset is None else draw_samples(model, run.seed)
-    mass = _mass(run, model, samples, points if dataset is None else dataset.train)
-    document: dict[str, Any] = {
-        "dataset": name,
-        "n": found.n,
-        "nll": found.nll,
-        "nll_standard_error": found.standard_error,
-        "nfe": found.nfe,
-        **mass,
-    }
-    if samples is not None and dataset is not None:
-        other = None if arguments.data is None else points
-        document["generalisation"] = measured(model, samples, dataset, run.seed, other)
+    top = Run.open(arguments.run)
+    runs = top.seeds or [top]
+    found = [_evaluate_one(arguments, run) for run in runs]
+    document = found[0] if len(found) == 1 else summary(found)
     if arguments.json:
-        print(json.dumps(document, allow_nan=False))
+        print(json.dumps(documents.plain(document), allow_nan=False))
         return 0
-    error = "" if found.standard_error is None else f" ± {found.standard_error:.4f}"
-    print(f"{name}: NLL {found.nll:.4f}{error} nats over {found.n} points")
-    print(f"total mass {mass_line(mass)}, {found.nfe:.0f} evaluations each")
-    for line in generalisation_lines(document.get("generalisation", {})):
-        print(line)
+    with documents.describes(top.folder / "metrics.json", ValueError):
+        lines = _lines(document)
+    print("\n".join(lines))
     return 0
 
 
-def _mass(run: Run, model: Model, samples: np.ndarray | None, points: Any) -> dict[str, Any]:
-    """The total mass as the fit of the run measured it; anew where it did not."""
-    if (run.folder / "metrics.json").exists():
-        stored = run.read("metrics.json")
-        found = {k: v for k, v in stored.items() if k.startswith("normalisation")}
-        if {"normalisation", "normalisation_error"} <= set(found):
-            return found
-    draws = draw_samples(model, run.seed) if samples is None else samples
-    return mass_numbers(model, draws, points, run.seed)
+def _evaluate_one(arguments: argparse.Namespace, run: Run) -> dict[str, Any]:
+    document = _written(arguments, run) if arguments.data is None else _measured(arguments, run)
+    if arguments.no_samples:
+        document.pop("generalisation", None)
+        document.pop("generalisation_reason", None)
+    return document
 
 
-def _points(
-    arguments: argparse.Namespace, run: Run, model: Model
-) -> tuple[str, Any, Dataset | None]:
-    """(name, points to evaluate, the data of the run or None if they cannot be had)."""
-    if arguments.data is None:
-        dataset = run.dataset(arguments.data_dir)
-        return dataset.name, dataset.test, dataset
-    dataset = load(
-        arguments.data,
-        **{} if arguments.data_dir is None else {"data_dir": arguments.data_dir},
-        **_reading(arguments, run.coordinates()),
+def _written(arguments: argparse.Namespace, run: Run) -> dict[str, Any]:
+    """The numbers that ``fit`` wrote for the test points, which must be the same points still.
+    They are measured anew, with the keys of ``fit``, where they are missing or another model's."""
+    dataset = run.dataset(arguments.data_dir)
+    path = run.folder / "metrics.json"
+    if path.exists() and (metrics := run.metrics())["model_sha256"] == run.model_digest():
+        names = {"test_nll": "nll", "test_nll_standard_error": "nll_standard_error"}
+        kept = ("nfe", *_MASS, "generalisation", "generalisation_reason")
+        out = {"dataset": metrics["dataset"], "n": metrics["n_test"]}
+        for name, value in metrics.items():
+            stem = name.removesuffix("_reason")
+            if stem in names:
+                out[names[stem] + name[len(stem) :]] = value
+            elif name in kept:
+                out[name] = value
+        return out
+    warnings.warn(
+        f"{path} has no numbers of the model in {run.model_file.name}: they are measured now, and "
+        "not written.",
+        ScorefoldWarning,
+        stacklevel=2,
     )
+    model, measures = run.model(), Measures()
+    _likelihood(measures, model, dataset.test, "test point")
+    samples = take_draws(measures, model, run.seed)
+    measures.found.pop("draws", None)
+    take_mass(measures, model, samples, dataset.train, run.seed)
+    if not arguments.no_samples:
+        take_generalisation(measures, model, samples, dataset, run.seed)
+    return {"dataset": dataset.name, "n": len(dataset.test), **measures.found}
+
+
+def _measured(arguments: argparse.Namespace, run: Run) -> dict[str, Any]:
+    """Numbers of other points. The total mass is the model's own: that of ``fit`` if known."""
+    model = run.model()
+    name, points = _points(arguments, run, model)
+    measures = Measures()
+    _likelihood(measures, model, points, "point")
+    own = None
+    try:
+        own = run.dataset(arguments.data_dir)
+    except (DataError, OSError, UsageError) as error:
+        if not arguments.no_samples:
+            measures.found["generalisation"] = None
+            measures.found["generalisation_reason"] = f"no training points: {error}"
+            warnings.warn(f"No measures of generalisation: {error}", ScorefoldWarning, stacklevel=2)
+    samples = None
+    if own is not None and not arguments.no_samples:
+        samples = take_draws(measures, model, run.seed)
+        take_generalisation(measures, model, samples, own, run.seed, points)
+    written = (run.folder / "metrics.json").exists() and run.metrics()
+    if written and written["model_sha256"] == run.model_digest():
+        measures.found |= {key: written[key] for key in _MASS if key in written}
+    else:
+        if samples is None:
+            samples = take_draws(measures, model, run.seed)
+        take_mass(measures, model, samples, points if own is None else own.train, run.seed)
+    measures.found.pop("draws", None)
+    return {"dataset": name, "n": len(points), **measures.found}
+
+
+def _likelihood(measures: Measures, model: Model, points: Any, what: str) -> None:
+    take_likelihood(measures, model, points, "nll", what)
+
+
+def _points(arguments: argparse.Namespace, run: Run, model: Model) -> tuple[str, Any]:
+    with documents.describes(run.folder / "run.json"):
+        dataset = load(
+            arguments.data,
+            **{} if arguments.data_dir is None else {"data_dir": arguments.data_dir},
+            **_reading(arguments, run.coordinates()),
+        )
     if dataset.manifold.name != model.manifold.name:
         raise UsageError(
             f"{arguments.data} is on {dataset.manifold.name}, the model on {model.manifold.name}."
         )
-    points = dataset.coordinates.to_points(dataset.values)
-    if arguments.no_samples:
-        return dataset.name, points, None
-    try:
-        return dataset.name, points, run.dataset(arguments.data_dir)
-    except (DataError, OSError) as error:
-        print(f"No measures of generalisation: {error}", file=sys.stderr)
-        return dataset.name, points, None
+    say_warnings(dataset)
+    return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
 
 
 def _reading(arguments: argparse.Namespace, coordinates: Any) -> dict[str, Any]:
     """How to read a table of one's own: as the run's own data were read."""
     if arguments.data in {row.name for row in datasets()}:
         return {}
-    return {
-        "manifold": coordinates.manifold,
-        "columns": arguments.columns or list(coordinates.columns),
-        "degrees": coordinates.degrees,
-        "protocol": "random",
-    }
+    stated = {name: getattr(arguments, name) for name in ("columns", "drop", "drop_value")}
+    stated = {name: value for name, value in stated.items() if value is not None}
+    return {"like": coordinates, "protocol": "random", **stated}
 
 
+def _lines(document: dict[str, Any]) -> list[str]:
+    def number(name: str) -> str:
+        value = document.get(name)
+        if value is None:
+            reason = document.get(f"{name}_reason")
+            return f"not measured{f' ({reason})' if reason else ''}"
+        seeds = "runs" in document
+        error = document.get(f"{name}_std" if seeds else _ERRORS.get(name, ""))
+        return f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
+
+    seeds = f", mean ± std over {len(document['runs'])} seeds" if "runs" in document else ""
+    mass = number("normalisation") if seeds else mass_line(document)
+    nfe = "" if document.get("nfe") is None else f", {document['nfe']:.0f} evaluations each"
+    lines = [
+        f"{document['dataset']}: NLL {number('nll')} nats over {document['n']} points{seeds}",
+        f"total mass {mass}{nfe}",
+    ]
+    found = document.get("generalisation")
+    if "runs" in document:
+        return lines + ([f"{a:<15} {b}" for a, b in verdict_lines(found)] if found else [])
+    return lines + (generalisation_lines(found) if found else [])
+
+
+_ERRORS = {"nll": "nll_standard_error", "normalisation": "normalisation_error"}
+
+
+# -- report ----------------------------------------------------------------------------------------
 def _report(arguments: argparse.Namespace) -> int:
-    run = Run.open(arguments.run)
-    dataset = run.dataset(arguments.data_dir)
-    history = History.from_json((run.folder / "history.json").read_text())
-    metrics, model = run.read("metrics.json"), run.model()
-    samples = draw_samples(model, run.seed)
-    if "generalisation" not in metrics:
-        metrics["generalisation"] = measured(model, samples, dataset, run.seed)
-    earth = run.earth if arguments.earth is None else arguments.earth
-    path = write_run_report(run, model, dataset, metrics, history, samples, earth=earth)
-    print(path)
+    top = Run.open(arguments.run)
+    for run in top.seeds or [top]:
+        dataset = run.dataset(arguments.data_dir)
+        history, metrics, model = run.history(), run.metrics(), run.model()
+        earth = run.earth if arguments.earth is None else arguments.earth
+        if metrics["generalisation"] is not None:
+            with documents.describes(run.folder / "metrics.json", ValueError):
+                generalisation_rows(metrics["generalisation"])
+        with run.writing(), doing("drawing the report"):
+            samples = draw_samples(model, run.seed)
+            print(write_run_report(run, model, dataset, metrics, history, samples, earth=earth))
     return 0

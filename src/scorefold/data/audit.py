@@ -11,7 +11,8 @@ import numpy as np
 
 from scorefold.data._errors import DataError
 from scorefold.data.coordinates import Coordinates
-from scorefold.data.splits import Split, equal_rows, split
+from scorefold.data.splits import Split, split
+from scorefold.manifolds import nearest
 
 if TYPE_CHECKING:
     from scorefold.data.dataset import Dataset
@@ -28,11 +29,14 @@ class Audit:
 
     ``leak``: share of test rows whose point is also a training point; ``leaks``: the same for
     every protocol that applies, at the seed of the data set; ``nearest``: quantiles of the
-    distance to the nearest other row (radians on spheres, tori and SO(3), the straight distance
-    of the coordinates elsewhere); ``nearest_test``: from test rows to training rows;
-    ``resolution``: for each column the largest power of ten of which all but 1 % of its values
-    are multiples; ``whole``: rows in which every coordinate is a whole number; ``problems``:
-    rows that were left out, in words.
+    distance to the nearest other row (radians on spheres, tori and SO(3), the product distance on
+    products, the straight distance of the coordinates elsewhere); ``nearest_test``: from test rows
+    to training rows; ``resolution``: for each column the largest power of ten of which all but 1 %
+    of its values are multiples; ``whole``: rows in which every coordinate is a whole number;
+    ``problems``: rows that were left out, in words; ``units``: of each column; ``codes``: for each
+    column the numbers that may stand for "no value" with the share of rows that hold them;
+    ``constant`` and ``index``: columns with one value, and columns that number the rows;
+    ``warnings``: these and what was taken for granted in reading the table, in words.
     """
 
     name: str
@@ -51,7 +55,11 @@ class Audit:
     resolution: dict[str, float]
     ranges: dict[str, tuple[float, float]]
     whole: int
-    units: str
+    units: dict[str, str]
+    codes: dict[str, dict[str, float]]
+    constant: tuple[str, ...]
+    index: tuple[str, ...]
+    warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,9 +91,11 @@ class Audit:
             lines.append((title, short))
         for column, (low, high) in self.ranges.items():
             step = self.resolution[column]
-            lines.append((column, f"{low:g} … {high:g}, resolution {step:g} {self.units}"))
+            unit = "" if self.units[column] == "none" else f" {self.units[column]}"
+            lines.append((column, f"{low:.9g} … {high:.9g}{unit}, resolution {step:g}"))
         if self.whole:
             lines.append(("rows of whole numbers", f"{self.whole}"))
+        lines.extend(("warning", warning) for warning in self.warnings)
         lines.extend(("left out", problem) for problem in self.problems)
         width = max(len(title) for title, _ in lines)
         head = f"{self.name} on {self.manifold}"
@@ -94,17 +104,11 @@ class Audit:
 
 def audit_of(data: Dataset) -> Audit:
     """The audit of all rows of a data set under its split, and of its other protocols."""
-    from scipy.spatial import cKDTree
-
     coordinates, values, indices = data.coordinates, data.values, data.indices
     groups = data.groups
-    positions = coordinates.positions(values)
-    labels = equal_rows(positions)
+    positions, labels = coordinates.positions(values), data.labels
     multiplicity = np.bincount(labels)
-    places, period, to_distance = _metric(coordinates, positions)
-    pairs = cKDTree(places, boxsize=period).query(places, k=2)[0][:, 1]
-    train = cKDTree(places[indices.train], boxsize=period)
-    to_train = train.query(places[indices.test])[0]
+    between, to_train = _nearest(data, positions)
     straddling, number = 0, None
     if groups is not None:
         number = len(np.unique(groups))
@@ -123,14 +127,18 @@ def audit_of(data: Dataset) -> Audit:
         leak=_leak(labels, indices),
         leaks=_leaks(data, positions, labels),
         straddling_groups=straddling,
-        nearest=_quantiles(to_distance(pairs)),
-        nearest_test=_quantiles(to_distance(to_train)),
+        nearest=_quantiles(between),
+        nearest_test=_quantiles(to_train),
         resolution={c: _resolution(values[:, j]) for j, c in enumerate(columns)},
         ranges={
             c: (float(values[:, j].min()), float(values[:, j].max())) for j, c in enumerate(columns)
         },
         whole=int((values == np.round(values)).all(axis=1).sum()),
-        units=coordinates.units,
+        units=dict(zip(columns, coordinates.column_units, strict=True)),
+        codes={c: {f"{v:.9g}": s for v, s in f.items()} for c, f in data.codes.values.items()},
+        constant=data.codes.constant,
+        index=data.codes.numbering,
+        warnings=data.warnings,
         problems=data.problems,
     )
 
@@ -139,7 +147,10 @@ def _leaks(data: Dataset, positions: np.ndarray, labels: np.ndarray) -> dict[str
     found = {}
     for protocol in data.protocols:
         try:
-            indices = split(protocol, positions, data.seed, groups=data.groups, blocks=data.blocks)
+            indices = split(
+                protocol, positions, data.seed,
+                labels=labels, groups=data.groups, blocks=data.blocks,
+            )  # fmt: skip
         except DataError:
             continue  # Too few rows, groups or cells for this one.
         found[protocol] = _leak(labels, indices)
@@ -149,6 +160,22 @@ def _leaks(data: Dataset, positions: np.ndarray, labels: np.ndarray) -> dict[str
 def _leak(labels: np.ndarray, indices: Split) -> float:
     """Share of test rows whose label is also the label of a training row."""
     return float(np.isin(labels[indices.test], labels[indices.train]).mean())
+
+
+def _nearest(data: Dataset, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of each row to the nearest other row, and of test rows to training rows."""
+    from scipy.spatial import cKDTree
+
+    indices, coordinates = data.indices, data.coordinates
+    if len(coordinates.parts) > 1:
+        points = np.asarray(coordinates.to_points(data.values), np.float64)
+        train, test = points[indices.train], points[indices.test]
+        between = nearest(data.manifold, points, points, 1, exclude_self=True)[1]
+        return between[:, 0], nearest(data.manifold, train, test, 1)[1][:, 0]
+    places, period, to_distance = _metric(coordinates, positions)
+    between = cKDTree(places, boxsize=period).query(places, k=2)[0][:, 1]
+    tree = cKDTree(places[indices.train], boxsize=period)
+    return to_distance(between), to_distance(tree.query(places[indices.test])[0])
 
 
 def _metric(

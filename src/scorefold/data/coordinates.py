@@ -2,236 +2,270 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold import manifolds
 from scorefold.data._errors import DataError
-from scorefold.manifolds import SO3, Hyperbolic, Manifold, Sphere, Torus
+from scorefold.data.names import DEGREES
+from scorefold.data.splits import equal_rows, joined
+from scorefold.data.systems import SYSTEMS, System, kind, systems_of
+from scorefold.manifolds import Manifold, Product, manifold_from_name
 
-__all__ = ["Coordinates", "coordinates_for"]
+__all__ = ["Coordinates", "Part", "factors_of"]
 
-_LATITUDE = ("lat", "latitude")
-_LONGITUDE = ("lon", "long", "lng", "longitude")
+_ROUNDING = 1e-10
+"""Curved points whose positions differ by less are the same point, written differently."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one factor of a manifold is read: the ``system`` (a name in ``SYSTEMS``), and for each
+    of its roles the number of the ``places`` column, the ``units`` (of angles, or ``none``),
+    whether angles are written in [0, 360) rather than (−180, 180] (``turns``), and the number that
+    is subtracted from a flat column before points are made (``origin``)."""
+
+    manifold: Manifold
+    system: str
+    places: tuple[int, ...]
+    units: tuple[str, ...]
+    turns: tuple[bool, ...]
+    origin: tuple[float, ...]
+
+    @property
+    def how(self) -> System:
+        return SYSTEMS[self.system]
+
+    @property
+    def degrees(self) -> bool:
+        """Whether the system is given degrees: unless all its angles are in radians."""
+        return any(unit not in ("none", "radians") for unit in self.units)
+
+    def own(self, values: np.ndarray) -> np.ndarray:
+        """The factor's columns in the order of its roles, centred, all angles in one unit."""
+        return (values[:, list(self.places)] - np.array(self.origin)) * self._scale()
+
+    def back(self, columns: np.ndarray) -> np.ndarray:
+        """The inverse of ``own``, in the order of roles, with angles in the range that came in."""
+        columns = columns / self._scale()
+        full = np.array([360.0 / DEGREES.get(unit, 1.0) for unit in self.units])
+        wrapped = np.where(columns < 0, columns + full, columns)
+        return np.where(np.array(self.turns), wrapped, columns) + np.array(self.origin)
+
+    def _scale(self) -> np.ndarray:
+        if not self.degrees:
+            return np.ones(len(self.units))
+        return np.array([DEGREES.get(unit, 1.0) for unit in self.units])
 
 
 @dataclass(frozen=True)
 class Coordinates:
     """How n rows of k numbers are points of a manifold.
 
-    ``system`` names the reading: ``latlon``, ``angles``, ``euler`` (Bunge), ``quaternion``
-    (w, x, y, z), ``poincare`` (the ball) or ``ambient`` (the array that holds a point,
-    ravelled). ``turns`` says for each column whether its angles are written in [0, 360) rather
-    than (−180, 180].
+    ``columns``: the names of the columns, in the order in which values come and go; ``parts``: one
+    ``Part`` for each factor of the manifold (one where it is no product). Which column is which is
+    decided by names where they are those of the field, see ``scorefold.data.names``.
     """
 
     manifold: Manifold
     columns: tuple[str, ...]
-    system: str
-    degrees: bool | None
-    turns: tuple[bool, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def system(self) -> str:
+        """The name of the coordinate system; those of the factors, joined by `` x ``."""
+        return " x ".join(part.system for part in self.parts)
+
+    @property
+    def column_units(self) -> tuple[str, ...]:
+        """The unit of each column as it came in; ``none`` for what is no angle."""
+        return self._by_column(lambda part: part.units, "none")
 
     @property
     def units(self) -> str:
-        """Units of the columns as they came in."""
-        return {None: "none", True: "degrees", False: "radians"}[self.degrees]
+        """Units of the columns as they came in: one word if the angles share one and nothing else
+        is there, otherwise one for each column."""
+        units = self.column_units
+        return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+    @property
+    def degrees(self) -> bool | None:
+        """Whether angles are in degrees (True) or radians (False); None without angles, or if
+        they have several units."""
+        units = set(self.column_units) - {"none"}
+        return (units == {"degrees"}) if units in ({"degrees"}, {"radians"}) else None
+
+    @property
+    def origin(self) -> tuple[float, ...]:
+        """What is subtracted from each column before points are made: 0 for ordinary tables."""
+        return self._by_column(lambda part: part.origin, 0.0)
 
     def to_points(self, values: np.ndarray) -> Array:
-        """Points, shape ``(n, *manifold.shape)``, from float64 columns of shape (n, k)."""
-        return _SYSTEMS[self.system].read(self, values)
+        """Points, shape ``(n, *manifold.shape)``, from float64 columns of shape (n, k).
 
-    def to_columns(self, points) -> np.ndarray:
+        Origins are subtracted in float64, before the cast to JAX's default float.
+        """
+        values = np.asarray(values, np.float64)
+        if len(self.parts) == 1:
+            return self._points(self.parts[0], values)
+        found = []
+        for i, part in enumerate(self.parts):
+            try:
+                found.append(self._points(part, values))
+            except ValueError as error:
+                raise DataError(f"factor {i} ({part.manifold.name}): {error}") from error
+        return jnp.concatenate([p.reshape(len(values), -1) for p in found], axis=1)
+
+    def to_columns(self, points: Any) -> np.ndarray:
         """Columns (n, k), float64, in the units and the range that came in."""
         points = np.asarray(points, dtype=np.float64)
-        columns = _SYSTEMS[self.system].write(self, points)
-        if self.degrees is None:
-            return columns
-        full = 360.0 if self.degrees else 2 * np.pi
-        wrapped = np.where(columns < 0, columns + full, columns)
-        return np.where(np.array(self.turns), wrapped, columns)
+        flat = points.reshape(len(points), -1)
+        out, start = np.empty((len(points), len(self.columns))), 0
+        for part in self.parts:
+            stop = start + math.prod(part.manifold.shape)
+            own = flat[:, start:stop].reshape(-1, *part.manifold.shape)
+            written = part.how.write(part.manifold, own, part.degrees)
+            out[:, list(part.places)] = part.back(written)
+            start = stop
+        return out
 
     def outside(self, values: np.ndarray) -> np.ndarray:
         """Rows out of the range of these coordinates; False for rows that are not finite."""
-        if self.system == "latlon":
-            i, top = _latitude(self), 90.0 if self.degrees else np.pi / 2
-            return (np.abs(values[:, i]) > top) | (np.abs(values[:, 1 - i]) > 4 * top)
-        if self.system == "poincare":
-            return np.linalg.norm(values, axis=1) >= 1
-        return np.zeros(len(values), dtype=bool)
+        bad = np.zeros(len(values), dtype=bool)
+        finite = np.isfinite(values).all(axis=1)
+        for part in self.parts:
+            bad[finite] |= part.how.outside(part.manifold, part.own(values[finite]), part.degrees)
+        return bad
 
     def positions(self, values: np.ndarray) -> np.ndarray:
-        """Float64 coordinates in which equal points are equal rows and distance is a chord."""
-        return _SYSTEMS[self.system].place(self, values)
+        """Float64 coordinates in which equal points are equal rows, to rounding, and distance is a
+        chord; those of the factors side by side."""
+        return np.concatenate([self._position(part, values) for part in self.parts], axis=1)
+
+    def labels(self, values: np.ndarray, points: Any = None) -> np.ndarray:
+        """A label 0, 1, … for each row; rows of one point have one label.
+
+        Rows written differently can be one point: whole turns, q and −q, longitudes at a pole,
+        Euler angles at gimbal lock. With ``points`` (``to_points(values)``) so are rows that only
+        the digits lost there told apart: those are the points that are computed with.
+        """
+        each = []
+        for part in self.parts:
+            position = self._position(part, values)
+            labels = equal_rows(position)
+            curved = kind(part.manifold) in ("S", "SO", "T")
+            each.append(_nearly(position, labels) if curved else labels)
+        written = each[0] if len(each) == 1 else equal_rows(np.stack(each, axis=1))
+        if points is None:
+            return written
+        return joined(written, equal_rows(np.asarray(points).reshape(len(values), -1) + 0.0))
+
+    # -- plain JSON ------------------------------------------------------------------------------
+    def to_dict(self) -> dict[str, Any]:
+        """Names, numbers and lists, for JSON."""
+        return {
+            "manifold": self.manifold.name,
+            "columns": list(self.columns),
+            "parts": [
+                {
+                    "system": part.system,
+                    "places": list(part.places),
+                    "units": list(part.units),
+                    "turns": list(part.turns),
+                    "origin": list(part.origin),
+                }
+                for part in self.parts
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Coordinates:
+        """The inverse of ``to_dict``. **Raises:** ``DataError`` if ``fields`` are not of that
+        form."""
+        what = "The description of the coordinates is damaged"
+        if not isinstance(fields, Mapping):
+            raise DataError(f"{what}: not an object.")
+        name, columns, parts = (fields.get(key) for key in ("manifold", "columns", "parts"))
+        if not isinstance(name, str) or len(name) > 1000:
+            raise DataError(f"{what}: no name of a manifold.")
+        if not _list_of(columns, str) or not _list_of(parts, dict):
+            raise DataError(f"{what}: columns must be names, and parts objects.")
+        assert isinstance(columns, list) and isinstance(parts, list)
+        try:
+            manifold = manifold_from_name(name)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{what}: {error}") from error
+        factors = tuple(factors_of(manifold))
+        if len(factors) != len(parts):
+            raise DataError(f"{what}: {len(parts)} parts for the {len(factors)} of {name[:60]}.")
+        made = tuple(_part(m, part, what) for m, part in zip(factors, parts, strict=True))
+        if sorted(i for part in made for i in part.places) != list(range(len(columns))):
+            raise DataError(f"{what}: each column must have one place.")
+        return cls(manifold, tuple(columns), made)
+
+    def _points(self, part: Part, values: np.ndarray) -> Array:
+        return part.how.read(part.manifold, part.own(values), part.degrees)
+
+    def _position(self, part: Part, values: np.ndarray) -> np.ndarray:
+        return part.how.place(part.manifold, part.own(values), part.degrees)
+
+    def _by_column(self, field: Any, empty: Any) -> tuple[Any, ...]:
+        out = [empty] * len(self.columns)
+        for part in self.parts:
+            for place, value in zip(part.places, field(part), strict=True):
+                out[place] = value
+        return tuple(out)
 
 
-def coordinates_for(
-    manifold: Manifold, columns: tuple[str, ...], values: np.ndarray, degrees: bool | None
-) -> Coordinates:
-    """The reading of the columns on this manifold.
-
-    **Raises:** ``DataError`` if the number of columns does not fit, or if angles come without a
-    statement of their unit.
-    """
-    system = _system(manifold, columns)
-    if system == "latlon":
-        degrees = True if degrees is None else degrees
-    elif system in ("ambient", "quaternion", "poincare"):
-        degrees = None
-    elif degrees is None:
-        peak = np.abs(values).max()
-        looks = "look like degrees" if peak > 2 * np.pi else "could be either"
-        raise DataError(
-            f"Angles on {manifold.name}: state degrees=True or degrees=False "
-            f"(--degrees / --radians); the values reach {peak:.6g} and {looks}."
-        )
-    if degrees is None:
-        turns = (False,) * len(columns)
+def factors_of(manifold: Manifold) -> Iterator[Manifold]:
+    """The factors of a product, nested ones taken apart; the manifold itself if it is none."""
+    if isinstance(manifold, Product):
+        for factor in manifold.factors:
+            yield from factors_of(factor)
     else:
-        half = 180.0 if degrees else np.pi
-        turns = tuple(
-            bool(low >= 0 and high > half)
-            for low, high in zip(values.min(axis=0), values.max(axis=0), strict=True)
-        )
-    return Coordinates(manifold, columns, system, degrees, turns)
+        yield manifold
 
 
-def infer_latlon(names: list[str]) -> tuple[str, str] | None:
-    """The pair of columns that are called latitude and longitude, if there is exactly one."""
-    lat = [name for name in names if name.strip().casefold() in _LATITUDE]
-    lon = [name for name in names if name.strip().casefold() in _LONGITUDE]
-    return (lat[0], lon[0]) if len(lat) == len(lon) == 1 else None
+def _nearly(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """``labels`` joined where positions differ by rounding."""
+    from scipy.spatial import cKDTree
+
+    first = np.unique(labels, return_index=True)[1]
+    pairs = cKDTree(positions[first]).query_pairs(_ROUNDING, output_type="ndarray")
+    if len(pairs) == 0:
+        return labels
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(first), len(first)))
+    return connected_components(links, directed=False)[1][labels]
 
 
-def _system(manifold: Manifold, columns: tuple[str, ...]) -> str:
-    k, ambient = len(columns), int(np.prod(manifold.shape))
-    fits = {ambient: "ambient"}
-    if manifold.name == "S^2":
-        fits[2] = "latlon"
-    elif manifold.name.startswith("T^"):
-        fits[ambient] = "angles"
-    elif manifold.name == "SO(3)":
-        fits |= {3: "euler", 4: "quaternion"}
-    elif manifold.name.startswith("H^"):
-        fits[manifold.dim] = "poincare"
-    if k not in fits:
-        choices = ", or ".join(f"{n} ({system})" for n, system in sorted(fits.items()))
-        raise DataError(
-            f"{k} column{'s' * (k != 1)} ({', '.join(columns)}) cannot be points of "
-            f"{manifold.name}: it takes {choices}. Choose them with columns= (--columns)."
-        )
-    return fits[k]
+def _part(manifold: Manifold, fields: dict[str, Any], what: str) -> Part:
+    known = {name for names in systems_of(manifold).values() for name in names}
+    system = fields.get("system")
+    if not isinstance(system, str) or system not in known:
+        raise DataError(f"{what}: {manifold.name} is not read as {str(system)[:40]!r}.")
+    kinds = {"places": int, "units": str, "turns": bool, "origin": float}
+    width = len(SYSTEMS[system].roles(manifold))
+    for key, type_ in kinds.items():
+        if not _list_of(fields.get(key), type_) or len(fields[key]) != width:
+            raise DataError(f"{what}: {key!r} must be {width} values of type {type_.__name__}.")
+    if not set(fields["units"]) <= {"none", *DEGREES}:
+        raise DataError(f"{what}: units must be none, {', '.join(DEGREES)}.")
+    if not np.isfinite(fields["origin"]).all():
+        raise DataError(f"{what}: an origin is not finite.")
+    return Part(manifold, system, *(tuple(fields[key]) for key in kinds))
 
 
-# -- one reading each: to points, back to columns, to positions ---------------------------------
-
-
-def _latitude(c: Coordinates) -> int:
-    """Which of the two columns is the latitude: the first, unless the names say otherwise."""
-    return int(c.columns[0].strip().casefold() in _LONGITUDE)
-
-
-def _read_latlon(c: Coordinates, values: np.ndarray) -> Array:
-    i = _latitude(c)
-    return cast(Sphere, c.manifold).from_latlon(
-        values[:, i], values[:, 1 - i], degrees=bool(c.degrees)
+def _list_of(value: Any, type_: type) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(v, (int, float) if type_ is float else type_)
+        and (type_ is bool or not isinstance(v, bool))
+        for v in value
     )
-
-
-def _write_latlon(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    latlon = cast(Sphere, c.manifold).to_latlon(points, degrees=bool(c.degrees))
-    if _latitude(c) == 1:
-        return latlon[:, ::-1]
-    return latlon
-
-
-def _place_latlon(c: Coordinates, values: np.ndarray) -> np.ndarray:
-    i = _latitude(c)
-    lat, lon = values[:, i], values[:, 1 - i]
-    pole = 90.0 if c.degrees else np.pi / 2
-    z, r = _sincos(lat, c.degrees)
-    r = np.where(np.abs(lat) >= pole, 0.0, r)
-    y, x = _sincos(lon, c.degrees)
-    return np.stack([r * x, r * y, z], axis=-1) + 0.0
-
-
-def _read_angles(c: Coordinates, values: np.ndarray) -> Array:
-    return cast(Torus, c.manifold).from_angles(values, degrees=bool(c.degrees))
-
-
-def _write_angles(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return np.degrees(points) if c.degrees else points
-
-
-def _place_angles(c: Coordinates, values: np.ndarray) -> np.ndarray:
-    sine, cosine = _sincos(values, c.degrees)
-    return np.concatenate([cosine, sine], axis=-1)
-
-
-def _read_euler(c: Coordinates, values: np.ndarray) -> Array:
-    return cast(SO3, c.manifold).from_euler(values, convention="ZXZ", degrees=bool(c.degrees))
-
-
-def _write_euler(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return cast(SO3, c.manifold).to_euler(points, convention="ZXZ", degrees=bool(c.degrees))
-
-
-def _read_quaternion(c: Coordinates, values: np.ndarray) -> Array:
-    return cast(SO3, c.manifold).from_quaternion(values, order="wxyz")
-
-
-def _write_quaternion(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return cast(SO3, c.manifold).to_quaternion(points, order="wxyz")
-
-
-def _read_poincare(c: Coordinates, values: np.ndarray) -> Array:
-    return cast(Hyperbolic, c.manifold).from_poincare(values)
-
-
-def _write_poincare(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return cast(Hyperbolic, c.manifold).to_poincare(points)
-
-
-def _read_ambient(c: Coordinates, values: np.ndarray) -> Array:
-    points = values.reshape(len(values), *c.manifold.shape)
-    return manifolds.check_points(c.manifold, points, "points")
-
-
-def _write_ambient(c: Coordinates, points: np.ndarray) -> np.ndarray:
-    return points.reshape(len(points), -1)
-
-
-def _place_ambient(c: Coordinates, values: np.ndarray) -> np.ndarray:
-    return values + 0.0
-
-
-def _place_points(c: Coordinates, values: np.ndarray) -> np.ndarray:
-    # The chord of SO(3) from the points themselves: rounding is that of the points.
-    return np.asarray(c.to_points(values), dtype=np.float64).reshape(len(values), -1) + 0.0
-
-
-def _sincos(angles: np.ndarray, degrees: bool | None) -> tuple[np.ndarray, np.ndarray]:
-    """Sine and cosine, the same bits for angles that differ by whole turns."""
-    full = 360.0 if degrees else 2 * np.pi
-    # To 1e-9 of a degree: −0.1 and 359.9 differ in the last bit otherwise.
-    fraction = np.remainder(np.round(np.remainder(angles / full, 1.0), 11), 1.0)
-    return np.sin(2 * np.pi * fraction), np.cos(2 * np.pi * fraction)
-
-
-class _System(NamedTuple):
-    read: Callable[[Coordinates, np.ndarray], Array]
-    write: Callable[[Coordinates, np.ndarray], np.ndarray]
-    place: Callable[[Coordinates, np.ndarray], np.ndarray]
-
-
-_SYSTEMS = {
-    "latlon": _System(_read_latlon, _write_latlon, _place_latlon),
-    "angles": _System(_read_angles, _write_angles, _place_angles),
-    "euler": _System(_read_euler, _write_euler, _place_points),
-    "quaternion": _System(_read_quaternion, _write_quaternion, _place_points),
-    "poincare": _System(_read_poincare, _write_poincare, _place_ambient),
-    "ambient": _System(_read_ambient, _write_ambient, _place_ambient),
-}

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold.data.audit import Audit, audit_of
+from scorefold.data.codes import Codes, codes_of
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.laws import Law
 from scorefold.data.splits import Split
@@ -25,10 +26,11 @@ class Dataset:
     ``train``, ``val``, ``test``: JAX arrays of shape ``(n_part, *manifold.shape)`` in JAX's
     default float type; ``indices``: the row numbers of each part, counted from 0 in the table as
     read; ``values``: all rows of the table's coordinate columns, float64, in the units of
-    ``coordinates``; ``groups``: a label for each row, or ``None``; ``blocks``:
-    positions for spatial splits, or ``None``; ``protocols``: the splits that apply;
-    ``problems``: rows that were left out, in words; ``law``: the exact law of a synthetic
-    target, or ``None``.
+    ``coordinates``; ``labels``: a number for each row, the same for rows of one point;
+    ``groups``: a label for each row, or ``None``; ``blocks``: positions for spatial splits, or
+    ``None``; ``protocols``: the splits that apply; ``problems``: rows that were left out, in
+    words; ``remarks``: what was taken for granted in reading the table, in words; ``law``: the
+    exact law of a synthetic target, or ``None``.
     """
 
     name: str
@@ -42,10 +44,12 @@ class Dataset:
     indices: Split
     values: np.ndarray
     coordinates: Coordinates
+    labels: np.ndarray
     groups: np.ndarray | None = None
     blocks: np.ndarray | None = None
     protocols: tuple[str, ...] = ("grouped", "random", "dedup", "blocks")
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     law: Law | None = None
     licence: str = "unknown"
     citation: str = ""
@@ -56,9 +60,21 @@ class Dataset:
         """Duplicates, leaks from training to test, spacing and resolution of the rows."""
         return audit_of(self)
 
+    @cached_property
+    def codes(self) -> Codes:
+        """Numbers that may stand for "no value", constant columns and row numbers."""
+        return codes_of(self.coordinates, self.values)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What should be known before anything is fitted, a line each: how columns were read where
+        their names left that open, and ``codes``."""
+        return (*self.remarks, *self.codes.lines())
+
     def to_units(self, points: Any):
-        """A ``pandas.DataFrame`` of points (for example samples of a model) with the column
-        names, units and ranges of the table that was read."""
+        """A float64 ``pandas.DataFrame`` of points (for example samples of a model) with the column
+        names, their order, units and ranges of the table that was read; origins are added in
+        float64."""
         import pandas as pd
 
         columns = self.coordinates.to_columns(points)

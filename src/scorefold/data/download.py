@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from scorefold._oneline import one_line
 from scorefold.data._errors import DataError
 from scorefold.data.registry import Entry, Source
 
@@ -103,11 +104,9 @@ def _in_cache(entry: Entry) -> tuple[Path, Source]:
             downloader=pooch.HTTPDownloader(timeout=30, progressbar=False),
         )
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{entry.name!r} could not be downloaded from {source.url}: {reason} "
+            f"{entry.name!r} could not be downloaded from {source.url}: {one_line(error, 90)} "
             f"Connect to the network, or put the file (sha256 {source.sha256}) as "
-            f"{source.path} in a folder and pass that folder as data_dir (--data-dir, or the "
-            f"environment variable {_VARIABLE})."
+            f"{source.path} in a folder that is data_dir (--data-dir, {_VARIABLE})."
         ) from error
     return target, source

@@ -1,16 +1,19 @@
-"""Tables of numbers from files: CSV, TSV, Parquet, NPY and NPZ, read as if they were hostile."""
+"""Tables from files, pipes and standard input, read as if they were hostile."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorefold.data._arrays import read_npy, read_npz
 from scorefold.data._errors import DataError, nearest, rows
-from scorefold.data._text import read_text
+from scorefold.data.tables.arrays import read_npy, read_npz, selection
+from scorefold.data.tables.kinds import kind_of, unpacked
+from scorefold.data.tables.number_text import thousands, to_float
+from scorefold.data.tables.parquet import read_parquet
+from scorefold.data.tables.source import is_stream, read_bytes
+from scorefold.data.tables.text import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,49 +23,60 @@ __all__ = ["MAX_BYTES", "numbers", "read_table"]
 MAX_BYTES = 2**31
 """Largest table that is read, in bytes after decompression."""
 
-_TEXT = (".csv", ".tsv", ".txt", ".dat", ".ang")
-_SUFFIXES = (*_TEXT, *(f"{suffix}.gz" for suffix in _TEXT), ".parquet", ".npy", ".npz")
-
 
 def read_table(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
-    """The table in a file, one row per point, columns named as in the file.
+    """The table in a file, a pipe, or standard input (``"-"``): one row per point, columns named
+    as in the file.
 
-    Text may have a byte-order mark, any line ends, comment lines starting with ``#``, commas,
-    semicolons, tabs, bars or blanks between fields, and a header or none (a first line in which
-    some field is a number is data); columns without names are called ``c0``, ``c1``, …
-    NPY and NPZ hold arrays of numbers (never pickled objects); trailing axes are ravelled.
-    **Raises:** ``DataError`` naming the file, and what to do, for anything else.
+    What it is follows from its first bytes, and from its name where they do not say so:
+
+    - Text: UTF-8, UTF-16 with its mark, or Windows-1252; any line ends; commas, semicolons, tabs,
+      bars or blanks between fields, quotes around fields that hold them; decimal points or
+      commas; lines that begin with ``#`` left out; names in the first line, in a comment above
+      the table, or none (``c0``, ``c1``, …). Numbers are the nearest float64. Columns that are
+      not numbers are text, as are numbers with leading zeros.
+    - NPY: columns ``c0``, ``c1``, …, or the fields of a structured array.
+    - NPZ: the arrays side by side, ``x0``, ``x1``, … for an array ``x``. If their lengths differ,
+      those of the one array with several columns. ``data.npz:x`` is the array ``x`` alone,
+      ``data.npz:x:3`` or ``data.npy:3`` its entry 3 along the first axis (one snapshot).
+    - Parquet: numbers, text, and lists of one length.
+
+    Each of them may be compressed by gzip, bzip2 or xz. Never more than ``max_bytes`` are read,
+    unpacked or made into columns. ``table.attrs`` holds ``"notes"``, a line for each thing that was
+    guessed or left out; ``"points"``, the columns of points where others stand beside them; and
+    ``"lines"``, the line of row 0 and the number of rows, where each row is a line.
+
+    **Raises:** ``DataError``, one line that names the file and what to do, for anything else.
     """
-    path = Path(path).expanduser()
-    name = path.name.lower()
-    if path.is_dir() or not path.exists():
-        raise DataError(f"{path} is a folder, not a file." if path.is_dir() else f"No file {path}.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty.")
-    if not name.endswith(_SUFFIXES):
-        raise DataError(
-            f"{path}: this kind of file is not read. Choices: {', '.join(_SUFFIXES)}. "
-            "Pickles (.pkl, .pt) are never loaded: they can run code."
-        )
-    if path.stat().st_size > max_bytes:
-        raise DataError(f"{path}: larger than the limit of {max_bytes} bytes.")
+    given = os.path.expanduser(os.fsdecode(path))
+    file, chosen = selection(given)
+    content, name = unpacked(read_bytes(file, max_bytes), file, max_bytes)
+    kind = kind_of(content, name)
+    if chosen and kind not in ("npy", "npz"):
+        raise DataError(f"{given}: only arrays of NPY and NPZ files are chosen by ':'.")
     try:
-        if name.endswith(".npy"):
-            return read_npy(path, max_bytes)
-        if name.endswith(".npz"):
-            return read_npz(path, max_bytes)
-        if name.endswith(".parquet"):
-            return _read_parquet(path)
-        return read_text(path, max_bytes)
-    except OSError as error:
-        raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
+        if kind == "npy":
+            table = read_npy(content, file, chosen, max_bytes)
+        elif kind == "npz":
+            table = read_npz(content, file, chosen, max_bytes)
+        elif kind == "parquet":
+            table = read_parquet(content, file, max_bytes)
+        else:
+            table = read_text(content, file)
+    except MemoryError as error:
+        raise DataError(f"{file}: does not fit into memory.") from error
+    if is_stream(file):
+        note = "read from a pipe, which is not kept: evaluate and report need the table again"
+        table.attrs["notes"] = (*table.attrs["notes"], note)
+    return table
 
 
 def numbers(
     table: pd.DataFrame, columns: tuple[str, ...], where: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The named columns as float64, shape ``(n, len(columns))``, NaN where an entry is not a
-    finite number, and one line for each column that has such entries, naming the rows.
+    finite number, and one line for each column that has such entries, naming the rows (counted
+    from 0 below the names) and, for text, the line of the first.
 
     **Raises:** ``DataError`` if a column is missing (with the nearest name) or of another kind,
     or if the table has no rows.
@@ -81,27 +95,38 @@ def numbers(
             raise DataError(f"{where}: more than one column is called {column!r}.")
         if getattr(series.dtype, "kind", "O") in "cmM":
             raise DataError(f"{where}: column {column!r} holds {series.dtype}, not real numbers.")
-        values = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        values = _floats(series)
         bad = ~np.isfinite(values)
         if bad.any():
-            first = series.iloc[int(np.flatnonzero(bad)[0])]
-            problems.append(
-                f"column {column!r}, {rows(bad)}: not a finite number (first value: "
-                f"{str(first)[:40]!r})"
-            )
+            problems.append(_problem(table, str(column), series, bad))
         out[:, j] = np.where(bad, np.nan, values)
     return out, tuple(problems)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
+def _floats(series: pd.Series) -> np.ndarray:
+    if getattr(series.dtype, "kind", "O") in "fiub":
+        return series.to_numpy(np.float64, na_value=np.nan)
+    found = np.empty(len(series))
+    for i, entry in enumerate(series.to_numpy(object)):
+        value = to_float(entry) if isinstance(entry, str) else entry
+        try:
+            found[i] = np.nan if value is None else value
+        except (TypeError, ValueError):  # An object that is no number, such as pandas.NA.
+            found[i] = np.nan
+    return found
 
-    with open(path, "rb") as file:
-        if file.read(4) != b"PAR1":
-            raise DataError(f"{path} is not a Parquet file.")
-    try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except ImportError as error:
-        raise DataError(f"{path}: reading Parquet needs pyarrow (pip install pyarrow).") from error
-    except ValueError as error:
-        raise DataError(f"{path}: damaged Parquet file ({error}).") from error
+
+def _problem(table: pd.DataFrame, column: str, series: pd.Series, bad: np.ndarray) -> str:
+    at = int(np.flatnonzero(bad)[0])
+    first = str(series.iloc[at])
+    start, count = table.attrs.get("lines", (0, 0))
+    line = f", line {start + at}" if count == len(table) else ""
+    hint = ""
+    if thousands(first):
+        hint = "; write numbers without thousands separators"
+    elif "," in first and to_float(first.replace(",", ".")) is not None:
+        hint = "; write one decimal mark in all columns"
+    return (
+        f"column {column!r}, {rows(bad)}: not a finite number (first value: {first[:40]!r}{line})"
+        f"{hint}"
+    )

@@ -29,7 +29,7 @@ from scorefold.data.published import (
     torch_permutation,
 )
 
-__all__ = ["LEAKING", "PROTOCOLS", "Split", "equal_rows", "split"]
+__all__ = ["LEAKING", "PROTOCOLS", "Split", "equal_rows", "joined", "split"]
 
 PROTOCOLS = (
     "grouped",
@@ -59,14 +59,16 @@ def split(
     positions: np.ndarray,
     seed: int,
     *,
+    labels: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
 ) -> Split:
     """The rows of each part.
 
-    **Arguments:** ``positions``: one row per point, such that equal points have equal rows
-    (shape (n, k)); ``groups``: n labels that ``grouped`` keeps together as well; ``blocks``:
-    coordinates (n, m) in which ``blocks`` cuts space, default ``positions``.
+    **Arguments:** ``positions``: one row per point (shape (n, k)); ``labels``: n numbers, the same
+    for rows of one point (default: those of equal ``positions``); ``groups``: n labels that
+    ``grouped`` keeps together as well; ``blocks``: coordinates (n, m) in which ``blocks`` cuts
+    space, default ``positions``.
     **Raises:** ``DataError`` for an unknown protocol, a negative seed, or fewer rows (groups,
     cells) than three.
     """
@@ -84,19 +86,36 @@ def split(
     if protocol == "published-rfm":
         return _cut(torch_permutation(n, seed), rfm_sizes(n))
     rng = np.random.Generator(np.random.PCG64(seed))
+    labels = equal_rows(positions) if labels is None else labels
     if protocol == "random":
         return _random(rng, np.arange(n))
     if protocol == "dedup":
-        first = np.unique(equal_rows(positions), return_index=True)[1]
+        first = np.unique(labels, return_index=True)[1]
         return _random(rng, np.sort(first))
     if protocol == "grouped":
-        return _whole(rng, _components(equal_rows(positions), groups), "groups")
-    return _whole(rng, _cells(rng, positions if blocks is None else blocks), "cells")
+        return _whole(rng, labels if groups is None else joined(labels, groups), "groups")
+    if blocks is None:
+        return _whole(rng, joined(_cells(rng, positions), labels), "cells")
+    return _whole(rng, _cells(rng, blocks), "cells")
 
 
 def equal_rows(positions: np.ndarray) -> np.ndarray:
     """A label 0, 1, … for each row; equal rows have equal labels."""
     return np.unique(positions, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def joined(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The finest labels 0, 1, … that tell apart neither rows of one label of ``labels`` (whole
+    numbers from 0) nor rows of one of ``others`` (of any kind); ``labels`` themselves where that
+    joins nothing."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    named = np.unique(others, return_inverse=True)[1].reshape(-1)
+    shape = (labels.max() + 1, named.max() + 1)
+    ones = np.ones(len(labels), dtype=np.int8)
+    links = coo_matrix((ones, (labels, named + shape[0])), shape=(sum(shape), sum(shape)))
+    return np.unique(connected_components(links, directed=False)[1][labels], return_inverse=True)[1]
 
 
 def _cut(order: np.ndarray, sizes: tuple[int, int, int]) -> Split:
@@ -137,20 +156,6 @@ def _whole(rng: np.random.Generator, labels: np.ndarray, what: str) -> Split:
             part[in_train[np.argmin(size[in_train])]] = k
     order = rng.permutation(len(labels))
     return Split(*(order[part[labels[order]] == k] for k in range(3)))
-
-
-def _components(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """The finest grouping that separates neither equal rows nor rows of one group."""
-    if groups is None:
-        return labels
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    named = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    shape = (labels.max() + 1, named.max() + 1)
-    ones = np.ones(len(labels), dtype=np.int8)
-    links = coo_matrix((ones, (labels, named + shape[0])), shape=(sum(shape), sum(shape)))
-    return np.unique(connected_components(links, directed=False)[1][labels], return_inverse=True)[1]
 
 
 def _cells(rng: np.random.Generator, positions: np.ndarray) -> np.ndarray:

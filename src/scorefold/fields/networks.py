@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._pickle import named, restored
 from scorefold._types import Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
@@ -81,6 +83,15 @@ class ScoreNetwork(Network):
         self.times = jnp.asarray(math.pi / 8 * np.arange(1, time_features + 1), dtype)
         self.activation = activation
 
+    def __check_init__(self) -> None:
+        weights = [getattr(one, "layer", one).weight for one in self.layers]
+        for i, (first, second) in enumerate(itertools.pairwise(weights)):
+            if first.shape[-2] != second.shape[-1]:
+                raise ValueError(
+                    f"layers: number {i} gives {first.shape[-2]} numbers, the one after it takes "
+                    f"{second.shape[-1]}."
+                )
+
     def __call__(self, h: Array, s: Scalar) -> Array:
         dtype = self.layers[0].weight.dtype
         # Phases of high frequency lose digits, so the features are of the better of the two.
@@ -100,6 +111,12 @@ class ScoreNetwork(Network):
         for layer in self.layers[:-1]:
             z = self.activation(layer(z))
         return self.layers[-1](z).astype(h.dtype)
+
+    def __getstate__(self) -> dict:
+        return named(self.__dict__)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(restored(state))
 
     def with_zero_output(self) -> ScoreNetwork:
         return eqx.tree_at(
@@ -136,7 +153,7 @@ class NetworkSpec(Architecture):
     (``ScoreNetwork.rounded``), which is faster where the processor multiplies bfloat16 faster;
     weights, sums, activations and optimiser stay float32, and so does everything that is asked of
     the trained model (densities, samples, validation).
-    **Raises:** ``ValueError`` for another ``products``.
+    **Raises:** ``ValueError`` for another ``products`` and for impossible sizes.
     """
 
     width: int = 256
@@ -151,6 +168,18 @@ class NetworkSpec(Architecture):
     def __check_init__(self) -> None:
         if self.products not in ("float32", "bfloat16"):
             raise ValueError(f'products must be "float32" or "bfloat16", got {self.products!r}.')
+        least = {"width": 1, "depth": 0, "fourier": 0, "time_features": 0, "spread": 0.0}
+        for name, low in least.items():
+            if not low <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be {low} or more; got {getattr(self, name)!r}.")
+        if not 0.0 < self.frequency < math.inf:
+            raise ValueError(f"frequency must be positive and finite; got {self.frequency!r}.")
+
+    def __getstate__(self) -> dict:
+        return named(self.__dict__)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(restored(state))
 
     def in_training(self, network: ScoreNetwork) -> ScoreNetwork:
         return network.rounded() if self.products == "bfloat16" else network

@@ -6,6 +6,8 @@ import abc
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from scorefold._types import Key, Scalar
@@ -21,18 +23,36 @@ class Trainable(eqx.Module):
     ``fit`` trains every floating-point array of that copy, except those in fields declared with
     ``scorefold.fitting.fixed()`` at any depth: frequencies, training data, constants.
 
+    Before ``init``, ``fit`` shows the training data once to ``with_units``, as NumPy arrays with
+    all their digits, and hands on what ``to_inner`` makes of them: a model can centre and scale
+    them before anything is cast.
+
     ``batch_loss``, ``validate`` and ``batch_rows`` are traced by JAX: they depend on their
     arguments and on fields alone. ``steps``, ``batch_size`` and ``learning_rate`` are what ``fit``
-    uses when it is not told.
+    uses when it is not told. When it is told neither steps nor budget and has held-out points, it
+    also stops after ``patience`` validations without improvement (None: never), and doubles the
+    number of steps, up to ``longest``, while validation still falls.
     """
 
     steps: ClassVar[int] = 10_000
     batch_size: ClassVar[int] = 512
     learning_rate: ClassVar[float] = 2e-3
+    patience: ClassVar[int | None] = None
+    longest: ClassVar[int] = 0
+
+    def with_units(self, data: np.ndarray) -> Trainable:
+        """A copy that knows the units of the training data: by default, the model itself."""
+        return self
+
+    def to_inner(self, name: str, data: np.ndarray) -> Array:
+        """Training or held-out points as ``init`` and ``examples`` take them: by default as they
+        are. ``name``: what errors call them."""
+        return jnp.asarray(data)
 
     @abc.abstractmethod
     def init(self, key: Key, data: Array) -> Trainable:
-        """A copy with freshly drawn parameters (and anything read off the training data).
+        """A copy with freshly drawn parameters (and anything read off the training data, which
+        ``to_inner`` has brought to inner coordinates).
         The same key and data give the same bits: a resumed run calls it again."""
 
     @abc.abstractmethod
@@ -53,6 +73,11 @@ class Trainable(eqx.Module):
         """Rows of the batch at ``step``, shape ``(size,)``: by default every epoch is a new
         permutation of the n rows."""
         return batch_rows(key, step, n, size)
+
+    def completed(self, data: Any, val: Any) -> Trainable:
+        """The trained model with what is not learned by gradients but set at the end, from the
+        training ``examples`` and the held-out ones (None without): by default nothing."""
+        return self
 
     def finished(self) -> Trainable:
         """What ``fit`` returns: by default the trained model as it is."""

@@ -56,10 +56,17 @@ def descend(
 
 
 def norm(grads: PyTree) -> Scalar:
-    """The Euclidean norm of all entries, in the widest of their dtypes."""
+    """The Euclidean norm of all entries, in the widest of their dtypes; finite for finite entries
+    whose squares are not."""
     leaves = jax.tree.leaves(grads)
     dtype = max((g.dtype for g in leaves), key=lambda d: d.itemsize)
-    return jnp.sqrt(sum(jnp.sum(jnp.square(g.astype(dtype))) for g in leaves))
+    leaves = [g.astype(dtype) for g in leaves]
+
+    def length(scale: Array) -> Scalar:
+        return jnp.sqrt(sum(jnp.sum(jnp.square(g * scale)) for g in leaves))
+
+    plain, small = length(jnp.ones((), dtype)), float(jnp.finfo(dtype).tiny) ** 0.5
+    return jnp.where(jnp.isfinite(plain), plain, length(jnp.asarray(small, dtype)) / small)
 
 
 def clip(grads: PyTree, length: Scalar, limit: float) -> PyTree:

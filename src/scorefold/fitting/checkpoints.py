@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._oneline import one_line
 from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
@@ -34,7 +35,8 @@ class Checkpoints:
         self.directory = directory
         self.identity = identity
         for leftover in directory.glob(".checkpoint-*.tmp"):
-            leftover.unlink()
+            if leftover.is_symlink() or not leftover.is_dir():
+                leftover.unlink()
 
     def files(self) -> list[Path]:
         """Committed checkpoints, the newest first."""
@@ -70,7 +72,8 @@ class Checkpoints:
         """The newest state that is whole, of the form of ``like``, with its record, put
         together by ``join``; None if there never was one.
 
-        A damaged file is set aside, with a warning, in favour of the one before it.
+        A damaged file is set aside, with a warning, in favour of the one before it; so is a link,
+        which is not followed.
 
         **Raises:** ``DamagedFile`` if every file is damaged; ``DifferentRun`` naming the fields in
         which this run differs from the one that wrote the file.
@@ -78,35 +81,60 @@ class Checkpoints:
         files = self.files()
         for path in files:
             try:
-                arrays, document = container.read(path)
-                if (document.get("format"), document.get("version")) != (_FORMAT, _VERSION):
-                    raise DamagedFile(f"{path}: not a checkpoint of version {_VERSION}.")
+                arrays, document = container.read(path, follow=False)
+                identity, numbers = _contents(path, document)
+                self._compare(path, identity)
+                state, table = _fill(path, like, arrays), _table(arrays)
+                try:
+                    return state, join(numbers, table)
+                except (ValueError, TypeError, LookupError) as error:
+                    raise DamagedFile(f"{path}: an impossible record ({error}).") from error
             except DamagedFile as error:
                 if path == files[-1]:
                     raise
                 warnings.warn(f"{error} Using the checkpoint before it.", stacklevel=2)
                 path.rename(path.with_name(f"{path.name}.damaged"))
-                continue
-            self._compare(path, document["identity"])
-            return _fill(path, like, arrays), join(
-                document["record"],
-                {
-                    n.removeprefix("record."): a
-                    for n, a in arrays.items()
-                    if n.startswith("record.")
-                },
-            )
         return None
 
     def _compare(self, path: Path, identity: dict[str, str]) -> None:
         changed = differences(identity, self.identity)
         if changed:
-            lines = [f"  {n}: {then} there, {now} here" for n, (then, now) in changed.items()]
+            lines = [f"{n}: {then} there, {now} here" for n, (then, now) in changed.items()]
             raise DifferentRun(
-                f"{path} belongs to another run:\n" + "\n".join(lines) + "\nResume with what it "
-                "was started with, or choose another directory.",
+                f"{path} belongs to another run: {_listed(lines)}. Resume with what it was "
+                "started with, or choose another directory.",
                 fields=tuple(changed),
             )
+
+
+def _listed(lines: list[str]) -> str:
+    """The first few differences; more than four are counted."""
+    more = f"; and {len(lines) - 4} more" if len(lines) > 4 else ""
+    return "; ".join(one_line(line, 100) for line in lines[:4]) + more
+
+
+def _contents(path: Path, document: Any) -> tuple[dict[str, str], dict[str, Any]]:
+    """Identity and numbers of the record."""
+    match document:
+        case {"format": str(name), "version": version, "identity": identity, "record": record}:
+            if name == _FORMAT and version != _VERSION:
+                raise DamagedFile(
+                    f"{path}: a checkpoint of version {version!r}; this scorefold reads {_VERSION}."
+                )
+            if (
+                name == _FORMAT
+                and isinstance(identity, dict)
+                and all(isinstance(value, str) for value in identity.values())
+                and isinstance(record, dict)
+            ):
+                return identity, record
+    raise DamagedFile(f"{path}: not a checkpoint of a run.")
+
+
+def _table(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of the record, under their names there."""
+    prefix = "record."
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
 
 def _leaves(state: Any) -> list[tuple[str, Any]]:
@@ -121,12 +149,12 @@ def _fill(path: Path, like: Any, arrays: dict[str, np.ndarray]) -> Any:
         found = "absent" if array is None else f"{array.dtype}{list(array.shape)}"
         wanted = f"{leaf.dtype}{list(leaf.shape)}"
         if array is None or found != wanted:
-            changed[name] = f"  {name}: {found} there, {wanted} here"
+            changed[name] = f"{name}: {found} there, {wanted} here"
         else:
             leaves.append(jnp.asarray(array))
     if changed:
         raise DifferentRun(
-            f"{path} holds a state of other shapes:\n" + "\n".join(changed.values()),
+            f"{path} holds a state of other shapes: {_listed(list(changed.values()))}.",
             fields=tuple(changed),
         )
     return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -14,6 +14,7 @@ import inspect
 import math
 import pkgutil
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import scorefold
+from scorefold._oneline import one_line
+from scorefold.fitting._fields import fits
 from scorefold.fitting.errors import DamagedFile
 
 __all__ = ["decode", "encode"]
@@ -74,6 +77,8 @@ def decode(document: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    if type(node) is int and abs(node) >= 2**63:
+        raise TypeError(f"{path} holds {one_line(node, 60)}: whole numbers are stored in 64 bits.")
     if node is None or type(node) in (bool, int, str):
         return node
     if type(node) is float:
@@ -170,14 +175,55 @@ def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndar
     module: Any = object.__new__(cls)
     for field, value in fields.items():
         object.__setattr__(module, field, _decode(value, f"{path}.{field}", arrays))
+    hints = _hints(cls)
+    for field in fields:
+        value = getattr(module, field)
+        if not fits(hints[field], value):
+            raise DamagedFile(
+                f"{path}.{field}, a field of {name}, is {_seen(value)}, which it cannot be."
+            )
+    if cls is eqx.nn.Linear:
+        _check_linear(path, module)
     for base in reversed(cls.__mro__):
         check = base.__dict__.get("__check_init__")
         if check is not None:
             try:
                 check(module)
-            except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            except _IMPOSSIBLE as error:
                 raise DamagedFile(f"{path}, a {name}, has impossible fields: {error}") from error
     return module
+
+
+_IMPOSSIBLE = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RecursionError)
+
+
+def _check_linear(path: str, layer: eqx.nn.Linear) -> None:
+    """What the class of equinox leaves to its constructor; axes before the last two are batches."""
+    sizes = [1 if n == "scalar" else n for n in (layer.out_features, layer.in_features)]
+    weight, bias = layer.weight, layer.bias
+    if (
+        not jnp.issubdtype(weight.dtype, jnp.floating)
+        or list(weight.shape[-2:]) != sizes
+        or (bias is None) is layer.use_bias
+        or (bias is not None and (bias.dtype, bias.shape) != (weight.dtype, weight.shape[:-1]))
+    ):
+        raise DamagedFile(
+            f"{path}: a layer from {layer.in_features} to {layer.out_features} with the weight "
+            f"{_seen(weight)} and the bias {_seen(bias)}."
+        )
+
+
+def _seen(value: Any) -> str:
+    if isinstance(value, jax.Array | np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    return repr(value) if isinstance(value, bool | int | float | str) else type(value).__name__
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The annotations of the fields. Manifolds may stand in them without having been imported."""
+    names = vars(importlib.import_module("scorefold.manifolds"))
+    return typing.get_type_hints(cls, localns=names)
 
 
 def _class_name(cls: type, path: str) -> str:

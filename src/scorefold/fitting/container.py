@@ -7,18 +7,22 @@ with the digest itself replaced by zeros. So one flipped bit anywhere is noticed
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import math
 import os
 import shutil
+import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._oneline import one_line
 from scorefold.fitting.errors import DamagedFile, DiskFull
 
 __all__ = ["digest", "read", "write"]
@@ -39,17 +43,29 @@ _DTYPES = {
     "BOOL": np.dtype(np.bool_),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-_BLANK = "0" * 64
-_HEADER_LIMIT = 64 * 2**20
+_BLANK = b"0" * 64
+_HEADER_LIMIT = 16 * 2**20
+"""Longest header in bytes."""
+_PARTS_LIMIT = 500_000
+"""Most commas and opening brackets of a header: a parser works and allocates for each."""
+_DIGITS_LIMIT = 20
+"""Most digits of a whole number: no length, offset or field needs more."""
+_AXES_LIMIT = 32
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
     """Write to a temporary neighbour, force it to the disk, rename it over ``path``.
 
-    **Raises:** ``DiskFull``; ``TypeError`` for an array dtype that has no name in the format.
+    A link called ``path`` is replaced, never followed.
+
+    **Raises:** ``DiskFull``; ``OSError``; ``TypeError`` for an array dtype that has no name in the
+    format; ``ValueError`` for a document that ``read`` would refuse.
     """
     header: dict[str, Any] = {
-        "__metadata__": {"document": json.dumps(document, allow_nan=False), "sha256": _BLANK}
+        "__metadata__": {
+            "document": json.dumps(document, allow_nan=False),
+            "sha256": _BLANK.decode(),
+        }
     }
     blocks, offset = [], 0
     for name, array in arrays.items():
@@ -64,15 +80,22 @@ def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
         offset += len(blocks[-1])
     head = json.dumps(header, allow_nan=False).encode()
     head += b" " * (-len(head) % 8)
+    try:
+        _parse(path, head)
+        _parse(path, header["__metadata__"]["document"].encode())
+    except DamagedFile as error:
+        raise ValueError(f"What is to be written could not be read again: {error}") from error
     head = len(head).to_bytes(8, "little") + head
     hashed = hashlib.sha256(head)
     for block in blocks:
         hashed.update(block)
-    head = head.replace(_BLANK.encode(), hashed.hexdigest().encode(), 1)
+    head = head.replace(_BLANK, hashed.hexdigest().encode(), 1)
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        # What lies there is left over, or a link that somebody put there.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:
             file.write(head)
             for block in blocks:
                 file.write(block)
@@ -81,7 +104,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
         os.replace(temporary, path)
         _sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             needed = len(head) + offset
             free = shutil.disk_usage(path.parent).free
@@ -91,46 +115,94 @@ def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
                 str(path),
                 needed=needed,
             ) from error
+        if error.filename == str(temporary):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], Any]:
+def read(path: Path, *, follow: bool = True) -> tuple[dict[str, np.ndarray], Any]:
     """The arrays and the document of a file that ``write`` wrote.
 
     Nothing is allocated on the word of the file: every length is checked against its size, the
-    arrays must fill it without gap or overlap, and the digest must agree.
+    arrays must fill it without gap or overlap, and the digest must agree. Only ordinary files are
+    opened; a link is followed if ``follow``.
 
-    **Raises:** ``DamagedFile``, saying what is wrong; ``FileNotFoundError``.
+    **Raises:** ``DamagedFile``, saying what is wrong; ``FileNotFoundError``; ``PermissionError``.
     """
-    raw = Path(path).read_bytes()
-    head_size = int.from_bytes(raw[:8], "little")
-    if len(raw) < 8 or not 2 <= head_size <= min(len(raw) - 8, _HEADER_LIMIT):
-        raise DamagedFile(
-            f"{path}: not a scorefold file, or truncated: {len(raw)} bytes, with a header said to "
-            f"have {head_size}."
-        )
-    header = _parse(path, raw[8 : 8 + head_size])
-    metadata = header.pop("__metadata__", None)
-    if (
-        not isinstance(metadata, dict)
-        or set(metadata) != {"document", "sha256"}
-        or not all(isinstance(v, str) for v in metadata.values())
-    ):
-        raise DamagedFile(f"{path}: not a file written by scorefold (no document and digest).")
-    arrays, end = {}, 0
-    body = memoryview(raw)[8 + head_size :]
-    for name, entry in header.items():
-        dtype, shape, stop = _layout(path, name, entry, end, len(body))
-        arrays[name] = np.frombuffer(body[end:stop], dtype).reshape(shape).copy()
-        end = stop
-    if end != len(body):
-        raise DamagedFile(f"{path}: {len(body)} bytes of data, but the arrays take {end}.")
-    blank = raw[: 8 + head_size].replace(metadata["sha256"].encode(), _BLANK.encode(), 1)
-    hashed = hashlib.sha256(blank)
-    hashed.update(body)
+    with _opened(path, follow) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(8)
+        head_size = int.from_bytes(start, "little")
+        if size < 8 or not 2 <= head_size <= min(size - 8, _HEADER_LIMIT):
+            raise DamagedFile(
+                f"{path}: not a scorefold file, or truncated: {size} bytes, with a header said to "
+                f"have {head_size}."
+            )
+        head = file.read(head_size)
+        header = _parse(path, head)
+        metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
+        if (
+            not isinstance(metadata, dict)
+            or set(metadata) != {"document", "sha256"}
+            or not all(isinstance(v, str) for v in metadata.values())
+        ):
+            raise DamagedFile(f"{path}: not a file written by scorefold (no document and digest).")
+        document = _parse(path, metadata["document"].encode("utf-8", "replace"))
+        blank = (start + head).replace(metadata["sha256"].encode("utf-8", "replace"), _BLANK, 1)
+        hashed = hashlib.sha256(blank)
+        arrays = _arrays(path, file, header, size - 8 - head_size, hashed)
     if hashed.hexdigest() != metadata["sha256"]:
         raise DamagedFile(f"{path}: the contents do not agree with their SHA-256 digest.")
-    return arrays, _parse(path, metadata["document"].encode())
+    return arrays, document
+
+
+def _opened(path: Path, follow: bool) -> BufferedReader:
+    """The file, if it is an ordinary one. Nothing waits: not for the writer of a pipe, not for a
+    device."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, ValueError) as error:
+        link = not follow and os.path.islink(path)
+        reason = "a link, which is not followed" if link else getattr(error, "strerror", error)
+        raise DamagedFile(f"{path}: cannot be read as a file ({reason}).") from error
+    kind = os.fstat(handle).st_mode
+    if not stat.S_ISREG(kind):
+        os.close(handle)
+        what = "a folder" if stat.S_ISDIR(kind) else "a pipe, a socket or a device"
+        raise DamagedFile(f"{path}: {what}, not a file.")
+    return os.fdopen(handle, "rb")
+
+
+def _arrays(
+    path: Path, file: BufferedReader, header: dict[str, Any], size: int, hashed: Any
+) -> dict[str, np.ndarray]:
+    """The arrays, which fill the ``size`` bytes that follow; ``hashed`` is told of each byte."""
+    layout, end = {}, 0
+    for name, entry in header.items():
+        layout[name] = dtype, shape, end = _layout(path, name, entry, end, size)
+    if end != size:
+        raise DamagedFile(f"{path}: {size} bytes of data, but the arrays take {end}.")
+    if size > _memory():
+        # A file with holes takes no room on the disk, but it would in memory.
+        raise DamagedFile(f"{path}: {size} bytes of data, more than this machine has memory.")
+    arrays = {}
+    for name, (dtype, shape, _) in layout.items():
+        arrays[name] = np.empty(shape, dtype)
+        flat: Any = arrays[name].reshape(-1).view(np.uint8)
+        if file.readinto(flat) != flat.nbytes:
+            raise DamagedFile(f"{path}: truncated while it was read.")
+        hashed.update(flat)
+    return arrays
+
+
+def _memory() -> float:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):  # not everywhere
+        return math.inf
 
 
 def digest(array: np.ndarray) -> str:
@@ -144,22 +216,38 @@ def _layout(
 ) -> tuple[np.dtype, tuple[int, ...], int]:
     """dtype, shape and end of one array, which must start where the one before it ended."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise DamagedFile(f"{path}: the entry of array {name!r} is malformed.")
-    dtype, shape, offsets = _DTYPES.get(str(entry["dtype"])), entry["shape"], entry["data_offsets"]
-    whole = [shape, offsets] if isinstance(shape, list) and isinstance(offsets, list) else [[None]]
-    if dtype is None or not all(type(v) is int and v >= 0 for part in whole for v in part):
-        raise DamagedFile(f"{path}: array {name!r} has an impossible dtype, shape or offsets.")
+        raise DamagedFile(f"{path}: the entry of array {_short(name)} is malformed.")
+    dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if dtype is None or not _lengths(shape) or not _lengths(offsets):
+        raise DamagedFile(
+            f"{path}: array {_short(name)} has an impossible dtype, shape or offsets."
+        )
     stop = start + math.prod(shape) * dtype.itemsize
     if offsets != [start, stop] or stop > size:
         raise DamagedFile(
-            f"{path}: array {name!r} of {stop - start} bytes claims the bytes {offsets}; expected "
-            f"[{start}, {stop}] of {size}. The file is truncated, or its offsets overlap."
+            f"{path}: array {_short(name)} of {stop - start} bytes claims the bytes {offsets}; "
+            f"expected [{start}, {stop}] of {size}. The file is truncated, or its offsets overlap."
         )
     return dtype, tuple(shape), stop
 
 
+def _lengths(values: Any) -> bool:
+    """Whether these are few whole numbers, 0 or more, below 2⁶³."""
+    return (
+        isinstance(values, list)
+        and len(values) <= _AXES_LIMIT
+        and all(type(v) is int and 0 <= v < 2**63 for v in values)
+    )
+
+
+def _short(name: str) -> str:
+    return f"'{one_line(name, 100)}'"
+
+
 def _parse(path: Path, text: bytes) -> Any:
-    """JSON without the extensions of Python's reader and without repeated names."""
+    """JSON without the extensions of Python's reader, without repeated names, and of bounded
+    size: what it costs is known before it begins."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({name for name, _ in items}) < len(items):
@@ -169,8 +257,26 @@ def _parse(path: Path, text: bytes) -> Any:
     def refuse(name: str) -> float:
         raise ValueError(f"{name} is not JSON")
 
+    def whole(digits: str) -> int:
+        if len(digits) > _DIGITS_LIMIT:
+            raise ValueError(f"a whole number of {len(digits)} digits")
+        return int(digits)
+
+    def number(digits: str) -> float:
+        if len(digits) > 10 * _DIGITS_LIMIT or math.isinf(float(digits)):
+            raise ValueError("a number that is too long or too large")
+        return float(digits)
+
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=refuse)
+        if len(text) > _HEADER_LIMIT or sum(map(text.count, (b",", b"[", b"{"))) > _PARTS_LIMIT:
+            raise ValueError("too long")
+        return json.loads(
+            text.decode(),
+            object_pairs_hook=pairs,
+            parse_constant=refuse,
+            parse_int=whole,
+            parse_float=number,
+        )
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: the header is not valid JSON: {error}.") from error
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scorefold._oneline import one_line
+
 __all__ = [
     "DamagedFile",
     "DifferentRun",
@@ -42,14 +44,20 @@ class Interrupted(SystemExit):
 
 
 class DamagedFile(ValueError):
-    """A file is not what it claims to be: truncated, altered, or of another format."""
+    """A file is not what it claims to be: truncated, altered, or of another format.
+
+    The message is one line, whatever names and values the file holds.
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
 
 
 class DifferentRun(ValueError):
     """A checkpoint belongs to a run with other settings, data or model; ``fields`` names them."""
 
     def __init__(self, message: str, *, fields: tuple[str, ...]) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.fields = fields
 
 

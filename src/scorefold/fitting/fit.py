@@ -18,6 +18,7 @@ from scorefold._types import Key
 from scorefold.fitting._contract import Trainable
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import History
+from scorefold.fitting.intake import numbers
 from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.run import Keeping, run
@@ -59,8 +60,10 @@ def fit(
 
     **Arguments:**
 
-    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``, floating point: the
-      training has its dtype; ``val``: held-out points, or None.
+    - ``model``: anything ``Trainable``; ``data``: n points, shape ``(n, …)``: NumPy or JAX arrays,
+      nested lists, data frames. Training has its dtype if that is float32, or float64 with JAX's
+      64 bits on, else JAX's default float; models with flat coordinates centre and scale them in
+      64 bits before. ``val``: held-out points, or None.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
       the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` (default
       ``model.batch_size``) above n repeats rows within a batch.
@@ -74,7 +77,10 @@ def fit(
       of two or more axes.
     - ``ema``: decay of the average; early in the run it is (1 + t)/(10 + t) if that is less.
     - ``validate_every``: steps between validations (default: about 20 in a run, and one at step 0);
-      ``patience``: stop after this many validations without improvement.
+      ``patience``: stop after this many validations without improvement (default: the model's own,
+      if neither ``steps`` nor ``budget`` is given, otherwise never). A run that was given neither
+      goes on, to twice its length each time and to ``model.longest`` steps at most, while
+      validation falls by more than 0.002 nats in the last quarter; what was given is kept exactly.
     - ``out``: a directory for checkpoints, written at validations and every ``save_every`` seconds
       (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.
       ``resume``: go on from the last one, if there is one. With the same arguments on the same
@@ -82,20 +88,27 @@ def fit(
     - ``progress``: a bar on stderr.
 
     **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
-    ``NonFiniteLoss`` with the step and the rows; ``DirectoryInUse``; ``FileExistsError`` (``out``
-    holds a run and ``resume`` is False); ``DifferentRun`` (it holds another); ``DamagedFile``;
+    ``NonFiniteLoss`` with the step and the rows, if there is no good state to return (one with a
+    finite validation; without ``val``, a finite average of a run that was not diverging): a run
+    that has one ends with it, ``history.stopped = "not finite"`` and a ``ScorefoldWarning``;
+    ``DirectoryInUse``; ``FileExistsError`` (``out`` holds a run and ``resume`` is False);
+    ``DifferentRun`` (it holds another); ``DamagedFile``;
     ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
     settings = Settings(
         model.batch_size if batch_size is None else batch_size,
         model.learning_rate if learning_rate is None else learning_rate,
-        warmup, clip, ema, weight_decay, patience,
+        warmup, clip, ema, weight_decay, _patience(model, patience, val, steps, budget),
     )  # fmt: skip
-    plan = Plan.choose(steps, budget, validate_every, model.steps)
-    x, held_out = _points("data", data), None if val is None else _points("val", val)
+    plan = Plan.choose(
+        steps, budget, validate_every, model.steps, 0 if val is None else model.longest
+    )
+    raw, kept = numbers("data", data), None if val is None else numbers("val", val)
     key = _typed(key)
+    known = model.with_units(raw)
+    x, held_out = known.to_inner("data", raw), None if kept is None else known.to_inner("val", kept)
     with _place(out):
-        started = model.init(jax.random.fold_in(key, _INIT), x)
+        started = known.init(jax.random.fold_in(key, _INIT), x)
         rest, state = _split(started)
         examples, judges = _examples(started, x, held_out)
         problem = Problem(rest, examples, judges, key, settings, None)
@@ -135,18 +148,32 @@ def fit_seeds(
     settings = Settings(
         model.batch_size if batch_size is None else batch_size,
         model.learning_rate if learning_rate is None else learning_rate,
-        warmup, clip, ema, weight_decay, patience,
+        warmup, clip, ema, weight_decay, _patience(model, patience, val, steps, budget),
     )  # fmt: skip
-    plan = Plan.choose(steps, budget, validate_every, model.steps)
+    plan = Plan.choose(
+        steps, budget, validate_every, model.steps, 0 if val is None else model.longest
+    )
     keys = [_typed(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
     runs, axis = (len(keys), 0) if stacked else (None, None)
-    x, held_out = _points("data", data, runs), None if val is None else _points("val", val, runs)
+    raw, kept = numbers("data", data, runs), None if val is None else numbers("val", val, runs)
+    if stacked:
+        blank = [model.with_units(rows) for rows in raw]
+        each_of = lambda name, a: jnp.stack(  # noqa: E731
+            [
+                m.to_inner(f"{name}[{i}]", rows)
+                for i, (m, rows) in enumerate(zip(blank, a, strict=True))
+            ]
+        )
+    else:
+        blank = [model.with_units(raw)] * len(keys)
+        each_of = blank[0].to_inner
+    x, held_out = each_of("data", raw), None if kept is None else each_of("val", kept)
     with _place(out):
         models = [
-            model.init(jax.random.fold_in(k, _INIT), x[i] if stacked else x)
-            for i, k in enumerate(keys)
+            m.init(jax.random.fold_in(k, _INIT), x[i] if stacked else x)
+            for i, (m, k) in enumerate(zip(blank, keys, strict=True))
         ]
         rest, state = jax.tree.map(_stack, *map(_split, models))
         if type(models[0]).examples is Trainable.examples:
@@ -159,6 +186,15 @@ def fit_seeds(
         problem = Problem(rest, examples, judges, jnp.stack(keys), settings, (axis, axis))
         loop = run(model, problem, state, plan, Keeping(out, resume, save_every), progress)
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(models, keys, strict=True))]
+
+
+def _patience(
+    model: Trainable, told: int | None, val: Any, steps: int | None, budget: float | None
+) -> int | None:
+    """The model's own where nothing was said about the length of the run."""
+    if told is not None or val is None or steps is not None or budget is not None:
+        return told
+    return model.patience
 
 
 def _place(out: str | Path | None) -> AbstractContextManager[None]:
@@ -191,31 +227,14 @@ def _result(model: Any, loop: Loop, run: int, key: Key) -> tuple[Any, History]:
     if loop.problem.axes is not None:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(model, trainable(model))
-    return eqx.combine(params, rest).finished(), history
-
-
-def _points(name: str, data: Any, runs: int | None = None) -> Array:
-    """The data as one floating-point array, refused where it cannot be trained on."""
-    x = jnp.asarray(np.asarray(data) if not isinstance(data, jax.Array) else data)
-    lead = 0 if runs is None else 1
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"{name} must be floating point; got {x.dtype}.")
-    if x.ndim <= lead or 0 in x.shape:
-        raise ValueError(f"{name} must hold at least one point; got an array of shape {x.shape}.")
-    if runs is not None and x.shape[0] != runs:
-        raise ValueError(
-            f"With stacked=True {name} needs one leading entry for each of the {runs} keys; got "
-            f"shape {x.shape}."
-        )
-    bad = ~np.isfinite(np.asarray(x)).reshape(*x.shape[: lead + 1], -1).all(axis=-1)
-    if bad.any():
-        rows = np.argwhere(bad)
-        shown = ", ".join(map(str, (rows[:10] if lead else rows[:10, 0]).tolist()))
-        raise ValueError(
-            f"{name} has {len(rows)} rows that are not finite: rows {shown}"
-            f"{', …' if len(rows) > 10 else ''}. Remove or repair them."
-        )
-    return x
+    trained, problem = eqx.combine(params, rest), loop.problem
+    parts = [problem.data, problem.val]
+    if problem.axes is not None:
+        parts = [
+            part if axis is None else jax.tree.map(lambda a: a[run], part)
+            for part, axis in zip(parts, problem.axes, strict=True)
+        ]
+    return trained.completed(*parts).finished(), history
 
 
 def _typed(key: Key) -> Key:

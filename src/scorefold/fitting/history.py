@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from scorefold.fitting.errors import DamagedFile
+
 __all__ = ["History", "Record"]
 
 _POINTS = 1000
@@ -21,7 +23,8 @@ class History:
       the steps ``(step[i−1], step[i]]``.
     - ``val_step``, ``val_nll``: validations (nats), the first at step 0; empty without ``val``.
     - ``steps``: steps taken; ``best_step``: the step whose averaged parameters were returned.
-    - ``stopped``: ``"steps"`` (all taken), ``"patience"`` or ``"budget"``.
+    - ``stopped``: ``"steps"`` (all taken), ``"patience"``, ``"budget"``, or ``"not finite"`` (the
+      next step had no finite loss or gradient).
     - ``seconds`` of wall clock, all included, over all pieces of a resumed run;
       ``compile_seconds`` of them for compiling (with the first validation), ``train_seconds``
       for training steps.
@@ -55,14 +58,32 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """The history that ``to_json`` wrote."""
-        fields = json.loads(text)
-        for name in ("loss", "val_nll"):
-            values = [np.nan if v is None else v for v in fields[name]]
-            fields[name] = np.asarray(values, np.float64)
-        for name in ("step", "val_step"):
-            fields[name] = np.asarray(fields[name], np.int64)
-        return cls(**{**fields, "seed": tuple(fields["seed"])})
+        """The history that ``to_json`` wrote. **Raises:** ``DamagedFile`` for any other text."""
+        try:
+            fields = json.loads(text)
+            for name in ("loss", "val_nll"):
+                values = [np.nan if v is None else v for v in fields[name]]
+                fields[name] = np.asarray(values, np.float64)
+            for name in ("step", "val_step"):
+                fields[name] = np.asarray(fields[name], np.int64)
+            history = cls(**{**fields, "seed": tuple(fields["seed"])})
+            curves = (history.step, history.loss, history.val_step, history.val_nll)
+            numbers = (history.seconds, history.compile_seconds, history.train_seconds)
+            if not (
+                all(curve.ndim == 1 for curve in curves)
+                and len(history.step) == len(history.loss)
+                and len(history.val_step) == len(history.val_nll)
+                and type(history.steps) is int
+                and type(history.best_step) is int
+                and isinstance(history.stopped, str)
+                and all(type(n) in (int, float) and 0 <= n < np.inf for n in numbers)
+                and isinstance(fields["seed"], list)
+                and all(type(word) is int for word in history.seed)
+            ):
+                raise ValueError("its fields do not go together")
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            raise DamagedFile(f"not the history of a run ({error}).") from error
+        return history
 
 
 @dataclasses.dataclass
@@ -83,6 +104,26 @@ class Record:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     stopped: str = ""
+
+    def __post_init__(self) -> None:
+        """**Raises:** ``ValueError`` for numbers that do not go together: a record comes from a
+        file as well."""
+        whole = (self.total, self.every, *self.val_step)
+        clocks = (self.seconds, self.compile_seconds, self.train_seconds)
+        if not (
+            all(type(n) is int for n in whole)
+            and all(type(t) in (int, float) and t >= 0 for t in clocks)
+            and min(self.total, self.every) >= 1
+            and isinstance(self.stopped, str)
+            and self.sums.ndim == 2
+            and self.counts.shape
+            == self.sums.shape[1:]
+            == (-(-self.total // self.width_of(self.total)),)
+            and np.all(self.counts >= 0)
+            and self.steps <= self.total
+            and [len(row) for row in self.val_nll] == [len(self.sums)] * len(self.val_step)
+        ):
+            raise ValueError("its numbers do not go together")
 
     @classmethod
     def empty(cls, runs: int, total: int, every: int) -> Record:
@@ -120,6 +161,16 @@ class Record:
             val_nll=arrays["val_nll"].tolist(),
             **numbers,
         )
+
+    def grow(self) -> None:
+        """Room for twice the steps, with half as many validations a step."""
+        fine, self.total, self.every = self.width_of(self.total), 2 * self.total, 2 * self.every
+        merged = self.width_of(self.total) // fine
+        columns = -(-self.total // self.width_of(self.total))
+        pad = merged * columns - self.sums.shape[1]
+        shape = (len(self.sums), columns, merged)
+        self.sums = np.pad(self.sums, ((0, 0), (0, pad))).reshape(shape).sum(2)
+        self.counts = np.pad(self.counts, (0, pad)).reshape(shape[1:]).sum(1)
 
     def add_losses(self, step: int, losses: np.ndarray) -> None:
         """Losses of the steps after ``step``, shape ``(runs, k)``."""

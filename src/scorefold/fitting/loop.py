@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
 from scorefold.fitting.settings import Plan
@@ -34,6 +36,8 @@ _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
 _VALIDATION_SHARE = 0.2
 """Share of a time budget that validations may take."""
+_GAIN = 0.002
+"""Nats by which validation must fall in the last quarter of a run that goes on."""
 
 
 class Loop:
@@ -138,6 +142,8 @@ class Loop:
         """All remaining steps. ``between(validated)`` is called after each piece."""
         budget = self.plan.budget
         record, step = self.record, self.record.steps
+        if record.stopped == "not finite":
+            self._non_finite()
         if record.stopped:
             return
         count = 1
@@ -155,15 +161,25 @@ class Loop:
                 if not record.stopped:
                     losses = self._advance(step, count)
                     record.add_losses(step, losses)
+                    count = losses.shape[1]
                     step += count
                     bar.update(count)
+                    if np.any(np.asarray(self.state.failed)):
+                        self._validate(step)
+                        self._non_finite()
+                        record.stopped = "not finite"
+                if count and not record.stopped:
                     speed = f"{self.rate * self.problem.settings.batch_size:.3g} examples/s"
                     bar.set_postfix_str(self._postfix(float(losses[:, -1].mean()), speed))
-                    if step == record.total:
-                        record.stopped = "steps"
                 due = step == stop or bool(record.stopped)
                 if due:
                     self._validate(step)
+                if step == record.total and not record.stopped:
+                    if self._falling():
+                        self._grow()
+                        bar.total = record.total
+                    else:
+                        record.stopped = "steps"
                 record.seconds = self.seconds
                 between(due)
 
@@ -177,8 +193,24 @@ class Loop:
         # The first pieces are one step long and mostly overhead: let the estimate grow fast.
         self.rate = min(count / max(taken, 1e-9), 4.0 * max(self.rate, 1.0))
         if bool(np.any(np.asarray(self.state.failed))):
-            raise self._non_finite(step, values)
+            values = values[:, : int(np.asarray(self.state.step).min()) - step]
         return values
+
+    def _falling(self) -> bool:
+        """Whether a run of a default length goes on: its validation fell in the last quarter, and
+        is lowest at the end."""
+        record = self.record
+        if 2 * record.total > self.plan.longest or len(record.val_nll) < 8:
+            return False
+        nll = np.asarray(record.val_nll)
+        last = len(nll) // 4
+        gain = nll[:-last].min(0) - nll[-last:].min(0)
+        return bool(np.any((gain > _GAIN) & (np.argmin(nll, axis=0) >= len(nll) - 2)))
+
+    def _grow(self) -> None:
+        self.record.grow()
+        total = jnp.full(self.state.total.shape, self.record.total, jnp.int32)
+        self.state = self.state.with_total(total)
 
     def _validate(self, step: int) -> None:
         record, patience = self.record, self.problem.settings.patience
@@ -197,39 +229,55 @@ class Loop:
             parts.append(f"val {np.mean(self.record.val_nll[-1]):.4f} nats")
         return ", ".join([*parts, speed])
 
-    def _non_finite(self, first: int, values: np.ndarray) -> NonFiniteLoss:
-        """Look at the batch again, example by example; the state is still the one before it.
-        ``values`` are the losses of the piece that began at step ``first``."""
+    def _non_finite(self) -> None:
+        """Look at the batch again, example by example; the state is still the one before it. Warn
+        if there is a good state to end with, otherwise raise."""
         run = int(np.argmax(np.atleast_1d(np.asarray(self.state.failed))))
         step = int(np.atleast_1d(np.asarray(self.state.step))[run])
-        self.record.add_losses(first, values[:, : step - first])
         used = self.record.counts > 0
         means = np.abs(self.record.sums[run][used] / self.record.counts[used])
-        rows, losses = (np.asarray(a) for a in examine(self.problem, self.state))
+        diverged = len(means) > 0 and bool(means[-1] > 100 * np.median(means))
+        rows, losses, again = (np.asarray(a) for a in examine(self.problem, self.state))
         if self.problem.axes is not None:
-            rows, losses = rows[run], losses[run]
+            rows, losses, again = rows[run], losses[run], again[run]
         bad = np.unique(rows[~np.isfinite(losses)])
-        if not all(np.isfinite(np.asarray(p)).all() for p in jax.tree.leaves(self.state.params)):
+        noisy = not np.array_equal(losses, again, equal_nan=True)
+        extent = _extent(self.problem.data)
+        if not _finite(self.state.params):
             cause = "the parameters are not finite: check the model's init"
-        elif len(means) and means[-1] > 100 * np.median(means):
+        elif extent:
+            cause = extent
+        elif diverged:
             cause = "the loss had been growing: training diverged; lower learning_rate"
         elif len(bad) == 0:
             cause = (
                 "every loss is finite but the gradient of their mean is not: a derivative "
                 "overflows or is undefined at one of these rows"
             )
-        elif len(bad) < len(np.unique(rows)):
-            cause = "the loss is undefined at these rows for the noise drawn; look at them"
+        elif len(bad) < len(np.unique(rows)) or step == 0:
+            drawn = " for the noise drawn" if noisy else ""
+            cause = f"the loss is undefined at these rows{drawn}; look at them"
         else:
             cause = "the loss is not finite at any row: lower learning_rate, or check the model"
         bad = bad if len(bad) else np.unique(rows)
         shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")
-        return NonFiniteLoss(
-            f"Loss or gradient not finite at step {step}, data rows {shown}. Likely cause: "
-            f"{cause}. The state before this step is unharmed, and so is the last checkpoint.",
-            step=step,
-            rows=tuple(int(r) for r in bad),
+        found = (
+            f"Loss or gradient not finite at step {step}, data rows {shown}. Likely cause: {cause}."
         )
+        if self.problem.val is None:
+            good = step > 0 and not diverged and _finite(self.state.ema)
+            kept = f"the average after {step} steps, which no held-out points have judged"
+        else:
+            good = bool(np.isfinite(np.asarray(self.state.best_nll)).all())
+            best = np.atleast_1d(np.asarray(self.state.best_step))[run]
+            kept = f"the best state on validation, that of step {best}"
+        if not good:
+            raise NonFiniteLoss(
+                f"{found} The state before this step is unharmed, and so is the last checkpoint.",
+                step=step,
+                rows=tuple(int(r) for r in bad),
+            )
+        warnings.warn(f"{found} Training ends here, with {kept}.", ScorefoldWarning, stacklevel=2)
 
     @contextmanager
     def _memory_hint(self) -> Iterator[None]:
@@ -242,6 +290,26 @@ class Loop:
                 f"Out of memory with batch_size={self.problem.settings.batch_size}: lower "
                 "batch_size, or the width of the network. The last checkpoint is untouched."
             ) from error
+
+
+def _finite(tree: Any) -> bool:
+    return all(np.isfinite(np.asarray(p)).all() for p in jax.tree.leaves(tree))
+
+
+def _extent(data: Any) -> str:
+    """Words for numbers whose squares leave their dtype; empty where they do not."""
+    for leaf in jax.tree.leaves(data):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating) or leaf.ndim < 2:
+            continue
+        numbers = jnp.finfo(leaf.dtype)
+        sizes = np.abs(np.asarray(leaf)[np.isfinite(np.asarray(leaf))])
+        most = float(sizes.max(initial=0.0))
+        if most > float(numbers.max) ** 0.4 or 0 < most < float(numbers.tiny) ** 0.4:
+            return (
+                f"the data are of size {most:.3g}, and squares of that leave {leaf.dtype}: use "
+                "other units, or float64"
+            )
+    return ""
 
 
 def _settings() -> tuple:

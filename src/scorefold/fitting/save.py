@@ -19,11 +19,13 @@ _VERSION = 1
 def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = None) -> None:
     """Write a model, its full configuration and its arrays, to one safetensors file.
 
-    The file is complete or absent: it is written beside ``path`` and renamed. ``metadata`` is any
-    JSON object, kept in the file for readers (``load`` ignores it).
+    The file is complete or absent: it is written beside ``path`` and renamed. A link called
+    ``path`` is replaced, never followed. ``metadata`` is any JSON object of moderate size, kept in
+    the file for readers (``load`` ignores it).
 
     **Raises:** ``TypeError`` naming the field that cannot be stored (a function other than the
-    usual activations, a class from outside scorefold); ``DiskFull``.
+    usual activations, a class from outside scorefold); ``ValueError`` for metadata that cannot be;
+    ``DiskFull``; ``OSError``.
     """
     document, arrays = codec.encode(model)
     header = {
@@ -39,9 +41,11 @@ def load(path: str | Path) -> Any:
     """The model in a file written by ``save``, bit for bit, from the file alone.
 
     Files are data: a class or function outside scorefold's own tables is refused, and nothing in
-    the file is executed. A flipped bit or a missing byte is noticed.
+    the file is executed. A flipped bit or a missing byte is noticed, and so is a value that a field
+    of its class cannot have. Pipes, folders and devices are not opened.
 
-    **Raises:** ``DamagedFile`` saying what is wrong and where; ``FileNotFoundError``.
+    **Raises:** ``DamagedFile`` saying in one line what is wrong and where; ``FileNotFoundError``;
+    ``PermissionError``.
     """
     arrays, header = container.read(Path(path))
     if not isinstance(header, dict) or header.get("format") != _FORMAT:

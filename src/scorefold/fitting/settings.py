@@ -42,11 +42,13 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long a run is: ``steps``, or a ``budget`` in seconds that is turned into steps."""
+    """How long a run is: ``steps``, or a ``budget`` in seconds that is turned into steps. A run
+    that was told neither doubles its length, up to ``longest`` steps, while validation falls."""
 
     steps: int
     budget: float | None
     validate_every: int | None
+    longest: int = 0
 
     @classmethod
     def choose(
@@ -55,8 +57,9 @@ class Plan:
         budget: float | None,
         validate_every: int | None,
         otherwise: int,
+        longest: int = 0,
     ) -> Plan:
-        """``otherwise``: the steps of a run that was told neither."""
+        """``otherwise``: the steps of a run that was told neither, and ``longest`` their limit."""
         if steps is not None and budget is not None:
             raise ValueError(f"Give steps or budget, not both: steps={steps}, budget={budget}.")
         if steps is not None:
@@ -65,7 +68,9 @@ class Plan:
             _whole("validate_every", validate_every, 1)
         if budget is not None:
             _range("budget", budget, budget > 0, "a positive number of seconds")
-        return cls(otherwise if steps is None else int(steps), budget, validate_every)
+        longest = longest if steps is None and budget is None else 0
+        steps = otherwise if steps is None else int(steps)
+        return cls(steps, budget, validate_every, longest)
 
 
 def _whole(name: str, value: int, low: int) -> None:

@@ -184,12 +184,15 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
 
 
 @eqx.filter_jit
-def examine(problem: Problem, state: TrainState) -> tuple[Array, Array]:
-    """Row numbers and per-example losses of the batch that the state is about to take."""
+def examine(problem: Problem, state: TrainState) -> tuple[Array, Array, Array]:
+    """Row numbers and per-example losses of the batch that the state is about to take, and the
+    losses with another key: the same where a model draws no noise."""
 
     def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
         x, rows, loss_key = _batch(model, data, key, state.step, problem.settings.batch_size)
-        return rows, eqx.combine(state.params, model).batch_loss(x, loss_key)
+        trained = eqx.combine(state.params, model)
+        again = trained.batch_loss(x, jax.random.fold_in(loss_key, 1))
+        return rows, trained.batch_loss(x, loss_key), again
 
     return problem.per_run(one)(problem.model, problem.data, None, problem.key, state)
 

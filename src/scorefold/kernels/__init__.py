@@ -1,6 +1,13 @@
 """Gaussian and wrapped normal kernels, and covariances learned from data."""
 
-from scorefold.kernels.background import ProductReference, TangentNormal, background
+from scorefold.kernels.background import (
+    MixedReference,
+    ProductReference,
+    TangentNormal,
+    background,
+    density_at,
+    plain_law,
+)
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.clustered import ClusteredMixture
@@ -36,7 +43,9 @@ from scorefold.kernels.objectives import (
 )
 from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
 from scorefold.kernels.ridge import Projection, project_to_ridge
-from scorefold.kernels.truncated import truncated_log_prob
+from scorefold.kernels.settle import settled
+from scorefold.kernels.shares import Shares, likeliest_shares
+from scorefold.kernels.truncated import cheaper_log_prob, truncated_log_prob
 from scorefold.kernels.wrapped import WrappedMixture
 
 __all__ = [
@@ -61,10 +70,12 @@ __all__ = [
     "LearnedMetric",
     "LocalCovariance",
     "LowRankDiagonal",
+    "MixedReference",
     "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
     "Projection",
+    "Shares",
     "TangentNormal",
     "TruncatedDensity",
     "WrappedKernel",
@@ -72,7 +83,9 @@ __all__ = [
     "background",
     "blockwise",
     "cap_precision",
+    "cheaper_log_prob",
     "curve_length",
+    "density_at",
     "folds_of",
     "geodesics",
     "held_out_implicit",
@@ -82,8 +95,10 @@ __all__ = [
     "lattice_normal",
     "leave_one_out",
     "leave_one_out_bandwidth",
+    "likeliest_shares",
     "mixture_mass",
     "pack",
+    "plain_law",
     "precision",
     "principal_angle",
     "project_to_ridge",
@@ -91,6 +106,7 @@ __all__ = [
     "refuse_centres",
     "resolution",
     "seen_from",
+    "settled",
     "shape_features",
     "tangent_projector",
     "tangents",

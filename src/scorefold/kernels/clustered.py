@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
+from scorefold.kernels.background import density_at
 from scorefold.kernels.crossfit import carried
 from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
@@ -101,7 +102,7 @@ class ClusteredMixture(eqx.Module):
             opened = tuple(a[at].reshape(-1, *a.shape[2:]) for a in self.members)
             rest = each.at[at].set(-jnp.inf)
             kernels = jnp.logaddexp(self._sum(opened, x, s), jax.nn.logsumexp(rest))
-        background = self.mixture.background.log_prob(x)
+        background = density_at(self.mixture.background, x, s)
         return self.mixture.with_background(kernels, background)
 
     def score(self, x: Point, s: Scalar) -> Point:

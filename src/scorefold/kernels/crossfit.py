@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
-from scorefold.kernels.background import background
+from scorefold.kernels.background import MixedReference, background
 from scorefold.kernels.families import KernelFamily, WrappedKernel
 from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
@@ -26,6 +26,7 @@ from scorefold.kernels.precision import (
     quadratic,
     unpack,
 )
+from scorefold.kernels.shares import Shares
 from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
@@ -37,11 +38,13 @@ _WIDEST = 32
 _OTHERS = 96
 """Of all other kernels, every point sees this many, which stand for the rest."""
 _SHARE = -4.0
-"""Start of the log odds of the background."""
+"""Start of the log odds of a broad law."""
 _ASKED = 1024
 """Points asked about the coefficients to start from."""
 _MARGIN = 0.2
 """Nats a point by which another start must beat the even one."""
+_FAR = 1e30
+"""Bound on squared distances in standard deviations."""
 _PAIRS = 1 << 20
 _JUDGED = 1 << 15
 """Training points that kernels are judged by; of more, so many are taken evenly."""
@@ -60,8 +63,8 @@ class Judged(NamedTuple):
     """The point from each kernel's centre, in the frame there, ``(n, c, d)``."""
     log_det: Array
     """Of the exponential map there, ``(n, c)``."""
-    background: Array
-    """Log density of the background, ``(n,)``."""
+    broad: Array
+    """Log densities of the broad laws, ``(n, B)``."""
 
 
 class CrossFit(eqx.Module):
@@ -73,13 +76,13 @@ class CrossFit(eqx.Module):
 
     ``moments``: packed, shape ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``;
     ``features``: ``(folds + 1, n, f)``; ``fold``: of each centre; ``own``: of each data point;
-    ``by_fold``: rows of each fold, repeated to equal length.
+    ``by_fold``: rows of each fold, repeated to equal length; ``broad``: laws behind the kernels.
     """
 
     manifold: Manifold
     covariance: LocalCovariance
-    log_odds: Array
-    background: Reference = fixed()
+    shares: Shares
+    broad: tuple[Reference, ...] = fixed()
     centres: Array = fixed()
     fold: Array = fixed()
     own: Array = fixed()
@@ -126,11 +129,12 @@ class CrossFit(eqx.Module):
         # A fold of which no point is judged: the points of another take its turn.
         rows = [r if len(r) else max(rows, key=len) for r in rows]
         by_fold = np.stack([np.resize(r, max(map(len, rows))) for r in rows])
+        broad = background(manifold, data)
         return cls(
             manifold=manifold,
             covariance=covariance,
-            log_odds=jnp.full((), _SHARE, data.dtype),
-            background=background(manifold, data),
+            shares=Shares.of(jnp.pad(jnp.full((len(broad),), _SHARE, data.dtype), (1, 0))),
+            broad=broad,
             centres=centres,
             fold=jnp.asarray(fold if carry is None else fold[carry], jnp.int32),
             own=jnp.asarray(fold, jnp.int32),
@@ -148,7 +152,7 @@ class CrossFit(eqx.Module):
         data: Array,
         counts: tuple[int, ...],
         covariance: LocalCovariance,
-        log_odds: Array,
+        shares: Shares,
         family: KernelFamily,
     ) -> CrossFit:
         """Learned coefficients with kernels at all points of ``data`` and no folds."""
@@ -160,8 +164,8 @@ class CrossFit(eqx.Module):
         return cls(
             manifold=manifold,
             covariance=covariance,
-            log_odds=log_odds,
-            background=background(manifold, data),
+            shares=shares,
+            broad=background(manifold, data),
             centres=data,
             fold=jnp.asarray(none, jnp.int32),
             own=jnp.asarray(none, jnp.int32),
@@ -181,8 +185,20 @@ class CrossFit(eqx.Module):
         folds, held-out ones all."""
         if held_out:
             return self._seen(data, np.full(len(data), self.folds), candidates)
-        rows = _evenly(len(data))
-        return self._seen(data[rows], np.asarray(self.own)[rows], candidates)
+        return self._left_out(data, _evenly(len(data)), candidates)
+
+    def _left_out(self, data: Array, rows: np.ndarray, candidates: int) -> Judged:
+        """What these rows of the training points see without their fold, broad laws included."""
+        own = np.asarray(self.own)
+        seen = self._seen(data[rows], own[rows], candidates)
+        if self.manifold.compact:
+            return seen
+        broad = seen.broad
+        for f in range(self.folds):
+            laws = background(self.manifold, data[np.flatnonzero(own != f)])
+            there = _densities(laws, data[rows])
+            broad = jnp.where((seen.fold == f)[:, None], there, broad)
+        return seen._replace(broad=broad)
 
     def _seen(self, data: Array, own: np.ndarray, candidates: int) -> Judged:
         """What points see of the kernels of folds other than their ``own``."""
@@ -202,7 +218,7 @@ class CrossFit(eqx.Module):
         vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         return Judged(
             jnp.asarray(own, jnp.int32), at, jnp.asarray(weights, data.dtype), vectors, log_det,
-            quick(_density)(self.background, data),
+            _densities(self.broad, data),
         )  # fmt: skip
 
     def from_best_start(self, data: Array, candidates: int) -> CrossFit:
@@ -210,12 +226,38 @@ class CrossFit(eqx.Module):
         fold most likely, by kernels without that fold; the even ones unless others are far
         better."""
         rows = _evenly(len(data))[np.asarray(self.by_fold[0, :_ASKED])]
-        seen = self._seen(data[rows], np.asarray(self.own)[rows], candidates)
+        seen = self._left_out(data, rows, candidates)
         best: CrossFit = quick(_best_start)(self, seen)
         return best
 
     def log_prob(self, x: Judged, fold: Array) -> Array:
         """log p of judged points, shape ``(n,)``, by kernels without the points of ``fold``."""
+        return jax.nn.logsumexp(self.parts(x, fold) + self.shares.logarithms()[None], axis=1)
+
+    def parts(self, x: Judged, fold: Array) -> Array:
+        """Log densities of the parts whose shares make p: the learned kernels, the broad laws, the
+        kernels of one bandwidth where there are some; shape ``(n, parts)``."""
+        near = [self._learned(x, fold)[:, None], x.broad]
+        if self.shares.bandwidth is not None:
+            near.append(self.even(x, fold, self.shares.bandwidth[None]))
+        return jnp.concatenate(near, axis=1)
+
+    def even(self, x: Judged, fold: Array, bandwidths: Array) -> Array:
+        """Log densities of kernels of one bandwidth (a standard deviation, within the cap), for
+        each of g, shape ``(n, g)``."""
+        cap = jnp.asarray(cap_precision(self.manifold), x.vectors.dtype)
+        weights = x.log_weights - x.log_det
+        weights = weights - jnp.log(jnp.sum(self.fold != fold).astype(weights.dtype))
+
+        def one(h: Array) -> Array:
+            narrow = cap + 1.0 / (h * h)
+            square = jnp.sum(x.vectors * x.vectors * narrow[None, None], axis=-1)
+            level = 0.5 * jnp.sum(jnp.log(narrow / (2.0 * math.pi)))
+            return level + jax.nn.logsumexp(weights - 0.5 * square, axis=1)
+
+        return jax.vmap(one, out_axes=1)(bandwidths)
+
+    def _learned(self, x: Judged, fold: Array) -> Array:
         d, cap = self.manifold.dim, cap_precision(self.manifold)
         kernels = self._kernels(fold)
         packed, roots = precision(kernels.covariance, kernels.widening, cap)
@@ -229,15 +271,13 @@ class CrossFit(eqx.Module):
         ends = np.cumsum([p.shape[1] for p in parts[:-1]]).tolist()
         shift, inverse, level, narrower = jnp.split(table, ends, axis=-1)
         away = x.vectors - shift
-        square = quadratic(inverse, away)
+        square = jnp.minimum(quadratic(inverse, away), _FAR)
         near = level[..., 0] - 0.5 * square
         for i in range(narrower.shape[-1]):
             near = jnp.logaddexp(near, level[..., i + 1] - 0.5 * narrower[..., i] * square)
         capped = jnp.sum(away * away * jnp.asarray(cap, away.dtype)[None, None], -1)
         each = near - 0.5 * capped - x.log_det
-        near = jax.nn.logsumexp(x.log_weights + each, axis=1)
-        inside, outside = jax.nn.log_sigmoid(-self.log_odds), jax.nn.log_sigmoid(self.log_odds)
-        return jnp.logaddexp(inside + near, outside + x.background)
+        return jax.nn.logsumexp(x.log_weights + each, axis=1)
 
     def mixture(self, without: Array | None = None) -> WrappedMixture:
         """The kernels with nothing left out, or ``without`` a fold: its kernels keep their rows
@@ -248,18 +288,31 @@ class CrossFit(eqx.Module):
         inverse = unpack(packed)
         cap = jnp.diag(jnp.asarray(cap_precision(self.manifold), inverse.dtype))[None]
         widening = jnp.pad(kernels.widening, ((0, 0), (1, 0)), constant_values=1.0).T
-        log_w = jnp.where(self.fold != fold, kernels.log_weights, -jnp.inf)
+        kept = self.fold != fold
+        log_w = jnp.where(kept, kernels.log_weights, -jnp.inf)
         log_w = log_w - jax.nn.logsumexp(log_w)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         parts = [
             carried(self.manifold, self.centres, kernels.shift, invert(inverse / f + cap)[0])
             for f in widening[..., None, None]
         ]
+        shares = self.shares.logarithms()
+        behind = shares[1 : 1 + len(self.broad)]
+        if self.shares.bandwidth is not None:
+            eye = jnp.eye(self.manifold.dim, dtype=inverse.dtype)[None]
+            even = invert(eye / self.shares.bandwidth**2 + cap)[0]
+            parts.append((self.centres, jnp.broadcast_to(even, parts[0][1].shape)))
+            alike = jnp.where(kept, -jnp.log(jnp.sum(kept).astype(log_w.dtype)), -jnp.inf)
+            log_w = jnp.concatenate([log_w + shares[0], alike + shares[-1]])
+            log_w = log_w - jnp.logaddexp(shares[0], shares[-1])
         centres, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))
+        share = jax.nn.logsumexp(behind)
+        broad = self.broad[0]
+        if len(self.broad) > 1:
+            broad = MixedReference(self.manifold, self.broad, behind - share)
         return WrappedMixture.from_covariances(
-            self.manifold, centres, covariances, log_w, self.background,
-            jax.nn.log_sigmoid(self.log_odds), self.family,
-        )  # fmt: skip
+            self.manifold, centres, covariances, log_w, broad, share, self.family
+        )
 
     def _kernels(self, fold: Array) -> Kernels:
         found = self.covariance(self.features[fold], self.moments[fold], self.means[fold])
@@ -329,8 +382,13 @@ def _statistics(manifold, centres, around, counts, fold, folds, floor):
     return jax.lax.map(one, jnp.arange(folds + 1))
 
 
-def _density(law: Reference, x: Array) -> Array:
-    return jax.vmap(law.log_prob)(x)
+def _densities(laws: tuple[Reference, ...], x: Array) -> Array:
+    """Log densities, a column a law."""
+    return quick(_broad)(laws, x)
+
+
+def _broad(laws: tuple[Reference, ...], x: Array) -> Array:
+    return jnp.stack([jax.vmap(law.log_prob)(x) for law in laws], axis=1)
 
 
 def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:

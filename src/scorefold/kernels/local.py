@@ -32,6 +32,19 @@ _MAIN, _REST = 0.7, 0.03
 """Other starts of a: of one neighbourhood, and of all others together."""
 _LESS = (0.0, -3.5)
 """Other starts of the round parts, in logarithms."""
+_MOST = 12.0
+"""Bound on what network and constants add to the logarithm of a variance, and _LEAST below it: on
+a law without shape wider is always better, and variances would grow until they overflow."""
+_LEAST = -30.0
+_ODDS = 20.0
+"""Bound on logarithms of weights and shares."""
+_PULL = 4.0
+"""Bound on the coefficients of the means."""
+_FEATURE = 20.0
+"""Bound on standardised features."""
+_ALIKE = 0.05
+"""Logarithms of size and roundness that vary less than this are not stretched to unit variance:
+on a lattice they vary by rounding, until a fold is left out."""
 
 
 class Kernels(NamedTuple):
@@ -58,7 +71,9 @@ class LocalCovariance(eqx.Module):
     with a_k, b, c_k, e_k, f_j > 1, g_j and log w from a network of the features φ (logarithms of
     the size and roundness of each C_k, the place), and t the size of a middle C_k. Equivariant
     under isometries but for the place and the diagonals, which belong to the frame; at the start
-    the network is 0 and Σ the mean of C_k/2 with a little of the rest.
+    the network is 0 and Σ the mean of C_k/2 with a little of the rest. All coefficients are bounded
+    (e^{±12} for those of variances), so that Σ, its inverse and their gradients are finite for
+    all finite points and parameters.
 
     ``centre``, ``scale``: what standardises the features; ``middle``: which feature is log t.
     """
@@ -98,6 +113,7 @@ class LocalCovariance(eqx.Module):
         last = eqx.nn.Linear(sizes[-1], 3 * counts + 2 + 2 * len(tails), key=keys[-1], dtype=dtype)
         layers.append(jax.tree.map(jnp.zeros_like, last))
         scale = jnp.std(features, axis=0)
+        scale = jnp.where(jnp.arange(len(scale)) < 2 * counts, jnp.maximum(scale, _ALIKE), scale)
         return cls(
             layers=layers,
             shares=jnp.full((counts,), jnp.log(0.5 / counts), dtype),
@@ -107,7 +123,7 @@ class LocalCovariance(eqx.Module):
             pulls=jnp.zeros((counts,), dtype),
             tail=jnp.asarray([(math.log(f), g) for f, g in tails], dtype),
             centre=jnp.mean(features, axis=0),
-            scale=jnp.where(scale > 1e-6, scale, 1.0),
+            scale=jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1.0),
             floor=jnp.full((), floor, dtype),
             middle=min(2, counts - 1),
         )
@@ -138,23 +154,31 @@ class LocalCovariance(eqx.Module):
         """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
         ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
+        z = jnp.clip(z, -_FEATURE, _FEATURE)
         for layer in self.layers[:-1]:
             z = jax.nn.silu(jax.vmap(layer)(z))
         k, t = self.shares.shape[0], self.tail.shape[0]
         parts = np.cumsum([k, 1, 1, t, t, k]).tolist()
-        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(
-            jax.vmap(self.layers[-1])(z), parts, axis=1
-        )
-        covariance = jnp.einsum("nk,nkp->np", jnp.exp(self.shares[None] + shares), moments)
+        out = jax.vmap(self.layers[-1])(z)
+        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(out, parts, axis=1)
+        covariance = jnp.einsum("nk,nkp->np", _size(self.shares[None] + shares), moments)
         on = diagonal_of(means.shape[-1])
-        mean_shift = jnp.einsum("nk,nkd->nd", (self.pulls[None] + pulls) / k, means)
+        pulls = jnp.clip(self.pulls[None] + pulls, -_PULL, _PULL)
+        mean_shift = jnp.einsum("nk,nkd->nd", pulls / k, means)
         mean = jnp.mean(covariance[:, on], axis=1)
-        plain = jnp.exp(self.isotropic + plain[:, 0] + features[:, self.middle])
-        plain = plain + (jnp.exp(self.roundness) + _ROUNDEST) * mean + self.floor**2
-        c = jnp.exp(self.diagonals[None] + diagonals)
-        extra = jnp.einsum("nk,nkd->nd", c, moments[..., on]) + plain[:, None]
-        widening = 1.0 + jnp.exp(self.tail[:, 0][None] + wide)
-        odds = self.tail[:, 1][None] + odds
+        c = _size(self.diagonals[None] + diagonals)
+        extra = jnp.einsum("nk,nkd->nd", c, moments[..., on])
+        plain = _size(self.isotropic + plain[:, 0]) * jnp.exp(features[:, self.middle])
+        plain = plain + _size(self.roundness) * mean + self.floor**2
+        plain = plain + _ROUNDEST * (mean + jnp.mean(extra, axis=1))
+        widening = 1.0 + _size(self.tail[:, 0][None] + wide)
+        odds = jnp.clip(self.tail[:, 1][None] + odds, -_ODDS, _ODDS)
         log_shares = jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1)
-        full = covariance.at[:, on].add(extra)
-        return Kernels(full, mean_shift, log_weights[:, 0], widening, log_shares)
+        full = covariance.at[:, on].add(extra + plain[:, None])
+        log_weights = jnp.clip(log_weights[:, 0], -_ODDS, _ODDS)
+        return Kernels(full, mean_shift, log_weights, widening, log_shares)
+
+
+def _size(logarithm: Array) -> Array:
+    """exp, within bounds."""
+    return jnp.exp(jnp.clip(logarithm, _LEAST, _MOST))

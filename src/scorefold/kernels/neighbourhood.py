@@ -91,11 +91,12 @@ def shape_features(moments: Array, floor: float, d: int) -> Array:
     log (tr C_k / d + floor²),   log (tr C_k² / (tr C_k)²), from −log d (round) to 0 (a line).
     """
     small = floor * floor
-    diagonal = moments[..., diagonal_of(d)]
-    trace = jnp.sum(diagonal, -1) + d * small
-    square = 2.0 * jnp.sum(moments * moments, -1) - jnp.sum(diagonal * diagonal, -1)
-    # Scaled before squaring: fourth powers of small distances leave float32.
-    square = jnp.maximum(square / trace / trace, 1e-6)
+    trace = jnp.sum(moments[..., diagonal_of(d)], -1) + d * small
+    # Scaled before squaring: fourth powers of distances leave float32.
+    scaled = moments / trace[..., None]
+    diagonal = scaled[..., diagonal_of(d)]
+    square = 2.0 * jnp.sum(scaled * scaled, -1) - jnp.sum(diagonal * diagonal, -1)
+    square = jnp.maximum(square, 1e-6)
     return jnp.concatenate([jnp.log(trace / d), jnp.log(square)], -1)
 
 
@@ -116,11 +117,13 @@ def resolution(manifold: Manifold, points: Array, stated: float | None) -> float
     """The smallest standard deviation of a kernel: as stated, or the smallest positive distance
     between two of the points (what they were rounded to), at least 1e-6 of their
     spread; and at most 1e-3 of it in three and more dimensions, where no two points are close.
+    Never so small that its inverse square leaves the numbers of the points' dtype.
 
     **Raises:** ``ValueError`` if all points are equal and nothing is stated.
     """
+    least = float(jnp.finfo(points.dtype).tiny) ** 0.4
     if stated is not None:
-        return float(stated)
+        return max(float(stated), least)
     x = np.unique(np.asarray(points).reshape(len(points), -1), axis=0)
     if len(x) < 2:
         raise ValueError(
@@ -134,4 +137,4 @@ def resolution(manifold: Manifold, points: Array, stated: float | None) -> float
     size = float(np.sqrt(np.mean(spread**2)))
     closest = float(positive.min()) if len(positive) else 0.0
     most = 1e-3 * size if manifold.dim > 2 else math.inf
-    return min(max(closest, 1e-6 * size), most)
+    return max(min(max(closest, 1e-6 * size), most), least)

@@ -21,6 +21,8 @@ Form = Literal["cholesky", "diagonal", "low-rank"]
 FORMS = ("cholesky", "diagonal", "low-rank")
 _ZERO = math.log(math.e - 1.0)
 """softplus(_ZERO) = 1."""
+_MOST = 60.0
+"""Bound on outputs: kernels stay within e^{−60} and 60 times the bandwidth, and can be factored."""
 
 
 class CovarianceNetwork(eqx.Module):
@@ -78,10 +80,10 @@ class CovarianceNetwork(eqx.Module):
         raw = centre
         for layer in self.layers[:-1]:
             raw = jax.nn.gelu(layer(raw))
-        raw = self.layers[-1](raw)
+        raw = jnp.clip(self.layers[-1](raw), -_MOST, _MOST)
         h = self.bandwidth.astype(raw.dtype)
         start = math.sqrt(1.0 - self.floor**2)
-        floor = self.floor * h
+        floor = self.floor * h if self.floor > 0 else 0.0
         if self.form == "diagonal":
             return Diagonal((h * start * _positive(raw)) ** 2, floor)
         if self.form == "cholesky":

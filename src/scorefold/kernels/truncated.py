@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import by_blocks, device
 from scorefold._compile import quick
 from scorefold.kernels.families import WrappedKernel
 from scorefold.kernels.tails import curved, log_beyond, radius_beyond
@@ -19,7 +20,7 @@ from scorefold.kernels.wrapped import WrappedMixture
 from scorefold.manifolds import SO3, Manifold, Sphere, check_points
 from scorefold.manifolds.neighbours import flat_coordinates, rows_of
 
-__all__ = ["truncated_log_prob"]
+__all__ = ["cheaper_log_prob", "truncated_log_prob"]
 
 _BLOCKS = (1 << 17, 1 << 14)
 """Pairs of a point and a kernel at a time: a program each, for the bulk and for what is left."""
@@ -31,6 +32,11 @@ _SEEDS = 4
 """Nearest kernels of each group, from which the density is bounded from below."""
 _WHOLE = 0.5
 """A group is summed in full where more than this share of it lies within the radius."""
+_PROBES = 64
+"""Points whose kernels are counted before the way to sum is chosen."""
+_SETUP, _KERNEL, _QUERY, _PAIR = 4e6, 4.0, 120.0, 2.0
+"""Cost of a truncated sum in pairs of a full one: of compiling, of a kernel in a tree, of a point
+asked in a tree, of a pair (``benchmarks/edge_speed.py``)."""
 
 
 class _Group(NamedTuple):
@@ -40,6 +46,10 @@ class _Group(NamedTuple):
     log_mass: float
     """log Σ w_i · (peak density of kernel i)."""
     tree: Any
+
+
+_Groups = tuple[np.ndarray, list[_Group], float]
+"""Rows of the kernels that are summed in full, the groups, and log (1 − ε)."""
 
 
 def truncated_log_prob(
@@ -80,34 +90,88 @@ def truncated_log_prob(
     m = mixture.manifold
     points = check_points(m, x, "x")
     batch = points.shape[: points.ndim - len(m.shape)]
-    rows = points.reshape(-1, *m.shape)
+    rows = np.asarray(points).reshape(-1, *m.shape)
+    log_prob, left_out = _sum(mixture, rows, _groups(mixture), rtol)
+    shape = lambda a: device(a.astype(rows.dtype).reshape(batch))  # noqa: E731
+    return shape(log_prob), shape(left_out)
+
+
+def cheaper_log_prob(mixture: WrappedMixture, rows: Any, *, rtol: float) -> Array | None:
+    """``truncated_log_prob`` where it takes less time than the sum over all kernels, else None.
+
+    What it takes is counted before: the trees are built, and at 64 of the points the kernels within
+    the radius are counted. The choice follows from the numbers alone, not from a clock: the same
+    points have the same density every time. ``rows``: shape ``(n, *manifold.shape)``.
+    """
+    m, count = mixture.manifold, len(mixture.centres)
+    full = float(len(rows)) * count
+    if not isinstance(mixture.family, WrappedKernel) or full < _SETUP + _KERNEL * count:
+        return None
+    groups = _groups(mixture)
+    whole, trees, _ = groups
+    if not trees:
+        return None
+    rows = np.asarray(rows)
+    probes = rows[np.unique(np.linspace(0, len(rows) - 1, _PROBES).round().astype(int))]
+    flat, _, room = _room(mixture, probes, groups, rtol)
+    eps, pairs = float(jnp.finfo(rows.dtype).eps), float(len(whole))
+    for group in trees:
+        _, known, inside = _counted(m, group, flat, room - group.log_mass, eps)
+        size = np.full(len(flat), float(len(group.rows)))
+        size[known] = np.where(inside <= _WHOLE * size[known], inside, size[known])
+        pairs += size.mean()
+    each = _QUERY * len(trees) + _PAIR * (pairs + _SEEDS * len(trees))
+    if _SETUP + _KERNEL * count + len(rows) * each >= full:
+        return None
+    log_prob, _ = _sum(mixture, rows, groups, rtol)
+    return device(log_prob.astype(rows.dtype))
+
+
+def _sum(
+    mixture: WrappedMixture, rows: np.ndarray, groups: _Groups, rtol: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """log p̂ and e in 64 bits, shape ``(n,)``."""
+    m, (whole, trees, inside) = mixture.manifold, groups
     sums = _Sums(mixture, rows)
-    whole, groups, inside = _groups(mixture)
     sums.add(_full(np.arange(len(rows)), whole))
     left_out = np.full(len(rows), -np.inf)
-    if groups:
-        flat = flat_coordinates(m, rows_of(m, "x", np.asarray(rows)))[0]
-        assert flat is not None
+    if trees:
+        flat, before, room = _room(mixture, rows, groups, rtol, sums)
         eps = float(jnp.finfo(rows.dtype).eps)
-        seeds = _Sums(mixture, rows)
-        for group in groups:
-            _, near = group.tree.query(flat, k=_SEEDS, workers=-1)
-            each = np.repeat(np.arange(len(rows)), _SEEDS)
-            seeds.add(iter([(each, group.rows[near.ravel()])]))
-        lower = np.logaddexp(sums.background, inside + np.logaddexp(sums.total(), seeds.total()))
-        # The background is in the sum with its share; every group gets as much of the rest.
-        room = lower - inside + math.log(rtol / len(groups))
-        for group in groups:
-            beyond = _near(m, group, flat, room - group.log_mass, eps, sums)
+        for group in trees:
+            beyond = _near(m, group, flat, room - group.log_mass, eps, before)
             left_out = np.logaddexp(left_out, group.log_mass + beyond)
     log_prob = np.logaddexp(sums.background, inside + sums.total())
     ratio = np.exp(np.minimum(inside + left_out - log_prob, 0.0))
-    shape = lambda a: jnp.asarray(a, rows.dtype).reshape(batch)  # noqa: E731
-    return shape(log_prob), shape(ratio / (1.0 + ratio))
+    return log_prob, ratio / (1.0 + ratio)
 
 
-def _groups(mixture: WrappedMixture) -> tuple[np.ndarray, list[_Group], float]:
-    """Rows of the kernels that are summed in full, the groups, and log (1 − ε)."""
+def _room(
+    mixture: WrappedMixture,
+    rows: np.ndarray,
+    groups: _Groups,
+    rtol: float,
+    sums: _Sums | None = None,
+) -> tuple[np.ndarray, _Sums, np.ndarray]:
+    """Coordinates for the trees, the sums over small groups (``sums`` if given), and how much of
+    the kernels' sum every group may leave out at each point, in logarithms."""
+    m, (whole, trees, inside) = mixture.manifold, groups
+    if sums is None:
+        sums = _Sums(mixture, rows)
+        sums.add(_full(np.arange(len(rows)), whole))
+    flat = flat_coordinates(m, rows_of(m, "x", rows))[0]
+    assert flat is not None
+    seeds = _Sums(mixture, rows)
+    for group in trees:
+        _, near = group.tree.query(flat, k=_SEEDS, workers=-1)
+        each = np.repeat(np.arange(len(rows)), _SEEDS)
+        seeds.add(iter([(each, group.rows[near.ravel()])]))
+    lower = np.logaddexp(sums.background, inside + np.logaddexp(sums.total(), seeds.total()))
+    # The background is in the sum with its share; every group gets as much of the rest.
+    return flat, sums, lower - inside + math.log(rtol / len(trees))
+
+
+def _groups(mixture: WrappedMixture) -> _Groups:
     host = lambda a: np.asarray(a, np.float64)  # noqa: E731
     variances, log_w = host(mixture.variances), host(mixture.log_weights)
     inside = float(np.log1p(-np.exp(host(mixture.log_share))))
@@ -141,14 +205,11 @@ def _near(
 ) -> np.ndarray:
     """Add the kernels of a group within the radius that ``room`` asks for; what they are bounded
     by beyond, relative to their peaks, in logarithms."""
-    radius = radius_beyond(manifold, room, group.std, eps)
+    flat_radius, known, count = _counted(manifold, group, flat, room, eps)
     beyond = np.full(len(flat), -np.inf)
-    known = np.flatnonzero(np.isfinite(radius))
-    bound = log_beyond(manifold, radius[known], group.std, eps)
+    radius = radius_beyond(manifold, room, group.std, eps)[known]
+    bound = log_beyond(manifold, radius, group.std, eps)
     assert bound is not None
-    # The tree's coordinates and the kernels' differ by rounding.
-    flat_radius = _chord(manifold, radius[known]) * (1.0 + 1e-6) + 8.0 * eps
-    count = group.tree.query_ball_point(flat[known], flat_radius, return_length=True, workers=-1)
     part = count <= _WHOLE * len(group.rows)
     beyond[known[part]] = bound[part]
     every = np.setdiff1d(np.arange(len(flat)), known[part], assume_unique=True)
@@ -156,6 +217,19 @@ def _near(
     part &= count > 0
     sums.add(_found(group, flat, known[part], flat_radius[part], count[part]))
     return beyond
+
+
+def _counted(
+    manifold: Manifold, group: _Group, flat: np.ndarray, room: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Radii in the tree's coordinates, the points for which they are finite, and how many kernels
+    lie within them."""
+    radius = radius_beyond(manifold, room, group.std, eps)
+    known = np.flatnonzero(np.isfinite(radius))
+    # The tree's coordinates and the kernels' differ by rounding.
+    flat_radius = _chord(manifold, radius[known]) * (1.0 + 1e-6) + 8.0 * eps
+    count = group.tree.query_ball_point(flat[known], flat_radius, return_length=True, workers=-1)
+    return flat_radius, known, count
 
 
 def _chord(manifold: Manifold, radius: np.ndarray) -> np.ndarray:
@@ -196,11 +270,12 @@ def _found(
 class _Sums:
     """log Σ w_i · kernel_i at every point, over the pairs that are added."""
 
-    def __init__(self, mixture: WrappedMixture, x: Array) -> None:
+    def __init__(self, mixture: WrappedMixture, x: np.ndarray) -> None:
         parts = (mixture.centres, mixture.axes, mixture.variances, mixture.log_weights)
-        self.mixture, self.x = mixture, np.asarray(x)
+        self.mixture, self.x = mixture, x
         self.parts = tuple(a.astype(x.dtype) for a in parts)
-        background = np.asarray(quick(_background)(mixture.background, x), np.float64)
+        law = lambda rows: quick(_background)(mixture.background, rows)  # noqa: E731
+        background = np.asarray(by_blocks(law, x), np.float64)
         self.background = float(mixture.log_share) + background
         self.log_sum = np.full(len(x), -np.inf)
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
@@ -232,8 +307,8 @@ class _Sums:
         """Add pairs, at most ``block`` of them, in a program for so many."""
         count = len(points)
         pad = (0, block - count)
-        at = jnp.asarray(self.x[np.pad(points, pad)])
-        rows = jnp.asarray(np.pad(kernels, pad), jnp.int32)
+        at = device(self.x[np.pad(points, pad)])
+        rows = device(np.pad(kernels, pad), np.int32)
         terms = quick(_terms)(self.mixture.manifold, self.parts, at, rows)
         terms = np.asarray(terms, np.float64)[:count]
         starts = np.flatnonzero(np.diff(points, prepend=-1))

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold.kernels.background import density_at
 from scorefold.kernels.families import KernelFamily, WrappedKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
@@ -71,7 +72,8 @@ class WrappedMixture(eqx.Module):
     def log_prob(self, x: Point, s: ScalarLike | None = None) -> Scalar:
         """log p(x) in nats at the data (s = None), or at noise level s ≥ 0."""
         kernels = jax.nn.logsumexp(self.log_kernels(x, s))
-        return self.with_background(kernels, self.background.log_prob(x))
+        level = None if s is None else jnp.asarray(s, x.dtype)
+        return self.with_background(kernels, density_at(self.background, x, level))
 
     def with_background(self, kernels: Array, background: Array) -> Array:
         """log (ε u + (1 − ε) e^{kernels}) for log u = ``background``."""

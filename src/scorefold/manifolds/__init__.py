@@ -6,7 +6,7 @@ from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.names import manifold_from_name
 from scorefold.manifolds.neighbours import nearest, pairwise
-from scorefold.manifolds.points import check_points
+from scorefold.manifolds.points import check_points, exact_points
 from scorefold.manifolds.product import Product
 from scorefold.manifolds.so3 import SO3
 from scorefold.manifolds.sphere import Sphere
@@ -22,6 +22,7 @@ __all__ = [
     "Sphere",
     "Torus",
     "check_points",
+    "exact_points",
     "manifold_from_name",
     "nearest",
     "pairwise",

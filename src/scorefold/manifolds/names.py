@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 
+from scorefold._oneline import one_line
 from scorefold.manifolds._base import Manifold
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
@@ -24,6 +25,9 @@ _FAMILIES: dict[str, Callable[[int], Manifold]] = {
 }
 _VALID = 'Valid names: "R^d", "S^d", "T^d", "H^d", "SO(3)", and products such as "S^2 x R^1" or '
 _VALID += '"S^2 x (T^2 x SO(3))".'
+_LONGEST = 10_000
+_DEEPEST = 50
+_WORD = re.compile(r"SO\([0-9]*\)|[()x×]|[^()x×\s]+", flags=re.IGNORECASE)
 
 
 def manifold_from_name(name: str) -> Manifold:
@@ -31,40 +35,59 @@ def manifold_from_name(name: str) -> Manifold:
 
     ``"R^3"``, ``"S^2"``, ``"T^7"``, ``"H^2"``, ``"SO(3)"`` and products joined by `` x ``, nested
     in parentheses. The caret and letter case may be left out (``"s2"``, ``"so3"``).
-    **Raises:** ``ValueError`` with the valid forms and the nearest valid name.
+    **Raises:** ``ValueError`` with the valid forms and the nearest valid name; so does a name of
+    more than 10,000 characters or 50 levels of parentheses.
     """
-    parts = _factors(name)
-    if len(parts) > 1:
-        return Product(*(manifold_from_name(p) for p in parts))
-    text = parts[0]
-    if text.startswith("(") and text.endswith(")"):
-        return manifold_from_name(text[1:-1])
-    if re.fullmatch(r"SO\(?3\)?", text, flags=re.IGNORECASE):
+    if len(name) > _LONGEST:
+        raise ValueError(f"The name {_quoted(name)} has {len(name)} characters. {_VALID}")
+    # The factors read so far, of the product in hand and of those around it; then, for the product
+    # in hand, whether a cross or an opening parenthesis came last.
+    levels: list[list[Manifold]] = [[]]
+    wanting = True
+    for word in _WORD.findall(name):
+        if word == "(" and wanting:
+            levels.append([])
+            if len(levels) > _DEEPEST:
+                raise ValueError(f"{_quoted(name)} is nested too deeply. {_VALID}")
+        elif word == ")" and not wanting and len(levels) > 1:
+            inner = _product(levels.pop())
+            levels[-1].append(inner)
+        elif word in "xX×" and not wanting:
+            wanting = True
+        elif word not in "()xX×" and wanting:
+            levels[-1].append(_factor(word))
+            wanting = False
+        elif word in "()":
+            raise ValueError(f"The parentheses in {_quoted(name)} do not match. {_VALID}")
+        else:
+            raise ValueError(f"No manifold is called {_quoted(name)}. {_VALID} {_nearest(name)}")
+    if len(levels) > 1:
+        raise ValueError(f"The parentheses in {_quoted(name)} do not match. {_VALID}")
+    if wanting:
+        raise ValueError(f"No manifold is called {_quoted(name)}. {_VALID} {_nearest(name)}")
+    return _product(levels[0])
+
+
+def _product(factors: list[Manifold]) -> Manifold:
+    return Product(*factors) if len(factors) > 1 else factors[0]
+
+
+def _factor(word: str) -> Manifold:
+    if word.lower() in ("so(3)", "so3"):
         return SO3()
-    match = re.fullmatch(r"([RSTH])\^?([0-9]{1,6})", text, flags=re.IGNORECASE)
+    match = re.fullmatch(r"([rsth])\^?([0-9]{1,6})", word.lower())
     if match is None:
-        raise ValueError(f"No manifold is called {text!r}. {_VALID} {_nearest(text)}")
+        raise ValueError(f"No manifold is called {_quoted(word)}. {_VALID} {_nearest(word)}")
     return _FAMILIES[match[1].upper()](int(match[2]))
 
 
-def _factors(name: str) -> list[str]:
-    """The parts between the crosses that stand outside parentheses."""
-    parts, depth = [""], 0
-    for c in name.replace("×", "x"):
-        depth += (c == "(") - (c == ")")
-        if depth < 0:
-            break
-        if c == "x" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += c
-    if depth != 0:
-        raise ValueError(f"The parentheses in {name!r} do not match. {_VALID}")
-    return [p.strip() for p in parts]
+def _quoted(text: str) -> str:
+    return f"'{one_line(text, 60)}'"
 
 
 def _nearest(text: str) -> str:
-    digits = re.search(r"[1-9][0-9]{0,5}", text)
+    word = text[:60]
+    digits = re.search(r"[1-9][0-9]{0,5}", word)
     d = digits[0] if digits else "2"
     known = [f"{family}^{d}" for family in _FAMILIES] + ["SO(3)"]
-    return f'Nearest: "{difflib.get_close_matches(text.upper(), known, n=1, cutoff=0.0)[0]}".'
+    return f'Nearest: "{difflib.get_close_matches(word.upper(), known, n=1, cutoff=0.0)[0]}".'

@@ -32,6 +32,9 @@ class Product(Manifold):
             raise ValueError("Product(...) needs at least one factor.")
         self.factors = factors
 
+    def __repr__(self) -> str:
+        return f"Product({', '.join(map(repr, self.factors))})"
+
     def split(self, x: Array) -> tuple[Array, ...]:
         """The parts of one point or tangent vector, each in its factor's shape."""
         ends = np.cumsum([math.prod(m.shape) for m in self.factors])[:-1]

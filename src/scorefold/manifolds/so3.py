@@ -118,6 +118,9 @@ class SO3(Manifold):
         """2 log |sin(r/2) / (r/2)|, r = |v|; finite at the conjugate points r = 2kπ."""
         return 2.0 * log_sinc(0.5 * self.norm(x, v))
 
+    def __repr__(self) -> str:
+        return "SO3()"
+
     def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         q = jax.random.normal(key, (4,), dtype or jnp.result_type(float))
         return _from_quaternion(q / safe_norm(q))

@@ -12,6 +12,7 @@ from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
 from scorefold.metrics.manifold_distance import ManifoldDistance, manifold_distance
 from scorefold.metrics.mass import total_mass
 from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
+from scorefold.metrics.reference import ReferenceNll, reference_nll
 from scorefold.metrics.sliced_wasserstein import (
     circle_wasserstein,
     line_wasserstein,
@@ -31,6 +32,7 @@ __all__ = [
     "ManifoldDistance",
     "NearestRatio",
     "PathEnergy",
+    "ReferenceNll",
     "TwoSample",
     "Wasserstein",
     "bridge_divergence",
@@ -51,6 +53,7 @@ __all__ = [
     "mmd",
     "nearest_ratio",
     "path_energy",
+    "reference_nll",
     "sliced_wasserstein",
     "total_mass",
     "transport_distance",

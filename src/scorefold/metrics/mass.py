@@ -155,7 +155,7 @@ def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> Wrappe
         jnp.asarray(kernels),
         jnp.asarray(covariances, dtype),
         jnp.full(len(kernels), -math.log(len(kernels)), dtype),
-        background(manifold, jnp.asarray(pool)),
+        background(manifold, jnp.asarray(pool))[-1],
         jnp.asarray(math.log(_SHARE), dtype),
     )
 

@@ -2,13 +2,22 @@
 
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
+import dataclasses
+import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import by_blocks, by_keys, device, is_traced
+from scorefold._hash import structural_hash
 from scorefold._types import Key
-from scorefold.manifolds import Manifold
+from scorefold.manifolds import Manifold, exact_points
+from scorefold.models.standardise import Units, to_inner
 
 __all__ = ["Model"]
 
@@ -19,6 +28,19 @@ class Model(eqx.Module):
     ``log_prob`` takes one point or any batch of points (NumPy arrays, data frames or JAX arrays)
     and returns nats with respect to Riemannian volume; ``sample(key, n)`` returns n points.
     Batching happens here, once: everything below takes one point.
+
+    **Units.** A model works in inner coordinates: flat ones are standardised by the training data
+    (``units``), in 64 bits before anything is cast. So a constant added to a column changes no
+    density, and a factor k changes log p by −log k, whatever JAX's precision. Points go in as NumPy
+    arrays where their digits count: a JAX array has 32 bits unless told otherwise.
+
+    **Draws** are JAX arrays. Where 32-bit numbers cannot hold them (a shift of more than 10⁴
+    scales, as of Julian dates within a day) they are a NumPy array of 64 bits, outside of
+    transformations.
+
+    **Transformations.** ``jax.jit``, ``jax.vmap`` and ``jax.grad`` of ``log_prob``, ``score`` and
+    ``sample`` (n static) give what a plain call gives; values are not checked there. A plain call
+    computes blocks of 1, 32, 1024 or 32768 rows, so that few programs serve all sizes of batches.
     """
 
     if TYPE_CHECKING:
@@ -27,13 +49,106 @@ class Model(eqx.Module):
         def manifold(self) -> Manifold:
             """Where the points live: a field or a property."""
 
+        @property
+        def units(self) -> Units:
+            """Of the flat coordinates: a field or a property."""
+
     else:
         manifold: eqx.AbstractVar[Manifold]
+        units: eqx.AbstractVar[Units]
 
     @abc.abstractmethod
     def log_prob(self, x: Any) -> Array:
         """log density in nats, shape = the batch shape of ``x``."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws, shape ``(n, *manifold.shape)``."""
+
+    def __hash__(self) -> int:
+        return structural_hash(self)
+
+    def __repr__(self) -> str:
+        """One line: the space, what was chosen, and how many numbers the model holds."""
+        said = [repr(self.manifold)]
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, bool | int | float | str | tuple) and value != f.default:
+                said.append(f"{f.name}={value!r}")
+        held = sum(leaf.size for leaf in jax.tree.leaves(self) if eqx.is_array(leaf))
+        said.append(f"{held} numbers" if held else "not fitted")
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    # -- the edge ----------------------------------------------------------------------------------
+    def _rows(self, x: Any, name: str = "x") -> tuple[Array | np.ndarray, tuple[int, ...]]:
+        """Inner coordinates of points, one a row, and the batch shape."""
+        points = exact_points(self.manifold, x, name)
+        shape = self.manifold.shape
+        batch = points.shape[: points.ndim - len(shape)]
+        if isinstance(points, jax.Array) and not is_traced((points, self.units)):
+            points = np.asarray(points)
+        rows = self._inner(points)
+        rows = rows.reshape(-1, *shape)
+        return rows, batch
+
+    def _inner(self, points: Any) -> Any:
+        """Inner coordinates in the dtype of the points, or in the default float."""
+        dtype = jax.dtypes.canonicalize_dtype(points.dtype)
+        if is_traced(self.units):
+            points = jnp.asarray(points)
+        return self.units.inward(points).astype(dtype)
+
+    def _density(self, function: Callable[[Any], Array], x: Any, *, whole: bool = False) -> Array:
+        """``function`` of inner rows, a log density for each, at points x in the user's units.
+        ``whole``: it takes all rows at once, as they are."""
+        rows, batch = self._rows(x)
+        value = function(rows) if whole else by_blocks(function, rows)
+        volume = self.units.log_volume
+        if is_traced((value, volume)):
+            return (value - jnp.asarray(volume, value.dtype)).reshape(batch)
+        value = np.asarray(value)
+        return device((value - np.asarray(volume, value.dtype)).reshape(batch))
+
+    def _gradient(self, function: Callable[[Array], Array], x: Any) -> Array:
+        """``function`` of inner rows, a gradient for each, at points x in the user's units."""
+        rows, batch = self._rows(x)
+        slope = by_blocks(function, rows)
+        if not is_traced((slope, self.units)):
+            slope = np.asarray(slope)
+        slope = self.units.gradient(slope).astype(rows.dtype)
+        return device(slope.reshape(*batch, *self.manifold.shape))
+
+    def _draws(self, function: Callable[[Array], Array], key: Key, n: int) -> Any:
+        """``function`` of typed keys, a draw in inner coordinates for each: n draws."""
+        return self._outer(by_keys(function, key, count(n)))
+
+    def _outer(self, z: Array) -> Array | np.ndarray:
+        """Draws in the user's units."""
+        if is_traced((z, self.units)):
+            return self.units.outward(z)
+        x = self.units.outward(np.asarray(z))
+        if self.units.beyond_single:
+            return x  # NumPy, 64 bits
+        return device(x.astype(z.dtype)) if x is not z else z
+
+    # -- what ``fit`` asks of models that are ``Trainable`` ----------------------------------------
+    def to_inner(self, name: str, data: Any) -> Array:
+        """Training or held-out points as ``init`` and ``examples`` take them.
+
+        **Raises:** ``PointsError`` for rows that are no points, and where inner coordinates in
+        32 bits make more than a hundredth of the different rows equal.
+        """
+        return to_inner(self.manifold, self.units, data, name)
+
+
+def count(n: int) -> int:
+    """A number of draws.
+
+    **Raises:** ``ValueError`` unless it is a whole number of at least 1."""
+    try:
+        whole = operator.index(n)
+    except TypeError:
+        raise ValueError(f"n: a whole number of draws, got {n!r}.") from None
+    if whole < 1:
+        raise ValueError(f"n: at least one draw, got {n}.")
+    return whole

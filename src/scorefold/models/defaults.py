@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ from jaxtyping import Array
 
 from scorefold.fields import AmbientOutput, FrameOutput, KillingOutput, TangentOutput
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product
+from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
 
 __all__ = ["default_noising", "default_output"]
@@ -20,20 +22,22 @@ _FORGOTTEN = 5.0
 _CENTRES = 16
 
 
-def default_noising(manifold: Manifold, data: Array) -> Noising:
+def default_noising(manifold: Manifold, data: Any) -> Noising:
     """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵;
     Ornstein–Uhlenbeck on flat space; elsewhere Brownian motion that is stopped at s = 4, with a
     reference around 16 training points (evenly spaced rows of ``data``), each spread by half of
-    the data's own spread: smooth, and wide enough to stand for the rest.
+    the data's own spread: smooth, and wide enough to stand for the rest. Flat coordinates of
+    ``data`` are standardised, as ``ScoreModel`` does.
     """
     if isinstance(manifold, Euclidean):
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
     if manifold.compact:
         s_max = 2.0 * _FORGOTTEN / manifold.spectral_gap
         return Brownian(manifold, Linear(1e-3, 2.0 * s_max))
+    data = to_inner(manifold, Units.measure(manifold, data), data, "data")
     rows = np.unique(np.linspace(0, len(data) - 1, _CENTRES).round().astype(int))
-    centres = jnp.asarray(data)[rows]
-    spread = 0.5 * float(_spread(manifold, jnp.asarray(data)[:4096], centres))
+    centres = data[rows]
+    spread = 0.5 * float(_spread(manifold, data[:4096], centres))
     spread = spread if math.isfinite(spread) and spread > 1e-2 else 1e-2
     return VarianceExploding(manifold, Linear(1e-3, 8.0), data_std=spread, centres=centres)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
+from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fitting import Trainable
@@ -20,9 +20,9 @@ from scorefold.kernels import CovarianceNetwork, Form, GaussianMixture
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth, same_points
 from scorefold.kernels.network import check_form
 from scorefold.kernels.objectives import held_out_implicit, held_out_nll
-from scorefold.manifolds import Euclidean, check_points
-from scorefold.models._base import Model
-from scorefold.models.standardise import standardiser
+from scorefold.manifolds import Euclidean
+from scorefold.models._base import Model, count
+from scorefold.models.standardise import Units
 from scorefold.noising import Linear, VarianceExploding
 from scorefold.samplers import sample_ode, sample_reverse
 
@@ -49,9 +49,10 @@ class GaussianKernelModel(Model, Trainable):
     - ``s_min``, ``s_max``: noise levels between which ``method="sde"`` and ``"ode"`` sample, and
       which ``score(t, x)`` runs over. ``log_prob`` is the law itself, s = 0.
 
-    Coordinates are standardised inside (noise levels are in those units). Fit with validation
-    data: the model overfits, and ``fit`` keeps the best. ``batch_size=256``, 400 steps and
-    ``validate_every=25`` suit 1000 points; ``with_centres`` then adds the validation points.
+    Coordinates are standardised inside (``units``; noise levels and ``points`` are in those units).
+    Fit with validation data: the model overfits, and ``fit`` keeps the best. ``batch_size=256``,
+    400 steps and ``validate_every=25`` suit 1000 points; ``with_centres`` then adds the validation
+    points.
 
     Source: Zhang et al. 2024 (Wasserstein proximal operators describe score-based generative
     models and resolve memorization), Section 4.
@@ -69,8 +70,7 @@ class GaussianKernelModel(Model, Trainable):
     s_max: float = 25.0
     network: CovarianceNetwork | None = None
     points: Array | None = fixed(default=None)
-    shift: Array | None = fixed(default=None)
-    scale: Array | None = fixed(default=None)
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if not isinstance(self.manifold, Euclidean):
@@ -98,17 +98,12 @@ class GaussianKernelModel(Model, Trainable):
 
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log π(x) in nats, closed form (at noise level s if given)."""
-        points, batch = self._rows(x)
-        s = None if s is None else jnp.asarray(s, points.dtype)
-        value = _log_prob(self, self._inward(points), s)
-        return value.reshape(batch)
+        level = lambda rows: None if s is None else device(s, rows.dtype)  # noqa: E731
+        return self._density(lambda rows: _log_prob(self, rows, level(rows)), x)
 
     def score(self, t: ScalarLike, x: Any) -> Array:
         """∇ log π_{s(t)}(x), closed form; t ∈ [0, 1], 0 the data end."""
-        points, batch = self._rows(x)
-        s = self.noising.schedule.s(jnp.asarray(t, points.dtype))
-        value = _score(self, self._inward(points), s)
-        return (value / self._units()[1].astype(value.dtype)[None]).reshape(*batch, -1)
+        return self._gradient(lambda rows: _score(self, rows, device(t, rows.dtype)), x)
 
     def sample(
         self,
@@ -117,21 +112,21 @@ class GaussianKernelModel(Model, Trainable):
         *,
         method: Literal["direct", "sde", "ode"] = "direct",
         steps: int = 300,
-    ) -> Array:
+    ) -> Array | np.ndarray:
         """n draws: exact (a centre, then a normal), or through noise: the reversed SDE in
         ``steps`` steps, or the probability flow, from s_max to s_min, with the closed-form score.
         The three agree in law up to the steps, s_min and the reference."""
         law = _mixture(self, None, False)
         if method == "direct":
-            return self._outward(law.sample(key, n))
+            return self._draws(lambda keys: _draw(law, keys), key, n)
         ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": law.centres.dtype}
-        field = _MixtureScore(law)
+        field, n = _MixtureScore(law), count(n)
         if method == "sde":
-            return self._outward(
+            return self._outer(
                 sample_reverse(self.noising, field, key, n, steps=steps, **ends)  # type: ignore[arg-type]
             )
         if method == "ode":
-            return self._outward(sample_ode(self.noising, field, key, n, **ends))  # type: ignore[arg-type]
+            return self._outer(sample_ode(self.noising, field, key, n, **ends))  # type: ignore[arg-type]
         raise ValueError(f'method must be "direct", "sde" or "ode", got {method!r}.')
 
     def marginal(self, indices: Sequence[int]) -> GaussianMixture:
@@ -146,24 +141,25 @@ class GaussianKernelModel(Model, Trainable):
     def with_centres(self, points: Any) -> GaussianKernelModel:
         """The same network with kernels around other points: more data without training, for
         example training and validation points once validation has chosen."""
-        self._inner()
+        self._law()
         assert self.points is not None
-        found = check_points(self.manifold, points, "points").astype(self.points.dtype)
-        return eqx.tree_at(lambda m: m.points, self, found.reshape(-1, self.manifold.d))
+        found = self._rows(points, "points")[0]
+        return eqx.tree_at(lambda m: m.points, self, jnp.asarray(found, self.points.dtype))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def with_units(self, data: np.ndarray) -> GaussianKernelModel:
+        return eqx.tree_at(lambda m: m.units, self, Units.measure(self.manifold, data))
+
     def init(self, key: Key, data: Array) -> GaussianKernelModel:
-        """Chooses centres, units and the bandwidth that training starts from."""
+        """Chooses centres and the bandwidth that training starts from."""
         pick, weights = jax.random.split(key)
         count = len(data) if self.centres is None else min(self.centres, len(data))
         points = data[np.sort(np.asarray(jax.random.permutation(pick, len(data)))[:count])]
         if len(np.unique(np.asarray(points), axis=0)) < 2:
             raise ValueError("data: needs at least two different points.")
-        shift, scale = standardiser(self.manifold, data)
-        inner = (points - shift[None]) / scale[None]
         network = CovarianceNetwork(
             self.manifold.d,
-            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, inner)),
+            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, points)),
             form=self.form,
             floor=self.floor,
             rank=self.rank,
@@ -173,9 +169,9 @@ class GaussianKernelModel(Model, Trainable):
             key=weights,
         )
         return eqx.tree_at(
-            lambda m: (m.network, m.points, m.shift, m.scale),
+            lambda m: (m.network, m.points),
             self,
-            (network, points, shift, scale),
+            (network, points),
             is_leaf=lambda leaf: leaf is None,
         )
 
@@ -183,37 +179,20 @@ class GaussianKernelModel(Model, Trainable):
         assert self.points is not None
         omitted = same_points(x, self.points)
         objective = held_out_nll if self.objective == "nll" else held_out_implicit
-        return objective(self._inner, self._inward(x), omitted)
+        return objective(self._law, x, omitted)
 
     def validate(self, x: Array, key: Key) -> Scalar:
-        return -jnp.mean(_log_prob(self, self._inward(x), None))
+        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(_log_prob(self, x, None))
 
     # -- inside ------------------------------------------------------------------------------------
-    def _inner(self) -> GaussianMixture:
+    def _law(self) -> GaussianMixture:
         """The mixture in standardised coordinates."""
         if self.network is None or self.points is None:
             raise ValueError(
                 "This GaussianKernelModel has not been fitted: model, history = "
                 "scorefold.fit(model, data, key=key)."
             )
-        return self.network.mixture(self._inward(self.points))
-
-    def _units(self) -> tuple[Array, Array]:
-        if self.shift is None or self.scale is None:
-            self._inner()  # raises
-        return self.shift, self.scale  # type: ignore[return-value]
-
-    def _rows(self, x: Any) -> tuple[Array, tuple[int, ...]]:
-        points = check_points(self.manifold, x, "x")
-        return points.reshape(-1, self.manifold.d), points.shape[:-1]
-
-    def _inward(self, x: Array) -> Array:
-        shift, scale = self._units()
-        return (x - shift.astype(x.dtype)[None]) / scale.astype(x.dtype)[None]
-
-    def _outward(self, x: Array) -> Array:
-        shift, scale = self._units()
-        return shift[None] + scale[None] * x
+        return self.network.mixture(self.points)
 
 
 class _MixtureScore(eqx.Module):
@@ -230,18 +209,23 @@ _CHUNK = 1024
 
 @eqx.filter_jit
 def _mixture(model: GaussianKernelModel, s: ScalarLike | None, outward: bool) -> GaussianMixture:
-    law = model._inner().at(s)
-    return law.rescaled(*model._units()) if outward else law
+    law, units = model._law().at(s), model.units
+    if not outward or units.shifts is None:
+        return law
+    return law.rescaled(units.shift, units.scale)
 
 
 @eqx.filter_jit
 def _log_prob(model: GaussianKernelModel, x: Array, s: Scalar | None) -> Array:
-    law = model._inner().astype(x.dtype).at(s)
-    volume = jnp.sum(jnp.log(model._units()[1])).astype(x.dtype)
-    return in_blocks(law.log_prob, x, _CHUNK) - volume
+    return in_blocks(model._law().astype(x.dtype).at(s).log_prob, x, _CHUNK)
 
 
 @eqx.filter_jit
-def _score(model: GaussianKernelModel, x: Array, s: Scalar) -> Array:
-    law = model._inner().astype(x.dtype).at(s)
-    return in_blocks(law.score, x, _CHUNK)
+def _score(model: GaussianKernelModel, x: Array, t: Scalar) -> Array:
+    s = model.noising.schedule.s(t)
+    return in_blocks(model._law().astype(x.dtype).at(s).score, x, _CHUNK)
+
+
+@eqx.filter_jit
+def _draw(law: GaussianMixture, keys: Array) -> Array:
+    return jax.vmap(lambda key: law.sample(key, 1)[0])(keys)

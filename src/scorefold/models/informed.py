@@ -11,23 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import by_blocks, device, inside_jit, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.fitting import Trainable
-from scorefold.kernels import ClusteredMixture, CrossFit
-from scorefold.manifolds import Euclidean, Manifold, check_points
+from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
+from scorefold.manifolds import Euclidean, Manifold
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_output
 from scorefold.models.kernel import KernelModel
-from scorefold.models.residual import Noised, ResidualField, in_pieces, kernel_errors, noised
+from scorefold.models.residual import Noised, ResidualField, kernel_errors, noised
 from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
+from scorefold.models.standardise import Units
 
 __all__ = ["InformedModel"]
 
 _CURVED = (math.pi / 6.0) ** 2
 """Largest variance-time on curved spaces: the cut locus, at π, is six standard deviations away."""
+_PAIRS = 1 << 18
+"""Pairs of a point and a kernel at a time."""
 _RANGE = (1e-4, 1e-1)
 """Bounds of the smallest noise level over the largest."""
 
@@ -99,6 +103,10 @@ class InformedModel(Model, Trainable):
         return self.base.manifold
 
     @property
+    def units(self) -> Units:
+        return self.base.units
+
+    @property
     def evaluations(self) -> int:
         """Evaluations of the score that the likelihood of a point takes."""
         return 2 * (self.steps_of_flow + steps_below(self.steps_of_flow))
@@ -106,28 +114,29 @@ class InformedModel(Model, Trainable):
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
         """log q(x) in nats: the kernels' density, in closed form, times the ratio."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        kernels = ClusteredMixture.of(self.base.fitted_mixture())
-        field, steps = self._fitted(), self.steps_of_flow
-        flow = quick(log_ratio)
-        (ratio,) = in_pieces(lambda part: (flow(field, kernels, part, steps),), (rows,))
-        density = self.base.log_prob(points)
-        return density + ratio.reshape(density.shape)
+        kernels, steps = self._kernels(), self.steps_of_flow
+        field, flow = self._fitted(), quick(log_ratio)
+
+        def at(rows: Array | np.ndarray) -> Array:
+            ratio = by_blocks(lambda some: flow(field, kernels, some, steps), rows)
+            density = self.base.log_density(rows)
+            if is_traced((ratio, density)):
+                return density + ratio
+            return device(np.asarray(density) + np.asarray(ratio))
+
+        return self._density(at, x, whole=True)
 
     def score(self, s: float | Scalar, x: Any) -> Array:
-        """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s."""
-        points = check_points(self.manifold, x, "x")
-        level = jnp.asarray(s, points.dtype)
-        rows = points.reshape(-1, *self.manifold.shape)
-        rest = quick(_residual)(self._fitted(), rows, level).reshape(points.shape)
-        return self.base.score(level, points) + rest
+        """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s (of
+        the standardised coordinates, where they are flat)."""
+        mixture, field = self.base.fitted_mixture(), self._fitted()
+        return self._gradient(lambda rows: _score(mixture, field, rows, device(s, rows.dtype)), x)
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
-        mixture = self.base.fitted_mixture()
-        kernels, keys = ClusteredMixture.of(mixture), jax.random.split(key, n)
-        return quick(flow_draws)(self._fitted(), kernels, mixture, keys, self.steps_of_flow)
+        mixture, field, steps = self.base.fitted_mixture(), self._fitted(), self.steps_of_flow
+        kernels, draw = self._kernels(), quick(flow_draws)
+        return self._draws(lambda keys: draw(field, kernels, mixture, keys, steps), key, n)
 
     # -- fitting -----------------------------------------------------------------------------------
     def init(self, key: Key, data: Array) -> InformedModel:
@@ -153,7 +162,9 @@ class InformedModel(Model, Trainable):
         s, x, score = noised(self.manifold, data, key, levels, field.s_min, field.s_max)
         own = np.full(len(data), folds) if held_out else np.asarray(self.learner.own)
         error = kernel_errors(self.learner, s, x, score, own)
-        nll = -self.base.log_prob(data) if held_out else jnp.zeros(len(data), data.dtype)
+        nll = jnp.zeros(len(data), data.dtype)
+        if held_out:
+            nll = -self.base.log_prob(self.units.outward(np.asarray(data)))
         return Noised(s, x, error, nll)
 
     def batch_loss(self, x: Noised, key: Key) -> Array:
@@ -197,6 +208,13 @@ class InformedModel(Model, Trainable):
             raise ValueError(f"s_min, s_max: needs 0 < s_min < s_max, got {low:.6g}, {high:.6g}.")
         return low, high
 
+    def _kernels(self) -> ClusteredMixture:
+        mixture = self.base.fitted_mixture()
+        if is_traced(mixture) or not inside_jit():
+            return ClusteredMixture.of(mixture)
+        with jax.ensure_compile_time_eval():
+            return ClusteredMixture.of(mixture)
+
     def _fitted(self) -> ResidualField:
         if self.residual is None:
             raise ValueError(
@@ -206,7 +224,10 @@ class InformedModel(Model, Trainable):
         return self.residual
 
 
-def _residual(field: ResidualField, x: Array, s: Scalar) -> Array:
+@eqx.filter_jit
+def _score(mixture: WrappedMixture, field: ResidualField, rows: Array, s: Scalar) -> Array:
     inside = (s >= field.s_min) & (s <= field.s_max)
     level = jnp.clip(s, field.s_min, field.s_max)
-    return jnp.where(inside, jax.vmap(lambda p: field(p, level))(x), 0.0)
+    rest = jnp.where(inside, jax.vmap(lambda p: field(p, level))(rows), 0.0)
+    size = max(1, min(len(rows), _PAIRS // len(mixture.centres)))
+    return jax.lax.map(lambda x: mixture.score(x, s), rows, batch_size=size) + rest

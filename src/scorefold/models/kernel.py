@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import by_blocks, device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
@@ -20,13 +22,17 @@ from scorefold.kernels import (
     Judged,
     KernelFamily,
     LocalCovariance,
+    Shares,
     WrappedKernel,
     WrappedMixture,
+    cheaper_log_prob,
     resolution,
-    truncated_log_prob,
+    settled,
 )
-from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
+from scorefold.models.kernels_in_units import kernels_in_units
+from scorefold.models.standardise import Units
 
 __all__ = ["KernelModel"]
 
@@ -39,8 +45,6 @@ _NUMBERS = 1 << 28
 """Coordinates of neighbours that are held at a time: default neighbourhoods stay below."""
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
-_MOST = 2 * 10**8
-"""Pairs of a point and a kernel that are all evaluated for a density."""
 _LEFT_OUT = 1e-4
 """Share of the density that may be left out above."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
@@ -60,10 +64,14 @@ class KernelModel(Model, Trainable):
     neighbourhood and the place (``LocalCovariance``). They maximise the likelihood of points that
     have been left out: the data are divided into folds, and a point is judged by the kernels of
     the other folds, whose neighbourhoods are taken without its fold. u is uniform on compact
-    manifolds, broad elsewhere.
+    manifolds, elsewhere one normal law and a wider one. When training ends, ε and the share of
+    kernels of one common bandwidth are set to what left-out and held-out points ask for, by an
+    exact maximisation: where the kernels learned nothing, what is left is u.
 
     Density and draws are in closed form, without simulation; ``score(s, x)`` at every noise level
-    (``WrappedMixture`` says how exact). One set of defaults serves every geometry.
+    (``WrappedMixture`` says how exact). One set of defaults serves every geometry; 4 points are
+    enough. Told neither ``steps`` nor ``budget``, ``fit`` stops after 6 validations without
+    improvement, and goes on beyond 400 steps, to 3200 at most, while validation falls.
 
     **Arguments:**
 
@@ -71,7 +79,9 @@ class KernelModel(Model, Trainable):
       5, 8, …, 55, in four and more dimensions to 233, where a radius grows more slowly with k,
       and to 610 as far as that is a twelfth of the points (or less, where these are too many for
       a gigabyte of neighbours).
-    - ``floor``: smallest standard deviation of a kernel, in the unit of distance. Default: the
+    - ``floor``: smallest standard deviation of a kernel, in radians on curved spaces and in
+      standard deviations of the data on flat ones, whose coordinates are standardised
+      (``units``). Default: the
       smallest positive distance between two training points, which is what they were rounded to,
       in three and more dimensions at most a thousandth of their spread (no two are close there).
       Where points repeat, the likelihood grows without bound as the floor goes to 0.
@@ -95,6 +105,8 @@ class KernelModel(Model, Trainable):
     steps: ClassVar[int] = 400
     batch_size: ClassVar[int] = 256
     learning_rate: ClassVar[float] = 5e-3
+    patience: ClassVar[int | None] = 6
+    longest: ClassVar[int] = 3200
 
     manifold: Manifold
     counts: tuple[int, ...] | None = None
@@ -108,7 +120,9 @@ class KernelModel(Model, Trainable):
     landmarks: int | None = None
     learner: CrossFit | None = None
     covariance: LocalCovariance | None = None
+    shares: Shares | None = None
     mixture: WrappedMixture | None = fixed(default=None)
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if self.kernel not in _FAMILIES:
@@ -122,29 +136,28 @@ class KernelModel(Model, Trainable):
 
     # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
-        """log p(x) in nats: the sum over all kernels, exact up to rounding. Above 2·10⁸ pairs of a
-        point and a wrapped kernel, kernels that together make less than 10⁻⁴ of the density at x
-        are left out (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too
-        large."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        batch = points.shape[: points.ndim - len(self.manifold.shape)]
-        mixture = self.fitted_mixture()
-        if len(rows) * len(mixture.centres) > _MOST and self.kernel == "wrapped":
-            return truncated_log_prob(mixture, rows, rtol=_LEFT_OUT)[0].reshape(batch)
-        return _log_prob(mixture, rows).reshape(batch)
+        """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take
+        longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
+        (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large. Inside a
+        JAX transformation all kernels are summed."""
+        return self._density(self.log_density, x, whole=True)
 
     def score(self, s: float | Scalar, x: Any) -> Array:
-        """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0."""
-        points = check_points(self.manifold, x, "x")
-        rows = points.reshape(-1, *self.manifold.shape)
-        return _score(self.fitted_mixture(), rows, jnp.asarray(s, points.dtype)).reshape(
-            points.shape
-        )
+        """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
+        standardised coordinates, where they are flat)."""
+        mixture = self.fitted_mixture()
+        return self._gradient(lambda rows: _score(mixture, rows, device(s, rows.dtype)), x)
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return _draw(self.fitted_mixture(), jax.random.split(key, n))
+        mixture = self.fitted_mixture()
+        return self._draws(lambda keys: _draw(mixture, keys), key, n)
+
+    def mixture_in_units(self) -> WrappedMixture:
+        """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
+        centres and covariances (``LearnedManifold.of``). ``mixture`` itself is in inner
+        coordinates, which differ where flat ones are standardised."""
+        return kernels_in_units(self.fitted_mixture(), self.units)
 
     def with_centres(self, points: Any) -> KernelModel:
         """The fitted model with kernels at other points: what was learned of the shape of
@@ -157,29 +170,34 @@ class KernelModel(Model, Trainable):
         largest neighbourhood.
         """
         mixture = self.fitted_mixture()
-        data = check_points(self.manifold, points, "points").astype(mixture.centres.dtype)
+        rows, batch = self._rows(points, "points")
+        data = jnp.asarray(rows, mixture.centres.dtype)
         covariance = self.covariance
-        assert covariance is not None
+        assert covariance is not None and self.shares is not None
         counts = self._every_count()[: len(covariance.shares)]
-        if data.ndim != len(self.manifold.shape) + 1 or len(data) <= counts[-1]:
+        if len(batch) != 1 or len(data) <= counts[-1]:
             raise ValueError(
                 f"points: neighbourhoods of up to {counts[-1]} were learned, and these points, of "
                 f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
                 "them together with the points that the model was fitted to."
             )
         learner = CrossFit.whole(
-            self.manifold, data, counts, covariance, _log_odds(mixture), _FAMILIES[self.kernel]()
+            self.manifold, data, counts, covariance, self.shares, _FAMILIES[self.kernel]()
         )
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def with_units(self, data: np.ndarray) -> KernelModel:
+        return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data))
+
     def init(self, key: Key, data: Array) -> KernelModel:
         learner = self._started(key, data).from_best_start(data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
-        """The fitted kernels once without each fold of ``data``, the points they were fitted to:
-        for what is to be learned on top of them. The folds are drawn from ``key``.
+        """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
+        inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
+        drawn from ``key``.
 
         **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
         has been fitted.
@@ -190,13 +208,14 @@ class KernelModel(Model, Trainable):
                 "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
                 "Fit a KernelModel without landmarks."
             )
-        assert self.covariance is not None
-        same = len(mixture.centres) == (1 + len(self.covariance.tail)) * len(data)
+        assert self.covariance is not None and self.shares is not None
+        each = 1 + len(self.covariance.tail) + (self.shares.bandwidth is not None)
+        same = len(mixture.centres) == each * len(data)
         if same:
             learner = eqx.tree_at(
-                lambda k: (k.covariance, k.log_odds),
+                lambda k: (k.covariance, k.shares),
                 self._started(key, data),
-                (self.covariance, _log_odds(mixture)),
+                (self.covariance, self.shares),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
@@ -220,16 +239,23 @@ class KernelModel(Model, Trainable):
         return -self._learner().log_prob(x, x.fold[0])
 
     def validate(self, x: Judged, key: Key) -> Scalar:
-        """Mean NLL, by the kernels within sight."""
-        return -jnp.mean(self._learner().log_prob(x, x.fold[0]))
+        """Mean NLL in the user's units, by the kernels within sight."""
+        value = jnp.mean(self._learner().log_prob(x, x.fold[0]))
+        return jnp.asarray(self.units.log_volume, value.dtype) - value
+
+    def completed(self, data: Judged, val: Judged | None) -> KernelModel:
+        """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
+        held-out points ask for (``kernels.settled``)."""
+        learner = settled(self._learner(), data, val)
+        return eqx.tree_at(lambda k: k.learner, self, learner)
 
     def finished(self) -> KernelModel:
         """The model with its mixture built and nothing else kept of the data."""
         learner = self._learner()
         return eqx.tree_at(
-            lambda k: (k.learner, k.covariance, k.mixture),
+            lambda k: (k.learner, k.covariance, k.shares, k.mixture),
             self,
-            (None, learner.covariance, quick(CrossFit.mixture)(learner)),
+            (None, learner.covariance, learner.shares, quick(CrossFit.mixture)(learner)),
             is_leaf=lambda leaf: leaf is None,
         )
 
@@ -256,9 +282,12 @@ class KernelModel(Model, Trainable):
             most = min(most, max(55, held), max(_LARGE, n // _SHARE))
         usable = tuple(k for k in self._every_count() if k <= most)
         if not usable:
+            smallest = min(self._every_count())
             raise ValueError(
-                f"data: {n} points are too few for neighbourhoods of {min(self._every_count())} "
-                "with a part of the data left out. Use HeatKernelDensity, or more data."
+                f"data: {n} points are too few for a KernelModel, whose smallest neighbourhood is "
+                f"of {smallest} points with a part of the data left out: it needs "
+                f"{-(-4 * smallest // 3) + 1}. Use HeatKernelDensity.choose(manifold, data), one "
+                "bandwidth for 2 points and more, or more data."
             )
         return usable
 
@@ -266,8 +295,18 @@ class KernelModel(Model, Trainable):
         every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
         return tuple(sorted(every))
 
+    def log_density(self, rows: Array | np.ndarray) -> Array:
+        """log p of inner coordinates, one point a row, with respect to their own volume."""
+        mixture = self.fitted_mixture()
+        if not is_traced((rows, mixture)):
+            found = cheaper_log_prob(mixture, rows, rtol=_LEFT_OUT)
+            if found is not None:
+                return found
+        return by_blocks(lambda some: _log_prob(mixture, some), rows)
+
     def fitted_mixture(self) -> WrappedMixture:
-        """The mixture of kernels; raises ``ValueError`` before the model has been fitted."""
+        """The mixture of kernels in inner coordinates; raises ``ValueError`` before the model has
+        been fitted."""
         if self.mixture is None:
             raise ValueError(
                 "This KernelModel has not been fitted: model, history = scorefold.fit(model, "
@@ -279,11 +318,6 @@ class KernelModel(Model, Trainable):
         if self.learner is None:
             raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
         return self.learner
-
-
-def _log_odds(mixture: WrappedMixture) -> Array:
-    """Of the background."""
-    return mixture.log_share - jnp.log1p(-jnp.exp(mixture.log_share))
 
 
 @eqx.filter_jit

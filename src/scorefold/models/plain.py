@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
+from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import fitted_kernel
 from scorefold.kernels import GaussianMixture, LowRankDiagonal
 from scorefold.kernels.bandwidth import bandwidth_grid, kernel_scores, nearest_squares, same_points
-from scorefold.manifolds import Euclidean, Manifold, check_points
-from scorefold.models._base import Model
+from scorefold.manifolds import Euclidean, Manifold, exact_points
+from scorefold.models._base import Model, count
+from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising
 from scorefold.samplers import sample_reverse
 
@@ -33,13 +34,15 @@ class HeatKernelDensity(Model):
     """p(x) = (1 − b)/n Σ_i p_{s_i}(x | Z_i) + b/vol(M): heat kernels around the data, on any
     manifold, over a uniform background.
 
-    ``HeatKernelDensity.choose(manifold, data)`` finds s and b; the constructor takes them.
+    ``HeatKernelDensity.choose(manifold, data)`` finds s and b, for flat coordinates that it
+    standardises (``units``; points and s are in those); the constructor takes them.
     """
 
     manifold: Manifold
     points: Array = fixed()
     s: Array = fixed()
     background: float = 0.0
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if self.points.shape[1:] != self.manifold.shape or self.s.shape != self.points.shape[:1]:
@@ -76,7 +79,7 @@ class HeatKernelDensity(Model):
         Rows are compared with all points but themselves and their copies. With ``neighbours`` the
         bandwidth of one kernel has seen the row it is asked about: prefer ``val``.
         """
-        points = _matrix(manifold, data, "data")
+        points, held_out, units = _standardised(manifold, data, val)
         if neighbours is None:
             grid = bandwidth_grid(manifold, points, size)
             s = np.repeat(grid[:, None], len(points), axis=1)
@@ -85,7 +88,7 @@ class HeatKernelDensity(Model):
             squares = np.asarray(nearest_squares(manifold, points, max(ks)), np.float64)
             factors = np.geomspace(1 / 64, 4.0, size) / manifold.dim
             s = np.concatenate([factors[:, None] * squares[None, :, k - 1] for k in ks])
-        x = _judges(manifold, points, val, judges)
+        x = _judges(points, held_out, judges)
         rows = jnp.asarray(s, points.dtype)
         # A grid is compared by kernels within 0.002 nats, fitted where exact ones are dear.
         heat = manifold.heat
@@ -100,24 +103,27 @@ class HeatKernelDensity(Model):
         ]
         table = np.where(np.isfinite(values), values, -math.inf)
         b, g = divmod(int(np.argmax(table)), len(rows))
-        return cls(manifold, points, rows[g], float(backgrounds[b]))
+        return cls(manifold, points, rows[g], float(backgrounds[b]), units)
 
     def log_prob(self, x: Any) -> Array:
         """log p in nats, closed form."""
-        rows = check_points(self.manifold, x, "x")
-        flat = rows.reshape(-1, *self.manifold.shape)
-        points, s = self.points.astype(flat.dtype), self.s.astype(flat.dtype)
-        value = kernel_scores(self.manifold, points, s[None], flat, False)[0]
-        if self.background:
-            value = jnp.logaddexp(
-                value + math.log1p(-self.background),
-                jnp.full_like(value, math.log(self.background) - self.manifold.log_volume),
-            )
-        return value.reshape(rows.shape[: rows.ndim - len(self.manifold.shape)])
+        return self._density(lambda rows: _heat_log_prob(self, rows), x)
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n exact draws."""
-        return _sample_heat(self, key, n)
+        return self._draws(lambda keys: _sample_heat(self, keys), key, n)
+
+
+@eqx.filter_jit
+def _heat_log_prob(model: HeatKernelDensity, x: Array) -> Array:
+    points, s = model.points.astype(x.dtype), model.s.astype(x.dtype)
+    value = kernel_scores(model.manifold, points, s[None], x, False)[0]
+    if not model.background:
+        return value
+    return jnp.logaddexp(
+        value + math.log1p(-model.background),
+        jnp.full_like(value, math.log(model.background) - model.manifold.log_volume),
+    )
 
 
 def _with_background(scores: np.ndarray, b: float, log_volume: float) -> np.ndarray:
@@ -125,7 +131,7 @@ def _with_background(scores: np.ndarray, b: float, log_volume: float) -> np.ndar
 
 
 @eqx.filter_jit
-def _sample_heat(model: HeatKernelDensity, key: Key, n: int) -> Array:
+def _sample_heat(model: HeatKernelDensity, keys: Array) -> Array:
     dtype = model.points.dtype
 
     def one(key: Key) -> Array:
@@ -137,14 +143,15 @@ def _sample_heat(model: HeatKernelDensity, key: Key, n: int) -> Array:
         uniform = model.manifold.uniform(far, dtype)
         return jnp.where(jax.random.uniform(which) < model.background, uniform, x)
 
-    return jax.vmap(one)(jax.random.split(key, n))
+    return jax.vmap(one)(keys)
 
 
 class ManifoldParzen(Model):
     """p(x) = (1/n) Σ_i N(x; Z_i, Σ_j λ_ij v_ij v_ijᵀ + σ²I) on R^d, with λ_ij, v_ij the leading
     eigenpairs of the second moment of the k nearest neighbours of Z_i about Z_i.
 
-    ``ManifoldParzen.choose(manifold, data)`` finds k and σ.
+    ``ManifoldParzen.choose(manifold, data)`` finds k and σ, for coordinates that it standardises
+    (``units``; ``law`` and ``sigma`` are in those).
 
     Source: Vincent & Bengio 2002 (Manifold Parzen windows), with equal weights in place of a
     neighbourhood kernel.
@@ -154,6 +161,7 @@ class ManifoldParzen(Model):
     neighbours: int
     sigma: float
     law: GaussianMixture = fixed()
+    units: Units = fixed(default=Units())
 
     @classmethod
     def choose(
@@ -175,30 +183,28 @@ class ManifoldParzen(Model):
         """
         if not isinstance(manifold, Euclidean):
             raise ValueError(f"ManifoldParzen needs flat space, got {manifold!r}.")
-        points = _matrix(manifold, data, "data")
+        points, held_out, units = _standardised(manifold, data, val)
         ks = [neighbours] if isinstance(neighbours, int) else list(neighbours)
         if max(ks) >= len(points) or min(ks) < 1:
             raise ValueError(f"neighbours must lie in 1 … {len(points) - 1}, got {ks}.")
         rank = min(max(ks), manifold.d) if rank is None else rank
         grid = bandwidth_grid(manifold, points, size)
         s = jnp.asarray(np.geomspace(grid[0] / 16, grid[-1], size), points.dtype)
-        x = _judges(manifold, points, val, judges)
+        x = _judges(points, held_out, judges)
         bases = _local_bases(points, jnp.asarray(ks), max(ks), rank)
         found = _parzen_scores(points, bases, s, x, val is None)
         table = np.where(np.isfinite(found), np.asarray(found, np.float64), -math.inf)
         k, g = divmod(int(np.argmax(table)), len(s))
         law = _parzen(points, bases[k], s[g])
-        return cls(manifold, int(ks[k]), math.sqrt(float(s[g])), law)
+        return cls(manifold, int(ks[k]), math.sqrt(float(s[g])), law, units)
 
     def log_prob(self, x: Any) -> Array:
         """log p in nats, closed form."""
-        rows = check_points(self.manifold, x, "x")
-        value = _mixture_log_prob(self.law.astype(rows.dtype), rows.reshape(-1, self.manifold.d))
-        return value.reshape(rows.shape[:-1])
+        return self._density(lambda rows: _mixture_log_prob(self.law, rows), x)
 
-    def sample(self, key: Key, n: int) -> Array:
+    def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n exact draws."""
-        return self.law.sample(key, n)
+        return self._draws(lambda keys: _mixture_draws(self.law, keys), key, n)
 
 
 @eqx.filter_jit
@@ -245,7 +251,12 @@ def _parzen_scores(points: Array, bases: Array, s: Array, x: Array, leave_out: b
 
 @eqx.filter_jit
 def _mixture_log_prob(law: GaussianMixture, x: Array) -> Array:
-    return in_blocks(law.log_prob, x, _CHUNK)
+    return in_blocks(law.astype(x.dtype).log_prob, x, _CHUNK)
+
+
+@eqx.filter_jit
+def _mixture_draws(law: GaussianMixture, keys: Array) -> Array:
+    return jax.vmap(lambda key: law.sample(key, 1)[0])(keys)
 
 
 class EmpiricalModel(Model):
@@ -257,13 +268,16 @@ class EmpiricalModel(Model):
     network without limits. Its reverse SDE ends within O(√s_min) of training points.
 
     **Arguments:** ``noising``: an exact process (its manifold is the model's); ``points``: the
-    data, in the units of the process; ``s_min``: the data end.
+    data, in the units of the process; ``s_min``: the data end; ``units``: of points that are asked
+    about or drawn, where flat ones are not those of the process: ``EmpiricalModel.of`` measures
+    them.
     Source: Zhang et al. 2024, Section 4 (the naive kernel model).
     """
 
     noising: Noising
     points: Array = fixed()
     s_min: float = 1e-4
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if self.points.shape[1:] != self.noising.manifold.shape or not len(self.points):
@@ -276,38 +290,44 @@ class EmpiricalModel(Model):
         if not self.s_min > 0:
             raise ValueError(f"s_min must be positive, got {self.s_min}.")
 
+    @classmethod
+    def of(cls, noising: Noising, data: Any, *, s_min: float = 1e-4) -> EmpiricalModel:
+        """The model of ``data`` in any unit: flat coordinates are standardised, as ``ScoreModel``
+        does before it learns."""
+        points, _, units = _standardised(noising.manifold, data, None)
+        return cls(noising, points, s_min, units)
+
     @property
     def manifold(self) -> Manifold:
         return self.noising.manifold
 
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log p_s(x) in nats, closed form, at s = s_min if not given."""
-        rows = check_points(self.manifold, x, "x")
-        flat = rows.reshape(-1, *self.manifold.shape)
-        level = jnp.asarray(self.s_min if s is None else s, flat.dtype)
-        value = _empirical(_EmpiricalScore(self.noising, self.points), flat, level, False)
-        return value.reshape(rows.shape[: rows.ndim - len(self.manifold.shape)])
+        field = _EmpiricalScore(self.noising, self.points)
+        level = lambda rows: device(self.s_min if s is None else s, rows.dtype)  # noqa: E731
+        return self._density(lambda rows: _empirical(field, rows, level(rows), False), x)
 
     def score(self, t: ScalarLike, x: Any) -> Array:
         """∇ log p_{s(t)}(x), tangent at x (times before s_min are taken as s_min)."""
-        rows = check_points(self.manifold, x, "x")
-        flat = rows.reshape(-1, *self.manifold.shape)
-        s = self.noising.schedule.s(jnp.asarray(t, flat.dtype))
         field = _EmpiricalScore(self.noising, self.points)
-        return _empirical(field, flat, jnp.maximum(s, self.s_min), True).reshape(rows.shape)
 
-    def sample(self, key: Key, n: int, *, steps: int = 200) -> Array:
+        return self._gradient(
+            lambda rows: _empirical_at(field, rows, device(t, rows.dtype), self.s_min), x
+        )
+
+    def sample(self, key: Key, n: int, *, steps: int = 200) -> Array | np.ndarray:
         """n draws by the reversed SDE with the closed-form score: noisy copies of training
         points."""
-        return sample_reverse(
+        x = sample_reverse(
             self.noising,
             _EmpiricalScore(self.noising, self.points),
             key,
-            n,
+            count(n),
             s_min=self.s_min,
             steps=steps,
             dtype=self.points.dtype,
         )
+        return self._outer(x)
 
 
 class _EmpiricalScore(eqx.Module):
@@ -329,20 +349,30 @@ class _EmpiricalScore(eqx.Module):
 
 
 @eqx.filter_jit
+def _empirical_at(field: _EmpiricalScore, x: Array, t: Scalar, s_min: float) -> Array:
+    return _empirical(field, x, jnp.maximum(field.noising.schedule.s(t), s_min), True)
+
+
+@eqx.filter_jit
 def _empirical(field: _EmpiricalScore, x: Array, s: Scalar, score: bool) -> Array:
     one = field if score else field.log_prob
     return jax.lax.map(lambda y: one(y, s), x, batch_size=_CHUNK)
 
 
-def _matrix(manifold: Manifold, data: Any, name: str) -> Array:
-    points = check_points(manifold, data, name)
-    if points.ndim == len(manifold.shape) or len(points) < 2:
-        raise ValueError(f"{name}: needs two points or more.")
-    return points
+def _standardised(manifold: Manifold, data: Any, val: Any) -> tuple[Array, Array | None, Units]:
+    """Training points and held-out ones in inner coordinates, and their units."""
+    exact = exact_points(manifold, data, "data")
+    if exact.ndim == len(manifold.shape) or len(exact) < 2:
+        raise ValueError("data: needs two points or more.")
+    units = Units.measure(manifold, exact)
+    points = to_inner(manifold, units, exact, "data")
+    if val is None:
+        return points, None, units
+    return points, to_inner(manifold, units, val, "val").astype(points.dtype), units
 
 
-def _judges(manifold: Manifold, points: Array, val: Any, judges: int) -> Array:
+def _judges(points: Array, held_out: Array | None, judges: int) -> Array:
     """The points that bandwidths are compared on."""
-    if val is not None:
-        return _matrix(manifold, val, "val").astype(points.dtype)
+    if held_out is not None:
+        return held_out
     return points[np.unique(np.linspace(0, len(points) - 1, judges).round().astype(int))]

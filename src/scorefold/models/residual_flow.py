@@ -10,7 +10,7 @@ from jaxtyping import Array
 from scorefold._blocks import in_blocks
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
-from scorefold.kernels import ClusteredMixture, WrappedMixture
+from scorefold.kernels import ClusteredMixture, WrappedMixture, density_at
 from scorefold.kernels.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
 
@@ -75,7 +75,7 @@ def _given(mixture: WrappedMixture, key: Key, y: Point, s: Scalar) -> Point:
     noise = jnp.sqrt(shrink * s) * jax.random.normal(draw, (m.dim,), y.dtype)
     v = (shrink * (axes @ m.components(z, m.log(z, y))) + noise) @ axes
     near = m.exp(z, m.from_components(z, v))
-    apart = mixture.log_share + mixture.background.log_prob(y)
+    apart = mixture.log_share + density_at(mixture.background, y, s)
     share = jnp.exp(
         apart - mixture.with_background(jax.nn.logsumexp(each), apart - mixture.log_share)
     )

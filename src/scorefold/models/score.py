@@ -7,8 +7,10 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
@@ -22,11 +24,11 @@ from scorefold.fields import (
 )
 from scorefold.fitting import Trainable
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
-from scorefold.manifolds import Manifold, check_points
-from scorefold.models._base import Model
+from scorefold.manifolds import Manifold
+from scorefold.models._base import Model, count
 from scorefold.models.defaults import default_output
-from scorefold.models.standardise import standardiser
-from scorefold.noising import Noising
+from scorefold.models.standardise import Units
+from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
     FlowDensity,
     ReverseStep,
@@ -57,9 +59,9 @@ class ScoreModel(Model, Trainable):
       data law smoothed by that much, so repeated points have a bounded density.
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
 
-    Flat coordinates are standardised (mean and standard deviation of the training data, of each
-    or, for images, of all together), so that data of any unit can be used as they are. Unfitted
-    models (no ``field``) can only be fitted.
+    Flat coordinates are standardised inside (``units``: mean and standard deviation of the training
+    data, of each or, for images, of all together), so that data of any unit can be used as they
+    are; ``s_min`` is in those units. Unfitted models (no ``field``) can only be fitted.
 
     Source: De Bortoli et al. 2022, Algorithm 2; Song et al. 2021 (flat space).
     """
@@ -72,11 +74,12 @@ class ScoreModel(Model, Trainable):
     s_min: float = 1e-4
     rtol: float = 1e-5
     field: TangentField | None = None
-    shift: Array | None = fixed(default=None)
-    scale: Array | None = fixed(default=None)
+    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         top = self.s_max
+        if not 0 < self.rtol < 1:
+            raise ValueError(f"rtol must lie between 0 and 1; got {self.rtol!r}.")
         if not 0 < self.s_min < top:
             raise ValueError(
                 f"s_min must lie between 0 and the end of the schedule, s(1) = {top:.6g}; got "
@@ -115,12 +118,12 @@ class ScoreModel(Model, Trainable):
         **Raises:** ``PointsError`` for rows that are not points of the manifold; see
         ``solve_log_prob`` for what the solver refuses.
         """
-        points = check_points(self.manifold, x, "x")
+        rows, batch = self._rows(x)
         tolerance = self.rtol if rtol is None else rtol
         found = solve_log_prob(
             self.noising,
             self._fitted(),
-            self._inward(points),
+            rows,
             s_min=self.s_min,
             s_max=self.s_max,
             rtol=tolerance,
@@ -129,21 +132,21 @@ class ScoreModel(Model, Trainable):
             key=key,
             chunk=chunk,
         )
-        return found._replace(log_prob=found.log_prob - self._log_volume(points.dtype))
+        volume = self.units.log_volume
+        if is_traced((found, volume)):
+            value = found.log_prob - jnp.asarray(volume, rows.dtype)
+            return FlowDensity(*(a.reshape(batch) for a in found._replace(log_prob=value)))
+        value = np.asarray(found.log_prob) - np.asarray(volume, rows.dtype)
+        parts = (np.asarray(a).reshape(batch) for a in found._replace(log_prob=value))
+        return FlowDensity(*map(device, parts))
 
     def score(self, t: float | Scalar, x: Any) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0
         the data end (times before s_min are taken as s_min)."""
-        points = check_points(self.manifold, x, "x")
-        field = self._fitted()
-        s = self.noising.schedule.s(jnp.asarray(t, points.dtype))
-        s = jnp.maximum(s, self.s_min)
-        rows = self._inward(points).reshape(-1, *self.manifold.shape)
-        value = jax.vmap(lambda p: field(p, s))(rows).reshape(points.shape)
-        if self.scale is None:
-            return value
-        lead = (None,) * (value.ndim - self.scale.ndim)
-        return value / self.scale[lead].astype(value.dtype)
+        field, schedule, low = self._fitted(), self.noising.schedule, self.s_min
+        return self._gradient(
+            lambda rows: _score(field, schedule, rows, device(t, rows.dtype), low), x
+        )
 
     def sample(
         self,
@@ -154,11 +157,11 @@ class ScoreModel(Model, Trainable):
         steps: int = 200,
         corrector_steps: int = 0,
         denoised: bool = False,
-    ) -> Array:
+    ) -> Array | np.ndarray:
         """n draws: by the reversed SDE as a geodesic random walk of ``steps`` steps (finer
         towards data, with optional Langevin corrections), or by the probability flow (adaptive)."""
-        field = self._fitted()
-        ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": self._dtype}
+        field, n = self._fitted(), count(n)
+        ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": self.units.dtype}
         if method == "ode":
             x = sample_ode(self.noising, field, key, n, **ends)  # type: ignore[arg-type]
         elif method == "sde":
@@ -168,31 +171,29 @@ class ScoreModel(Model, Trainable):
             )  # fmt: skip
         else:
             raise ValueError(f'method must be "sde" or "ode", got {method!r}.')
-        return self._outward(x)
+        return self._outer(x)
 
     def trajectory(self, key: Key, n: int, *, frames: int = 8, steps: int = 200) -> tuple:
         """(s, points): n draws on their way from noise to data, seen at ``frames`` noise levels;
         shapes ``(frames,)`` and ``(frames, n, *shape)``, noise first."""
         field = self._fitted()
-        grid = refined_grid(self.s_max, self.s_min, steps, self._dtype)
+        grid = refined_grid(self.s_max, self.s_min, steps, self.units.dtype)
         shown = jnp.round(jnp.linspace(0, steps, frames)).astype(int)
         paths = _paths(ReverseStep(self.noising, field), key, n, grid)
-        return grid[shown], self._outward(jnp.swapaxes(paths[:, shown], 0, 1))
+        return grid[shown], self._outer(jnp.swapaxes(paths[:, shown], 0, 1))
 
     # -- fitting -----------------------------------------------------------------------------------
+    def with_units(self, data: np.ndarray) -> ScoreModel:
+        units = Units.measure(self.manifold, data, alike=self.network.alike)
+        return eqx.tree_at(lambda m: m.units, self, units)
+
     def init(self, key: Key, data: Array) -> ScoreModel:
         output = default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(data[0]).size), output.size(self.manifold)
         # One program: half the time of as many programs as there are arrays.
         network = quick(_build, level=0)(self.network, *sizes, data.dtype, key)
         field = NetworkField(self.manifold, network, output, self.noising)
-        shift, scale = standardiser(self.manifold, data, alike=self.network.alike)
-        return eqx.tree_at(
-            lambda m: (m.field, m.shift, m.scale),
-            self,
-            (field, shift, scale),
-            is_leaf=lambda leaf: leaf is None,
-        )
+        return eqx.tree_at(lambda m: m.field, self, field, is_leaf=lambda leaf: leaf is None)
 
     def batch_loss(self, x: Array, key: Key) -> Array:
         field = self._trained()
@@ -202,15 +203,15 @@ class ScoreModel(Model, Trainable):
         )
         keys = jax.random.split(draws, len(x))
         one = lambda p, s, k: self.loss(field, self.noising, p, s, k)  # noqa: E731
-        return weight * jax.vmap(one)(self._inward(x), s, keys)
+        return weight * jax.vmap(one)(x, s, keys)
 
     def validate(self, x: Array, key: Key) -> Scalar:
         """Mean NLL at a loose tolerance (1e-3): enough to compare checkpoints."""
         found = solve_log_prob(
-            self.noising, self._fitted(), self._inward(x), s_min=self.s_min, s_max=self.s_max,
+            self.noising, self._fitted(), x, s_min=self.s_min, s_max=self.s_max,
             rtol=1e-3, atol=1e-3, chunk=4096,
         )  # fmt: skip
-        return self._log_volume(x.dtype) - jnp.mean(found.log_prob)
+        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
 
     # -- inside ------------------------------------------------------------------------------------
     def _fitted(self) -> TangentField:
@@ -226,26 +227,11 @@ class ScoreModel(Model, Trainable):
         field = self._fitted()
         return eqx.tree_at(lambda f: f.network, field, replace_fn=self.network.in_training)
 
-    @property
-    def _dtype(self) -> jnp.dtype:
-        return jnp.result_type(float) if self.scale is None else self.scale.dtype
 
-    def _inward(self, x: Array) -> Array:
-        if self.scale is None or self.shift is None:
-            return x
-        lead = (None,) * (x.ndim - self.scale.ndim)
-        return (x - self.shift[lead].astype(x.dtype)) / self.scale[lead].astype(x.dtype)
-
-    def _outward(self, x: Array) -> Array:
-        if self.scale is None or self.shift is None:
-            return x
-        lead = (None,) * (x.ndim - self.scale.ndim)
-        return self.shift[lead] + self.scale[lead] * x
-
-    def _log_volume(self, dtype: jnp.dtype) -> Scalar:
-        if self.scale is None:
-            return jnp.zeros((), dtype)
-        return jnp.sum(jnp.log(self.scale)).astype(dtype)
+@eqx.filter_jit
+def _score(field: TangentField, schedule: Schedule, rows: Array, t: Scalar, low: float) -> Array:
+    s = jnp.maximum(schedule.s(t), low)
+    return jax.vmap(lambda p: field(p, s))(rows)
 
 
 def _build(spec: Architecture, in_size: int, out_size: int, dtype, key: Key) -> Network:

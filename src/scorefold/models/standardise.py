@@ -2,37 +2,226 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
-from scorefold.manifolds import Euclidean, Manifold, Product
+from scorefold._blocks import is_traced
+from scorefold._fixed import fixed
+from scorefold._types import Scalar
+from scorefold._warnings import ScorefoldWarning
+from scorefold.manifolds import Euclidean, Manifold, PointsError, Product, exact_points
 
-__all__ = ["standardiser"]
+__all__ = ["Units", "to_inner"]
+
+_PARTS = 3
+"""32-bit numbers that add up to one of 64 bits."""
+_FAR = 10.0
+"""Robust deviations beyond which a point counts as if it lay there."""
+_NORMAL = 2.0 * 1.2815515655446004
+"""Distance of the first and the last decile of a normal law, in standard deviations."""
+_LOST = 1e4
+"""Shift over scale beyond which 32-bit numbers of the user's lose more than 3 digits of 7."""
+_MERGED = 0.01
+"""Share of different rows that a cast may merge."""
 
 
-def standardiser(manifold: Manifold, data: Array, *, alike: bool = False) -> tuple[Array, Array]:
-    """(shift, scale), each of shape ``manifold.shape``: mean and standard deviation of every flat
-    coordinate of ``data``, and (0, 1) for curved ones, whose units are the geometry's.
+class Units(eqx.Module):
+    """The units of flat coordinates: inner coordinates are z = (x − shift)/scale.
 
-    ``(x − shift) / scale`` keeps points on the manifold; densities change by −Σ log scale.
-    A coordinate without spread keeps scale 1. ``alike``: R^d has one mean and one deviation for
-    all coordinates, as the pixels of images need.
+    ``Units()`` changes nothing; ``Units.measure`` reads shift and scale off training data. Curved
+    coordinates keep shift 0 and scale 1: their units are the geometry's. Shift and scale are kept
+    as sums of three numbers each, so that they have the digits of 64 bits where JAX has 32.
+
+    ``shifts``, ``scales``: shape ``(3, *manifold.shape)``.
     """
-    zero, one = jnp.zeros(manifold.shape, data.dtype), jnp.ones(manifold.shape, data.dtype)
-    if isinstance(manifold, Euclidean) and alike:
-        std = jnp.std(data)
-        return zero + jnp.mean(data), one * jnp.where(std > 0, std, jnp.ones_like(std))
-    if isinstance(manifold, Euclidean):
-        std = jnp.std(data, axis=0)
-        return jnp.mean(data, axis=0), jnp.where(std > 0, std, one)
+
+    shifts: Array | None = fixed(default=None)
+    scales: Array | None = fixed(default=None)
+
+    @classmethod
+    def measure(
+        cls, manifold: Manifold, data: Any, *, alike: bool = False, name: str = "data"
+    ) -> Units:
+        """Mean and standard deviation of every flat coordinate of ``data``, shape
+        ``(n, *manifold.shape)``, computed in 64 bits. A number farther than ten robust deviations
+        from the median counts as one that lies there (robust deviation: the distance of the first
+        and the last decile, over that of a normal law), so that one wrong number does not set the
+        unit. Without such numbers these are the mean and the standard deviation.
+
+        ``alike``: one shift and one scale for all coordinates of R^d, as the pixels of images
+        need. A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
+        """
+        flat, x = _flat(manifold), np.asarray(data)
+        if not flat.any():
+            return cls()
+        x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        dtype, eps = jax.dtypes.canonicalize_dtype(x.dtype), float(np.finfo(x.dtype).eps)
+        x = x.astype(np.float64).reshape(len(x), -1)
+        shift, scale = np.zeros(flat.size), np.ones(flat.size)
+        if alike and isinstance(manifold, Euclidean):
+            a, b = _moments(x.reshape(-1, 1))
+            shift[:], scale[:] = a[0], b[0] or 1.0
+        else:
+            shift[flat], scale[flat] = _moments(x[:, flat])
+            rounding = 4.0 * eps * np.abs(x).max(axis=0)
+            constant = flat & (np.ptp(x, axis=0) <= rounding)
+            scale[constant] = 1.0
+            if constant.any() and not constant[flat].all():
+                _warn(name, np.flatnonzero(constant), x)
+        parts = lambda a: jnp.asarray(_parts(a, dtype).reshape(_PARTS, *manifold.shape))  # noqa: E731
+        return cls(parts(shift), parts(scale))
+
+    @property
+    def shift(self) -> Any:
+        """In 64 bits as a NumPy array (inside a transformation: a JAX array)."""
+        return _sum(self.shifts)
+
+    @property
+    def scale(self) -> Any:
+        return _sum(self.scales)
+
+    def inward(self, x: Any) -> Any:
+        """Inner coordinates of points, shape ``(…, *manifold.shape)``: of NumPy arrays in 64 bits,
+        of JAX arrays in their own dtype."""
+        if self.shifts is None or self.scales is None:
+            return x
+        if isinstance(x, np.ndarray) and not is_traced(self):
+            return (x.astype(np.float64) - self.shift) / self.scale
+        shifts, scales = (_lead(p, x) for p in (self.shifts, self.scales))
+        for part in shifts:
+            x = x - part
+        return x / sum(scales[1:], scales[0])
+
+    def outward(self, z: Any) -> Any:
+        """The points of inner coordinates; as ``inward``."""
+        if self.shifts is None or self.scales is None:
+            return z
+        if isinstance(z, np.ndarray) and not is_traced(self):
+            return self.shift + self.scale * z
+        shifts, scales = (_lead(p, z) for p in (self.shifts, self.scales))
+        x = z * sum(scales[1:], scales[0])
+        for part in reversed(shifts):
+            x = x + part
+        return x
+
+    def gradient(self, slope: Any) -> Any:
+        """Gradients in the user's units from those in inner coordinates."""
+        if self.scales is None:
+            return slope
+        if isinstance(slope, np.ndarray) and not is_traced(self):
+            return slope / self.scale
+        scales = _lead(self.scales, slope)
+        return slope / sum(scales[1:], scales[0])
+
+    @property
+    def log_volume(self) -> float | Scalar:
+        """Σ log scale: log densities in the user's units are those of z less this."""
+        if self.scales is None:
+            return 0.0
+        if is_traced(self.scales):
+            return jnp.sum(jnp.log(_sum(self.scales)))
+        return float(np.sum(np.log(self.scale)))
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What draws are made in."""
+        if self.scales is None:
+            return np.dtype(jnp.result_type(float))
+        return np.dtype(self.scales.dtype)
+
+    @property
+    def beyond_single(self) -> bool:
+        """Whether 32-bit numbers cannot hold points in the user's units."""
+        if self.scales is None or self.scales.dtype == np.float64:
+            return False
+        return bool(np.any(np.abs(self.shift) > _LOST * self.scale))
+
+
+def to_inner(manifold: Manifold, units: Units, data: Any, name: str) -> Array:
+    """Points of the user's, ``(n, *manifold.shape)``, in inner coordinates, cast at the end.
+
+    **Raises:** ``PointsError`` for rows that are no points, and where 32 bits make more than a
+    hundredth of the different rows equal.
+    """
+    exact = np.asarray(exact_points(manifold, data, name))
+    if exact.ndim == len(manifold.shape):
+        exact = exact[None]
+    cast = units.inward(exact).astype(jax.dtypes.canonicalize_dtype(exact.dtype))
+    if exact.dtype == np.float64 and cast.dtype == np.float32:
+        _refuse_merged(exact, cast, name)
+    return jnp.asarray(cast)
+
+
+def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
+    flat = lambda a: np.ascontiguousarray(a.reshape(len(a), -1))  # noqa: E731
+    before = np.unique(flat(exact), axis=0, return_index=True)[1]
+    after = np.unique(flat(cast)[before], axis=0, return_inverse=True)[1].ravel()
+    count = np.bincount(after)
+    lost = len(before) - len(count)
+    if lost > _MERGED * len(before):
+        rows = np.sort(before[count[after] > 1])
+        shown = ", ".join(map(str, rows[:10])) + (", …" if len(rows) > 10 else "")
+        raise PointsError(
+            f"{name}: {len(before)} different rows become {len(count)} in 32-bit numbers (rows "
+            f"{shown}): they differ by less than a ten-millionth of the spread of all. "
+            "jax.config.update('jax_enable_x64', True) before anything else keeps them apart."
+        )
+
+
+def _flat(manifold: Manifold) -> np.ndarray:
+    """Which entries of a point are flat coordinates, ravelled."""
     if isinstance(manifold, Product):
-        shift, scale, at = [], [], 0
-        for factor in manifold.factors:
-            size = int(factor.origin(data.dtype).size)
-            part = data[:, at : at + size].reshape(-1, *factor.shape)
-            a, b = standardiser(factor, part)
-            shift.append(a.ravel())
-            scale.append(b.ravel())
-            at += size
-        return jnp.concatenate(shift), jnp.concatenate(scale)
-    return zero, one
+        return np.concatenate([_flat(m) for m in manifold.factors])
+    return np.full(math.prod(manifold.shape), isinstance(manifold, Euclidean))
+
+
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of columns, numbers far away pulled in."""
+    low, middle, high = np.quantile(x, [0.1, 0.5, 0.9], axis=0)
+    reach = _FAR * (high - low) / _NORMAL
+    gap = x - middle
+    near = np.where(reach > 0, np.clip(gap, -reach, reach), gap)
+    mean = near.mean(axis=0)
+    return middle + mean, np.sqrt(((near - mean) ** 2).mean(axis=0))
+
+
+def _parts(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Numbers of ``dtype`` that add up to 64-bit ones."""
+    rest, parts = np.asarray(values, np.float64), []
+    for _ in range(_PARTS):
+        parts.append(rest.astype(dtype))
+        rest = rest - parts[-1].astype(np.float64)
+    return np.stack(parts)
+
+
+def _sum(parts: Any) -> Any:
+    if parts is None:
+        return None
+    if is_traced(parts):
+        return jnp.sum(parts, axis=0)
+    return np.sum(np.asarray(parts, np.float64), axis=0)
+
+
+def _lead(parts: Array, x: Any) -> list[Array]:
+    """Each part with as many axes as x, in its dtype."""
+    lead = (None,) * (x.ndim - parts.ndim + 1)
+    return [p[lead].astype(x.dtype) for p in parts]
+
+
+def _warn(name: str, columns: np.ndarray, x: np.ndarray) -> None:
+    shown = ", ".join(f"{c} (= {x[0, c]:g})" for c in columns[:5])
+    shown += ", …" if len(columns) > 5 else ""
+    several = "s" if len(columns) > 1 else ""
+    warnings.warn(
+        f"{name}: column{several} {shown} without spread: a density along it follows from the "
+        "smallest width of the model alone. Leave it out.",
+        ScorefoldWarning,
+        stacklevel=4,
+    )

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._pickle import named, restored
 from scorefold._types import Point, Scalar
 from scorefold.proximal._check import check_matrix
 from scorefold.proximal.preconditioner import Preconditioner
@@ -127,6 +128,12 @@ class Smooth(Potential):
 
     function: Callable[[Point], Scalar]
     newton: int = 12
+
+    def __getstate__(self) -> dict:
+        return named(self.__dict__)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(restored(state))
 
     def __check_init__(self) -> None:
         if self.newton < 1:

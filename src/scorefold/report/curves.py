@@ -33,14 +33,20 @@ def smooth(values: np.ndarray, span: float) -> np.ndarray:
 
 
 def training_curves(
-    history: Any, *, title: str = "", validation: str = "validation loss"
+    history: Any,
+    *,
+    title: str = "",
+    validation: str = "validation loss",
+    chosen: float | None = None,
 ) -> matplotlib.figure.Figure:
     """Loss (each record faint, its moving average over a fiftieth of the run bold), validation
     with the best one marked and, where recorded, the learning rate. ``validation``: what the
     validation measured.
 
     ``history`` has arrays ``step`` and ``loss``, and may have ``val_step`` with ``val_nll`` and
-    ``learning_rate`` (one value per record of the loss).
+    ``learning_rate`` (one value per record of the loss). ``chosen``: the validation NLL of the
+    model that was returned, where it was measured with more care than training takes; the mark of
+    the best step then says this number.
     """
     step, loss = (np.asarray(getattr(history, k), float) for k in ("step", "loss"))
     val_step, val_nll, rate = (
@@ -56,7 +62,7 @@ def training_curves(
         if panel == "loss":
             _draw_loss(axes, step, loss)
         elif panel == "val":
-            _draw_validation(axes, val_step, val_nll, validation)
+            _draw_validation(axes, val_step, val_nll, validation, chosen)
         else:
             axes.plot(step, rate, color="0.2", lw=1.4)
             axes.set_ylabel("learning rate")
@@ -81,11 +87,14 @@ def _draw_loss(axes: Any, step: np.ndarray, loss: np.ndarray) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_validation(axes: Any, step: np.ndarray, nll: np.ndarray, name: str) -> None:
+def _draw_validation(
+    axes: Any, step: np.ndarray, nll: np.ndarray, name: str, chosen: float | None
+) -> None:
     axes.set_ylabel(name)
     axes.plot(step, nll, color=ORANGE, lw=1.4, marker="o", ms=3)
     if np.isfinite(nll).any():
         best = int(np.nanargmin(np.where(np.isfinite(nll), nll, np.nan)))
-        label = f"best: {nll[best]:.3f} at step {step[best]:,.0f}"
+        value = nll[best] if chosen is None else chosen
+        label = f"{'best' if chosen is None else 'model'}: {value:.3f} at step {step[best]:,.0f}"
         axes.plot(step[best], nll[best], "*", ms=13, color="black", label=label)
         axes.legend(fontsize=8)

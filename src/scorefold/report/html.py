@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scorefold._files import write_whole
 from scorefold.report._text import visible
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def write_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     images = {name: to_png(figure) for name, figure in figures.items()}
     for file, content in zip(_file_names(images), images.values(), strict=True):
-        _write(target.parent / file, content)
+        write_whole(target.parent / file, content)
     page = _page(
         title, metrics, images, notes, audit, command or metrics.get("command"), tables or {}
     )
-    _write(target, page.encode())
+    write_whole(target, page)
     return target
 
 
@@ -215,13 +216,3 @@ def _file_names(names: Mapping[str, bytes]) -> list[str]:
             file, number = f"{stem}-{number}.png", number + 1
         files.append(file)
     return files
-
-
-def _write(target: Path, content: bytes) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

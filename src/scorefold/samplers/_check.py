@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from scorefold.noising import Noising
 
-__all__ = ["levels", "refuse_rows"]
+__all__ = ["levels", "refuse_rows", "require_finite"]
 
 
 def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, float]:
@@ -26,9 +26,17 @@ def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, 
     return s_min, s_max
 
 
-def refuse_rows(name: str, bad: Array, what: str, hint: str) -> None:
-    """Raise ``FloatingPointError`` naming the rows of ``name`` where ``bad`` holds anywhere.
+def require_finite(name: str, values: Array | np.ndarray, what: str, hint: str) -> None:
+    """Raise ``FloatingPointError`` naming the rows of ``values`` that are not finite.
     Does nothing under a JAX transformation, where values are not known yet."""
+    if isinstance(values, jax.core.Tracer):
+        return
+    refuse_rows(name, ~np.isfinite(np.asarray(values)), what, hint)
+
+
+def refuse_rows(name: str, bad: Array | np.ndarray, what: str, hint: str) -> None:
+    """Raise ``FloatingPointError`` naming the rows of ``name`` where ``bad`` holds anywhere.
+    Does nothing under a JAX transformation."""
     if isinstance(bad, jax.core.Tracer):
         return
     rows = np.flatnonzero(np.asarray(bad).any(axis=tuple(range(1, bad.ndim))))

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import blocks, by_keys, device, inside_jit, is_traced, split_data
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction
-from scorefold.samplers._check import levels, refuse_rows
+from scorefold.samplers._check import levels, require_finite
 from scorefold.samplers.multistep import Crossing, Grids, cross, evaluations
 from scorefold.samplers.steps import flow_velocity
 
@@ -97,8 +98,8 @@ def solve_log_prob(
         raise ValueError(f'solver must be "multistep" or "adaptive", got {solver!r}.')
     s_min, s_max = levels(noising, s_min, s_max)
     rows, batch = _rows(x, noising.manifold)
-    refuse_rows("x", ~jnp.isfinite(rows), "not finite", "Drop or repair these points.")
-    keys = None if divergence == "exact" else jax.random.split(key, rows.shape[0])  # type: ignore[arg-type]
+    require_finite("x", rows, "not finite", "Drop or repair these points.")
+    keys = None if divergence == "exact" else _probes(key, rows.shape[0])
     reference = noising.reference if reference is None else reference
 
     traced = any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((noising, score, rows)))
@@ -124,13 +125,15 @@ def solve_log_prob(
         return value, nfe + spent, finished, jnp.full((), jnp.nan, value.dtype)
 
     value, nfe, error = _in_chunks(solve, rows, keys, chunk, max_steps, rtol, atol)
-    refuse_rows(
+    require_finite(
         "x",
-        ~jnp.isfinite(value),
+        value,
         "without a finite density",
         "The score or its divergence is not finite along their flow.",
     )
-    return FlowDensity(value.reshape(batch), nfe.reshape(batch), error.reshape(batch))
+    if is_traced((value, nfe, error)):
+        return FlowDensity(*(a.reshape(batch) for a in (value, nfe, error)))
+    return FlowDensity(*(device(np.asarray(a).reshape(batch)) for a in (value, nfe, error)))
 
 
 def sample_ode(
@@ -158,7 +161,7 @@ def sample_ode(
     s_min, s_max = levels(noising, s_min, s_max)
     reference = noising.reference if reference is None else reference
     dtype = jnp.dtype(dtype or jnp.result_type(float))
-    start = jax.vmap(lambda k: reference.sample(k, dtype))(jax.random.split(key, n))
+    start = by_keys(lambda keys: _starts(reference, keys, dtype), key, n)
 
     def solve(part: Array, _: None) -> tuple:
         end, _, nfe, finished = _integrate(
@@ -167,8 +170,13 @@ def sample_ode(
         return end, nfe, finished, nfe
 
     x, _, _ = _in_chunks(solve, start, None, chunk, max_steps, rtol, atol)
-    refuse_rows("samples", ~jnp.isfinite(x), "not finite", "The score diverged on the way back.")
+    require_finite("samples", x, "not finite", "The score diverged on the way back.")
     return x
+
+
+@eqx.filter_jit
+def _starts(reference: Reference, keys: Array, dtype: Any) -> Array:
+    return jax.vmap(lambda k: reference.sample(k, dtype))(keys)
 
 
 class Clock(eqx.Module):
@@ -206,8 +214,8 @@ def carry_density(
     """
     check_divergence(divergence, key)
     rows, batch = _rows(x, noising.manifold)
-    refuse_rows("x", ~jnp.isfinite(rows), "not finite", "Drop or repair these points.")
-    keys = None if divergence == "exact" else jax.random.split(key, rows.shape[0])  # type: ignore[arg-type]
+    require_finite("x", rows, "not finite", "Drop or repair these points.")
+    keys = None if divergence == "exact" else _probes(key, rows.shape[0])
 
     def solve(part: Array, part_keys: Array | None) -> tuple:
         there, total, nfe, finished = _integrate(
@@ -216,8 +224,10 @@ def carry_density(
         return (there, total), nfe, finished, nfe
 
     (there, total), _, _ = _in_chunks(solve, rows, keys, chunk, max_steps, rtol, atol)
-    bad = ~(jnp.isfinite(total) & jnp.isfinite(there.reshape(len(rows), -1)).all(axis=1))
-    refuse_rows("x", bad, "carried to points that are not finite", "The drift diverges there.")
+    for found in (total, there):
+        require_finite(
+            "x", found, "carried to points that are not finite", "The drift diverges there."
+        )
     return there.reshape(*batch, *noising.manifold.shape), total.reshape(batch)
 
 
@@ -228,8 +238,16 @@ def check_divergence(divergence: str, key: Key | None) -> None:
         raise ValueError('divergence="hutchinson" needs key=: the probe directions are random.')
 
 
-def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
-    x = jnp.asarray(x)
+def _probes(key: Key | None, n: int) -> Array:
+    assert key is not None
+    if is_traced(key) or inside_jit():
+        return jax.random.split(key, n)
+    return jax.random.wrap_key_data(jnp.asarray(split_data(key, n)), impl=jax.random.key_impl(key))
+
+
+def _rows(x: Any, manifold: Manifold) -> tuple[Array | np.ndarray, tuple[int, ...]]:
+    # NumPy's cut and reshape compile nothing.
+    x = x if is_traced(x) else np.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
     k = x.ndim - len(manifold.shape)
@@ -241,26 +259,53 @@ def _rows(x: Any, manifold: Manifold) -> tuple[Array, tuple[int, ...]]:
 
 
 def _in_chunks(
-    solve: Callable, rows: Array, keys: Array | None, chunk: int, max_steps: int, rtol, atol
+    solve: Callable, rows: Any, keys: Array | None, chunk: int, max_steps: int, rtol, atol
 ) -> tuple[Any, Array, Array]:
     """(values, evaluations, errors): blocks of one size are solved, the last one padded with
     copies of its first row."""
     n = rows.shape[0]
     if n == 0:
         raise ValueError("x: there are no points.")
-    # Blocks are powers of two, so that few sizes are ever compiled.
-    size = min(chunk, 1 << (n - 1).bit_length())
-    values, counts, errors = [], [], []
-    for first in range(0, n, size):
-        at = np.arange(first, first + size)
-        at = np.where(at < n, at, first)
-        value, nfe, finished, error = solve(rows[at], None if keys is None else keys[at])
+    if is_traced((rows, keys)) or inside_jit():
+        return _traced_chunks(solve, jnp.asarray(rows), keys, chunk)
+    host = np.asarray(rows)
+    data = None if keys is None else np.asarray(jax.random.key_data(keys))
+    impl = None if keys is None else jax.random.key_impl(keys)
+    parts = []
+    for first, size in blocks(n, chunk):
+        at = np.minimum(np.arange(first, first + size), n - 1)
+        own = None if data is None else jax.random.wrap_key_data(device(data[at]), impl=impl)
+        value, nfe, finished, error = solve(device(host[at]), own)
+        if is_traced((value, nfe, finished, error)):  # the score is a closure over traced values
+            return _traced_chunks(solve, jnp.asarray(rows), keys, chunk)
         _finished(finished, first, min(first + size, n), max_steps, rtol, atol)
-        values.append(value)
-        counts.append(jnp.full((size,), nfe))
-        errors.append(jnp.full((size,), error))
-    whole = jax.tree.map(lambda *parts: jnp.concatenate(parts)[:n], *values)
-    return whole, jnp.concatenate(counts)[:n], jnp.concatenate(errors)[:n]
+        each = jax.tree.map(np.asarray, value)
+        parts.append((each, np.full(size, np.asarray(nfe)), np.full(size, np.asarray(error))))
+    join = lambda *a: device(np.concatenate(a)[:n])  # noqa: E731
+    whole: tuple[Any, Array, Array] = jax.tree.map(join, *parts)
+    return whole
+
+
+def _traced_chunks(
+    solve: Callable, rows: Array, keys: Array | None, chunk: int
+) -> tuple[Any, Array, Array]:
+    """The same inside a JAX transformation: one program, chunk after chunk."""
+    n = len(rows)
+    size = min(chunk, n)
+    at = np.minimum(np.arange(-(-n // size) * size), n - 1)
+    cut = lambda a: a[at].reshape(-1, size, *a.shape[1:])  # noqa: E731
+
+    def one(part: tuple) -> tuple:
+        value, nfe, _, error = solve(*part)
+        return value, jnp.full((size,), nfe), jnp.full((size,), error)
+
+    if n == size:
+        return one((rows, keys))
+    whole = jax.lax.map(one, (cut(rows), None if keys is None else cut(keys)))
+    joined: tuple[Any, Array, Array] = jax.tree.map(
+        lambda a: a.reshape(-1, *a.shape[2:])[:n], whole
+    )
+    return joined
 
 
 def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol) -> None:

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._blocks import by_keys
 from scorefold._types import Key, Point, Scalar
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction, Step
-from scorefold.samplers._check import levels, refuse_rows
+from scorefold.samplers._check import levels, require_finite
 from scorefold.samplers.grids import refined_grid
 from scorefold.samplers.steps import Corrected, LangevinCorrector, ReverseStep
 from scorefold.samplers.walk import walk
@@ -69,16 +70,17 @@ def sample_reverse(
         corrector = LangevinCorrector(noising.manifold, score, corrector_size)
         step = Corrected(step, corrector, corrector_steps)
     reference = noising.reference if reference is None else reference
-    x = _walk_back(step, reference, key, n, grid, score if denoised else None, noising)
-    refuse_rows("samples", ~jnp.isfinite(x), "not finite", "The score diverged on the way back.")
+    last = score if denoised else None
+    x: Array = by_keys(lambda k: _walk_back(step, reference, k, grid, last, noising), key, n)
+    require_finite("samples", x, "not finite", "The score diverged on the way back.")
     return x
 
 
 @eqx.filter_jit
-def _walk_back(step, reference, key, n, grid, score, noising):
+def _walk_back(step, reference, keys, grid, score, noising):
     def one(k):
         start, path = jax.random.split(k)
         x = walk(step, path, reference.sample(start, grid.dtype), grid)
         return x if score is None else denoise(noising, score, x, grid[-1])
 
-    return jax.vmap(one)(jax.random.split(key, n))
+    return jax.vmap(one)(keys)

@@ -1,0 +1,160 @@
+"""Whether drawn ends of a bridge are those of the data: said after every fit."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key
+from scorefold._warnings import ScorefoldWarning
+from scorefold.manifolds import Euclidean, Manifold
+
+if TYPE_CHECKING:
+    from scorefold.bridges._base import Bridge
+
+__all__ = ["LEAST", "EndGap", "arrival", "check_ends", "end_gap"]
+
+_LINES, _QUANTILES, _SPLITS = 32, 128, 40
+_MARGIN = 0.1
+LEAST, _MOST, _ENOUGH = 8, 1000, 200
+_STEPS = 40
+
+
+class EndGap(NamedTuple):
+    """``value``: the largest W₁ between drawn and real points along a line, in standard deviations
+    of the real ones along it; ``floor``: what two samples of one law stay below, but for once in
+    thousands. None where there are too few points to tell."""
+
+    value: float | None
+    floor: float | None
+
+    @property
+    def missed(self) -> bool | None:
+        """Beyond chance, and by more than a tenth of a standard deviation."""
+        if self.value is None or self.floor is None:
+            return None
+        return not self.value <= max(self.floor, _MARGIN)
+
+
+def end_gap(
+    manifold: Manifold, drawn: Any, real: Any, *, seed: int = 0, learned_from: int | float = np.inf
+) -> EndGap:
+    """The gap between drawn and real points of one end along the coordinates (of the embedding, on
+    curved spaces) and 32 other lines. The floor is mean + 4 deviations of the same statistic over
+    random splits of all points into two samples, the first as small as n draws of a law that was
+    itself learned from samples are worth, 1/n + 1/``learned_from``.
+
+    **Arguments:** points, shapes ``(n, *shape)`` and ``(m, *shape)``; at most 1000 of each count.
+    """
+    rng = np.random.default_rng(seed)
+    x, y = (_features(manifold, _some(rng, np.asarray(p))) for p in (drawn, real))
+    if min(len(x), len(y)) < LEAST:
+        return EndGap(None, None)
+    finite = bool(np.isfinite(x).all())
+    middle, size = y.mean(axis=0), y.std(axis=0)
+    kept = size > 1e-6 * max(float(size.max()), 1e-300)
+    if not finite or not kept.any():
+        return EndGap(None if finite else np.inf, None if finite else 0.0)
+    x, y = (((p - middle) / np.where(kept, size, 1.0))[:, kept] for p in (x, y))
+    lines = rng.normal(size=(_LINES, x.shape[1]))
+    lines = np.concatenate([np.eye(x.shape[1]), lines])
+    x, y = x @ lines.T, y @ lines.T
+    spread = y.std(axis=0)
+    value = _furthest(x, y, spread)
+    pooled = np.concatenate([x, y])
+    worth = max(LEAST // 2, int(1.0 / (1.0 / len(x) + 1.0 / learned_from)))
+    found = []
+    for _ in range(_SPLITS):
+        order = rng.permutation(len(pooled))
+        found.append(_furthest(pooled[order[:worth]], pooled[order[-len(y) :]], spread))
+    return EndGap(value, float(np.mean(found) + 4.0 * np.std(found)))
+
+
+def arrival(
+    bridge: Bridge,
+    end: Literal["a", "b"],
+    drawn: Any,
+    real: Any,
+    *,
+    key: Key,
+    learned_from: int | float = np.inf,
+) -> EndGap:
+    """``end_gap`` of points that a bridge has carried to an end, in the coordinates of its own;
+    real points of A are blurred as its backward draws are."""
+    s = 0.0 if end == "a" else bridge.total
+    x, y = (bridge._enter(rows, s, name)[0] for rows, name in ((drawn, "drawn"), (real, "real")))
+    y = bridge._own.seen_start(key, y) if end == "a" else y
+    return end_gap(bridge.manifold, x, y, learned_from=learned_from)
+
+
+def check_ends(
+    own: Bridge,
+    key: Key,
+    a: Array,
+    b: Array,
+    held: tuple[Array, Array] | None,
+) -> None:
+    """Carry points of both ends to the other and warn where they do not arrive: held-out points,
+    with those of training where they are few. All in the coordinates of the bridge's own.
+
+    **Warns:** ``ScorefoldWarning`` with the size of the miss.
+    """
+    points, apart = [a, b], False
+    if held is not None:
+        apart = min(map(len, held)) >= _ENOUGH
+        points = list(held if apart else map(_both, held, (a, b)))
+    worth = 1.0 / (1.0 / len(a) + 1.0 / len(b)) if apart else np.inf
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    starts = [jnp.asarray(_some(rng, np.asarray(p))) for p in points]
+    for side, name in ((1, "b"), (0, "a")):
+        start, real = starts[1 - side], starts[side]
+        grid = own.grid(_STEPS, start.dtype)
+        first, second = jax.random.split(jax.random.fold_in(key, side))
+        keys = jax.random.split(first, len(start))
+        if side:
+            drawn = own._draw("forward", keys, start, grid, False)
+        else:
+            drawn = own._draw("backward", keys, start, grid[::-1], False)
+            real = own.seen_start(second, real)
+        gap = end_gap(own.manifold, drawn, real, learned_from=worth)
+        if gap.missed:
+            warnings.warn(
+                f"The bridge misses its end {name}: points carried there are {gap.value:.2g} "
+                f"standard deviations from {'held-out' if apart else 'its'} points (W₁ along the "
+                f"worst line; chance stays below {gap.floor:.2g}). Train longer, with more "
+                "components or a lower learning_rate, or take a larger variance.",
+                ScorefoldWarning,
+                stacklevel=3,
+            )
+
+
+def _both(held: Array, trained: Array) -> Array:
+    return jnp.concatenate([held, trained])
+
+
+def _some(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    return rows if len(rows) <= _MOST else rows[rng.permutation(len(rows))[:_MOST]]
+
+
+def _features(manifold: Manifold, rows: np.ndarray) -> np.ndarray:
+    if isinstance(manifold, Euclidean):
+        return rows.astype(np.float64)
+    return np.asarray(_embedded(manifold, jnp.asarray(rows)), np.float64)
+
+
+@jax.jit(static_argnums=0)
+def _embedded(manifold: Manifold, rows: Array) -> Array:
+    return jax.vmap(manifold.embed)(rows)
+
+
+def _furthest(x: np.ndarray, y: np.ndarray, spread: np.ndarray) -> float:
+    """The largest W₁/spread of columns, from quantile functions at equal steps."""
+    count = min(len(x), len(y), _QUANTILES)
+    at = (np.arange(count) + 0.5) / count
+    first, second = (np.quantile(p, at, axis=0) for p in (x, y))
+    return float(np.max(np.mean(np.abs(first - second), axis=0) / spread))

@@ -1,0 +1,93 @@
+"""The points of two laws, as they are given and as a bridge is fitted to them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.bridges.units import Units, flat_coordinates
+from scorefold.manifolds import Manifold, PointsError, check_points
+from scorefold.manifolds._check import as_numbers
+from scorefold.noising import Noising
+
+__all__ = ["End", "both_inside", "ends_of", "exact_rows", "require_resolved"]
+
+
+class End(NamedTuple):
+    """Samples of one law. ``rows``: as they were given, in float64; ``points``: checked, in the
+    dtype that training has."""
+
+    rows: np.ndarray
+    points: Array
+
+    @property
+    def dtype(self) -> Any:
+        return self.points.dtype
+
+
+def ends_of(
+    manifold: Manifold, a: Any, b: Any, names: tuple[str, str], dtype: Any = None, least: int = 2
+) -> tuple[End, End]:
+    """Both ends from arrays, lists or frames. Floating-point arrays keep their dtype and must have
+    one; other numbers take that of the other end, of ``dtype``, or the default.
+
+    **Raises:** ``PointsError`` for what is not points, and for fewer than ``least``;
+    ``ValueError`` for two dtypes.
+    """
+    given = [as_numbers(name, x) for name, x in zip(names, (a, b), strict=True)]
+    checked = [check_points(manifold, x, name) for name, x in zip(names, (a, b), strict=True)]
+    for name, rows in zip(names, checked, strict=True):
+        if rows.ndim != 1 + len(manifold.shape) or len(rows) < least:
+            more = ", or no val at all" if name.startswith("val") else ""
+            raise PointsError(
+                f"{name}: needs at least {least} points, shape (n, …){more}; got an array of shape "
+                f"{rows.shape}."
+            )
+    stated = [p.dtype if x.dtype.kind == "f" else None for x, p in zip(given, checked, strict=True)]
+    wanted = dtype or stated[0] or stated[1] or jnp.dtype(jnp.result_type(float))
+    for k, own in enumerate(stated):
+        if own not in (None, wanted):
+            other = f"but {names[1 - k]} has" if dtype is None else "the training points"
+            raise ValueError(f"{names[k]}: has dtype {own}, {other} {wanted}: give one dtype.")
+    first, second = (
+        End(x.astype(np.float64), p.astype(wanted)) for x, p in zip(given, checked, strict=True)
+    )
+    return first, second
+
+
+def exact_rows(manifold: Manifold, x: Any, name: str) -> Any:
+    """Checked points, shape ``(n, *shape)``: with all the digits of their flat coordinates, as a
+    NumPy array, where JAX would cut them."""
+    points = check_points(manifold, x, name)
+    given = as_numbers(name, x)
+    if given.dtype != np.float64 or points.dtype == np.float64:
+        return points
+    return np.where(flat_coordinates(manifold), given, np.asarray(points, np.float64))
+
+
+def both_inside(
+    manifold: Manifold, ends: tuple[End, End], units: Units | None
+) -> tuple[Array, Array]:
+    """The points of both ends in coordinates of the bridge's own; as they are without ``units``."""
+    if units is None:
+        return ends[0].points, ends[1].points
+    flat, found = flat_coordinates(manifold), []
+    for end, middle in zip(ends, (units.start, units.end), strict=True):
+        moved = (end.rows - np.asarray(middle)) / units.scale
+        found.append(jnp.asarray(np.where(flat, moved, np.asarray(end.points)), end.dtype))
+    return found[0], found[1]
+
+
+def require_resolved(reference: Noising, dtype: Any) -> None:
+    """Refuse a reference whose noise is lost in the rounding of points of size 1."""
+    total, eps = reference.schedule.total, float(jnp.finfo(dtype).eps)
+    if math.sqrt(total) < 16.0 * eps:
+        raise ValueError(
+            f"reference: the noise of the whole bridge is {math.sqrt(total):.1e} beside ends of "
+            f"size 1, below what {jnp.dtype(dtype).name} tells apart. Take a larger variance, or "
+            "float64."
+        )

@@ -1,0 +1,188 @@
+"""The coordinates in which a bridge is fitted: each end at its own origin, both in one unit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import fixed
+from scorefold._types import Point, Scalar
+from scorefold.bridges._linear import LinearTransition, is_linear, linear_transition
+from scorefold.manifolds import Euclidean, Manifold, Product, check_points
+from scorefold.manifolds._check import as_numbers
+from scorefold.noising import Constant, Noising, OrnsteinUhlenbeck, VarianceExploding
+
+__all__ = ["Units", "flat_coordinates"]
+
+
+class Units(eqx.Module):
+    """How a bridge Y in coordinates of its own gives the bridge X of the data,
+
+        X_s = m_s + k Y_{s/k²},   m_s = E[R_s | R_0 = m_A, R_S = m_B],
+
+    R the reference process. Schrödinger bridges over Brownian motion and over Ornstein–Uhlenbeck
+    processes on R^d do not notice a translation of either end: in p_S(y | x) the two occur
+    together in ⟨x, y⟩ alone, and the rest goes into the factors of the ends. So a bridge is fitted
+    between laws around 0 of size 1, and X is exact for every distance and unit of the data:
+
+        ∇ log ψ_s(x) = ∇ log ψ'(y)/k + g_s,   ∇ log φ_s(x) = ∇ log φ'(y)/k − g_s,
+        log p_s(x) = log p'(y) − d log k,   y = (x − m_s)/k,   g_s = a_r(m_B − a_S m_A − b_S)/v_S,
+
+    (a, b, v) the moments of the reference over r = S − s and over S. In a product the flat
+    coordinates are moved, and k = 1 unless all of them are flat: there one clock serves all.
+
+    ``scale``: k; ``start``, ``end``: m_A and m_B, shape ``manifold.shape``, 0 in coordinates that
+    are not flat; kept in float64 on the host, where differences are taken.
+    """
+
+    scale: float
+    start: np.ndarray | Array = fixed()
+    end: np.ndarray | Array = fixed()
+
+    @classmethod
+    def of(cls, reference: Noising, a: Any, b: Any) -> Units | None:
+        """Those of two sets of points: the means of both, and the root of the mean variance of a
+        coordinate around them to three digits (√S if both ends are single points). None where
+        nothing moves: on curved spaces, and for references that do not allow it."""
+        flat = flat_coordinates(reference.manifold)
+        if not flat.any() or not (is_linear(reference) or reference.kernel is not None):
+            return None
+        ends = [np.asarray(x, np.float64) for x in (a, b)]
+        means = [np.where(flat, x.mean(axis=0), 0.0) for x in ends]
+        size = math.sqrt(np.mean([np.mean((x - m) ** 2) for x, m in zip(ends, means, strict=True)]))
+        scale = 1.0
+        if flat.all():
+            scale = float(f"{size or math.sqrt(reference.schedule.total):.3g}")
+        return cls(scale, means[0], means[1])
+
+    # -- the reference -----------------------------------------------------------------------------
+    def inside(self, reference: Noising) -> Noising:
+        """The reference process of Y. S/k² is taken to twelve digits: data in another unit, or
+        moved far away, are then fitted by the very same program."""
+        k = self.scale
+        clock = Constant(float(f"{reference.schedule.total / k**2:.12g}"))
+        if isinstance(reference, OrnsteinUhlenbeck):
+            return OrnsteinUhlenbeck(
+                reference.manifold, clock, std=reference.std / k, data_std=reference.data_std / k
+            )
+        return reference if k == 1.0 else VarianceExploding(reference.manifold, clock)
+
+    def middle(self, reference: Noising, s: Any) -> Any:
+        """m_s for a level, or one a row for levels of shape (n,): in float64 on the host, or in
+        the dtype of ``s`` where it or the two means are traced."""
+        process, (s, start, end, xp) = _transition(reference), self._ready(s)
+        if getattr(s, "ndim", 0):
+            s = s.reshape(-1, *(1,) * start.ndim)
+        total = reference.schedule.total
+        if process.rate == 0.0:
+            share = s / total
+            return (1.0 - share) * start + share * end
+        a, b, v = process.moments(s, xp)
+        a_r, _, _ = process.moments(total - s, xp)
+        whole, gap = self._gap(process, total, s, start, end, xp)
+        return a * start + b + (v * a_r / whole) * gap
+
+    def pull(self, reference: Noising, s: Any) -> Any:
+        """g_s, for one level."""
+        process, (s, start, end, xp) = _transition(reference), self._ready(s)
+        total = reference.schedule.total
+        whole, gap = self._gap(process, total, s, start, end, xp)
+        return process.moments(total - s, xp)[0] * gap / whole
+
+    def motion(self, reference: Noising, s: Any) -> Any:
+        """dm_s/ds, for one level."""
+        process, pull = _transition(reference), self.pull(reference, s)
+        if process.rate == 0.0:
+            return pull
+        away = self.middle(reference, s) - process.location
+        return pull - 0.5 * process.rate * away
+
+    def log_tilt(self, reference: Noising, x: Point, s: Scalar) -> Scalar:
+        """log h_s(x), h harmonic with gradient g: ψ_s(x) = ψ'(y) h_s(x), and h_S = 1 at m_B."""
+        process, total = _transition(reference), reference.schedule.total
+        s, start, end, _ = self._ready(jnp.asarray(s, x.dtype))
+        start, end = jnp.asarray(start, x.dtype), jnp.asarray(end, x.dtype)
+        whole, gap = self._gap(process, total, s, start, end, jnp)
+        a, b, v = process.moments(total - s)
+        return jnp.sum(gap * (a * x + b - end)) / whole + 0.5 * jnp.sum(gap * gap) * v / whole**2
+
+    def forward(self, reference: Noising, own: Any, x: Point, s: Scalar) -> Point:
+        """∇ log ψ_s(x) from that of the bridge in its own coordinates."""
+        value = own.forward(self.enter_one(reference, x, s), s / self.scale**2)
+        return value / self.scale + jnp.asarray(self.pull(reference, s), x.dtype)
+
+    def backward(self, reference: Noising, own: Any, x: Point, s: Scalar) -> Point:
+        """∇ log φ_s(x), the same."""
+        value = own.backward(self.enter_one(reference, x, s), s / self.scale**2)
+        return value / self.scale - jnp.asarray(self.pull(reference, s), x.dtype)
+
+    # -- points ------------------------------------------------------------------------------------
+    def enter(self, reference: Noising, x: Any, s: Any, name: str) -> Array:
+        """Points x at the level s as points y, after the checks of ``check_points``. Differences
+        are in float64 unless x or s is traced; y has the dtype that x has as an array of JAX."""
+        points = check_points(reference.manifold, x, name)
+        middle = self.middle(reference, s)
+        if isinstance(points, jax.core.Tracer) or isinstance(middle, jax.core.Tracer):
+            return self.enter_one(reference, points, s)
+        far = as_numbers(name, x).astype(np.float64)
+        moved = (far - middle) / self.scale
+        flat = flat_coordinates(reference.manifold)
+        return jnp.asarray(np.where(flat, moved, np.asarray(points)), points.dtype)
+
+    def enter_one(self, reference: Noising, x: Array, s: Any) -> Array:
+        """The same without checks, in the dtype of x: of one point, or of many at one level."""
+        middle = jnp.asarray(self.middle(reference, s), x.dtype)
+        return (x - jnp.broadcast_to(middle, x.shape)) / self.scale
+
+    def leave(self, reference: Noising, y: Array, s: Any) -> Any:
+        """Points x of points y at the level s, or at levels of shape (n,) along the axis before
+        the last ones: a NumPy array in float64 unless y is traced, else in the dtype of y."""
+        middle = self.middle(reference, s)
+        if isinstance(y, jax.core.Tracer) or isinstance(middle, jax.core.Tracer):
+            return jnp.broadcast_to(jnp.asarray(middle, y.dtype), y.shape) + self.scale * y
+        return middle + self.scale * np.asarray(y, np.float64)
+
+    def alone(self, reference: Noising, y0: Array, y1: Array) -> tuple[Array, Array]:
+        """(u, v), shapes (n,) and (m,), with −log p_S(x₁ | x₀) = −log p'(y₁ | y₀) + u(y₀) + v(y₁)
+        for k = 1:  u = −⟨a_S y₀, γ⟩/v_S,  v = ⟨y₁, γ⟩/v_S + |γ|²/2v_S,  γ = m_B − a_S m_A − b_S."""
+        total = np.float64(reference.schedule.total)
+        process, (s, start, end, xp) = _transition(reference), self._ready(total)
+        whole, gap = self._gap(process, total, s, start, end, xp)
+        a = process.moments(total, np)[0]
+        first, last = (np.asarray(y, np.float64).reshape(len(y), -1) @ gap.ravel() / whole
+                       for y in (y0, y1))  # fmt: skip
+        square = 0.5 * float(gap.ravel() @ gap.ravel()) / whole
+        return jnp.asarray(-a * first, y0.dtype), jnp.asarray(last + square, y0.dtype)
+
+    # -- inside ------------------------------------------------------------------------------------
+    def _ready(self, s: Any) -> tuple[Any, Any, Any, Any]:
+        if not any(isinstance(v, jax.core.Tracer) for v in (s, self.start, self.end)):
+            s = np.asarray(s, np.float64)
+            return s, np.asarray(self.start, np.float64), np.asarray(self.end, np.float64), np
+        s = jnp.asarray(s, s.dtype if hasattr(s, "dtype") else jnp.result_type(float))
+        return s, jnp.asarray(self.start, s.dtype), jnp.asarray(self.end, s.dtype), jnp
+
+    def _gap(
+        self, process: LinearTransition, total: float, s: Any, start: Any, end: Any, xp: Any
+    ) -> tuple[Any, Any]:
+        a, b, whole = process.moments(xp.asarray(total, s.dtype), xp)
+        return whole, end - a * start - b
+
+
+def flat_coordinates(manifold: Manifold) -> np.ndarray:
+    """Which coordinates of a point are those of flat factors, shape ``manifold.shape``."""
+    if isinstance(manifold, Product):
+        return np.concatenate([flat_coordinates(f).ravel() for f in manifold.factors])
+    return np.full(manifold.shape, isinstance(manifold, Euclidean))
+
+
+def _transition(reference: Noising) -> LinearTransition:
+    if is_linear(reference):
+        return linear_transition(reference)
+    return LinearTransition(0.0, np.zeros(reference.manifold.shape))

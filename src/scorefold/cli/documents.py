@@ -1,0 +1,186 @@
+"""JSON documents of a run: written whole and always, read with bounds and against a shape."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scorefold._files import write_whole
+from scorefold.cli.parser import UsageError
+
+__all__ = ["HISTORY", "METRICS", "RUN", "SEEDS", "SUMMARY", "describes", "plain", "read", "write"]
+
+_LARGEST = 8 * 2**20
+_NUMBER, _WHOLE = "a number", "a whole number"
+_WORD = "a line of text"
+
+# A shape is a kind of value, a tuple of shapes (any will do), a list (each entry has the shape) or
+# a dictionary of those that must be there, by name.
+_NUMBERS = {
+    "test_nll": (_NUMBER, None),
+    "test_nll_standard_error": (_NUMBER, None),
+    "val_nll": (_NUMBER, None),
+    "reference_nll": (_NUMBER, None),
+    "nfe": (_NUMBER, None),
+    "normalisation": (_NUMBER, None),
+    "normalisation_error": (_NUMBER, None),
+}
+METRICS = {
+    "model": str,
+    "dataset": str,
+    "manifold": str,
+    "protocol": str,
+    "seed": _WHOLE,
+    "n_train": _WHOLE,
+    "n_val": _WHOLE,
+    "n_test": _WHOLE,
+    **_NUMBERS,
+    "reference": (str, None),
+    "generalisation": (dict, None),
+    "steps": _WHOLE,
+    "train_seconds": _NUMBER,
+    "compile_seconds": _NUMBER,
+    "model_sha256": str,
+}
+SUMMARY = {"seed": [_WHOLE], "runs": [METRICS]}
+HISTORY = {
+    "step": [_WHOLE],
+    "loss": [(_NUMBER, None)],
+    "val_step": [_WHOLE],
+    "val_nll": [(_NUMBER, None)],
+    "steps": _WHOLE,
+    "best_step": _WHOLE,
+    "stopped": str,
+    "seconds": _NUMBER,
+    "compile_seconds": _NUMBER,
+    "train_seconds": _NUMBER,
+    "seed": [_WHOLE],
+}
+_FITTED = {
+    "data": _WORD,
+    "file": (_WORD, None),
+    "options": dict,
+    "settings": dict,
+    "earth": bool,
+    "scorefold": str,
+}
+RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, "val": str,
+                                                                  "test": str}}  # fmt: skip
+SEEDS = {**_FITTED, "seeds": [_WHOLE]}
+
+
+def write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all. Numbers that are not finite become null, with the
+    reason beside them; nothing that a computation can return keeps it from being written."""
+    write_whole(path, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
+
+
+def read(path: Path, shape: Any) -> dict[str, Any]:
+    """The document in a file, which must have the shape.
+
+    **Raises:** ``UsageError`` naming the file and what is wrong with it.
+    """
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path} is missing, or not a file.")
+        if path.stat().st_size > _LARGEST:
+            raise UsageError(f"{path} is damaged (larger than {_LARGEST} bytes).")
+        document = json.loads(path.read_bytes(), parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is damaged ({error or 'nested too deeply'}).") from error
+    wrong = _wrong(document, shape, "")
+    if wrong:
+        raise UsageError(f"{path} is damaged, or of another program ({wrong}).")
+    return document
+
+
+@contextmanager
+def describes(path: Path, *more: type[Exception]) -> Iterator[None]:
+    """Within, a document whose shape was right is used; what its values cannot mean is damage,
+    as are exceptions of the types ``more``."""
+    meaningless: tuple[type[Exception], ...] = (KeyError, TypeError, AttributeError)
+    meaningless += (IndexError, OverflowError, *more)
+    try:
+        yield
+    except meaningless as error:
+        words = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageError(f"{path} is damaged, or of another version ({words}).") from error
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it, whatever it is; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        out: dict[str, Any] = {}
+        for key, entry in value.items():
+            out[str(key)] = found = plain(entry)
+            lost = entry is not None and (found is None or (isinstance(found, list)
+                                                            and None in found))  # fmt: skip
+            if lost and f"{key}_reason" not in value:
+                out[f"{key}_reason"] = "not a finite number"
+        return out
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else float(value) if abs(value) < 2**1000 else str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return plain(np.asarray(value).tolist())
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def _wrong(value: Any, shape: Any, where: str) -> str:
+    """What is wrong first, in words; empty if nothing is."""
+    if isinstance(shape, tuple):
+        found = [_wrong(value, one, where) for one in shape]
+        return "" if "" in found else found[0]
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where or 'it'} is not a list"
+        return next((w for w in (_wrong(v, shape[0], f"an entry of {where}") for v in value) if w),
+                    "")  # fmt: skip
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{where or 'it'} is not an object"
+        for name, inner in shape.items():
+            if name not in value:
+                return f"no {name}" + (f" in {where}" if where else "")
+            if wrong := _wrong(value[name], inner, name):
+                return wrong
+        return ""
+    if shape is None:
+        return "" if value is None else f"{where} is not null"
+    if shape == _NUMBER:
+        right = type(value) in (int, float) and abs(value) < 2**1000
+    elif shape == _WHOLE:
+        right = type(value) is int and 0 <= value < 2**53
+    elif shape == _WORD:
+        right = isinstance(value, str) and 0 < len(value) < 5000 and "\0" not in value
+    else:
+        return "" if isinstance(value, shape) else f"{where} is not {_KINDS[shape]}"
+    return "" if right else f"{where} is not {shape}"
+
+
+_KINDS = {str: "text", dict: "an object"}
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is not a finite number")
+    return value

@@ -1,0 +1,72 @@
+"""One line on stderr for what goes wrong and for what should be known. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Notices", "one_line", "say"]
+
+_LONGEST, _HEAD, _TAIL = 500, 340, 150
+_IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
+
+def one_line(text: object) -> str:
+    """``text`` as one line of at most 500 characters, its middle left out beyond that; control
+    characters are escaped."""
+    text = str(text)
+    parts = [text] if len(text) <= 2 * _LONGEST else [text[:_LONGEST], text[-_LONGEST:]]
+    head, *tail = (" ".join(part.split()) for part in parts)
+    line = _escaped(" … ".join([head, *tail]))
+    return line if len(line) <= _LONGEST else f"{line[:_HEAD]} … {line[-_TAIL:]}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: object) -> None:
+    """One line on stderr."""
+    line = one_line(f"scorefold: {text}")
+    encoding = sys.stderr.encoding or "ascii"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+
+
+class Notices:
+    """Within the context each warning is said as one line, once; ``lines`` keeps them.
+
+    What JAX says of its cache of compiled programs is not said: the program was compiled anew, and
+    nothing is missing. ``cache_damaged`` notes that an entry could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.cache_damaged = False
+        self._context = warnings.catch_warnings()
+
+    def __enter__(self) -> Notices:
+        self._context.__enter__()
+        warnings.simplefilter("always")
+        for kind in _IGNORED:
+            warnings.simplefilter("ignore", kind)
+        warnings.showwarning = self._show
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._context.__exit__(kind, error, trace)
+
+    def _show(self, message: Warning | str, *where: Any, **more: Any) -> None:
+        line = one_line(message)
+        if "persistent compilation cache" in line:
+            self.cache_damaged |= "reading" in line
+            return
+        if line not in self.lines:
+            self.lines.append(line)
+            say(f"warning: {line}")

@@ -1,0 +1,102 @@
+"""SIGINT and SIGTERM, from the first line of a command to its last. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Stopped", "Stops"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """A signal ended the command with exit code ``code``; ``note`` says what was kept."""
+
+    def __init__(self, number: int, note: str) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.code = 128 + number
+        self.note = note
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.note}."
+
+
+class Stops:
+    """Within the context a first signal ends the command in order: ``Stopped`` is raised, half
+    written files are removed, one line is said. A second ends the process at once.
+
+    Until ``begun`` the first one ends the process as well: modules are being imported then, which
+    may swallow an exception, and nothing has been touched. While a model is trained, ``fit`` has
+    its own handlers, which save a checkpoint.
+
+    ``note`` is what will be said: a command changes it as it goes on.
+
+    Handlers can be set in the main thread only; elsewhere the context does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.pending = 0
+        self.note = "stopped; nothing that was there has changed"
+        self._loading = True
+        self._before: dict[int, Any] = {}
+        self._wakeup = -1
+        self._ends: tuple[int, int] | None = None
+
+    def begun(self) -> None:
+        """Everything is imported: the command begins."""
+        self._loading = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise what a library swallowed."""
+        if self.pending:
+            raise Stopped(self.pending, self.note)
+
+    def __enter__(self) -> Stops:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._first)
+            self._ends = os.pipe()
+            os.set_blocking(self._ends[1], False)
+            self._wakeup = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+            threading.Thread(target=_second, args=(self._ends[0],), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._ends is not None:
+            signal.set_wakeup_fd(self._wakeup)
+            os.close(self._ends[1])
+
+    def _first(self, number: int, frame: FrameType | None) -> None:
+        self.pending = number
+        if self._loading:
+            with contextlib.suppress(OSError):
+                name = signal.Signals(number).name
+                os.write(sys.stderr.fileno(), f"scorefold: {name}: stopped.\n".encode())
+            os._exit(128 + number)
+        raise Stopped(number, self.note)
+
+
+def _second(handle: int) -> None:
+    """End the process at the second signal. The interpreter writes the number of each to a pipe as
+    it comes, so this does not wait for a long call of the main thread, such as a compilation."""
+    seen = 0
+    while byte := os.read(handle, 1):
+        seen += byte[0] in _SIGNALS
+        if seen == 2:
+            os._exit(128 + byte[0])
+    os.close(handle)

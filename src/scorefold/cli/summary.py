@@ -1,0 +1,108 @@
+"""Several seeds as one: means, spreads and verdicts; and the lines of a run in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scorefold.cli.generalisation import mass_line
+
+__all__ = ["run_lines", "summary", "verdict_summary"]
+
+FINE = "consistent with fresh data"
+_SPREAD = ("test_nll", "val_nll", "reference_nll", "nll", "nfe", "normalisation")
+
+
+def summary(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One document for several seeds: means and standard deviations over those in which a number
+    could be measured, the worst verdict of each measure with its count, and the parts."""
+    out = dict(documents[0])
+    out.pop("model_sha256", None)
+    if "seed" in out:
+        out["seed"] = [d["seed"] for d in documents]
+    for name in documents[0]:
+        values = [d.get(name) for d in documents]
+        numbers = [v for v in values if isinstance(v, float)]
+        if numbers and len(numbers) + values.count(None) == len(values):
+            out[name] = float(np.mean(numbers))
+            if name in _SPREAD:
+                out[f"{name}_std"] = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+            if len(numbers) < len(values):
+                out[f"{name}_reason"] = f"measured in {len(numbers)} of {len(values)} seeds"
+    if "generalisation" in out:
+        out["generalisation"] = verdict_summary([d["generalisation"] for d in documents])
+    if "warnings" in out:
+        out["warnings"] = list(dict.fromkeys(w for d in documents for w in d["warnings"]))
+    out["runs"] = list(documents)
+    return out
+
+
+def verdict_summary(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """For each measure its verdict in every seed (None where it was not measured), the worst of
+    them, and in how many seeds it departs from fresh data."""
+    parts = [{k: v["verdict"] for k, v in f.items() if isinstance(v, Mapping) and "verdict" in v}
+             if f else {} for f in found]  # fmt: skip
+    out = {}
+    for name in dict.fromkeys(k for part in parts for k in part):
+        verdicts = [part.get(name) for part in parts]
+        known = [v for v in verdicts if v is not None]
+        out[name] = {
+            "verdict": max(known, key=_severity),
+            "departing": sum(v != FINE for v in known),
+            "of": len(known),
+            "verdicts": verdicts,
+        }
+    return out
+
+
+def _severity(verdict: str) -> int:
+    return 2 if verdict.startswith("cop") else verdict != FINE
+
+
+def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
+    """The numbers of a run, or of several seeds, for a terminal."""
+    lines = [
+        ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']} points"),
+        ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
+        (metrics["reference"] or "plain law",
+         f"{_number(metrics, 'reference_nll')} nats, to be beaten by the test NLL"),
+        ("total mass", _mass(metrics)),
+        ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
+        *verdict_lines(metrics.get("generalisation")),
+        ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
+                 f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
+        ("written to", str(folder)),
+    ]  # fmt: skip
+    return "\n".join(f"{name:<16} {text}" for name, text in lines)
+
+
+def _mass(metrics: dict[str, Any]) -> str:
+    return _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)
+
+
+def _number(metrics: dict[str, Any], name: str, digits: int = 4) -> str:
+    if metrics.get(name) is None:
+        reason = metrics.get(f"{name}_reason")
+        return "not measured" + (f" ({reason})" if reason else "")
+    std = metrics.get(f"{name}_std") if "runs" in metrics and digits else None
+    spread = "" if std is None else f" ± {std:.{digits - 1}f} (std over seeds)"
+    return f"{metrics[name]:.{digits}f}{spread}"
+
+
+def verdict_lines(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What departs from fresh data, a line each, or one line that says nothing does."""
+    if found is None:
+        return [("generalisation", "not measured")]
+    parts = {k: v for k, v in found.items() if isinstance(v, Mapping) and "verdict" in v}
+    odd = [
+        f"{name.replace('_', ' ')}: {part['verdict']}"
+        + (f" ({part['departing']} of {part['of']} seeds)" if "departing" in part else "")
+        for name, part in parts.items()
+        if part["verdict"] != FINE
+    ]
+    seeds = " in every seed" if any("departing" in p for p in parts.values()) else ""
+    return [("generalisation", f"{len(parts) - len(odd)} of {len(parts)} measures {FINE}{seeds}"),
+            *(("", line) for line in odd)]  # fmt: skip

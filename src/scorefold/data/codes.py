@@ -1,0 +1,144 @@
+"""Numbers that mean no number: codes for missing values, constant columns, numbered rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scorefold.data.coordinates import Coordinates
+from scorefold.data.names import read_name
+from scorefold.data.systems import kind
+
+__all__ = ["Codes", "codes_of"]
+
+_INDEX = {"index", "id", "unnamed0", "row", "rowid", "rownames", "rownumber", "idx", "objectid"}
+_USUAL = {
+    sign * value
+    for value in (99.0, 99.9, 99.99, 999.0, 999.9, 999.99, 9999.0, 9999.9, 99999.0, 999999.0,
+                  32768.0, 2147483648.0, 1e20, 1e30)
+    for sign in (-1.0, 1.0)
+}  # fmt: skip
+_FEWEST = 10
+"""Rows, and different values of a column, below which nothing is said."""
+_REPEATS = 5.0
+"""Times the repeats of other values."""
+_OUTSIDE = 0.25
+"""Of the range of the others: how far beyond them a code lies."""
+_INSIDE = 0.02
+"""Of the range of the others: how far from its neighbours on both sides a code lies."""
+
+
+class Codes(NamedTuple):
+    """``values``: for each column the numbers that may stand for "no value", with the share of
+    rows that hold them; ``null_island``: the share of rows at latitude 0, longitude 0, where that
+    looks like a code; ``constant``: columns with one value; ``numbering``: columns that number
+    the rows."""
+
+    values: dict[str, dict[float, float]]
+    null_island: float
+    constant: tuple[str, ...]
+    numbering: tuple[str, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """One line for each finding, with the remedy."""
+        out = [
+            f"column {column!r}: {value:.9g} in {100 * share:.3g} % of the rows lies apart from "
+            f"all other values: if it stands for no value, drop_value={value:.9g} "
+            f"(--drop-value {value:.9g}) leaves these rows out"
+            for column, found in self.values.items()
+            for value, share in found.items()
+        ]
+        if self.null_island:
+            out.append(
+                f"{100 * self.null_island:.3g} % of the rows are at latitude 0, longitude 0: if "
+                "that stands for no position, leave these rows out"
+            )
+        out += [f"column {column!r} is constant" for column in self.constant]
+        out += [
+            f"column {column!r} numbers the rows: leave it out by columns= (--columns)"
+            for column in self.numbering
+        ]
+        return tuple(out)
+
+
+def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
+    """The codes, constant columns and row numbers among the columns of a table.
+
+    A number is a code if it repeats more than five times as often as other values do and lies
+    apart: beyond all others by a quarter of their range, or between them with a gap of a fiftieth
+    of it on both sides. Usual codes (±99, ±999, ±9999, 99.99, 1e20, 1e30, …) need to repeat only
+    twice. Values of a lattice repeat alike and lie side by side: they are no codes.
+    """
+    found: dict[str, dict[float, float]] = {}
+    constant, index = [], []
+    flat = {
+        place for part in coordinates.parts if kind(part.manifold) == "R" for place in part.places
+    }
+    if len(values) < _FEWEST:
+        return Codes({}, 0.0, (), ())
+    for j, column in enumerate(coordinates.columns):
+        numbers, counts = np.unique(values[:, j], return_counts=True)
+        if len(numbers) == 1:
+            constant.append(column)
+        elif j in flat and _numbers_rows(column, numbers, counts, len(coordinates.columns)):
+            index.append(column)
+        elif codes := _apart(numbers, counts):
+            found[column] = {v: c / len(values) for v, c in codes}
+    return Codes(found, _null_island(coordinates, values), tuple(constant), tuple(index))
+
+
+def _apart(numbers: np.ndarray, counts: np.ndarray) -> list[tuple[float, int]]:
+    """(number, how often) for the numbers that repeat and lie apart, outermost first."""
+    codes: list[tuple[float, int]] = []
+    while len(numbers) >= _FEWEST:
+        for at in (0, len(numbers) - 1):
+            rest = np.delete(numbers, at)
+            gap = np.abs(rest - numbers[at]).min()
+            if gap > _OUTSIDE * (rest[-1] - rest[0]) and _repeats(numbers, counts, at):
+                codes.append((float(numbers[at]), int(counts[at])))
+                numbers, counts = rest, np.delete(counts, at)
+                break
+        else:
+            break
+    if len(numbers) > _FEWEST:
+        at = int(np.argmax(counts))
+        if 0 < at < len(numbers) - 1:
+            gap = min(numbers[at] - numbers[at - 1], numbers[at + 1] - numbers[at])
+            others = np.delete(counts, at)
+            if (
+                gap > _INSIDE * (numbers[-1] - numbers[0])
+                and gap > _REPEATS * np.median(np.diff(numbers))
+                and counts[at] >= max(_FEWEST, 0.01 * counts.sum())
+                and counts[at] > _REPEATS * others.max()
+            ):
+                codes.append((float(numbers[at]), int(counts[at])))
+    return codes
+
+
+def _repeats(numbers: np.ndarray, counts: np.ndarray, at: int) -> bool:
+    if numbers[at] in _USUAL or np.abs(numbers[at]) >= 1e30:
+        return bool(counts[at] >= 2)
+    others = np.delete(counts, at)
+    return bool(counts[at] >= 3 and counts[at] > _REPEATS * np.median(others))
+
+
+def _numbers_rows(column: str, numbers: np.ndarray, counts: np.ndarray, width: int) -> bool:
+    whole = counts.max() == 1 and (numbers == np.round(numbers)).all()
+    if not whole:
+        return False
+    running = bool((np.diff(numbers) == 1).all())
+    return (running and width > 1) or read_name(column).key in _INDEX
+
+
+def _null_island(c: Coordinates, values: np.ndarray) -> float:
+    for part in c.parts:
+        if part.system == "latlon":
+            pairs = values[:, list(part.places)]
+            here = (pairs == 0).all(axis=1)
+            if here.sum() < 3:
+                continue
+            others = np.unique(pairs[~here], axis=0, return_counts=True)[1]
+            if len(others) and here.sum() > _REPEATS * np.quantile(others, 0.99):
+                return float(here.mean())
+    return 0.0

@@ -1,0 +1,86 @@
+"""Whether the floats that are computed with still tell the rows of a table apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scorefold.data._errors import DataError, rows
+from scorefold.data.coordinates import Coordinates
+from scorefold.data.names import DEGREES
+
+__all__ = ["check_digits", "check_range"]
+
+_MATERIAL = 0.01
+_CHANCE = 10.0
+_COARSE = 1e-3
+
+
+def check_range(coordinates: Coordinates, values: np.ndarray, dtype: np.dtype) -> None:
+    """**Raises:** ``DataError`` for flat columns beyond the largest number of ``dtype``."""
+    top = float(np.finfo(dtype).max)
+    for part in coordinates.parts:
+        if part.system == "flat":
+            for place, own in zip(part.places, part.own(values).T, strict=True):
+                far = np.abs(own) > top
+                if far.any():
+                    raise DataError(
+                        f"column {coordinates.columns[place]!r}, {rows(far)}: beyond the largest "
+                        f"{dtype} ({top:.3g}). Divide the column by a constant first."
+                    )
+
+
+def check_digits(
+    coordinates: Coordinates, values: np.ndarray, labels: np.ndarray, dtype: np.dtype
+) -> tuple[str, ...]:
+    """A line if different rows of the table became one point in ``dtype``.
+
+    **Raises:** ``DataError`` if that happened to more than 1 % of the different rows, and not by
+    chance: to more than ten times n·Π ulp/range over the columns, or because the range of a column
+    is less than a thousand ulp.
+    """
+    written = coordinates.labels(values)
+    different, points = int(written.max()) + 1, int(labels.max()) + 1
+    lost = different - points
+    if lost == 0:
+        return ()
+    share = lost / different
+    steps = _steps(coordinates, values, dtype)
+    by_chance = max(steps) < _COARSE and share <= _CHANCE * different * np.prod(steps)
+    if share <= _MATERIAL or by_chance:
+        return (f"{lost} different rows are one point in {dtype}: counted as repeats",)
+    first = np.unique(written, return_index=True)[1]
+    together = np.bincount(labels[first])
+    bad = np.zeros(len(values), dtype=bool)
+    bad[first] = together[labels[first]] > 1
+    column = _coarsest(coordinates, values, dtype)
+    raise DataError(
+        f"{dtype} cannot tell {different} different rows apart, only {points} points are left "
+        f"({rows(bad)[:120]}; column {column!r} loses most). Compute with 64-bit floats "
+        "(JAX_ENABLE_X64=1), or leave out the rows that lie far from all others."
+    )
+
+
+def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
+    """ulp/range of each column that is not constant."""
+    eps, out = float(np.finfo(dtype).eps), [0.0]
+    for part in c.parts:
+        own = part.own(values)
+        for r, unit in enumerate(part.units):
+            low, high = np.quantile(own[:, r], (0.01, 0.99))
+            size = np.abs(own[:, r]).max() if part.system == "flat" else 1.0
+            if unit != "none":
+                size = 180.0 if part.degrees else np.pi
+            if high > low:
+                out.append(eps * size / (high - low))
+    return out[1:] or out
+
+
+def _coarsest(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> str:
+    kept = np.ones(len(c.columns))
+    for part in c.parts:
+        own = part.own(values)
+        for r, place in enumerate(part.places):
+            scale = 1.0 / DEGREES["radians"] if part.degrees and part.units[r] != "none" else 1.0
+            cast = (own[:, r] * scale).astype(dtype)
+            kept[place] = len(np.unique(cast)) / len(np.unique(own[:, r]))
+    return c.columns[int(np.argmin(kept))]

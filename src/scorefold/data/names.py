@@ -1,0 +1,356 @@
+"""What columns are called: the usual names of the fields, the roles and the units they state."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = [
+    "DEGREES",
+    "Family",
+    "Match",
+    "Name",
+    "families",
+    "matches",
+    "read_name",
+    "roles",
+    "torsions",
+]
+
+DEGREES = {
+    "degrees": 1.0,
+    "radians": 57.29577951308232,
+    "hours": 15.0,
+    "turns": 360.0,
+    "arcminutes": 1 / 60,
+    "arcseconds": 1 / 3600,
+}
+"""Degrees in one unit of angle."""
+
+_UNIT_WORDS = {
+    "degrees": "deg degs degree degrees dd",
+    "radians": "rad rads radian radians",
+    "hours": "hour hours hr hrs hourangle",
+    "turns": "turn turns revolutions",
+    "arcminutes": "arcmin arcmins arcminute arcminutes amin",
+    "arcseconds": "arcsec arcsecs arcsecond arcseconds asec",
+}
+_UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.split()}
+_BESIDE_UNITS = {"in", "n", "s", "e", "north", "south", "east", "decimal"}
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta",
+    "θ": "theta", "λ": "lambda", "ν": "nu", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+}  # fmt: skip
+_UNCERTAIN = re.compile(
+    r"^e\W|(^|\W)(err|error|errors|std|stdev|stddev|sigma|sd|se|unc|uncertainty|rms|rmse|var|cov|"
+    r"corr|accuracy|precision|pm)(\W|$)"
+)
+
+
+@dataclass(frozen=True)
+class Name:
+    """The name of one column: as written, in words, the unit of angle that it states, and a
+    unit of another kind (``km``), or ``None``.
+
+    ``Longitude (deg)``, ``decimalLongitude``, ``station_lon`` and ``λ / °`` are read alike: small
+    letters, words cut at blanks, signs and capitals, units in brackets or at the end.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    unit: str | None = None
+    measure: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The words without gaps."""
+        return "".join(self.words)
+
+    @property
+    def west(self) -> bool:
+        """Whether it counts westward."""
+        beside = _words(self.measure or "")
+        return bool({"w", "west"} & set(beside)) or "west" in self.words
+
+    @property
+    def quantity(self) -> bool:
+        """Whether it names the thing itself rather than its error."""
+        return _UNCERTAIN.search(" ".join(self.words)) is None
+
+
+def read_name(text: str) -> Name:
+    """The words and the unit of a column's name."""
+    plain = re.sub("[º˚]", "°", text)
+    plain = unicodedata.normalize("NFKC", plain).replace("°", " deg ")
+    plain = re.sub(r"[ʰ]", " hours ", plain)
+    for letter, name in _GREEK.items():
+        plain = plain.replace(letter, name).replace(letter.upper(), name.capitalize())
+    plain, measure, unit = _bracket(plain)
+    words = _words(plain)
+    if unit is None:
+        words, unit = _trailing_unit(words)
+    return Name(text, tuple(words), unit, measure)
+
+
+def _bracket(text: str) -> tuple[str, str | None, str | None]:
+    """The text before a unit in brackets, that unit, and the unit of angle it means."""
+    found = re.fullmatch(r"(.*\S)\s*[\[({<]\s*([^\[\](){}<>]*?)\s*[\])}>]\s*", text, re.DOTALL)
+    if found is None:
+        return text, None, None
+    inside = _words(found[2])
+    units = [_UNITS[word] for word in inside if word in _UNITS]
+    if inside in (["h"], ["hms"]):
+        units = ["hours"]
+    if inside == ["as"]:
+        units = ["arcseconds"]
+    if units and "w" not in inside and "west" not in inside:
+        return found[1], None, units[0]
+    if not inside or all(word.isdigit() for word in inside):
+        return text, None, None  # An index, as in R[0, 0].
+    return found[1], found[2].casefold(), None
+
+
+def _words(text: str) -> list[str]:
+    cut = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
+    return [word for word in re.split(r"[^\w]|_", cut.casefold()) if word]
+
+
+def _trailing_unit(words: list[str]) -> tuple[list[str], str | None]:
+    left = list(words)
+    while len(left) > 1 and left[-1] in _BESIDE_UNITS and any(w in _UNITS for w in left):
+        left.pop()
+    if len(left) > 1 and left[-1] in _UNITS:
+        unit = _UNITS[left.pop()]
+        while len(left) > 1 and left[-1] in ("in", "decimal"):
+            left.pop()
+        return left, unit
+    if len(left) > 1 and left[-1] == "h" and left[-2] in ("ra", "ascension"):
+        return left[:-1], "hours"
+    glued = re.fullmatch(r"(.+?)(deg|degrees|rad|radians|hours|hrs)", words[-1]) if words else None
+    if glued and glued[1] in _KNOWN:
+        return [*words[:-1], glued[1]], _UNITS[glued[2]]
+    return words, None
+
+
+# -- the usual names, one table ------------------------------------------------------------------
+class Family(NamedTuple):
+    """One way of naming all columns of a coordinate system.
+
+    ``names``: for each role the words that mean it. Words may stand between a prefix and a suffix
+    that all columns share (``start_lat``, ``start_lng``; ``qx`` … ``qw``), one of ``prefixes``
+    where those are listed. ``weak`` names mean something only all together. ``note`` is said when
+    the family is used; ``refuse`` says why it cannot be.
+    """
+
+    system: str
+    names: tuple[tuple[str, ...], ...]
+    prefixes: tuple[str, ...] | None = None
+    weak: bool = False
+    note: str = ""
+    refuse: str = ""
+
+
+def _family(system: str, *names: str, **facts) -> Family:
+    return Family(system, tuple(tuple(words.split()) for words in names), **facts)
+
+
+_LAT = "lat latitude latitud decimallatitude reclat"
+_LON = "lon long lng longitude longitud decimallongitude reclong"
+_RIGID = (
+    "the names are those of several conventions (ZXZ, ZYZ, XYZ …): state the one that is meant, by "
+    "columns= (--columns), as phi1=A,Phi=B,phi2=C (Bunge, ZXZ), roll=A,pitch=B,yaw=C or "
+    "rot=A,tilt=B,psi=C (ZYZ)"
+)
+
+_SPHERE = (
+    _family("latlon", _LAT, _LON),
+    _family("latlon", "dec decl declination", "ra rightascension"),
+    _family("latlon", "dej2000 decj2000 deicrs decicrs de", "raj2000 raicrs ra"),
+    _family("latlon", "glat gallat galacticlatitude galb", "glon gallon galacticlongitude gall"),
+    _family("latlon", "elat eclat ecllat eclipticlatitude", "elon eclon ecllon eclipticlongitude"),
+    _family("latlon", "b bii", "l lii", prefixes=("", "g", "gal"), weak=True),
+    _family("latlon", "beta", "lambda", prefixes=("", "ecl"), weak=True),
+    _family("latlon", "phi", "lambda", prefixes=("",), weak=True),
+    _family("latlon", "alt altitude el elev elevation", "az azi azim azimuth", weak=True),
+    _family(
+        "colatlon",
+        "colatitude colat polarangle zenith zenithangle zenithdistance",
+        f"{_LON} az azi azim azimuth azimuthangle azimuthalangle phi",
+    ),
+    _family("vector", "x", "y", "z", weak=True),
+    _family(
+        "latlon", "northing utmnorthing", "easting utmeasting", weak=True,
+        refuse="these are lengths on a map, not angles: turn them into latitude and longitude, or "
+        "state R^2",
+    ),
+)  # fmt: skip
+_ROTATION = (
+    _family("euler", "phi1 varphi1 euler1 eulerangle1", "phi varphi euler2 eulerangle2",
+            "phi2 varphi2 euler3 eulerangle3"),
+    _family("rollpitchyaw", "roll bank", "pitch", "yaw heading"),
+    _family("zyz", "rot rlnanglerot anglerot", "tilt rlnangletilt angletilt",
+            "psi rlnanglepsi anglepsi"),
+    _family("quaternion", "w qw quatw quaternionw scalar", "qx quatx quaternionx",
+            "qy quaty quaterniony", "qz quatz quaternionz"),
+    _family("quaternion", "w real scalar re r", "x i", "y j", "z k", weak=True),
+    _family("quaternion", "0", "1", "2", "3", weak=True,
+            prefixes=("q", "quat", "quaternion", "e", "ep", "orientation", "rotation"),
+            note="the first is the scalar part"),
+    _family("quaternion", "1", "2", "3", "4", weak=True,
+            prefixes=("q", "quat", "quaternion", "orientation", "rotation"),
+            note="the first is the scalar part"),
+    _family("axisangle", "axisx ax kx", "axisy ay ky", "axisz az kz",
+            "angle theta rotationangle", prefixes=("",), weak=True),
+    _family("matrix", "11", "12", "13", "21", "22", "23", "31", "32", "33", weak=True),
+    _family("matrix", "00", "01", "02", "10", "11", "12", "20", "21", "22", weak=True),
+    _family("matrix", *"123456789", weak=True, note="by rows"),
+    _family("matrix", *"012345678", weak=True, note="by rows"),
+    _family("rotvec", "x", "y", "z", weak=True,
+            prefixes=("rotvec", "rvec", "rv", "rotationvector", "omega")),
+    _family("rotvec", "rx", "ry", "rz", prefixes=("",), weak=True, note="axis times angle"),
+    _family("euler", "alpha", "beta", "gamma", prefixes=("", "euler"), weak=True,
+            refuse=_RIGID),
+    _family("euler", "phi", "theta", "psi", prefixes=("", "euler"), weak=True, refuse=_RIGID),
+    _family("euler", "x", "y", "z", prefixes=("rot", "rotation", "euler", "angle"), weak=True,
+            refuse=f"{_RIGID}, or rotvec_x=A,rotvec_y=B,rotvec_z=C (rotation vectors)"),
+)  # fmt: skip
+_FLAT = (
+    ("x", "y", "z"),
+    ("easting", "northing", "height altitude elevation up z"),
+    ("east", "north", "up"),
+    ("e", "n", "u"),
+)
+_TORSIONS = (
+    *("phi", "psi", "omega"),
+    *("alpha", "beta", "gamma", "delta", "epsilon", "eps", "zeta"),
+    *("chi", "chi1", "chi2", "chi3", "chi4", "chi5"),
+    *("nu0", "nu1", "nu2", "nu3", "nu4"),
+)
+_SMALL = 64
+"""Spaces of more dimensions are named by running numbers only."""
+
+
+def families(kind: str, d: int) -> Iterator[Family]:
+    """The families of names for a space: ``kind`` is ``S``, ``SO``, ``H``, ``R`` or ``T`` and d
+    its dimension. On R^d and T^d they only order columns."""
+    if kind == "SO":
+        yield from _ROTATION
+    elif kind == "S":
+        yield from (_SPHERE if d == 2 else ())
+        yield from _numbered("vector", d + 1)
+    elif kind == "H":
+        letters = tuple("xyz"[:d]) if d <= 3 else ()
+        if letters:
+            yield _family("hyperboloid", "t time ct", *letters, weak=True)
+            yield _family("poincare", *letters, weak=True)
+        yield Family("hyperboloid", tuple((str(i),) for i in range(d + 1)), weak=True)
+        yield Family("hyperboloid", (("t", "time"), *((f"x{i}",) for i in range(1, d + 1))))
+        yield from _numbered("poincare", d)
+    elif kind == "R":
+        for words in _FLAT:
+            if 1 < d <= len(words):
+                yield _family("flat", *words[:d], weak=True)
+        yield from _numbered("flat", d)
+    elif kind == "T":
+        yield from _numbered("angles", d)
+
+
+def _numbered(system: str, k: int) -> Iterator[Family]:
+    if k > 1:
+        for first in (0, 1):
+            yield Family(system, tuple((str(i + first),) for i in range(k)), weak=True)
+
+
+def torsions(names: Sequence[Name]) -> list[int] | None:
+    """The order of columns that are all called as torsion angles, in the usual order, or
+    ``None``."""
+    keys = [name.key for name in names]
+    if len(set(keys)) < len(keys) or not set(keys) <= set(_TORSIONS):
+        return None
+    return sorted(range(len(keys)), key=lambda j: _TORSIONS.index(keys[j]))
+
+
+_KNOWN = {
+    word
+    for family in (*_SPHERE, *_ROTATION)
+    for words in family.names
+    for word in words
+    if not word.isdigit()
+} | set(_TORSIONS)
+
+
+# -- finding them ----------------------------------------------------------------------------------
+class Match(NamedTuple):
+    """Columns whose names are those of a family: their numbers, one a role. ``rank`` 0 without
+    prefix and suffix, 1 with them."""
+
+    family: Family
+    columns: tuple[int, ...]
+    rank: int
+
+
+def matches(family: Family, names: Sequence[Name]) -> list[Match]:
+    """Every way in which columns bear all names of a family, in the order of the table."""
+    found: dict[tuple[str, str], list[list[int]]] = {}
+    numbers = {words[0]: i for i, words in enumerate(family.names) if words[0].isdigit()}
+    width = len(family.names)
+    for j, name in enumerate(names):
+        if not name.quantity:
+            continue
+        for role, affix in _places(family, name.key, numbers):
+            if family.prefixes is None or (affix[0] in family.prefixes and not affix[1]):
+                here = found.setdefault(affix, [[] for _ in range(width)])[role]
+                if j not in here:
+                    here.append(j)
+    out = []
+    for affix, columns in found.items():
+        if numbers and sum(re.fullmatch(re.escape(affix[0]) + r"\d+", n.key) is not None
+                           for n in names) > width:  # fmt: skip
+            continue  # x0 … x8 are not the first three of nine.
+        if all(columns):
+            rank = 0 if affix == ("", "") or family.prefixes is not None else 1
+            # Two columns of one role (lat and latitude) are two matches.
+            most = max(map(len, columns))
+            for i in range(most):
+                chosen = tuple(c[min(i, len(c) - 1)] for c in columns)
+                if len(set(chosen)) == width:
+                    out.append(Match(family, chosen, rank))
+    return sorted(out, key=lambda m: (m.rank, min(m.columns)))
+
+
+def _places(
+    family: Family, key: str, numbers: dict[str, int]
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    """(role, (prefix, suffix)) for every place in ``key`` where a word of the family stands."""
+    if numbers:
+        found = re.fullmatch(r"(.*?)(\d+)", key)
+        if found:
+            role = numbers.get(found[2], numbers.get(found[2].lstrip("0") or "0"))
+            if role is not None:
+                yield role, (found[1], "")
+        return
+    for role, words in enumerate(family.names):
+        for word in sorted(words, key=len, reverse=True):
+            if len(word) == 1:
+                # Single letters stand at the end.
+                if key.endswith(word):
+                    yield role, (key[: -len(word)], "")
+                continue
+            at = key.find(word)
+            if at >= 0:
+                yield role, (key[:at], key[at + len(word) :])
+                break
+
+
+def roles(family: Family, name: Name) -> list[int]:
+    """The roles that one name states by itself: it is one of the words, or holds one."""
+    if family.weak or not name.quantity:
+        return []
+    return [
+        role
+        for role, words in enumerate(family.names)
+        if name.key in words or any(word in words for word in name.words)
+    ]

@@ -1,0 +1,46 @@
+"""What a model must beat: the NLL of a law that knows nothing but place and spread."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.kernels import plain_law
+from scorefold.manifolds import Manifold, Product
+from scorefold.models.standardise import Units, to_inner
+from scorefold.noising import Reference
+
+__all__ = ["ReferenceNll", "reference_nll"]
+
+
+class ReferenceNll(NamedTuple):
+    """``name`` of the law, in words; ``nll``: −(1/n) Σ log p(x_i) in nats."""
+
+    name: str
+    nll: float
+
+
+def reference_nll(manifold: Manifold, train: Any, x: Any) -> ReferenceNll:
+    """The mean NLL at x of the uniform law on a compact manifold, elsewhere of one normal law with
+    mean and covariance of ``train``; on products the one or the other for each factor
+    (``kernels.plain_law``)."""
+    units = Units.measure(manifold, np.asarray(train), name="train")
+    law = plain_law(manifold, to_inner(manifold, units, train, "train"))
+    log_prob = np.asarray(_log_prob(law, to_inner(manifold, units, x, "x")), np.float64)
+    return ReferenceNll(_name(manifold), float(units.log_volume) - float(log_prob.mean()))
+
+
+@eqx.filter_jit
+def _log_prob(law: Reference, x: Array) -> Array:
+    return jax.vmap(law.log_prob)(x)
+
+
+def _name(manifold: Manifold) -> str:
+    if manifold.compact:
+        return "uniform law"
+    parts = manifold.factors if isinstance(manifold, Product) else ()
+    return "uniform × normal" if any(m.compact for m in parts) else "one normal law"

@@ -1,0 +1,76 @@
+"""SIGINT and SIGTERM at the command line, from the first import on: one line, the exit code that
+the shell expects, and no traceback."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = [sys.executable, "-m", "scorefold.cli", "datasets"]
+WAIT = """
+import sys, time
+from scorefold.cli import main
+import scorefold.cli.parser as parser
+build = parser.build_parser
+def waiting():
+    found = build()
+    def command(arguments):
+        print("begun", flush=True)
+        if sys.argv[1] == "deaf":
+            import ctypes
+            # A call outside of Python that no signal interrupts, like a compilation: a lock taken
+            # twice. Other threads run.
+            library, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+            library.pthread_mutex_lock(lock)
+            library.pthread_mutex_lock(lock)
+        time.sleep(20)
+    found.parse_args = lambda argv: __import__("argparse").Namespace(command=command)
+    return found
+parser.build_parser = waiting
+sys.exit(main([]))
+"""
+
+
+def ended(child, number):
+    """Exit code and standard error after a signal."""
+    child.send_signal(number)
+    error = child.communicate(timeout=60)[1]
+    return child.returncode, error
+
+
+@pytest.mark.parametrize(
+    ("delay", "number", "code"), [(0.2, signal.SIGINT, 130), (0.6, signal.SIGTERM, 143)]
+)
+def test_while_modules_are_imported(delay, number, code):
+    """JAX takes a second or more to import; the handler is there after a tenth of one."""
+    with subprocess.Popen(PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        # Wait until JAX's library is being loaded, and a little longer.
+        while p.poll() is None and "jaxlib" not in Path(f"/proc/{p.pid}/maps").read_text():
+            time.sleep(0.02)
+        time.sleep(delay)
+        found, error = ended(p, number)
+    assert found in (code, 0), error
+    assert "Traceback" not in error and error.count("\n") <= 1
+    if found:
+        assert error.startswith(f"scorefold: {number.name}")
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_first_signal_and_a_second(deaf):
+    """The first is said in one line; a second ends the process at once, even while the main
+    thread is in a long call outside of Python and has not heard the first."""
+    words = [sys.executable, "-c", WAIT, "deaf" if deaf else "hearing"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline() == "begun\n"
+        if deaf:
+            time.sleep(0.3)
+            p.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        started = time.monotonic()
+        code, error = ended(p, signal.SIGTERM)
+    assert time.monotonic() - started < 10
+    assert code == 143 and "Traceback" not in error
+    assert error.count("\n") == (0 if deaf else 1)

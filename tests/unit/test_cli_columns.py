@@ -1,0 +1,94 @@
+"""Tables on the command line: the second is read by the names of the first, warnings are said."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scorefold import ScorefoldWarning
+from scorefold.cli import main
+from scorefold.cli.bridge import _datasets
+from scorefold.cli.parser import build_parser
+from scorefold.cli.run import Run, description
+from scorefold.cli.use import _reading
+from scorefold.data import load
+
+RNG = np.random.default_rng(7)
+N = 60
+
+
+def write(path, **columns):
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return str(path)
+
+
+def points(data):
+    return np.concatenate([data.train, data.val, data.test])
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "names"),
+    [("R^2", [], "xy"), ("R^2", [], ("mass", "age")), ("T^2", ["--degrees"], ("phi", "psi"))],
+)
+def test_a_bridge_reads_both_ends_by_name(tmp_path, space, options, names):
+    x, y = 20 * RNG.normal(size=(2, N))
+    a = write(tmp_path / "a.csv", **{names[0]: x, names[1]: y})
+    b = write(tmp_path / "b.csv", **{names[1]: y, names[0]: x + 0.5})
+    c = write(tmp_path / "c.csv", **{names[1]: y + 1, "more": x, names[0]: x})
+    words = ["bridge", a, b, c, "--manifold", space, "--protocol", "random", *options]
+    one, two, three = _datasets(build_parser().parse_args(words))
+    unit = np.pi / 180 if options else 1.0
+    shift = points(two) - points(one)
+    np.testing.assert_allclose(shift, unit * np.array([[0.5, 0.0]] * N), atol=1e-6)
+    shift = points(three) - points(one)
+    np.testing.assert_allclose(shift, unit * np.array([[0.0, 1.0]] * N), atol=1e-6)
+
+
+def test_ends_with_other_names_are_said_and_half_agreeing_ones_refused(tmp_path, capsys):
+    x = RNG.normal(size=(N, 2))
+    a, b = (write(tmp_path / f"{n[0]}.csv", **dict(zip(n, x.T, strict=True))) for n in ("xy", "uv"))
+    words = ["--manifold", "R^2", "--protocol", "random"]
+    with pytest.warns(ScorefoldWarning, match=r"u\.csv: columns u, v read as x, y, by position"):
+        _datasets(build_parser().parse_args(["bridge", a, b, *words]))
+    c = write(tmp_path / "c.csv", x=x[:, 0], w=x[:, 1])
+    assert main(["bridge", a, c, *words, "--out", str(tmp_path / "o")]) == 2
+    assert "here 'y' is missing among x, w. Give both tables the same names" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_run_keeps_how_its_table_was_read(tmp_path, capsys):
+    lat, lon, depth = RNG.uniform(-80, 80, N), RNG.uniform(-170, 170, N), RNG.gamma(2, 1, N)
+    path = write(tmp_path / "t.csv", depth=depth, lon=lon, lat=lat)
+    data = load(path, manifold="S^2 x R^1", protocol="random")
+    run = Run(tmp_path)
+    options = {"manifold": "S^2 x R^1", "protocol": "random"}
+    run.describe(description(path, options, {"model": "kernel"}, data))
+    again = run.coordinates()
+    assert again == data.coordinates
+    np.testing.assert_array_equal(run.dataset().train, data.train)
+    other = write(tmp_path / "u.csv", latitude=lat, extra=lat, depth=depth, longitude=lon)
+    words = build_parser().parse_args(["evaluate", str(tmp_path), other])
+    second = load(other, **_reading(words, again))
+    np.testing.assert_allclose(points(second), points(data), atol=1e-12)
+    document = json.loads((tmp_path / "run.json").read_text())
+    document["coordinates"]["parts"] = 3
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    with pytest.raises(Exception, match=r"run\.json: .*damaged"):
+        run.coordinates()
+
+
+def test_the_audit_shows_units_and_codes_and_leaves_rows_out(tmp_path, capsys):
+    a, b, z = RNG.uniform(-180, 180, N), RNG.uniform(-180, 180, N), RNG.normal(size=N)
+    a[:6] = 9999
+    path = write(tmp_path / "t.csv", phi=a, psi=b, z=z)
+    words = ["audit", path, "--manifold", "T^2 x R^1", "--degrees"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "9999 in 10 % of the rows lies apart" in said and "--drop-value 9999" in said
+    assert main([*words, "--json", "--drop-value", "phi=9999", "--drop-value", "77"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == N - 6 and found["codes"] == {} and found["warnings"] == []
+    assert found["units"] == {"phi": "degrees", "psi": "degrees", "z": "none"}
+    assert found["problems"] == ["6 rows: phi = 9999", "0 rows: 77"]
