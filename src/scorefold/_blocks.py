@@ -93,7 +93,7 @@ def by_keys(function: Callable[[Array], Any], key: Array, n: int) -> Any:
 def split_data(key: Array, n: int) -> np.ndarray:
     """The numbers of ``jax.random.split(key, n)``, a row a key, by programs of few lengths: the
     first keys of a longer split are those of a shorter one."""
-    size = _FILLED_UP if n <= _FILLED_UP else -(-n // _SIZES[-1]) * _SIZES[-1]
+    size = -(-n // _SIZES[-1]) * _SIZES[-1]
     return np.asarray(jax.random.key_data(jax.random.split(key, size)))[:n]
 
 

@@ -36,9 +36,9 @@ def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callab
     inside = jit(function)
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        traced = is_traced((args, kwargs)) or inside_jit()
-        return (inside if traced else compiled)(*args, **kwargs)
+    def call(*args: Any, **named: Any) -> Any:
+        traced = is_traced((args, named)) or inside_jit()
+        return (inside if traced else compiled)(*args, **named)
 
     call.lower = compiled.lower  # type: ignore[attr-defined]
     return call

@@ -10,6 +10,8 @@ from scorefold.bridges import GaussianBridge
 from scorefold.cli import main
 from scorefold.fitting import History, load
 
+GAP = {"miss", "miss_floor", "missed"}
+
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
 
@@ -40,7 +42,8 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     assert metrics["model"] == "light" and metrics["datasets"] == ["a.npy", "b.npy"]
     assert metrics["variance"] == 0.3 and metrics["steps"] == 60
     for end in metrics["ends"].values():
-        assert set(end) == {"w1", "floor", "ratio", "ratio_std", "unbridged", "n"}
+        assert set(end) == {"w1", "floor", "ratio", "ratio_std", "unbridged", "n", *GAP}
+        assert end["missed"] is False and end["miss"] < end["miss_floor"]
         assert end["w1"] < 1.0 < 2.0 < end["unbridged"] and end["floor"] < 0.6
     # A drift that moves points by (2, 2) costs |(2, 2)|²/2S = 13 nats, less what noise does.
     assert 8 < metrics["path_energy"] < 16
@@ -68,7 +71,7 @@ def np_key():
         (["A", "B", "A", "--times", "0,2,1"], "--times must be 3 numbers that increase"),
         (["A", "B", "A", "--survivors"], "have no labels that say who survives"),
         (["petal", "--times", "0,1"], "petal has its own times"),
-        (["A", "B", "--variance", "-1"], "--variance must be a positive number"),
+        (["A", "B", "--variance", "-1"], "argument --variance: '-1' is not a number"),
         (["A", "torus-2"], "on R^2, torus-2 on T^2"),
         (["A", "B", "--model", "lite"], "Did you mean 'light'?"),
     ],
@@ -139,7 +142,8 @@ def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
     assert [row["time"] for row in metrics["arrivals"]] == [2.0, 4.0]
     for row in metrics["arrivals"]:
         for name in ("from_before", "from_first", "back"):
-            assert set(row[name]) == {"w1", "floor", "ratio", "ratio_std", "n"}
+            more = GAP if name == "from_before" else set()
+            assert set(row[name]) == {"w1", "floor", "ratio", "ratio_std", "n", *more}
             assert row[name]["w1"] < 1.0 < 2.0 < row["unbridged"]["w1"]
     for name in ("report.html", "history.json", "run.json", "paths.png"):
         assert (out / name).stat().st_size > 60

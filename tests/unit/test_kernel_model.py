@@ -115,7 +115,8 @@ def test_kernels_at_landmarks():
     want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, x[1000:1050])
     np.testing.assert_allclose(judge(learner, seen), want, rtol=1e-5, atol=1e-5)
     fitted, _ = sf.fit(model, x[:1000], key=jax.random.key(1), steps=200, progress=False)
-    assert len(fitted.mixture.centres) == 2 * 60
+    each = 2 + (fitted.shares.bandwidth is not None)
+    assert len(fitted.mixture.centres) == each * 60
     gap = float(jnp.mean(law.log_prob(x[1000:]) - fitted.log_prob(x[1000:])))
     assert -0.01 < gap < 0.04
     with pytest.raises(ValueError, match="at least one kernel for each of 8 folds"):

@@ -138,7 +138,7 @@ class Bridge(eqx.Module):
 
     def flow_log_prob(
         self,
-        t: float,
+        t: float | Scalar,
         x: Any,
         law: Callable[[Array], Array],
         *,

@@ -44,7 +44,7 @@ class EndsClock(Clock):
 
 
 def _bisected(share: Scalar) -> Scalar:
-    def half(_: int, ends: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+    def half(_: Any, ends: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
         low, high = ends
         middle = 0.5 * (low + high)
         below = ends_share(middle, jnp.sin) < share

@@ -135,11 +135,11 @@ class GaussianBridge(Bridge):
         cov = cov + left * right * (self.cross + self.cross.T)
         return Normal(mean, cov + (v * v_r / total) * np.eye(len(mean)))
 
-    def log_prob(self, t: float, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Any) -> Array:
         """log p_t in nats of points of shape (…, d)."""
         if isinstance(t, jax.core.Tracer):
             return _traced_log_prob(self, t, x)
-        return self.law(t).log_prob(x)
+        return self.law(float(t)).log_prob(x)
 
     def coupling(self) -> Normal:
         """The law of (X_0, X_S) on R^{2d}."""

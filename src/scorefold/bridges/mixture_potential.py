@@ -177,7 +177,7 @@ class MixturePotentialBridge(Bridge):
         return uniform_grid(0.0, self.total, steps, dtype)
 
     # -- public edge -----------------------------------------------------------------------------
-    def log_prob(self, t: float, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Any) -> Array:
         """log p_t = log φ_s + log ψ_s in nats, of points of shape (…, d)."""
         s = self._level(t)
         rows, batch = self._enter(x, s, "x")
