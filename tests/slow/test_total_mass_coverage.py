@@ -26,6 +26,10 @@ class Scaled(Model):
     def manifold(self):
         return self.base.manifold
 
+    @property
+    def units(self):
+        return self.base.units
+
     def log_prob(self, x):
         return self.base.log_prob(x) + float(np.log(0.9))
 

@@ -19,6 +19,7 @@ from scorefold.metrics import (
     nearest_ratio,
 )
 from scorefold.models import Model
+from scorefold.models.standardise import Units
 
 
 def uniform(seed, n):
@@ -123,6 +124,10 @@ class Normal(Model):
     @property
     def manifold(self):
         return Euclidean(3)
+
+    @property
+    def units(self):
+        return Units()
 
     def log_prob(self, x):
         x = jnp.asarray(x)
