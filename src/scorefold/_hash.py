@@ -11,8 +11,8 @@ __all__ = ["structural_hash"]
 
 
 def structural_hash(module: eqx.Module) -> int:
-    """Of classes, static fields, and shapes and dtypes of arrays, not of their values: equal modules
-    have equal hashes. ``jax.jit(module.method)`` asks for it; equinox hashes the arrays
+    """Of classes, static fields, and shapes and dtypes of arrays, not of their values: equal
+    modules have equal hashes. ``jax.jit(module.method)`` asks for it; equinox hashes the arrays
     themselves, which have no hash."""
     leaves, structure = jax.tree.flatten(module)
     return hash((structure, tuple(map(_leaf, leaves))))
