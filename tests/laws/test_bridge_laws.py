@@ -30,6 +30,8 @@ from scorefold.bridges import (
     brownian_reference,
     end_gap,
     fit_bridge,
+    interpolate_snapshots,
+    spline_paths,
     transport,
 )
 from scorefold.bridges.arrivals import check_ends
@@ -192,6 +194,18 @@ def test_many_snapshots_move_and_scale():
     np.testing.assert_allclose(after - 1e5 * np.array(at)[None, :, None], before, atol=1e-6)
     there = np.asarray(moved.sample_at(KEY, 1.5, 5, steps=4)) * 1e6 - 1.5e5
     np.testing.assert_allclose(there, base.sample_at(KEY, 1.5, 5, steps=4), atol=1e-6)
+
+
+def test_interpolations_and_splines_move():
+    """Snapshots that lie 10⁶ away, pairs and splines through them: moved by that, to rounding."""
+    clouds = [A[:6], B[:6], A[6:12] + 2.0]
+    for make in (
+        lambda c: interpolate_snapshots(Euclidean(2), (0, 1, 2), c, key=KEY, rate=0.1),
+        lambda c: spline_paths(Euclidean(2), (0.0, 1.0, 2.0), c, 0.1, key=KEY),
+    ):
+        near, far = make(clouds), make([c + 1e6 for c in clouds])
+        drawn = np.asarray(far.sample_at(KEY, 1.3, 8)) - 1e6
+        np.testing.assert_allclose(drawn, near.sample_at(KEY, 1.3, 8), atol=1e-8)
 
 
 def test_flat_factors_of_a_product_are_centred_alone():

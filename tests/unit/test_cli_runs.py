@@ -181,7 +181,7 @@ def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
     assert there - {"metrics.json"} == {"run.json", "run.lock", "history.json", "model.safetensors"}
     monkeypatch.setattr("scorefold.cli.fit.fit_kde", None)
     drawn = []
-    monkeypatch.setattr("scorefold.cli.fit.write_run_report", lambda *a: drawn.append(a))
+    monkeypatch.setattr("scorefold.cli.fit.write_run_report", lambda *a, **_: drawn.append(a))
     assert main([*words, "--resume"]) == 0
     assert len(drawn) == 1
     found, whole = (json.loads((folder / "run" / "metrics.json").read_text())
@@ -266,7 +266,7 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
 
 
 def test_each_seed_has_its_report(own, capsys, monkeypatch):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_: run.folder)
+    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_, **__: run.folder)
     monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
     assert main(["report", str(own / "seeds")]) == 0
     pages = [str(own / "seeds" / f"seed-{s}") for s in (0, 1)]
@@ -365,7 +365,7 @@ def test_documents_with_other_values(own, capsys, monkeypatch, name):
 
 
 def try_documents(own, capsys, monkeypatch, name, every):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda *_: own)
+    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda *_, **__: own)
     monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
     monkeypatch.setattr("scorefold.cli.measures.held_out", None)
     path = own / "run" / name

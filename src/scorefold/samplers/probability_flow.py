@@ -310,8 +310,9 @@ def _traced_chunks(
 
 def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol) -> None:
     if not isinstance(finished, jax.core.Tracer) and not bool(finished):
+        rows = f"rows {first} to {last - 1}" if last - first > 1 else f"row {first}"
         raise RuntimeError(
-            f"The probability flow of rows {first} to {last - 1} did not reach its end in "
+            f"The probability flow of {rows} did not reach its end in "
             f"max_steps={max_steps} steps at rtol={rtol:g}, atol={atol:g}: the score varies too "
             "fast along it. Raise max_steps (or the s_min of a score model), or loosen the "
             "tolerances (float32 cannot meet tolerances near 1e-7)."
