@@ -17,6 +17,7 @@ from scorefold.kernels import (
     WrappedMixture,
     lattice_normal,
     truncated_log_prob,
+    plain_law,
 )
 from scorefold.kernels.families import _moment
 
