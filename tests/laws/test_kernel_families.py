@@ -16,8 +16,8 @@ from scorefold.kernels import (
     HeatKernels,
     WrappedMixture,
     lattice_normal,
-    truncated_log_prob,
     plain_law,
+    truncated_log_prob,
 )
 from scorefold.kernels.families import _moment
 
