@@ -175,7 +175,9 @@ def by_moments_with_val(monkeypatch):
     def fit_bridge(bridge, a, b, *, key, val, **settings):
         given.append(val)
         laws = [(np.mean(x, axis=0), np.atleast_2d(np.cov(np.asarray(x, float).T))) for x in (a, b)]
-        return GaussianBridge(bridge.reference, *laws[0], *laws[1]), None
+        two = np.arange(2.0)
+        history = History(two, two, two, two, 1, 1, "steps", 0.0, 0.0, 0.0, (0,))
+        return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     monkeypatch.setattr(sys.modules["scorefold.bridges.fit_snapshots"], "fit_bridge", fit_bridge)
 
