@@ -33,6 +33,7 @@ def test_damaged_tables_of_every_format_are_read_or_refused():
     assert sum(counts.values()) == 300 and any(kind == "read" for _, kind in counts)
 
 
+@pytest.mark.fault(55, "the limit of bytes, Parquet")
 def test_parquet_is_bounded_before_it_is_read(tmp_path):
     path = tmp_path / "t.parquet"
     pd.DataFrame({"z": np.zeros(10**6)}).to_parquet(path)
@@ -151,6 +152,7 @@ def test_standard_input(name, monkeypatch, capsys):
     refused(name, "is closed")
 
 
+@pytest.mark.fault(55, "the limit of bytes, every format")
 def test_memory_is_that_of_the_limit(tmp_path):
     """A gigabyte of text in a megabyte of gzip is refused without holding it."""
     import gzip

@@ -30,6 +30,8 @@ from scorefold.bridges import (
     brownian_reference,
     end_gap,
     fit_bridge,
+    interpolate_snapshots,
+    spline_paths,
     transport,
 )
 from scorefold.bridges.arrivals import check_ends
@@ -194,6 +196,18 @@ def test_many_snapshots_move_and_scale():
     np.testing.assert_allclose(there, base.sample_at(KEY, 1.5, 5, steps=4), atol=1e-6)
 
 
+def test_interpolations_and_splines_move():
+    """Snapshots that lie 10⁶ away, pairs and splines through them: moved by that, to rounding."""
+    clouds = [A[:6], B[:6], A[6:12] + 2.0]
+    for make in (
+        lambda c: interpolate_snapshots(Euclidean(2), (0, 1, 2), c, key=KEY, rate=0.1),
+        lambda c: spline_paths(Euclidean(2), (0.0, 1.0, 2.0), c, 0.1, key=KEY),
+    ):
+        near, far = make(clouds), make([c + 1e6 for c in clouds])
+        drawn = np.asarray(far.sample_at(KEY, 1.3, 8)) - 1e6
+        np.testing.assert_allclose(drawn, near.sample_at(KEY, 1.3, 8), atol=1e-8)
+
+
 def test_flat_factors_of_a_product_are_centred_alone():
     """On S² × R¹ the height has an origin at either end and keeps its unit; points of the sphere
     are as they were."""
@@ -263,6 +277,7 @@ def test_isometries_of_both_ends_carry_over(space):
 
 
 # -- transformations -------------------------------------------------------------------------------
+@pytest.mark.fault(47, "methods of bridges under jit, vmap and grad")
 def test_transformations_agree_with_plain_calls(learned):
     """jit, vmap over single points, traced times, and gradients where there is a density."""
     spectral = SpectralBridge(brownian_reference(Torus(1), 0.8), lambda z: np.cos(z[:, 0]),
@@ -306,6 +321,7 @@ SPACES = {"R^2": (Euclidean(2), 1.0), "R^20": (Euclidean(20), 1.0), "S^2": (Sphe
           "T^2": (Torus(2), 0.8), "SO(3)": (SO3(), 0.8)}  # fmt: skip
 
 
+@pytest.mark.fault(46, "right ends and wrong ends, every space")
 @pytest.mark.parametrize("space", SPACES)
 def test_right_ends_are_not_accused_and_wrong_ones_are(space):
     """Two samples of one law, 400 points each: no alarm in 12 draws (the floor is 4 deviations
@@ -329,6 +345,7 @@ def test_right_ends_are_not_accused_and_wrong_ones_are(space):
     assert few.missed is None and few.value is None
 
 
+@pytest.mark.fault(46, "a bridge whose drawn end misses")
 def test_a_bridge_that_misses_is_told_of_after_the_fit(learned):
     """The right ends pass; the same bridge beside an end that lies 0.6 deviations away is told of,
     with the size of the miss and its side."""

@@ -97,6 +97,7 @@ def points(data):
     return found[np.argsort(np.concatenate(data.indices))].reshape(len(found), -1)
 
 
+@pytest.mark.fault(42, "columns permuted with their names, names against position, on every space")
 @pytest.mark.parametrize("case", TABLES)
 @LAW
 @given(seed=st.integers(0, 10**6))
@@ -119,6 +120,7 @@ def test_names_decide_and_columns_may_be_permuted(folder, case, seed):
     assert Coordinates.from_dict(json.loads(text)) == data.coordinates
 
 
+@pytest.mark.fault(42, "two tables with two orders of columns")
 @LAW
 @given(seed=st.integers(0, 10**6), space=st.sampled_from(["R^3", "T^3"]))
 def test_a_second_table_is_read_by_the_names_of_the_first(folder, seed, space):
@@ -196,6 +198,7 @@ def test_permuted_rows_change_nothing_but_the_draw(folder, seed):
         assert getattr(two.audit, fact) == getattr(one.audit, fact)
 
 
+@pytest.mark.fault(44, "flat columns up to 1e9 spreads from zero come back")
 @LAW
 @given(
     power=st.integers(-9, 9), shift=st.sampled_from([0.0, 1.0, 1e3, -1e6, 1e9]),

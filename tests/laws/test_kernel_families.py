@@ -15,8 +15,8 @@ from scorefold.kernels import (
     EsagKernel,
     HeatKernels,
     WrappedMixture,
-    background,
     lattice_normal,
+    plain_law,
     truncated_log_prob,
 )
 from scorefold.kernels.families import _moment
@@ -30,7 +30,7 @@ def mixture(manifold, centres, covariances, family=None, share=1e-30, dtype=jnp.
     return WrappedMixture.from_covariances(
         manifold, centres, jnp.asarray(covariances, dtype),
         jnp.log(jnp.asarray(np.arange(1, n + 1) / sum(range(n + 1)), dtype)),
-        background(manifold, centres), jnp.asarray(math.log(share), dtype), family,
+        plain_law(manifold, centres), jnp.asarray(math.log(share), dtype), family,
     )  # fmt: skip
 
 

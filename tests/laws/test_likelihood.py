@@ -118,7 +118,7 @@ class Broken(eqx.Module):
 @pytest.mark.fault(31, "a solver that reaches its limit")
 def test_refusals_name_cause_rows_and_remedy():
     x = np.tile(np.asarray([1.0, 0.0, 0.0]), (4, 1))
-    with pytest.raises(RuntimeError, match=r"rows 0 to 3 .*max_steps=3.*loosen"):
+    with pytest.raises(RuntimeError, match=r"row 0 .*max_steps=3.*loosen"):
         log_prob_ode(NOISING, Swirl(), x, max_steps=3, **OPTIONS)
     x[2, 1] = np.nan
     with pytest.raises(FloatingPointError, match=r"x: 1 of 4 rows .*rows 2"):

@@ -11,7 +11,7 @@ import scipy.stats
 import scorefold as sf
 from scorefold._compile import quick
 from scorefold.data import HeatMixture
-from scorefold.kernels import WrappedMixture, background
+from scorefold.kernels import WrappedMixture, plain_law
 
 NARROW = np.array([[0.04, 0.015], [0.015, 0.02]])
 
@@ -22,7 +22,7 @@ def mixture(manifold, centres, covariances, share=0.1, dtype=jnp.float64):
     return WrappedMixture.from_covariances(
         manifold, centres, jnp.asarray(covariances, dtype),
         jnp.log(jnp.asarray(np.arange(1, n + 1) / sum(range(n + 1)), dtype)),
-        background(manifold, centres), jnp.asarray(math.log(share), dtype),
+        plain_law(manifold, centres), jnp.asarray(math.log(share), dtype),
     )  # fmt: skip
 
 

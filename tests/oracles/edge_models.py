@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import scorefold as sf
-from scorefold.kernels import WrappedMixture, background
+from scorefold.kernels import WrappedMixture, broad_laws
 from scorefold.models import (
     EmpiricalModel,
     GaussianKernelModel,
@@ -55,7 +55,7 @@ def kernels(manifold, kernel="wrapped"):
     if family.round:
         sigma = jnp.broadcast_to(0.05 * jnp.eye(manifold.dim)[None], sigma.shape)
     mixture = WrappedMixture.from_covariances(
-        manifold, z, sigma, jnp.full(len(x), -np.log(len(x))), background(manifold, z),
+        manifold, z, sigma, jnp.full(len(x), -np.log(len(x))), broad_laws(manifold, z)[-1],
         jnp.asarray(-3.0), family,
     )  # fmt: skip
     return eqx.tree_at(lambda k: k.mixture, model, mixture, is_leaf=lambda a: a is None)

@@ -1,10 +1,13 @@
 """Entropic transport: against ott-jax, a plan known in closed form and dense NumPy."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     GaussianBridge,
     brownian_reference,
@@ -194,7 +197,47 @@ def test_divergence_of_equal_laws_is_zero_and_of_a_shift_half_its_square():
         (([[0.0, 1.0]], None, [0.5, 0.2, 0.3]), r"b: shape must be \(2,\)"),
     ],
 )
-@pytest.mark.fault(34, "ε of 0, costs that are not finite, laws without weight")
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         sinkhorn(*arguments)
+
+
+# -- convergence -----------------------------------------------------------------------------------
+@pytest.mark.fault(50, "the loop and the flag at ε = 0.1 in float32")
+@pytest.mark.parametrize("n", [50, 200])
+def test_one_number_ends_the_loop_and_is_reported(n):
+    """ε = 0.1 between normal clouds in float32, where a loop that measured another number than the
+    one reported stopped at 1.001e-4 beside a tolerance of 1e-4: converged, without a warning."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n, 1, 2)), rng.normal(size=(1, n, 2)) + 1.0
+    found = sinkhorn((0.5 * ((x - y) ** 2).sum(-1)).astype(np.float32), epsilon=0.1)
+    assert bool(found.converged) and float(found.error) <= 1e-4
+    plan = np.exp(np.asarray(found.log_plan, np.float64))
+    off = np.abs(plan.sum(0) - 1 / n).sum() + np.abs(plan.sum(1) - 1 / n).sum()
+    assert off < 1.05e-4
+
+
+def test_what_has_not_converged_is_said():
+    costs = np.random.default_rng(0).uniform(size=(20, 20)) * 10
+    with pytest.warns(ScorefoldWarning, match="off by .* after 3 iterations; the tolerance is"):
+        found = sinkhorn(costs, epsilon=0.01, max_iterations=3)
+    assert not bool(found.converged)
+    assert bool(jax.jit(lambda c: sinkhorn(c, epsilon=0.5).converged)(jnp.asarray(costs)))
+
+
+@pytest.mark.fault(34, "ε down to 1e-300, clouds a hundred apart")
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-12, 1e-300])
+def test_small_epsilon_and_disjoint_supports(epsilon):
+    """Two clouds that are 100 apart, ε → 0, in float32: finite numbers and the error that is left,
+    or one line that says below what ε means nothing."""
+    x = np.arange(10.0)[:, None]
+    costs = (0.5 * (x - x.T - 100.0) ** 2).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ScorefoldWarning)
+        try:
+            found = sinkhorn(costs, epsilon=epsilon, max_iterations=500)
+        except ValueError as error:
+            assert "is below the rounding of float32 costs" in str(error) and epsilon < 1e-3
+            return
+    for value in (found.f, found.g, found.value, found.cost, found.error):
+        assert np.isfinite(np.asarray(value)).all()

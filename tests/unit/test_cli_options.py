@@ -54,6 +54,7 @@ def commands():
     return found
 
 
+@pytest.mark.fault(59, "every numeric option, beyond its range")
 def test_numbers_out_of_range():
     """A line that names the option, before a file is looked for."""
     parser = build_parser()

@@ -68,6 +68,7 @@ def refused(capsys, words, code=2):
 
 
 # -- whose folder it is ----------------------------------------------------------------------------
+@pytest.mark.fault(51, "refused commands and the folder they were given")
 @pytest.mark.parametrize(
     ("data", "more", "field"),
     [
@@ -138,6 +139,7 @@ def test_names_relative_to_another_folder(tmp_path, monkeypatch, capsys):
     assert described["file"].startswith("sha256:") and described["scorefold"]
 
 
+@pytest.mark.fault(54, "links in place of the files of a run")
 @pytest.mark.parametrize(
     "name",
     ["run.lock", "run.json", "history.json", "metrics.json", "model.safetensors", "report.html",
@@ -164,6 +166,7 @@ def test_links_are_not_followed(own, capsys, name):
 
 
 # -- what comes after training ---------------------------------------------------------------------
+@pytest.mark.fault(56, "a signal while measuring and drawing")
 @pytest.mark.parametrize("where", ["scorefold.cli.measures.mass_numbers",
                                    "scorefold.cli.fit.write_run_report"])  # fmt: skip
 def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
@@ -178,7 +181,7 @@ def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
     assert there - {"metrics.json"} == {"run.json", "run.lock", "history.json", "model.safetensors"}
     monkeypatch.setattr("scorefold.cli.fit.fit_kde", None)
     drawn = []
-    monkeypatch.setattr("scorefold.cli.fit.write_run_report", lambda *a: drawn.append(a))
+    monkeypatch.setattr("scorefold.cli.fit.write_run_report", lambda *a, **_: drawn.append(a))
     assert main([*words, "--resume"]) == 0
     assert len(drawn) == 1
     found, whole = (json.loads((folder / "run" / "metrics.json").read_text())
@@ -187,6 +190,7 @@ def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
         assert found[name] == whole[name]
 
 
+@pytest.mark.fault(48, "a measure that fails after training")
 def test_what_cannot_be_measured_is_null(fitted, tmp_path, capsys, monkeypatch):
     """A measure that fails costs its number, not the model; so does a number that is no number."""
 
@@ -262,7 +266,7 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
 
 
 def test_each_seed_has_its_report(own, capsys, monkeypatch):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_: run.folder)
+    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_, **__: run.folder)
     monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
     assert main(["report", str(own / "seeds")]) == 0
     pages = [str(own / "seeds" / f"seed-{s}") for s in (0, 1)]
@@ -312,6 +316,7 @@ def test_numbers_of_another_model_are_not_used(own, capsys):
 
 
 # -- whole or absent -------------------------------------------------------------------------------
+@pytest.mark.fault(53, "draws on a full disk, every format")
 @pytest.mark.parametrize("ending", ["csv", "tsv", "npy", "parquet"])
 def test_draws_in_blocks_and_a_full_disk(fitted, tmp_path, capsys, monkeypatch, ending):
     """The same table in blocks of 64 as at once, for the first block; and where the disk holds
@@ -335,6 +340,7 @@ def test_draws_in_blocks_and_a_full_disk(fitted, tmp_path, capsys, monkeypatch, 
     assert out.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [out.name]
 
 
+@pytest.mark.fault(53, "a run on a full disk")
 def test_a_full_disk_leaves_no_half_run(fitted, tmp_path, capsys):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
@@ -359,7 +365,7 @@ def test_documents_with_other_values(own, capsys, monkeypatch, name):
 
 
 def try_documents(own, capsys, monkeypatch, name, every):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda *_: own)
+    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda *_, **__: own)
     monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
     monkeypatch.setattr("scorefold.cli.measures.held_out", None)
     path = own / "run" / name

@@ -10,7 +10,7 @@ import pytest
 
 import scorefold as sf
 from scorefold.data import HeatMixture
-from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, background
+from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, plain_law
 from scorefold.models import default_output
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 
@@ -104,7 +104,7 @@ def test_mass_on_the_sphere():
     z = jnp.asarray(z / np.linalg.norm(z, axis=1, keepdims=True))
     covariance = jnp.tile(jnp.diag(jnp.asarray([0.03, 0.06]))[None], (12, 1, 1))
     mixture = WrappedMixture.from_covariances(
-        SPHERE, z, covariance, jnp.full(12, -math.log(12)), background(SPHERE, z), jnp.asarray(-3.0)
+        SPHERE, z, covariance, jnp.full(12, -math.log(12)), plain_law(SPHERE, z), jnp.asarray(-3.0)
     )
     model = untrained(SPHERE, mixture, z, steps_of_flow=16)
     height, w = np.polynomial.legendre.leggauss(16)
@@ -167,7 +167,7 @@ def test_groups_keep_mean_and_covariance():
     covariance = jnp.asarray(root @ np.swapaxes(root, 1, 2) + 1e-3 * np.eye(2))
     log_w = jax.nn.log_softmax(jnp.asarray(rng.normal(size=n)))
     mixture = WrappedMixture.from_covariances(
-        flat, z, covariance, log_w, background(flat, z), jnp.asarray(-20.0)
+        flat, z, covariance, log_w, plain_law(flat, z), jnp.asarray(-20.0)
     )
     groups = ClusteredMixture.of(mixture).groups
     moments = []

@@ -8,7 +8,7 @@ import pytest
 
 import scorefold as sf
 from scorefold._compile import quick
-from scorefold.kernels import WrappedMixture, background, truncated, truncated_log_prob
+from scorefold.kernels import WrappedMixture, plain_law, truncated, truncated_log_prob
 from scorefold.kernels.tails import log_beyond, radius_beyond
 
 SPHERE = sf.Sphere(2)
@@ -60,20 +60,20 @@ def mixture(m, dtype, log_share=-4.0, n=N):
     log_w[:5] = -np.inf
     log_w -= np.log(np.exp(log_w).sum())
     parts = (jnp.asarray(a, dtype) for a in (axes, std**2, log_w))
-    kernels = WrappedMixture(m, background(m, z), z, *parts, jnp.asarray(log_share, dtype))
+    kernels = WrappedMixture(m, plain_law(m, z), z, *parts, jnp.asarray(log_share, dtype))
     return kernels, points[n:]
 
 
 @pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
 def test_against_all_kernels(m):
     """The relative error is at most the bound returned, and the bound at most rtol. Float64,
-    whose rounding (1e-11 allowed) is far below both."""
+    whose rounding (1e-9 allowed: far out on H², cosh r has eight digits) is far below both."""
     kernels, x = mixture(m, jnp.float64)
     want = dense(kernels, x)
     for rtol in (1e-3, 1e-7):
         log_prob, bound = (np.asarray(a) for a in truncated_log_prob(kernels, x, rtol=rtol))
         missing = -np.expm1(log_prob - want)
-        assert np.all(missing >= -1e-11) and np.all(missing <= bound + 1e-11)
+        assert np.all(missing >= -1e-9) and np.all(missing <= bound + 1e-9)
         assert np.all(bound <= rtol) and log_prob.dtype == np.float64
         assert bound.max() > 1e-3 * rtol  # something was left out
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     GaussianBridge,
     GaussianPotential,
@@ -167,6 +168,27 @@ def test_fitted_to_normal_snapshots():
 
 
 @pytest.fixture
+def by_moments_with_val(monkeypatch):
+    """``fit_snapshots`` with the bridge of the moments, and the held-out points it would get."""
+    given = []
+
+    def fit_bridge(bridge, a, b, *, key, val, **settings):
+        given.append(val)
+        laws = [(np.mean(x, axis=0), np.atleast_2d(np.cov(np.asarray(x, float).T))) for x in (a, b)]
+        return GaussianBridge(bridge.reference, *laws[0], *laws[1]), None
+
+    monkeypatch.setattr(sys.modules["scorefold.bridges.fit_snapshots"], "fit_bridge", fit_bridge)
+
+    def fit(points, val):
+        given.clear()
+        found, _ = fit_snapshots(Euclidean(1), (0, 1, 2), points, key=jax.random.key(0), val=val,
+                                 rate=1.0)  # fmt: skip
+        return found, list(given)
+
+    return fit
+
+
+@pytest.fixture
 def by_moments(monkeypatch):
     """``fit_snapshots`` with the exact bridge of normal laws that have the moments of the ends."""
 
@@ -305,3 +327,17 @@ def test_paths_do_not_jump(gaussian):
     for now, later in itertools.pairwise(range(3)):
         step = np.linalg.norm(paths[:, later] - paths[:, now], axis=1)
         assert step.max() < 5 * np.sqrt(0.6 * 5e-4 * 2)
+
+
+def test_small_snapshots_and_inputs_of_all_kinds(by_moments_with_val):
+    """30, 12 and 25 rows as whole numbers, lists and an array: fitted, and the intervals beside the
+    snapshot with one held-out row are trained without, which is said."""
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 1)) * 10 + n for n in (30, 12, 25)]
+    points = [rows[0].round().astype(int), rows[1].tolist(), rows[2]]
+    val = [rows[0][:3], rows[1][:1], rows[2][:2]]
+    with pytest.warns(ScorefoldWarning, match="too few to choose parameters by"):
+        _, given = by_moments_with_val(points, val)
+    assert given == [None, None]
+    _, given = by_moments_with_val(points, [rows[0][:3], rows[1][:2], rows[2][:2]])
+    assert [len(v[0]) for v in given] == [3, 2]

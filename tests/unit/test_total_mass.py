@@ -81,6 +81,7 @@ def scaled(manifold, points, s):
     return Scaled(law, float(np.log(0.9)))
 
 
+@pytest.mark.fault(49, "total masses by importance sampling against the truth")
 def test_an_estimate_covers_the_truth():
     """Within 3 standard errors for 6 keys, one allowed beyond, with one point 1e6 units away. The
     closed form of the mixture itself is 1."""
@@ -96,6 +97,7 @@ def test_an_estimate_covers_the_truth():
     assert total_mass(model.base, points, jax.random.key(0))[:3] == (1.0, 0.0, "closed form")
 
 
+@pytest.mark.fault(49, "weights without a mean")
 def test_weights_with_and_without_a_mean():
     """Pareto tails of known shape; constant weights; few effective draws; NaN."""
     rng = np.random.default_rng(0)

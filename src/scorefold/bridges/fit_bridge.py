@@ -2,6 +2,7 @@
 
 # No postponed annotations here: abstract methods are recognised on the class itself.
 import abc
+import dataclasses
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -153,7 +154,16 @@ def fit_bridge(
     done = _with_sizes(done, None, None)
     if check:
         check_ends(done, jax.random.fold_in(key, 12), a, b, within)
-    return done if units is None else done.outside(units, bridge.reference), history
+    if units is None:
+        return done, history
+    apart = [None if pair is None else units.loss_apart(bridge.reference, *(e.rows for e in pair))
+             for pair in (ends, held)]  # fmt: skip
+    history = dataclasses.replace(
+        history,
+        loss=history.loss + apart[0],
+        val_nll=history.val_nll if apart[1] is None else history.val_nll + apart[1],
+    )
+    return done.outside(units, bridge.reference), history
 
 
 def _with_sizes(bridge: Any, sizes: Any, held: Any) -> Any:

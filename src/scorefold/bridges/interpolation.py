@@ -14,10 +14,12 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point
 from scorefold.bridges._base import brownian_reference
+from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.integrated import check_times
 from scorefold.bridges.pinned import pinned_walk
 from scorefold.bridges.sinkhorn import transport
-from scorefold.manifolds import Manifold, check_points, pairwise
+from scorefold.bridges.units import Units
+from scorefold.manifolds import Manifold, pairwise
 
 __all__ = ["SnapshotInterpolation", "interpolate_snapshots"]
 
@@ -43,15 +45,27 @@ class SnapshotInterpolation(eqx.Module):
                 f"t: {t:g} is outside the snapshots, {self.times[0]:g} to {self.times[-1]:g}."
             )
         k = min(max(int(np.searchsorted(self.times, t)) - 1, 0), len(self.pairs) - 1)
-        x, y = self.pairs[k]
         gap = self.times[k + 1] - self.times[k]
+        # Each end around its own mean, as everywhere: paths between far points keep their digits.
+        reference = brownian_reference(self.manifold, gap)
+        units, (first, last) = Units.of(reference, *self.pairs[k]), self.pairs[k]
+        if units is None:
+            x, y = jnp.asarray(first), jnp.asarray(last)
+        else:
+            units = Units(1.0, units.start, units.end)
+            x = units.enter(reference, first, 0.0, "pairs")
+            y = units.enter(reference, last, gap, "pairs")
         part = jnp.asarray((t - self.times[k]) / gap, x.dtype)
         order, noise = jax.random.split(key)
         rows = jnp.tile(jax.random.permutation(order, len(x)), -(-n // len(x)))[:n]
         if self.rate == 0.0 or not self.times[k] < t < self.times[k + 1]:
-            return _along(self.manifold, x[rows], y[rows], part)
-        keys = jax.random.split(noise, n)
-        return _pinned(self.manifold, self.rate * gap, keys, x[rows], y[rows], part)
+            found = _along(self.manifold, x[rows], y[rows], part)
+        else:
+            keys = jax.random.split(noise, n)
+            found = _pinned(self.manifold, self.rate * gap, keys, x[rows], y[rows], part)
+        if units is None:
+            return found
+        return jnp.asarray(units.leave(reference, found, t - self.times[k]), found.dtype)
 
 
 def interpolate_snapshots(
@@ -80,7 +94,7 @@ def interpolate_snapshots(
     if pairing == "entropic" and not rate > 0:
         raise ValueError("rate: entropic pairs need a positive variance per unit of time.")
     at = check_times(times)
-    rows = [check_points(manifold, x, f"points[{k}]") for k, x in enumerate(points)]
+    rows = [exact_rows(manifold, x, f"points[{k}]") for k, x in enumerate(points)]
     pairs = []
     for k, gap in enumerate(np.diff(at)):
         first, second, third = jax.random.split(jax.random.fold_in(key, k), 3)
@@ -95,14 +109,14 @@ def interpolate_snapshots(
             reference = brownian_reference(manifold, rate * float(gap))
             # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
             plan = transport(reference, x, y, tolerance=1e-2, max_iterations=1000)
-            y = y[plan.sample_targets(third, np.arange(n))]
+            y = y[np.asarray(plan.sample_targets(third, np.arange(n)))]
         pairs.append((x, y))
     return SnapshotInterpolation(manifold, tuple(map(float, at)), float(rate), tuple(pairs))
 
 
-def _repeated(key: Key, rows: Array, n: int) -> Array:
-    order = jax.random.permutation(key, len(rows))
-    return rows[jnp.tile(order, -(-n // len(rows)))[:n]]
+def _repeated(key: Key, rows: Any, n: int) -> Any:
+    order = np.asarray(jax.random.permutation(key, len(rows)))
+    return rows[np.tile(order, -(-n // len(rows)))[:n]]
 
 
 @eqx.filter_jit

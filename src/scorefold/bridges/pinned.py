@@ -32,8 +32,18 @@ def flat(manifold: Manifold) -> bool:
 def most_turns(total: float) -> int:
     """How many turns around a circle a path of variance-time ``total`` is asked about, either way:
     six standard deviations of Brownian motion and one more. The ways beyond have less than 1e-7
-    of the weight."""
-    return 1 + math.ceil(6.0 * math.sqrt(total) / (2.0 * math.pi))
+    of the weight.
+
+    **Raises:** ``ValueError`` for more than 10⁴ turns, where all laws on a circle were uniform
+    long before.
+    """
+    turns = 1 + math.ceil(6.0 * math.sqrt(total) / (2.0 * math.pi))
+    if turns > 10_000:
+        raise ValueError(
+            f"reference: a variance of {total:.1e} winds around the circle thousands of times; "
+            "take one below 1e8 (from 50 on the ends are independent)."
+        )
+    return turns
 
 
 def pinned_draw(

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._fixed import fixed
 from scorefold._types import Key
+from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.integrated import check_times, pinned_moments
 from scorefold.bridges.sinkhorn import sinkhorn
 from scorefold.bridges.spline_matching import (
@@ -21,6 +23,7 @@ from scorefold.bridges.spline_matching import (
     total_energies,
 )
 from scorefold.bridges.splines import spline_at, spline_velocities
+from scorefold.bridges.units import flat_coordinates
 from scorefold.manifolds import Manifold, check_points
 
 __all__ = ["SplinePaths", "spline_paths"]
@@ -38,18 +41,31 @@ class SplinePaths(eqx.Module):
 
     ``mass``: how many points each snapshot had; ``lost``: max(mass_k − mass_{k+1}, 0) for each
     interval; ``used``: n, the number drawn from each. ``energy``, shape (n,): ∫|x″|² of each.
+
+    A spline moves with its knots: where flat coordinates lie far from 0 beside their spread, paths
+    are kept as ``rest`` around an ``origin`` in float64.
     """
 
     manifold: Manifold
     times: tuple[float, ...] = eqx.field(static=True)
-    knots: Array
+    rest: Array
     epsilon: float
     energy: Array
     mass: tuple[int, ...] = eqx.field(static=True)
+    origin: np.ndarray | Array | None = fixed(default=None)
+
+    @property
+    def knots(self) -> Array:
+        return self._out(self.rest)
+
+    def _out(self, rest: Array) -> Array:
+        if self.origin is None:
+            return rest
+        return jnp.asarray(np.asarray(rest, np.float64) + np.asarray(self.origin), rest.dtype)
 
     @property
     def used(self) -> int:
-        return self.knots.shape[0]
+        return self.rest.shape[0]
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -57,22 +73,23 @@ class SplinePaths(eqx.Module):
 
     def curves(self, at: Any) -> Array:
         """All paths without noise at the m times ``at``, shape (n, m, *shape)."""
-        return _curves(self.manifold, self.times, self.knots, jnp.asarray(at, self.knots.dtype))
+        at = jnp.asarray(at, self.rest.dtype)
+        return self._out(_curves(self.manifold, self.times, self.rest, at))
 
     def sample(self, key: Key, at: Any) -> Array:
         """All paths with their noise at the m times ``at``, shape (n, m, *shape)."""
         at = np.atleast_1d(np.asarray(at, np.float64))
         _, cov = pinned_moments(self.times, at)
         values, vectors = np.linalg.eigh(self.epsilon * cov)
-        factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], self.knots.dtype)
-        return _noisy(self.manifold, self.times, self.knots, jnp.asarray(at, factor.dtype), factor,
-                      key)  # fmt: skip
+        factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], self.rest.dtype)
+        return self._out(_noisy(self.manifold, self.times, self.rest,
+                                jnp.asarray(at, factor.dtype), factor, key))  # fmt: skip
 
     def sample_at(self, key: Key, t: float, n: int) -> Array:
         """n draws of x(t), shape (n, *shape): paths drawn evenly, then their noise."""
         pick, noise = jax.random.split(key)
         rows = _spread(pick, self.used, n)
-        chosen = eqx.tree_at(lambda m: m.knots, self, self.knots[rows])
+        chosen = eqx.tree_at(lambda m: m.rest, self, self.rest[rows])
         return chosen.sample(noise, [t])[:, 0]
 
     def continue_from(self, key: Key, history: Any) -> SplinePaths:
@@ -86,20 +103,24 @@ class SplinePaths(eqx.Module):
 
         **Arguments:** ``history``: the first 1 ≤ m ≤ K knots, shape (q, m, *shape).
         """
-        history = jnp.asarray(history, self.knots.dtype)
+        if self.origin is not None:
+            history = np.asarray(history, np.float64) - np.asarray(self.origin)
+        history = jnp.asarray(history, self.rest.dtype)
         m = history.shape[1]
         if not 1 <= m < len(self.times):
             raise ValueError(f"history: has {m} knots, must have 1 to {len(self.times) - 1}.")
         for k in range(m):
             check_points(self.manifold, history[:, k], f"history[:, {k}]")
-        own = joined_energies(self.manifold, self.times, self.knots[:, :m], self.knots[:, m:])
+        own = joined_energies(self.manifold, self.times, self.rest[:, :m], self.rest[:, m:])
         scale = 1.0 / (2.0 * self.epsilon)
         plan = sinkhorn(jnp.asarray(own) * scale, anneal=0.8)
-        new = joined_energies(self.manifold, self.times, history, self.knots[:, m:])
+        new = joined_energies(self.manifold, self.times, history, self.rest[:, m:])
         ends = jax.random.categorical(key, plan.g[None, :] - jnp.asarray(new) * scale, axis=-1)
-        knots = jnp.concatenate([history, self.knots[ends, m:]], axis=1)
+        knots = jnp.concatenate([history, self.rest[ends, m:]], axis=1)
         energy = total_energies(self.manifold, self.times, knots)
-        return SplinePaths(self.manifold, self.times, knots, self.epsilon, energy, self.mass)
+        return SplinePaths(
+            self.manifold, self.times, knots, self.epsilon, energy, self.mass, self.origin
+        )
 
 
 def spline_paths(
@@ -147,7 +168,14 @@ def spline_paths(
         raise ValueError(f"epsilon must be a positive finite number, got {epsilon!r}.")
     if epsilon is None and len(t) < 3:
         raise ValueError("epsilon: two snapshots do not bend and say nothing of it; state one.")
-    clouds = [check_points(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
+    exact = [exact_rows(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
+    origin = _origin(manifold, exact)
+    clouds = [
+        check_points(
+            manifold, p if origin is None else np.asarray(p, np.float64) - origin, "points"
+        )
+        for p in exact
+    ]
     mass = tuple(len(c) for c in clouds)
     chances = _chances(weights, mass)
     usable = [int((c > 0).sum()) for c in chances]
@@ -174,7 +202,15 @@ def spline_paths(
         index = heat_matching(manifold, t, cloud, index, epsilon, walk, sweeps)
     knots = joined(cloud, index)
     energy = total_energies(manifold, t, knots)
-    return SplinePaths(manifold, t, knots, float(epsilon), energy, mass)
+    return SplinePaths(manifold, t, knots, float(epsilon), energy, mass, origin)
+
+
+def _origin(manifold: Manifold, clouds: list[Any]) -> np.ndarray | None:
+    """The mean of flat coordinates if it is above 100 of their spreads, else None."""
+    flat = flat_coordinates(manifold)
+    every = np.concatenate([np.asarray(c, np.float64) for c in clouds])
+    middle = np.where(flat, every.mean(axis=0), 0.0)
+    return middle if (np.abs(middle) > 100.0 * every.std(axis=0)).any() else None
 
 
 def _chances(weights: Any, mass: tuple[int, ...]) -> list[np.ndarray]:

@@ -122,6 +122,17 @@ class Units(eqx.Module):
         value = own.backward(self.enter_one(reference, x, s), s / self.scale**2)
         return value / self.scale - jnp.asarray(self.pull(reference, s), x.dtype)
 
+    def loss_apart(self, reference: Noising, a: np.ndarray, b: np.ndarray) -> float:
+        """mean log h_0 over points a less mean log h_S over points b, in float64: by how much
+        E_A log ψ_0 − E_B log ψ_S differs from the same for ψ'."""
+        total = np.float64(reference.schedule.total)
+        process, (s, start, end, xp) = _transition(reference), self._ready(total)
+        whole, gap = self._gap(process, total, s, start, end, xp)
+        scale, shift, _ = process.moments(total, np)
+        first, last = (np.mean(x, axis=0, dtype=np.float64) for x in (a, b))
+        apart = scale * first + shift - last
+        return float(np.sum(gap * apart) / whole + 0.5 * np.sum(gap * gap) / whole)
+
     # -- points ------------------------------------------------------------------------------------
     def enter(self, reference: Noising, x: Any, s: Any, name: str) -> Array:
         """Points x at the level s as points y, after the checks of ``check_points``. Differences

@@ -214,6 +214,7 @@ def _measure(
         "ends": ends,
         "path_energy": energy.value,
         "path_energy_standard_error": energy.standard_error,
+        **({"path_energy_standard_error_reason": "one test point"} if energy.n < 2 else {}),
         **fitted.numbers,
         "evaluate_seconds": time.perf_counter() - started,
         "command": "scorefold " + shlex.join(sys.argv[1:]),

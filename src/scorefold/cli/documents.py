@@ -172,7 +172,7 @@ def _wrong(value: Any, shape: Any, where: str) -> str:
     return "" if right else f"{where} is not {shape}"
 
 
-_KINDS = {str: "text", dict: "an object"}
+_KINDS = {str: "text", dict: "an object", bool: "true or false"}
 
 
 def _refuse(name: str) -> float:

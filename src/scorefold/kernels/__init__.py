@@ -4,7 +4,7 @@ from scorefold.kernels.background import (
     MixedReference,
     ProductReference,
     TangentNormal,
-    background,
+    broad_laws,
     density_at,
     plain_law,
 )
@@ -80,8 +80,8 @@ __all__ = [
     "TruncatedDensity",
     "WrappedKernel",
     "WrappedMixture",
-    "background",
     "blockwise",
+    "broad_laws",
     "cap_precision",
     "cheaper_log_prob",
     "curve_length",

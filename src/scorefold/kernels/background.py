@@ -20,7 +20,7 @@ __all__ = [
     "MixedReference",
     "ProductReference",
     "TangentNormal",
-    "background",
+    "broad_laws",
     "density_at",
     "plain_law",
 ]
@@ -138,7 +138,7 @@ def plain_law(manifold: Manifold, data: Any) -> Reference:
     )
 
 
-def background(manifold: Manifold, data: Any) -> tuple[Reference, ...]:
+def broad_laws(manifold: Manifold, data: Any) -> tuple[Reference, ...]:
     """Broad laws behind the kernels: the plain law, and where it is not uniform the same with twice
     the spread, for what lies apart."""
     law = plain_law(manifold, data)

@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key
-from scorefold.kernels.background import MixedReference, background
+from scorefold.kernels.background import MixedReference, broad_laws
 from scorefold.kernels.families import KernelFamily, WrappedKernel
 from scorefold.kernels.local import Kernels, LocalCovariance
 from scorefold.kernels.neighbourhood import Neighbourhoods, folds_of, shape_features
@@ -129,7 +129,7 @@ class CrossFit(eqx.Module):
         # A fold of which no point is judged: the points of another take its turn.
         rows = [r if len(r) else max(rows, key=len) for r in rows]
         by_fold = np.stack([np.resize(r, max(map(len, rows))) for r in rows])
-        broad = background(manifold, data)
+        broad = broad_laws(manifold, data)
         return cls(
             manifold=manifold,
             covariance=covariance,
@@ -165,7 +165,7 @@ class CrossFit(eqx.Module):
             manifold=manifold,
             covariance=covariance,
             shares=shares,
-            broad=background(manifold, data),
+            broad=broad_laws(manifold, data),
             centres=data,
             fold=jnp.asarray(none, jnp.int32),
             own=jnp.asarray(none, jnp.int32),
@@ -195,7 +195,7 @@ class CrossFit(eqx.Module):
             return seen
         broad = seen.broad
         for f in range(self.folds):
-            laws = background(self.manifold, data[np.flatnonzero(own != f)])
+            laws = broad_laws(self.manifold, data[np.flatnonzero(own != f)])
             there = _densities(laws, data[rows])
             broad = jnp.where((seen.fold == f)[:, None], there, broad)
         return seen._replace(broad=broad)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key
-from scorefold.kernels import WrappedMixture, background, mixture_mass
+from scorefold.kernels import WrappedMixture, broad_laws, mixture_mass
 from scorefold.manifolds import Euclidean, Manifold, Product, nearest
 from scorefold.models import (
     EmpiricalModel,
@@ -155,7 +155,7 @@ def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> Wrappe
         jnp.asarray(kernels),
         jnp.asarray(covariances, dtype),
         jnp.full(len(kernels), -math.log(len(kernels)), dtype),
-        background(manifold, jnp.asarray(pool))[-1],
+        broad_laws(manifold, jnp.asarray(pool))[-1],
         jnp.asarray(math.log(_SHARE), dtype),
     )
 

@@ -276,12 +276,19 @@ def _in_chunks(
         at = np.minimum(np.arange(first, first + size), n - 1)
         own = None if data is None else jax.random.wrap_key_data(device(data[at]), impl=impl)
         value, nfe, finished, error = solve(device(host[at]), own)
-        if is_traced((value, nfe, finished, error)):  # the score is a closure over traced values
-            return _traced_chunks(solve, jnp.asarray(rows), keys, chunk)
         _finished(finished, first, min(first + size, n), max_steps, rtol, atol)
-        each = jax.tree.map(np.asarray, value)
-        parts.append((each, np.full(size, np.asarray(nfe)), np.full(size, np.asarray(error))))
-    join = lambda *a: device(np.concatenate(a)[:n])  # noqa: E731
+        every = lambda a, size=size: jnp.broadcast_to(a, size) if is_traced(a) else np.full(size, a)  # noqa: E731
+        parts.append((value, every(nfe), every(error)))
+    return _joined(parts, n)
+
+
+def _joined(parts: list[tuple[Any, Any, Any]], n: int) -> tuple[Any, Array, Array]:
+    """The results of blocks put together; by NumPy, which compiles nothing, where they are known
+    (the score may be a closure over traced values)."""
+    if is_traced(parts):
+        join = lambda *a: jnp.concatenate(a)[:n]  # noqa: E731
+    else:
+        join = lambda *a: device(np.concatenate([np.asarray(p) for p in a])[:n])  # noqa: E731
     whole: tuple[Any, Array, Array] = jax.tree.map(join, *parts)
     return whole
 
@@ -310,8 +317,9 @@ def _traced_chunks(
 
 def _finished(finished: Array, first: int, last: int, max_steps: int, rtol, atol) -> None:
     if not isinstance(finished, jax.core.Tracer) and not bool(finished):
+        rows = f"rows {first} to {last - 1}" if last - first > 1 else f"row {first}"
         raise RuntimeError(
-            f"The probability flow of rows {first} to {last - 1} did not reach its end in "
+            f"The probability flow of {rows} did not reach its end in "
             f"max_steps={max_steps} steps at rtol={rtol:g}, atol={atol:g}: the score varies too "
             "fast along it. Raise max_steps (or the s_min of a score model), or loosen the "
             "tolerances (float32 cannot meet tolerances near 1e-7)."
