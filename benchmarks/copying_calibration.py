@@ -3,7 +3,7 @@
     python benchmarks/copying_calibration.py --keys 100
 
 Points of four laws (repelling, clustered, gridded, smooth), 400 to train, 50 to validate, 50 to
-test, 1000 draws: fresh points of the law, a smooth law that knows nothing of the points, and the
+test, 400 draws: fresh points of the law, a smooth law that knows nothing of the points, and the
 latter with 5, 10 and 20 % of noisy training points. Shares of verdicts to
 benchmarks/results/copying_calibration.json.
 """
@@ -24,7 +24,7 @@ from scorefold.metrics import copying, nearest_ratio
 
 OUT = Path(__file__).parent / "results" / "copying_calibration.json"
 CALLED = "copies training points"
-N, DRAWS = 400, 1000
+N, DRAWS = 400, 400
 
 
 def directions(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -33,11 +33,11 @@ def directions(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def hard_core(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Uniform directions, kept if farther than 0.06 rad from all kept."""
+    """Uniform directions, kept if farther than 0.09 rad from all kept."""
     kept = np.empty((0, 3))
     while len(kept) < n:
         for x in directions(rng, 2000):
-            if len(kept) == 0 or np.max(kept @ x) < np.cos(0.06):
+            if len(kept) == 0 or np.max(kept @ x) < np.cos(0.09):
                 kept = np.concatenate([kept, x[None]])
             if len(kept) == n:
                 break
