@@ -27,8 +27,9 @@ _HEAD = """\
 
 What can go wrong, what is tried, and how often. This page is made from the tests by
 `scripts/reliability.py`. A row is one test; *cases* are the inputs it is run with, and where a
-property is tried on generated inputs, their number. Tests in `tests/slow` take minutes and are run
-by hand; all others run with every change.
+property is tried on generated inputs, their number. Tests in `tests/slow`, and cases marked slow,
+take minutes and are run by hand (`pytest tests/slow`, `pytest -m slow`); all others run with every
+change.
 """
 
 

@@ -1,5 +1,6 @@
 """Strict mode for the whole suite: float32 and float64 side by side, nothing promoted silently."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -23,6 +24,34 @@ keep_compilations()
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+# Each program that JAX keeps takes several memory maps, of which Linux allows 65,530 a process.
+MAPS = Path("/proc/self/maps")
+MANY_MAPS = 25_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_forgotten():
+    """Compiled programs are forgotten when they are many: too many maps end in a crash."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()
+        gc.collect()
+
+
+COLLECTED = pytest.StashKey[list]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    config.stash[COLLECTED] = list(items)
+
+
+@pytest.fixture(scope="session")
+def collected(request):
+    """All tests of the session's files, those that are not run as well."""
+    return request.config.stash[COLLECTED]
 
 
 @pytest.fixture(scope="session")

@@ -67,11 +67,14 @@ MODELS = {
     "empirical": (FLAT, lambda x: EmpiricalModel.of(sf.default_noising(PLANE, x), x, s_min=0.01)),
 }
 CHANGES = [(-3.3e6, 1e-9), (1e9, 1.0), (0.7, 1e9), (5e5, 3.7)]
-CHEAP = {"kernel on R^2": 2, "heat density": 4, "parzen": 4, "empirical": 4}
+CHEAP = {"heat density": 4, "parzen": 4, "empirical": 4}
+SLOW = ("kernel on S^2 x R^1", "gaussian", "informed")
 
 
 @pytest.mark.fault(44, "constants and factors of flat columns, every model")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in MODELS]
+)
 def test_constants_and_factors(name):
     x, make = MODELS[name]
     flat = np.arange(x.shape[1]) >= (3 if x.shape[1] == 4 else 0)
@@ -114,8 +117,7 @@ def test_numbers_of_any_kind_are_training_data():
     whole = np.round(10 * FLAT).astype(int)
     make = lambda x: fitted(kernels(PLANE), x)  # noqa: E731
     want = make(whole.astype(float)).log_prob(whole[:5])
-    kinds = [whole, whole.tolist(), pd.DataFrame(whole), jnp.asarray(whole), whole.astype("f4")]
-    for data in [*kinds, whole.astype(np.float16), jnp.asarray(whole, jnp.bfloat16)]:
+    for data in [whole, whole.tolist(), pd.DataFrame(whole), jnp.asarray(whole, jnp.bfloat16)]:
         got = make(data).log_prob(np.asarray(data)[:5])
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 

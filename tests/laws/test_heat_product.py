@@ -39,7 +39,7 @@ def test_euclidean_draws():
     assert stats.kstest(squares, stats.chi2(3).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_product_of_densities(dtype):
     """log p and score are the factors' at the same s, and the score is the gradient."""
     x, x0 = pair(dtype)

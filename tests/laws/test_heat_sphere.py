@@ -34,7 +34,10 @@ def _kernel(d):
     return jax.jit(jax.vmap(at))
 
 
-@pytest.mark.parametrize("d", DIMENSIONS)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, pytest.param(4, marks=SLOW), pytest.param(8, marks=SLOW)])
 @pytest.mark.fault(28, "density and score on spheres against arbitrary precision")
 def test_against_arbitrary_precision(d):
     """oracles/make_heat_table.py: log p, its gradient, the score and the score's derivative, r up

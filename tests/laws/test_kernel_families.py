@@ -74,7 +74,10 @@ def test_more_angles_than_can_be_summed_are_refused():
         lattice_normal(jnp.zeros(4), jnp.eye(4), jnp.ones(4), jnp.asarray(0.1))
 
 
-@pytest.mark.parametrize("manifold", [sf.Sphere(2), sf.SO3(), sf.Torus(2)], ids=lambda m: m.name)
+CURVED = [sf.Torus(2), *(pytest.param(m, marks=pytest.mark.slow) for m in (sf.Sphere(2), sf.SO3()))]
+
+
+@pytest.mark.parametrize("manifold", CURVED, ids=lambda m: m.name)
 def test_heat_kernels_are_the_heat_mixture_at_every_level(manifold):
     """Oracle: the closed form of a mixture of heat kernels, wide ones too."""
     tau = np.array([0.02, 0.7])
@@ -147,7 +150,7 @@ def test_esag_has_mass_one_however_wide_and_its_draws_its_mean():
         np.testing.assert_allclose(np.mean(np.square(draws), 0), (w * p) @ x**2, atol=0.028)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
 def test_narrow_esag_laws_are_wrapped_normal(dtype):
     """Both are N(0, Σ) up to O(Σ) relative: within 3 standard deviations of a kernel with
     variances 4e-6 and 1e-6 log densities differ by less than 1e-4. Antipodes are finite."""
@@ -174,6 +177,7 @@ def test_families_say_where_they_live():
         truncated_log_prob(law, sphere.from_latlon([3.0], [5.0]))
 
 
+@pytest.mark.slow
 def test_a_fitted_model_of_heat_kernels_is_exact_at_every_level():
     """Oracle: the heat mixture of its own centres, weights and bandwidths, plus the background."""
     torus = sf.Torus(2)

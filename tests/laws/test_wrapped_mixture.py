@@ -137,7 +137,7 @@ def test_draws_have_the_density_they_are_given():
     assert np.sum((seen - want) ** 2 / want) < scipy.stats.chi2.ppf(0.999, 47)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
 def test_finite_at_centres_and_on_the_cut_locus(dtype):
     law = on_sphere(dtype)
     x = jnp.concatenate([law.centres, -law.centres])

@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from test_cli_runs import fitted, own, try_documents  # noqa: F401
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("settings_of_users"),
 ]

@@ -11,7 +11,7 @@ import pytest
 
 from scorefold.fitting import container
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 PROGRAM = """
 import sys, jax, numpy as np, scorefold as sf

@@ -4,7 +4,6 @@ import pytest
 from slow.fuzz_tables import fuzz
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_damaged_table_ends_in_a_traceback():
     counts = fuzz(seconds=600.0, seed=1)

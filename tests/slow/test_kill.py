@@ -21,7 +21,6 @@ def child(out, *arguments):
     )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.fault(
     1,

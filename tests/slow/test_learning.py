@@ -12,7 +12,7 @@ import pytest
 import scorefold as sf
 from scorefold.metrics import reference_nll
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 
 def resident():

@@ -19,7 +19,6 @@ CASES += [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[2]}")
 def test_transformations(case):
     model = case[1](SPACES[case[2]])

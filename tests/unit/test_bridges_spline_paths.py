@@ -202,7 +202,9 @@ def between(manifold, a, b, share):
     return np.asarray(move(jnp.asarray(a[rows]), jnp.asarray(b[columns])))
 
 
-@pytest.mark.parametrize(("name", "gain"), [("petal", 8.0), ("curving-storms", 1.8)])
+@pytest.mark.parametrize(
+    ("name", "gain"), [pytest.param("petal", 8.0, marks=pytest.mark.slow), ("curving-storms", 1.8)]
+)
 def test_a_snapshot_left_out_is_met_by_splines(name, gain):
     """W₂ to the members at the time left out: that of pairs moved along geodesics is ``gain``
     times as large or more (the true paths curve)."""

@@ -55,6 +55,17 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     assert np.abs(np.asarray(drawn).mean(0) - 2.0).max() < 0.25
     assert main(command) == 2
     assert "already holds a finished run" in capsys.readouterr().err
+    # Other points, or another variance, are another run: refused, and nothing changes.
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    at = command.index("0.3")
+    assert main([*command[:at], "0.4", *command[at + 1 :], "--resume"]) == 2
+    assert "settings.variance: 0.3 there, 0.4 here" in capsys.readouterr().err
+    np.save(tmp_path / "b.npy", np.load(tmp_path / "b.npy") + 1.0)
+    assert main([*command, "--resume"]) == 2
+    assert "belongs to another run: points.train.1" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    assert main(["evaluate", str(out)]) == 2
+    assert "holds a bridge" in capsys.readouterr().err
 
 
 def np_key():

@@ -28,15 +28,14 @@ def rows(text):
     return found
 
 
-def test_the_page_is_that_of_the_tests(script, request):
-    """Which tests stand there is compared with the source; the numbers of cases with what this
-    session collected, for the tests that are in it."""
+def test_the_page_is_that_of_the_tests(script, request, collected):
+    """Which tests stand there is compared with the source; the numbers of cases with what
+    this session collected, for the tests that are in it."""
     page = script["PAGE"].read_text()
     found = rows(page)
     assert set(found) == script["written"](), "run scripts/reliability.py"
-    chosen = request.config.option.keyword or request.config.option.markexpr
-    if not chosen and not any("::" in word for word in request.config.args):
-        cases = script["counted"](request.session.items)
+    if not any("::" in word for word in request.config.args):
+        cases = script["counted"](collected)
         assert {k: found[k] for k in cases} == cases, "run scripts/reliability.py"
     assert script["page"](found) == page, "run scripts/reliability.py"
 

@@ -185,7 +185,7 @@ class MultiMarginalBridge(eqx.Module):
             bridge = self.bridges[k]
             own, _ = bridge._enter(rows, 0.0 if ahead else bridge.total, "x0")
             parts = [bridge._level((t - low) / (high - low)) for t in inside[:-1]]
-            levels = np.asarray([bridge._own_level(s) for s in parts], own.dtype)
+            levels = np.asarray(bridge._own_level(np.asarray(parts, np.float64)), own.dtype)
             # In one dtype, so that equal levels are one: no step has length 0.
             grid = np.union1d(np.asarray(bridge._own.grid(steps, own.dtype)), levels)
             if not ahead:

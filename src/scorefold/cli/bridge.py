@@ -4,7 +4,6 @@ go to ``bridge_snapshots``."""
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 import time
@@ -23,13 +22,16 @@ from scorefold.bridges.units import flat_coordinates
 from scorefold.cli.arrivals import gap_numbers, missed_line, text
 from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.bridge_report import write_bridge_report
-from scorefold.cli.bridge_snapshots import (
-    bridge_snapshots,
+from scorefold.cli.bridge_snapshots import bridge_snapshots, is_snapshots, snapshot_names
+from scorefold.cli.bridges import (
+    BRIDGES,
+    Fitted,
+    Task,
+    described_bridge,
     folder_of,
-    is_snapshots,
-    snapshot_names,
+    half_step_settings,
+    interrupted,
 )
-from scorefold.cli.bridges import BRIDGES, Fitted, Task
 from scorefold.cli.facts import say_warnings
 from scorefold.cli.parser import (
     READING,
@@ -39,7 +41,7 @@ from scorefold.cli.parser import (
     data_options,
     positive,
 )
-from scorefold.cli.run import Run
+from scorefold.cli.run import Run, settled
 from scorefold.data import Dataset
 from scorefold.data.synthetic import is_synthetic
 from scorefold.manifolds import pairwise
@@ -82,10 +84,11 @@ def add_commands(commands: Any) -> None:
 
 
 def _bridge(arguments: argparse.Namespace) -> int:
+    if arguments.model != "light":
+        half_step_settings({"budget": arguments.budget} if arguments.budget else {})
     if is_snapshots(arguments.data):
         datasets = _datasets(arguments) if len(arguments.data) > 1 else []
-        run = _opened(arguments, arguments.out or folder_of(arguments))
-        return bridge_snapshots(arguments, datasets, run)
+        return bridge_snapshots(arguments, datasets)
     for option in ("times", "leave_out", "survivors"):
         if getattr(arguments, option):
             name = option.replace("_", "-")
@@ -97,47 +100,36 @@ def _bridge(arguments: argparse.Namespace) -> int:
         )
     a, b = _datasets(arguments)
     variance = _variance(arguments.variance, a, b)
-    run = _opened(arguments, arguments.out or _folder(arguments, a, b))
-    for dataset in (a, b):
-        n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))
-        print(f"{dataset.name} on {dataset.manifold.name}: {n} points to train, validate and test, "
-              f"protocol {dataset.protocol}", file=sys.stderr)  # fmt: skip
-    run.write("run.json", {"bridge": [a.name, b.name], "seed": arguments.seed,
-                           "variance": variance, "protocol": a.protocol})  # fmt: skip
-    settings: dict[str, Any] = {"out": run.checkpoints, "resume": arguments.resume,
-                                "progress": not arguments.quiet}  # fmt: skip
-    if arguments.budget is not None:
-        settings["budget"] = arguments.budget
-    if arguments.steps is not None:
-        settings["steps"] = arguments.steps
-    task = Task((a, b), variance, jax.random.key(arguments.seed), settings)
-    fitted = BRIDGES[arguments.model](task)
-    bridge, history = fitted.bridge, fitted.history
-    run.keep(bridge, history)
-    metrics, drawn = _measure(arguments, fitted, a, b, variance)
-    run.write("metrics.json", metrics)
-    if not arguments.no_report:
-        earth = on_earth(arguments.earth, a.name, b.name)
-        write_bridge_report(run, bridge, (a, b), metrics, history, drawn, earth=earth)
+    run = Run(arguments.out or folder_of(arguments, a.name, b.name))
+    earth = on_earth(arguments.earth, a.name, b.name)
+    parts = {name: [np.asarray(getattr(end, name)) for end in (a, b)]
+             for name in ("train", "val", "test")}  # fmt: skip
+    described = described_bridge(arguments, [a.name, b.name], parts, earth, variance=variance)
+    with settled({run: described}, arguments.resume):
+        for dataset in (a, b):
+            n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))
+            print(f"{dataset.name} on {dataset.manifold.name}: {n} points to train, validate and "
+                  f"test, protocol {dataset.protocol}", file=sys.stderr)  # fmt: skip
+            say_warnings(dataset)
+        arguments.stops.note = interrupted(run)
+        settings: dict[str, Any] = {"out": run.checkpoints, "resume": arguments.resume,
+                                    "progress": not arguments.quiet}  # fmt: skip
+        if arguments.budget is not None:
+            settings["budget"] = arguments.budget
+        if arguments.steps is not None:
+            settings["steps"] = arguments.steps
+        task = Task((a, b), variance, jax.random.key(arguments.seed), settings)
+        fitted = BRIDGES[arguments.model](task)
+        run.keep(fitted.bridge, fitted.history)
+        arguments.stops.check()
+        metrics, drawn = _measure(arguments, fitted, a, b, variance)
+        run.write("metrics.json", metrics)
+        if not arguments.no_report:
+            write_bridge_report(
+                run, fitted.bridge, (a, b), metrics, fitted.history, drawn, earth=earth
+            )
     print(_lines(metrics, run.folder))
     return 0
-
-
-def _opened(arguments: argparse.Namespace, folder: str) -> Run:
-    run = Run(folder)
-    run.refuse_links()
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{run.folder}: {error.strerror}. Choose by --out a folder that can be written."
-        ) from error
-    if run.model_file.exists() and not arguments.resume:
-        raise UsageError(
-            f"{run.folder} already holds a finished run: choose another --out, or go on with it "
-            "by --resume."
-        )
-    return run
 
 
 def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
@@ -151,7 +143,6 @@ def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
         if sets and not named:
             own["like"] = sets[0]  # The same columns by name, in the same units.
         sets.append(data.load(name, seed=arguments.seed, **own))
-        say_warnings(sets[-1])
     a = sets[0]
     for b in sets[1:]:
         if a.manifold.name != b.manifold.name:
@@ -175,11 +166,6 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
     if not square > 0:
         raise UsageError("--variance: all points are equal, which says nothing of it; state one.")
     return float(f"{_SHARE * square / a.manifold.dim:.2g}")
-
-
-def _folder(arguments: argparse.Namespace, a: Dataset, b: Dataset) -> str:
-    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", Path(d.name).stem) for d in (a, b)]
-    return f"runs/bridge-{names[0]}-{names[1]}-{arguments.model}-{arguments.seed}"
 
 
 # -- numbers -------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 import sys
 import time
@@ -29,8 +28,15 @@ from scorefold.bridges import (
 )
 from scorefold.cli.arrivals import gap_numbers, missed_line, text
 from scorefold.cli.axes import axes_of, on_earth
-from scorefold.cli.bridges import half_step_settings
+from scorefold.cli.bridges import (
+    described_bridge,
+    folder_of,
+    half_step_settings,
+    interrupted,
+)
+from scorefold.cli.facts import say_warnings
 from scorefold.cli.parser import READING, UsageError, data_options
+from scorefold.cli.run import Run, settled
 from scorefold.cli.snapshot_report import write_snapshot_report
 from scorefold.data import Dataset, Snapshots
 from scorefold.data.evolutions import EVOLUTIONS
@@ -38,7 +44,7 @@ from scorefold.fitting import save
 from scorefold.metrics import end_distance, leave_one_out
 from scorefold.report import Axes
 
-__all__ = ["bridge_snapshots", "folder_of", "is_snapshots", "snapshot_names"]
+__all__ = ["bridge_snapshots", "is_snapshots", "snapshot_names"]
 
 _KINDS = {"light": LightBridge, "imf": BridgeMatching, "dsb": DiffusionSchrodingerBridge}
 _WALK = 60
@@ -56,7 +62,7 @@ def snapshot_names() -> list[str]:
     return [*data.SNAPSHOTS, *EVOLUTIONS]
 
 
-def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset], run: Any) -> int:
+def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset]) -> int:
     """The command, once it is known that there are many snapshots: ``datasets`` of files and
     names, none for a recorded set."""
     labels, parts = _parts(arguments, datasets)
@@ -67,36 +73,36 @@ def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset], run
         if arguments.variance is None
         else arguments.variance / duration
     )
-    for name, *rows in zip(labels, *(p.points for p in parts), strict=True):
-        sizes = "/".join(str(len(r)) for r in rows)
-        print(f"{name} on {train.manifold.name}: {sizes} points to train, validate and test",
-              file=sys.stderr)  # fmt: skip
-    if any(train.lost):
-        print(f"lost from one snapshot to the next: {', '.join(map(str, train.lost))} training "
-              f"points; {_meaning(arguments.survivors)}", file=sys.stderr)  # fmt: skip
-    run.write("run.json", {"snapshots": labels, "times": train.times, "seed": arguments.seed,
-                           "rate": rate})  # fmt: skip
-    fitted, histories = _fit(arguments, parts, rate, {"out": run.checkpoints,
-                                                      "resume": arguments.resume})  # fmt: skip
-    run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
-    save(run.model_file, fitted)
-    metrics = _measure(arguments, fitted, parts, labels, rate, histories)
-    if arguments.leave_out:
-        metrics["left_out"] = _left_out(arguments, parts, rate)
-    run.write("metrics.json", metrics)
-    if not arguments.no_report:
-        names = [d.name for d in datasets] or list(arguments.data)
-        axes = axes_of(datasets[0].coordinates) if datasets else Axes()
-        earth = on_earth(arguments.earth, *names)
-        write_snapshot_report(run, fitted, parts, metrics, histories, axes=axes, earth=earth)
+    run = Run(arguments.out or folder_of(arguments, *arguments.data))
+    earth = on_earth(arguments.earth, *([d.name for d in datasets] or arguments.data))
+    points = {name: list(part.points)
+              for name, part in zip(("train", "val", "test"), parts, strict=True)}  # fmt: skip
+    described = described_bridge(arguments, labels, points, earth, times=train.times, rate=rate)
+    with settled({run: described}, arguments.resume):
+        for name, *rows in zip(labels, *(p.points for p in parts), strict=True):
+            sizes = "/".join(str(len(r)) for r in rows)
+            print(f"{name} on {train.manifold.name}: {sizes} points to train, validate and test",
+                  file=sys.stderr)  # fmt: skip
+        for dataset in datasets:
+            say_warnings(dataset)
+        if any(train.lost):
+            print(f"lost from one snapshot to the next: {', '.join(map(str, train.lost))} training "
+                  f"points; {_meaning(arguments.survivors)}", file=sys.stderr)  # fmt: skip
+        arguments.stops.note = interrupted(run)
+        fitted, histories = _fit(arguments, parts, rate, {"out": run.checkpoints,
+                                                          "resume": arguments.resume})  # fmt: skip
+        run.write("history.json", {"intervals": [json.loads(h.to_json()) for h in histories]})
+        save(run.model_file, fitted)
+        arguments.stops.check()
+        metrics = _measure(arguments, fitted, parts, labels, rate, histories)
+        if arguments.leave_out:
+            metrics["left_out"] = _left_out(arguments, parts, rate)
+        run.write("metrics.json", metrics)
+        if not arguments.no_report:
+            axes = axes_of(datasets[0].coordinates) if datasets else Axes()
+            write_snapshot_report(run, fitted, parts, metrics, histories, axes=axes, earth=earth)
     print(_lines(metrics, run.folder))
     return 0
-
-
-def folder_of(arguments: argparse.Namespace) -> str:
-    """The default folder of a run."""
-    names = [re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem) for name in arguments.data]
-    return f"runs/bridge-{'-'.join(names)}-{arguments.model}-{arguments.seed}"
 
 
 # -- data ------------------------------------------------------------------------------------------

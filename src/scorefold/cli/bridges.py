@@ -1,10 +1,15 @@
-"""The models of ``scorefold bridge --model`` and how each is fitted."""
+"""The models of ``scorefold bridge --model`` and how each is fitted; what its folder says."""
 
 from __future__ import annotations
 
+import argparse
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from scorefold._types import Key
 from scorefold._warnings import ScorefoldWarning
@@ -18,12 +23,21 @@ from scorefold.bridges import (
     brownian_reference,
     fit_bridge,
 )
-from scorefold.cli.parser import UsageError
+from scorefold.cli.parser import UsageError, data_options
+from scorefold.cli.run import Run, description_of_bridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.noising import Noising
 
-__all__ = ["BRIDGES", "Fitted", "Task", "half_step_settings"]
+__all__ = [
+    "BRIDGES",
+    "Fitted",
+    "Task",
+    "described_bridge",
+    "folder_of",
+    "half_step_settings",
+    "interrupted",
+]
 
 _HALF_STEPS = 8
 _STEPS = 8000
@@ -126,3 +140,35 @@ BRIDGES: dict[str, Builder] = {
     "imf": _learned(BridgeMatching),
     "dsb": _learned(DiffusionSchrodingerBridge),
 }
+
+
+# -- the folder ------------------------------------------------------------------------------------
+def folder_of(arguments: argparse.Namespace, *names: str) -> str:
+    """The default folder of a bridge between data sets of these names."""
+    words = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem) for name in names)
+    return f"runs/bridge-{words}-{arguments.model}-{arguments.seed}"
+
+
+def described_bridge(
+    arguments: argparse.Namespace,
+    names: list[str],
+    parts: dict[str, list[np.ndarray]],
+    earth: bool,
+    **found: Any,
+) -> dict[str, Any]:
+    """What ``run.json`` says: data, options and settings as stated, and what was ``found`` from
+    the data where nothing was stated."""
+    stated = ("model", "variance", "steps", "budget", "times", "survivors")
+    settings = {name: getattr(arguments, name) for name in stated}
+    described = description_of_bridge(
+        names, arguments.data, data_options(arguments), settings, parts, arguments.seed, earth
+    )
+    return {**described, **found}
+
+
+def interrupted(run: Run) -> str:
+    """What is said when a signal ends the command."""
+    return (
+        f"stopped; what was saved is in {run.folder}, and the same command with --resume does the "
+        "rest"
+    )

@@ -15,7 +15,18 @@ import numpy as np
 from scorefold._files import write_whole
 from scorefold.cli.parser import UsageError
 
-__all__ = ["HISTORY", "METRICS", "RUN", "SEEDS", "SUMMARY", "describes", "plain", "read", "write"]
+__all__ = [
+    "BRIDGE",
+    "HISTORY",
+    "METRICS",
+    "RUN",
+    "SEEDS",
+    "SUMMARY",
+    "describes",
+    "plain",
+    "read",
+    "write",
+]
 
 _LARGEST = 8 * 2**20
 _NUMBER, _WHOLE = "a number", "a whole number"
@@ -74,6 +85,9 @@ _FITTED = {
 RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, "val": str,
                                                                   "test": str}}  # fmt: skip
 SEEDS = {**_FITTED, "seeds": [_WHOLE]}
+BRIDGE = {"bridge": [str], "data": [_WORD], "files": [(_WORD, None)], "options": dict,
+          "settings": dict, "points": dict, "seed": _WHOLE, "earth": bool,
+          "scorefold": str}  # fmt: skip
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
 import sys
 import warnings
@@ -15,7 +14,6 @@ import jax
 import jax.numpy as jnp
 
 from scorefold import ScorefoldWarning, data
-from scorefold._version import __version__
 from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.facts import say_warnings
 from scorefold.cli.generalisation import draw_samples
@@ -33,7 +31,7 @@ from scorefold.cli.parser import (
     whole,
 )
 from scorefold.cli.report import write_run_report
-from scorefold.cli.run import Run, description, description_of_seeds, is_pipe
+from scorefold.cli.run import Run, description, description_of_seeds, is_pipe, settled
 from scorefold.cli.summary import run_lines, summary
 from scorefold.data import Dataset
 from scorefold.fitting import fit, fit_seeds
@@ -103,16 +101,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         described[Run(folder)] = description_of_seeds(
             arguments.data, options, settings, sets, earth
         )
-    # Refused commands change nothing: first look, then lock, look again, and only then write.
-    for run, identity in described.items():
-        run.refuse_another(identity, arguments.resume)
-    with contextlib.ExitStack() as stack:
-        for run in sorted(described, key=lambda run: len(run.folder.parts)):
-            stack.enter_context(run.writing())
-            run.refuse_another(described[run], arguments.resume)
-        for run, identity in described.items():
-            _tell_version(run, arguments)
-            run.describe(identity)
+    with settled(described, arguments.resume):
         print(_facts(sets[0]), file=sys.stderr)
         say_warnings(sets[0])
         if name == "kde" and arguments.model is None:
@@ -133,16 +122,6 @@ def _folder(arguments: argparse.Namespace, model: str, dataset: Dataset) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(dataset.name).stem)
     last = f"{arguments.seed}" if arguments.seeds == 1 else f"{arguments.seeds}-seeds"
     return f"runs/{name}-{model}-{dataset.protocol}-{last}"
-
-
-def _tell_version(run: Run, arguments: argparse.Namespace) -> None:
-    if arguments.resume and run.holds() and run.version != __version__:
-        warnings.warn(
-            f"{run.folder} was begun with scorefold {run.version}, this is {__version__}: the "
-            "result may differ from that of an uninterrupted run.",
-            ScorefoldWarning,
-            stacklevel=2,
-        )
 
 
 def _facts(dataset: Dataset) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,24 @@ import numpy as np
 from scorefold import fitting
 from scorefold._files import remove_leftovers, write_whole
 from scorefold._version import __version__
+from scorefold._warnings import ScorefoldWarning
 from scorefold.cli import documents
 from scorefold.cli.parser import UsageError
-from scorefold.data import Coordinates, DataError, Dataset, datasets, load
+from scorefold.data import SNAPSHOTS, Coordinates, DataError, Dataset, datasets, load
+from scorefold.data.evolutions import EVOLUTIONS
 from scorefold.data.synthetic import is_synthetic
 from scorefold.fitting import DirectoryInUse, History
 from scorefold.fitting.fingerprint import describe, differences
 from scorefold.fitting.lock import locked
 
-__all__ = ["Run", "description", "description_of_seeds", "is_pipe"]
+__all__ = [
+    "Run",
+    "description",
+    "description_of_bridge",
+    "description_of_seeds",
+    "is_pipe",
+    "settled",
+]
 
 _OURS = re.compile(
     r"run\.(lock|json)|metrics\.json|history\.json|model\.safetensors|report\.html|.*\.png"
@@ -51,6 +61,11 @@ class Run:
         run.refuse_links()
         if not (run.folder / "run.json").exists():
             raise UsageError(f"{folder} holds no finished run (run.json is missing).")
+        if "bridge" in run._description():
+            raise UsageError(
+                f"{folder} holds a bridge, whose numbers are in {run.folder / 'metrics.json'} and "
+                "its report.html: evaluate, sample and report take the --out of a fit."
+            )
         for one in run.seeds or [run]:
             if not one.model_file.exists():
                 raise UsageError(f"{one.folder} holds no finished run ({one.model_file.name} is "
@@ -144,7 +159,7 @@ class Run:
         if self.model_file.exists() or "a finished run" in found:
             return "a finished run"
         return (
-            "an unfinished run" if any(found) or any(self.checkpoints.glob("checkpoint-*")) else ""
+            "an unfinished run" if any(found) or any(self.checkpoints.rglob("checkpoint-*")) else ""
         )
 
     def refuse_another(self, identity: dict[str, Any], resume: bool) -> None:
@@ -183,7 +198,7 @@ class Run:
         found = documents.plain(description)
         return {
             name: value
-            for key in ("seed", "seeds", "options", "settings", "points")
+            for key in ("seed", "seeds", "bridge", "options", "settings", "points")
             for name, value in describe(found.get(key), key).items()
             if not value.startswith("dict of")
         }
@@ -258,7 +273,37 @@ class Run:
                 f"{path} does not describe a run (no {', '.join(missing)}): give the --out of a "
                 "fit."
             )
-        return documents.read(path, documents.SEEDS if "seeds" in found else documents.RUN)
+        kinds = {"seeds": documents.SEEDS, "bridge": documents.BRIDGE}
+        shape = next((kinds[word] for word in kinds if word in found), documents.RUN)
+        return documents.read(path, shape)
+
+
+@contextlib.contextmanager
+def settled(described: Mapping[Run, dict[str, Any]], resume: bool) -> Iterator[None]:
+    """Hold the locks of the folders of ``described``, whose ``run.json`` says then what is in each.
+
+    A command that is refused changes nothing: first look, then lock, look again, and only then
+    write.
+
+    **Raises:** ``UsageError`` if a folder holds another run, or one without ``resume``;
+    ``DirectoryInUse`` if another process writes there.
+    """
+    for run, identity in described.items():
+        run.refuse_another(identity, resume)
+    with contextlib.ExitStack() as stack:
+        for run in sorted(described, key=lambda run: len(run.folder.parts)):
+            stack.enter_context(run.writing())
+            run.refuse_another(described[run], resume)
+        for run, identity in described.items():
+            if resume and run.holds() and run.version != __version__:
+                warnings.warn(
+                    f"{run.folder} was begun with scorefold {run.version}, this is {__version__}: "
+                    "the result may differ from that of an uninterrupted run.",
+                    ScorefoldWarning,
+                    stacklevel=3,
+                )
+            run.describe(identity)
+        yield
 
 
 # -- what identifies the data --------------------------------------------------------------------
@@ -285,6 +330,38 @@ def description_of_seeds(
 ) -> dict[str, Any]:
     """What ``run.json`` says in the folder above several seeds."""
     return {**_common(data, options, settings, earth), "seeds": [d.seed for d in sets]}
+
+
+def description_of_bridge(
+    names: list[str],
+    data: list[str],
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    parts: Mapping[str, list[np.ndarray]],
+    seed: int,
+    earth: bool,
+) -> dict[str, Any]:
+    """What ``run.json`` says of a bridge: ``parts`` holds the points to train, to validate and to
+    test, an array for each of ``names``."""
+    digests = {
+        part: [describe(np.asarray(rows), part)[part] for rows in points]
+        for part, points in parts.items()
+    }
+    return {
+        "bridge": names,
+        **_sources(data, options, settings, earth),
+        "points": digests,
+        "seed": seed,
+    }
+
+
+def _sources(
+    data: list[str], options: dict[str, Any], settings: dict[str, Any], earth: bool
+) -> dict[str, Any]:
+    """``_common`` of several tables."""
+    found = [_common(name, options, settings, earth) for name in data]
+    common = {name: value for name, value in found[0].items() if name not in ("data", "file")}
+    return {"data": [f["data"] for f in found], "files": [f["file"] for f in found], **common}
 
 
 def _common(
@@ -323,4 +400,5 @@ def is_pipe(data: str) -> bool:
 
 def is_named(data: str) -> bool:
     """Whether the data are known by name, rather than a file of one's own."""
-    return is_synthetic(data) or data in {row.name for row in datasets()}
+    known = {row.name for row in datasets()} | {*SNAPSHOTS, *EVOLUTIONS}
+    return is_synthetic(data) or data in known
