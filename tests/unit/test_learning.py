@@ -153,6 +153,7 @@ def test_broad_laws_follow_the_heat_flow():
     np.testing.assert_allclose(draws.std(0), x.std(0), rtol=5 / math.sqrt(8000))
 
 
+@pytest.mark.slow
 def test_few_points():
     n = 4
     x = np.random.default_rng(0).normal(size=(n, 2))

@@ -159,7 +159,11 @@ def test_law_on_the_way_has_mass_one_and_the_right_ends(name):
     assert float(bridge.log_prob(1.0, at)) == pytest.approx(np.log(pushed), abs=1e-9)
 
 
-SPACES = [Sphere(2), Hyperbolic(2), Product(Torus(1), Euclidean(1))]
+SPACES = [
+    Sphere(2),
+    Hyperbolic(2),
+    pytest.param(Product(Torus(1), Euclidean(1)), marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("manifold", SPACES, ids=lambda m: m.name)

@@ -154,7 +154,9 @@ def test_walk_agrees_with_the_exact_law(noising):
     assert stats.ks_2samp(*laws).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("manifold", [Hyperbolic(2), Sphere(2)], ids=["H^2", "S^2"])
+@pytest.mark.parametrize(
+    "manifold", [Hyperbolic(2), pytest.param(Sphere(2), marks=pytest.mark.slow)], ids=["H^2", "S^2"]
+)
 def test_langevin_forgets_its_start_and_keeps_its_reference(manifold):
     noising = Langevin(manifold, std=0.5, steps=60)
     o = manifold.origin(jnp.float64)

@@ -87,6 +87,7 @@ def test_periodic_images_commute_with_shifts_by_the_stride():
     assert np.abs(answer(network, shifted(x, (2, 0)), s) - shifted(y, (2, 0))).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_derivatives_against_differences():
     """Central differences of the network in the point, the level and all parameters: the error of
     the differences is about h² = 1e-10 times third derivatives."""
@@ -162,6 +163,7 @@ def waves(n, key, dtype=np.float32):
     return images.reshape(n, 64).astype(dtype), spectrum
 
 
+@pytest.mark.slow
 def test_a_score_model_learns_a_linear_score():
     """The score of a Gaussian field under Brownian motion is −x̂_k/(σ_k² + s) in Fourier space. The
     model starts from that of independent pixels; a network that saw no neighbours would stay

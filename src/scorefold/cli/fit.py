@@ -58,7 +58,7 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     length.add_argument(
         "--steps", type=count, metavar="N",
-        help="training steps (kernel: 400, up to 3200 while validation falls; informed: 600 more)",
+        help="training steps (kernel: 400, up to 1600 while validation falls; informed: 600 more)",
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="default: runs/DATA-MODEL-PROTOCOL-SEED")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")

@@ -80,7 +80,7 @@ def fit(
       ``patience``: stop after this many validations without improvement (default: the model's own,
       if neither ``steps`` nor ``budget`` is given, otherwise never). A run that was given neither
       goes on, to twice its length each time and to ``model.longest`` steps at most, while
-      validation falls by more than 0.002 nats in the last quarter; what was given is kept exactly.
+      validation falls by more than 0.005 nats in the last quarter; what was given is kept exactly.
     - ``out``: a directory for checkpoints, written at validations and every ``save_every`` seconds
       (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.
       ``resume``: go on from the last one, if there is one. With the same arguments on the same

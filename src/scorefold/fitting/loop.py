@@ -36,7 +36,7 @@ _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
 _VALIDATION_SHARE = 0.2
 """Share of a time budget that validations may take."""
-_GAIN = 0.002
+_GAIN = 0.005
 """Nats by which validation must fall in the last quarter of a run that goes on."""
 
 

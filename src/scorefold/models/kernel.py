@@ -71,7 +71,7 @@ class KernelModel(Model, Trainable):
     Density and draws are in closed form, without simulation; ``score(s, x)`` at every noise level
     (``WrappedMixture`` says how exact). One set of defaults serves every geometry; 4 points are
     enough. Told neither ``steps`` nor ``budget``, ``fit`` stops after 6 validations without
-    improvement, and goes on beyond 400 steps, to 3200 at most, while validation falls.
+    improvement, and goes on beyond 400 steps, to 1600 at most, while validation falls.
 
     **Arguments:**
 
@@ -106,7 +106,7 @@ class KernelModel(Model, Trainable):
     batch_size: ClassVar[int] = 256
     learning_rate: ClassVar[float] = 5e-3
     patience: ClassVar[int | None] = 6
-    longest: ClassVar[int] = 3200
+    longest: ClassVar[int] = 1600
 
     manifold: Manifold
     counts: tuple[int, ...] | None = None
