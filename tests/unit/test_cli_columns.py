@@ -90,6 +90,7 @@ def test_the_audit_shows_units_and_codes_and_leaves_rows_out(tmp_path, capsys):
     assert "9999 in 10 % of the rows lies apart" in said and "--drop-value 9999" in said
     assert main([*words, "--json", "--drop-value", "phi=9999", "--drop-value", "77"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["rows"] == N - 6 and found["codes"] == {} and found["warnings"] == []
+    assert found["rows"] == N - 6 and found["codes"] == {}
+    assert found["warnings"] == ["6 of 60 rows are left out: 6 rows: phi = 9999; 0 rows: 77"]
     assert found["units"] == {"phi": "degrees", "psi": "degrees", "z": "none"}
     assert found["problems"] == ["6 rows: phi = 9999", "0 rows: 77"]

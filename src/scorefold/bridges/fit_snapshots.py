@@ -134,7 +134,9 @@ def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> floa
         i, j = linear_sum_assignment(square)
         total += float(square[i, j].mean())
     if not total > 0:
-        raise ValueError("points: all snapshots are equal, so nothing moves: give rate.")
+        raise ValueError(
+            "points: all snapshots are equal, so nothing moves: state rate (--variance)."
+        )
     return float(f"{_SHARE * total / (manifold.dim * (at[-1] - at[0])):.2g}")
 
 

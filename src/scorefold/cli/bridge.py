@@ -51,6 +51,8 @@ __all__ = ["add_commands"]
 
 _SHARE = 0.1
 """Of the mean squared distance of the ends per dimension: the variance when none is stated."""
+_LEAST = 1e-5
+"""Of the same: the smallest variance that a walk can follow; its inverse is the largest."""
 _WALK = 60
 _FEW = 200
 _ENERGY = 128
@@ -110,7 +112,6 @@ def _bridge(arguments: argparse.Namespace) -> int:
             n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))
             print(f"{dataset.name} on {dataset.manifold.name}: {n} points to train, validate and "
                   f"test, protocol {dataset.protocol}", file=sys.stderr)  # fmt: skip
-            say_warnings(dataset)
         arguments.stops.note = interrupted(run)
         settings: dict[str, Any] = {"out": run.checkpoints, "resume": arguments.resume,
                                     "progress": not arguments.quiet}  # fmt: skip
@@ -143,7 +144,12 @@ def _datasets(arguments: argparse.Namespace) -> list[Dataset]:
         if sets and not named:
             own["like"] = sets[0]  # The same columns by name, in the same units.
         sets.append(data.load(name, seed=arguments.seed, **own))
+        say_warnings(sets[-1])
     a = sets[0]
+    for one in sets:
+        if len(one.train) < 2:
+            raise UsageError(f"{one.name}: {len(one.train)} training points are too few for the "
+                             "end of a bridge.")  # fmt: skip
     for b in sets[1:]:
         if a.manifold.name != b.manifold.name:
             raise UsageError(
@@ -157,12 +163,18 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
     """As stated, or a tenth of the mean squared distance of the ends per dimension, flat
     coordinates taken from the mean of their own end: to two digits. Moving an end as a whole
     changes no coupling, and so not the default."""
-    if stated is not None:
-        return stated
     flat = flat_coordinates(a.manifold)
     first, last = (np.asarray(d.train, np.float64) for d in (a, b))
     first, last = (x - np.where(flat, x.mean(axis=0), 0.0) for x in (first, last))
     square = float(np.mean(pairwise(a.manifold, first[:500], last[:500]) ** 2))
+    size = square / a.manifold.dim
+    if stated is not None:
+        if square > 0 and not _LEAST * size <= stated <= size / _LEAST:
+            raise UsageError(
+                f"--variance {stated:g}: the mean squared distance of the ends is {size:.3g} a "
+                f"dimension; choose between {_LEAST:g} and {1 / _LEAST:g} times that."
+            )
+        return stated
     if not square > 0:
         raise UsageError("--variance: all points are equal, which says nothing of it; state one.")
     return float(f"{_SHARE * square / a.manifold.dim:.2g}")

@@ -34,7 +34,6 @@ from scorefold.cli.bridges import (
     half_step_settings,
     interrupted,
 )
-from scorefold.cli.facts import say_warnings
 from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.run import Run, settled
 from scorefold.cli.snapshot_report import write_snapshot_report
@@ -83,8 +82,6 @@ def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset]) -> 
             sizes = "/".join(str(len(r)) for r in rows)
             print(f"{name} on {train.manifold.name}: {sizes} points to train, validate and test",
                   file=sys.stderr)  # fmt: skip
-        for dataset in datasets:
-            say_warnings(dataset)
         if any(train.lost):
             print(f"lost from one snapshot to the next: {', '.join(map(str, train.lost))} training "
                   f"points; {_meaning(arguments.survivors)}", file=sys.stderr)  # fmt: skip

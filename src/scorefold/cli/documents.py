@@ -182,8 +182,8 @@ def _wrong(value: Any, shape: Any, where: str) -> str:
     elif shape == _WORD:
         right = isinstance(value, str) and 0 < len(value) < 5000 and "\0" not in value
     else:
-        return "" if isinstance(value, shape) else f"{where} is not {_KINDS[shape]}"
-    return "" if right else f"{where} is not {shape}"
+        return "" if isinstance(value, shape) else f"{where or 'it'} is not {_KINDS[shape]}"
+    return "" if right else f"{where or 'it'} is not {shape}"
 
 
 _KINDS = {str: "text", dict: "an object", bool: "true or false"}

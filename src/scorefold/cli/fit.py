@@ -241,5 +241,9 @@ def _measured_before(run: Run) -> dict[str, Any] | None:
     """The numbers in ``metrics.json``, if they are those of the model in the folder."""
     if not (run.folder / "metrics.json").exists():
         return None
-    metrics = run.metrics()
+    try:
+        metrics = run.metrics()
+    except UsageError as error:
+        warnings.warn(f"{error} It is measured anew.", ScorefoldWarning, stacklevel=2)
+        return None
     return metrics if metrics["model_sha256"] == run.model_digest() else None

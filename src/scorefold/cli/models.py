@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from scorefold import losses
-from scorefold.cli.parser import UsageError, few, positive, whole
+from scorefold.cli.parser import UsageError, few, positive, real, whole
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
 from scorefold.fitting import History, fit
@@ -64,7 +64,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     kernel = parser.add_argument_group("kernel and informed model")
     kernel.add_argument(
-        "--floor", type=positive, metavar="X",
+        "--floor", type=real(1e-30, 1e3), metavar="X",
         help="smallest standard deviation of a kernel (default: the smallest positive distance of "
         "two training points)",
     )  # fmt: skip

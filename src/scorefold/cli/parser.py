@@ -51,6 +51,8 @@ class _Parser(argparse.ArgumentParser):
             word = unknown.group(1).split()[0]
             message = f"unknown argument {word!r}"
             hint = _nearest(word, [o for a in self._actions for o in a.option_strings])
+        if message.endswith("expected one argument"):
+            hint = " A value that begins with a minus sign needs '=': --option=-3."
         raise UsageError(f"{message}.{hint} See {self.prog} --help.")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]

@@ -258,6 +258,12 @@ class Run:
             return ""
         return "" if file_digest(found["data"]) == found["file"] else found["data"]
 
+    def data_file(self) -> Path | None:
+        """The file of the data, if they came from one that is there."""
+        found = self._single()
+        here = found["file"] and found["file"] != "pipe" and Path(found["data"]).is_file()
+        return Path(found["data"]) if here else None
+
     def _single(self) -> dict[str, Any]:
         found = self._description()
         if "seeds" in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import math
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -63,6 +64,10 @@ def _sample(arguments: argparse.Namespace) -> int:
             ScorefoldWarning,
             stacklevel=2,
         )
+    table = runs[0].data_file()
+    if table is not None and out.exists() and os.path.samefile(out, table):
+        raise UsageError(f"--out {out} is the table that {top.folder} was fitted to: choose "
+                         "another name.")  # fmt: skip
     models = [run.model() for run in runs]
     options = [_sampler(arguments, model) for model in models]
     arguments.stops.note = f"stopped; {out} was not written"

@@ -23,6 +23,8 @@ _FEWEST = 10
 """Rows, and different values of a column, below which nothing is said."""
 _REPEATS = 5.0
 """Times the repeats of other values."""
+_FAR = 3.0
+"""Of the range of the others, where these are few: how far beyond them a usual code lies."""
 _OUTSIDE = 0.25
 """Of the range of the others: how far beyond them a code lies."""
 _INSIDE = 0.02
@@ -67,8 +69,10 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
 
     A number is a code if it repeats more than five times as often as other values do and lies
     apart: beyond all others by a quarter of their range, or between them with a gap of a fiftieth
-    of it on both sides. Usual codes (±99, ±999, ±9999, 99.99, 1e20, 1e30, …) need to repeat only
-    twice. Values of a lattice repeat alike and lie side by side: they are no codes.
+    of it on both sides; two or three codes may lie side by side. Usual codes (±99, ±999, ±9999,
+    99.99, 1e20, 1e30, …) need to repeat only twice; where a column has fewer than ten other values,
+    only these are told, if farther than three ranges. Values of a lattice repeat alike and lie side
+    by side: they are no codes.
     """
     found: dict[str, dict[float, float]] = {}
     constant, index = [], []
@@ -91,16 +95,9 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
 def _apart(numbers: np.ndarray, counts: np.ndarray) -> list[tuple[float, int]]:
     """(number, how often) for the numbers that repeat and lie apart, outermost first."""
     codes: list[tuple[float, int]] = []
-    while len(numbers) >= _FEWEST:
-        for at in (0, len(numbers) - 1):
-            rest = np.delete(numbers, at)
-            gap = np.abs(rest - numbers[at]).min()
-            if gap > _OUTSIDE * (rest[-1] - rest[0]) and _repeats(numbers, counts, at):
-                codes.append((float(numbers[at]), int(counts[at])))
-                numbers, counts = rest, np.delete(counts, at)
-                break
-        else:
-            break
+    while found := _outermost(numbers, counts):
+        codes += [(float(numbers[at]), int(counts[at])) for at in found]
+        numbers, counts = np.delete(numbers, found), np.delete(counts, found)
     if len(numbers) > _FEWEST:
         at = int(np.argmax(counts))
         if 0 < at < len(numbers) - 1:
@@ -116,10 +113,33 @@ def _apart(numbers: np.ndarray, counts: np.ndarray) -> list[tuple[float, int]]:
     return codes
 
 
-def _repeats(numbers: np.ndarray, counts: np.ndarray, at: int) -> bool:
+def _outermost(numbers: np.ndarray, counts: np.ndarray) -> list[int]:
+    """The numbers at one end that are codes: one, or two or three side by side."""
+    for size in (1, 2, 3):
+        n = len(numbers) - size
+        if n < 2:
+            return []
+        for own, near, rest in (
+            (list(range(size)), size - 1, slice(size, None)),
+            (list(range(n, n + size)), n, slice(None, n)),
+        ):
+            others = numbers[rest]
+            width = others[-1] - others[0]
+            gap = float(np.abs(others - numbers[near]).min())
+            few = n < _FEWEST
+            # Of few different values only usual codes far away are told.
+            usual = all(numbers[at] in _USUAL for at in own) and gap > _FAR * width
+            apart = usual if few else gap > _OUTSIDE * width
+            inside = np.ptp(numbers[own]) <= max(width, gap)
+            if apart and inside and all(_repeats(numbers, counts, at, own) for at in own):
+                return own
+    return []
+
+
+def _repeats(numbers: np.ndarray, counts: np.ndarray, at: int, own: list[int]) -> bool:
     if numbers[at] in _USUAL or np.abs(numbers[at]) >= 1e30:
         return bool(counts[at] >= 2)
-    others = np.delete(counts, at)
+    others = np.delete(counts, own)
     return bool(counts[at] >= 3 and counts[at] > _REPEATS * np.median(others))
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from scorefold.data._errors import DataError, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.names import DEGREES
 
-__all__ = ["check_digits", "check_range"]
+__all__ = ["check_digits", "check_range", "dependent", "merged_integers"]
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WHOLE = re.compile(r"[+-]?[0-9]{16,40}")
+_EXACT = 2**53
+_WIDEST = 200
+"""Flat columns beyond which linear dependence is not looked for: images have thousands."""
 _MATERIAL = 0.01
 _CHANCE = 10.0
 _COARSE = 1e-3
@@ -57,6 +68,49 @@ def check_digits(
         f"{dtype} cannot tell {different} different rows apart, only {points} points are left "
         f"({rows(bad)[:120]}; column {column!r} loses most). Compute with 64-bit floats "
         "(JAX_ENABLE_X64=1), or leave out the rows that lie far from all others."
+    )
+
+
+def merged_integers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """A line for each column whose different whole numbers become fewer as 64-bit floats."""
+    out = []
+    for column in columns:
+        series = table[column]
+        if getattr(series.dtype, "kind", "O") in "iu":
+            whole = series.dropna().to_numpy()
+            if not len(whole) or max(abs(int(whole.min())), abs(int(whole.max()))) <= _EXACT:
+                continue
+            before, after = len(np.unique(whole)), len(np.unique(whole.astype(np.float64)))
+        elif getattr(series.dtype, "kind", "O") == "O":
+            words = {w.strip() for w in series if isinstance(w, str)}
+            numbers = {int(w) for w in words if _WHOLE.fullmatch(w)}
+            before, after = len(numbers), len({float(w) for w in numbers})
+        else:
+            continue
+        if after < before:
+            out.append(
+                f"column {column!r}: {before} different whole numbers beyond 2^53 become {after} "
+                "as floats: subtract a constant, or divide them, first"
+            )
+    return tuple(out)
+
+
+def dependent(coordinates: Coordinates, values: np.ndarray) -> tuple[str, ...]:
+    """A line if flat columns are linearly dependent to a millionth of their spread."""
+    flat = [p for part in coordinates.parts if part.system == "flat" for p in part.places]
+    own = values[:, flat] - values[:, flat].mean(axis=0)
+    size = own.std(axis=0)
+    moving = np.flatnonzero(size > 0)
+    if not 1 < len(moving) <= min(_WIDEST, len(values) - 2):
+        return ()
+    _, spread, axes = np.linalg.svd(own[:, moving] / size[moving], full_matrices=False)
+    if spread[-1] > 1e-6 * spread[0]:
+        return ()
+    part = moving[np.abs(axes[-1]) > 1e-3]
+    named = ", ".join(repr(coordinates.columns[flat[j]][:40]) for j in part[:4])
+    return (
+        f"columns {named}{', …' if len(part) > 4 else ''} are linearly dependent: a density over "
+        "all of them follows from the smallest width of the model alone. Leave one out",
     )
 
 

@@ -15,11 +15,11 @@ from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
-from scorefold.data.digits import check_digits, check_range
+from scorefold.data.digits import check_digits, check_range, dependent, merged_integers
 from scorefold.data.download import locate
 from scorefold.data.names import Name, read_name
 from scorefold.data.readers import numbers, read_table
-from scorefold.data.reading import Choice, choices, coordinates_for, remarks
+from scorefold.data.reading import Choice, choices, coordinates_for, refuse_minutes, remarks
 from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.roles import Assignment, assign, assign_like, is_latlon
 from scorefold.data.splits import Split, split
@@ -205,6 +205,10 @@ def _reading(
     for choice in picked:
         if choice.column not in own:
             raise nearest("column", choice.column, own)
+    columns_of = [choice.column for choice in picked]
+    twice = [column for column in dict.fromkeys(columns_of) if columns_of.count(column) > 1]
+    if twice and columns is not None:
+        raise DataError(f"columns= (--columns) names {twice[0]!r} twice.")
     names = [choice.name for choice in picked]
     first = like.coordinates if isinstance(like, Dataset) else like
     space = _space(manifold, names, columns, own, first)
@@ -213,6 +217,7 @@ def _reading(
     else:
         found = assign_like(first, names)
     used = tuple(picked[j].column for j in found.used)
+    refuse_minutes([names[j] for j in found.used], [read_name(column) for column in own])
     values, problems = numbers(table, used, "table")
     keep, problems = _kept(table, used, values, problems, drop, drop_value)
     coordinates = coordinates_for(
@@ -224,7 +229,12 @@ def _reading(
     if drop and outside.any():
         problems = (*problems, f"{rows(outside)}: out of the range of the coordinates")
         keep &= ~outside
-    said = table.attrs.get("notes", ())
+    said = (*table.attrs.get("notes", ()), *merged_integers(table, used))
+    if not keep.all():
+        said = (*said, f"{int((~keep).sum())} of {len(keep)} rows are left out: "
+                       f"{'; '.join(problems)}")  # fmt: skip
+    elif drop_value is not None and problems:
+        said = (*said, f"no row is left out by drop_value (--drop-value): {'; '.join(problems)}")
     return {
         "coordinates": coordinates,
         "values": values[keep],
@@ -386,6 +396,7 @@ def _dataset(
     labels = coordinates.labels(values, points)
     if checked:
         remarks = (*remarks, *check_digits(coordinates, values, labels, dtype))
+        remarks = (*remarks, *dependent(coordinates, values))
     indices = split(
         protocol, coordinates.positions(values), seed, labels=labels, groups=groups, blocks=blocks
     )

@@ -39,6 +39,20 @@ _UNIT_WORDS = {
     "arcseconds": "arcsec arcsecs arcsecond arcseconds asec",
 }
 _UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.split()}
+_OTHER_UNIT_WORDS = (
+    "gon gons grad grads gradian gradians mrad mrads milliradian milliradians urad mas uas mil mils"
+    " hh mm dms hm m km cm ft mi mile miles nm celsius fahrenheit kelvin degc degf degk"
+)
+_OTHER_UNITS = set(_OTHER_UNIT_WORDS.split())
+"""Words that are units, but not of an angle that is read here."""
+_BACKWARD = {
+    **dict.fromkeys(("w", "west", "ouest", "oeste"), "westward"),
+    **dict.fromkeys(("s", "south", "sud", "sur"), "southward"),
+    "o": "eastward in German and westward in French, Spanish and Italian",
+}
+_TEMPERATURE = re.compile(
+    r"(?:°|(?<![^\W_])deg(?:rees?)?[ _.]*)\s*([CFK])(?![^\W_])", re.IGNORECASE
+)
 _BESIDE_UNITS = {"in", "n", "s", "e", "north", "south", "east", "decimal"}
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta",
@@ -70,10 +84,18 @@ class Name:
         return "".join(self.words)
 
     @property
-    def west(self) -> bool:
-        """Whether it counts westward."""
-        beside = _words(self.measure or "")
-        return bool({"w", "west"} & set(beside)) or "west" in self.words
+    def backward(self) -> str:
+        """``"westward"`` or ``"southward"`` where an angle on the Earth is said to count so, else
+        empty."""
+        beside = [_BACKWARD[w] for w in _words(self.measure or "") if w in _BACKWARD]
+        said = [_BACKWARD[w] for w in self.words if w in ("west", "south")]
+        return next(iter([*beside, *said]), "")
+
+    @property
+    def other_unit(self) -> str:
+        """The unit that it states, if it is known to be no unit of angle that is read here."""
+        words = _words(self.measure or "")
+        return next((self.measure or "" for word in words if word in _OTHER_UNITS), "")
 
     @property
     def quantity(self) -> bool:
@@ -84,6 +106,8 @@ class Name:
 def read_name(text: str) -> Name:
     """The words and the unit of a column's name."""
     plain = re.sub("[º˚]", "°", text)
+    plain = _TEMPERATURE.sub(lambda found: f" (deg{found[1].casefold()}) ", plain).strip()
+    plain = re.sub(r"[(\[{]\s*(\(deg[cfk]\))\s*[)\]}]", r"\1", plain)
     plain = unicodedata.normalize("NFKC", plain).replace("°", " deg ")
     plain = re.sub(r"[ʰ]", " hours ", plain)
     for letter, name in _GREEK.items():
@@ -91,7 +115,16 @@ def read_name(text: str) -> Name:
     plain, measure, unit = _bracket(plain)
     words = _words(plain)
     if unit is None:
+        if len(words) > 2 and words[-1] in _BACKWARD and words[-2] in _UNITS:
+            measure = words.pop()
         words, unit = _trailing_unit(words)
+    if (
+        unit is None
+        and measure is None
+        and len(words) > 1
+        and words[-1] in _OTHER_UNITS - {"m", "nm"}
+    ):
+        words, measure = words[:-1], words[-1]
     return Name(text, tuple(words), unit, measure)
 
 
@@ -106,8 +139,8 @@ def _bracket(text: str) -> tuple[str, str | None, str | None]:
         units = ["hours"]
     if inside == ["as"]:
         units = ["arcseconds"]
-    if units and "w" not in inside and "west" not in inside:
-        return found[1], None, units[0]
+    if units:
+        return found[1], found[2].casefold() if set(inside) & set(_BACKWARD) else None, units[0]
     if not inside or all(word.isdigit() for word in inside):
         return text, None, None  # An index, as in R[0, 0].
     return found[1], found[2].casefold(), None
@@ -142,7 +175,7 @@ class Family(NamedTuple):
     ``names``: for each role the words that mean it. Words may stand between a prefix and a suffix
     that all columns share (``start_lat``, ``start_lng``; ``qx`` … ``qw``), one of ``prefixes``
     where those are listed. ``weak`` names mean something only all together. ``note`` is said when
-    the family is used; ``refuse`` says why it cannot be.
+    the family is used; ``refuse`` says why it cannot be. ``frame``: of the sky, where it has one.
     """
 
     system: str
@@ -151,6 +184,7 @@ class Family(NamedTuple):
     weak: bool = False
     note: str = ""
     refuse: str = ""
+    frame: str = ""
 
 
 def _family(system: str, *names: str, **facts) -> Family:
@@ -167,14 +201,18 @@ _RIGID = (
 
 _SPHERE = (
     _family("latlon", _LAT, _LON),
-    _family("latlon", "dec decl declination", "ra rightascension"),
-    _family("latlon", "dej2000 decj2000 deicrs decicrs de", "raj2000 raicrs ra"),
-    _family("latlon", "glat gallat galacticlatitude galb", "glon gallon galacticlongitude gall"),
-    _family("latlon", "elat eclat ecllat eclipticlatitude", "elon eclon ecllon eclipticlongitude"),
-    _family("latlon", "b bii", "l lii", prefixes=("", "g", "gal"), weak=True),
+    _family("latlon", "dec decl declination", "ra rightascension", frame="equatorial"),
+    _family("latlon", "dej2000 decj2000 deicrs decicrs de", "raj2000 raicrs ra",
+            frame="equatorial"),
+    _family("latlon", "glat gallat galacticlatitude galb", "glon gallon galacticlongitude gall",
+            frame="galactic"),
+    _family("latlon", "elat eclat ecllat eclipticlatitude", "elon eclon ecllon eclipticlongitude",
+            frame="ecliptic"),
+    _family("latlon", "b bii", "l lii", prefixes=("", "g", "gal"), weak=True, frame="galactic"),
     _family("latlon", "beta", "lambda", prefixes=("", "ecl"), weak=True),
     _family("latlon", "phi", "lambda", prefixes=("",), weak=True),
-    _family("latlon", "alt altitude el elev elevation", "az azi azim azimuth", weak=True),
+    _family("latlon", "alt altitude el elev elevation", "az azi azim azimuth", weak=True,
+            frame="horizontal"),
     _family(
         "colatlon",
         "colatitude colat polarangle zenith zenithangle zenithdistance",

@@ -15,8 +15,10 @@ from scorefold.data.roles import Assignment
 from scorefold.data.systems import SYSTEMS
 from scorefold.manifolds import Manifold
 
-__all__ = ["Choice", "choices", "coordinates_for", "remarks"]
+__all__ = ["Choice", "choices", "coordinates_for", "refuse_minutes", "remarks"]
 
+_ORIENTED = {"n", "e", "north", "east", "wgs84", "j2000", "icrs", "decimal", "epsg:4326"}
+_MINUTES = [(word,) for word in ("min", "mins", "minute", "minutes")]
 _FAR = 100.0
 """Quartile distances from 0 beyond which a flat column is centred."""
 
@@ -69,6 +71,13 @@ def coordinates_for(
         first = None if like is None else like.parts[i]
         if first is not None and first.system != found.systems[i]:
             first = None
+        if found.systems[i] in ("latlon", "colatlon"):
+            for j in columns:
+                if names[j].backward:
+                    raise DataError(
+                        f"column {names[j].text!r} counts {names[j].backward}: change its sign, "
+                        "or its name, first."
+                    )
         places = tuple(place[j] for j in columns)
         own = values[:, list(places)]
         units = tuple(
@@ -111,6 +120,17 @@ def remarks(c: Coordinates, values: np.ndarray) -> tuple[str, ...]:
         for place, unit in zip(part.places, part.units, strict=True):
             if unit == "none" or not part.how.wraps:
                 continue
+            name = read_name(c.columns[place])
+            if name.measure is not None and name.unit is None and not _ORIENTED & {name.measure}:
+                out.append(f"column {name.text!r}: {name.measure!r} is not known as a unit, read "
+                           f"as {unit}")  # fmt: skip
+            low, high = values[:, place].min(), values[:, place].max()
+            ascension = name.unit is None and {"ra", "raj2000", "rightascension"} & {name.key}
+            if ascension and unit == "degrees" and low >= 0 and 12 < high <= 24:
+                out.append(
+                    f"column {name.text!r} runs from {low:.4g} to {high:.4g} and is read in "
+                    f"degrees: if these are hours, call it '{name.text} (hours)'"
+                )
             half, own = 180.0 / DEGREES[unit], values[:, place]
             if own.min() < 0 and len(np.unique(own[own > half * (1 + 1e-9)])) > 1:
                 out.append(
@@ -130,6 +150,11 @@ def _unit(
 ) -> str:
     if not angle:
         return "none"
+    if name.other_unit:
+        raise DataError(
+            f"column {name.text!r} states {name.other_unit!r}, which is no unit of angle that is "
+            f"read: write it in one of {', '.join(DEGREES)}."
+        )
     stated = {None: None, True: "degrees", False: "radians"}[degrees]
     if name.unit is not None:
         if stated not in (None, name.unit):
@@ -148,6 +173,19 @@ def _unit(
         f"Angles on {leaf.name}: state degrees=True or degrees=False "
         f"(--degrees / --radians); the values of {name.text!r} reach {peak:.6g} and {looks}."
     )
+
+
+def refuse_minutes(names: Sequence[Name], table: Sequence[Name]) -> None:
+    """**Raises:** ``DataError`` if a column of degrees has its minutes in another column."""
+    for name in names:
+        parts = [other for other in table if other.words[:-1] == name.words
+                 and other.words[-1:] in _MINUTES]  # fmt: skip
+        most = any((*name.words, word) in [o.words for o in table] for word in ("max", "mean"))
+        if parts and not most and name.unit == "degrees":
+            raise DataError(
+                f"columns {name.text!r} and {parts[0].text!r}: degrees and minutes of one angle? "
+                "Add them up in one column (degrees + minutes/60) first."
+            )
 
 
 def _turns(values: np.ndarray, unit: str) -> bool:

@@ -79,7 +79,8 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
     """
     wanted = [read_name(column) for column in first.columns]
     pairs = [_find(name, names) for name in wanted]
-    _same_measures(wanted, pairs, names)
+    notes = _same_measures(first, wanted, pairs, names)
+    _same_frame(first, wanted, names)
     systems = [part.system for part in first.parts]
     columns = [tuple(pairs[place] for place in part.places) for part in first.parts]
     try:
@@ -92,7 +93,7 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
     known = [j for c in columns for j in c if j is not None]
     if not any(None in c for c in columns) and len(set(known)) == len(known):
         order = pairs if None not in pairs else sorted(known)
-        return Assignment(tuple(systems), tuple(columns), tuple(order))  # type: ignore[arg-type]
+        return Assignment(tuple(systems), tuple(columns), tuple(order), notes)  # type: ignore[arg-type]
     if known:
         lost = [w.text for w, j in zip(wanted, pairs, strict=True) if j is None]
         raise DataError(
@@ -116,14 +117,43 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
 
 
 def _same_measures(
-    wanted: Sequence[Name], pairs: Sequence[int | None], names: Sequence[Name]
-) -> None:
-    for name, j in zip(wanted, pairs, strict=True):
-        if j is not None and name.measure != names[j].measure and name.measure and names[j].measure:
+    first: Coordinates,
+    wanted: Sequence[Name],
+    pairs: Sequence[int | None],
+    names: Sequence[Name],
+) -> tuple[str, ...]:
+    """A line for each column that states a unit in one table alone. Units of angles are converted
+    where they are angles; all others must be the same."""
+    notes = []
+    for name, j, unit in zip(wanted, pairs, first.column_units, strict=True):
+        if j is None:
+            continue
+        stated = [n.measure or (n.unit if unit == "none" else None) for n in (name, names[j])]
+        if stated[0] == stated[1]:
+            continue
+        if stated[0] and stated[1]:
             raise DataError(
                 f"column {names[j].text!r} states another unit than {name.text!r} of the first "
                 "table: write both in one unit."
             )
+        if unit == "none":
+            notes.append(f"column {names[j].text!r} is taken to be in the unit of {name.text!r} "
+                         "of the first table: only one of them states a unit")  # fmt: skip
+    return tuple(notes)
+
+
+def _same_frame(first: Coordinates, wanted: Sequence[Name], names: Sequence[Name]) -> None:
+    """**Raises:** ``DataError`` if the two tables are in two frames of the sky."""
+    if not any(part.system == "latlon" for part in first.parts):
+        return
+    found = [_best(manifold_from_name("S^2"), table, 1) for table in (wanted, names)]
+    frames = [{m.family.frame for m in own} - {""} for own in found]
+    if frames[0] and frames[1] and frames[0] != frames[1]:
+        shown = [f"{next(iter(f))} ({_names(n, m[0].columns)})"
+                 for f, n, m in zip(frames, (wanted, names), found, strict=True)]  # fmt: skip
+        raise DataError(
+            f"the first table is {shown[0]}, this one {shown[1]}: turn both into one frame."
+        )
 
 
 # -- complete sets of names ------------------------------------------------------------------------
@@ -150,7 +180,9 @@ def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = Fa
         if strong and family.weak:
             continue
         for match in matches(family, names):
-            found.setdefault(tuple(sorted(match.columns)), match)
+            known = found.setdefault(tuple(sorted(match.columns)), match)
+            if match.rank < known.rank and known.family.system == match.family.system:
+                found[tuple(sorted(match.columns))] = match  # glat is galactic, not a latitude g.
     classes: dict[tuple[bool, int], list[Match]] = {}
     for own, match in found.items():
         if any(set(own) < set(other) for other in found):
@@ -165,9 +197,6 @@ def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = Fa
     for match in out:
         if match.family.refuse:
             raise DataError(f"{_list(names, match.columns)}: {match.family.refuse}.")
-        west = [j for j in match.columns if names[j].west]
-        if west:
-            raise DataError(f"{_list(names, west)} counts westward: change its sign first.")
     return out
 
 
@@ -201,7 +230,11 @@ def _share(
     width = dict(zip(left, counts[0], strict=True))
     if len(left) == 1:
         return {left[0]: free}, []
-    angles = [j for j in free if names[j].unit or torsions([names[j]]) is not None]
+    angles = [
+        j
+        for j in free
+        if (names[j].unit and not names[j].other_unit) or torsions([names[j]]) is not None
+    ]
     circles = [i for i in left if kind(leaves[i]) == "T"]
     shares: dict[int, list[int]] = {}
     if len(circles) == 1 and len(angles) == width[circles[0]]:
@@ -279,6 +312,8 @@ def _eliminate(
             stated[found[0]] = j
     if not stated:
         return None
+    if len(stated) == len(own):
+        return tuple(stated[r] for r in range(len(own))), []
     rest = iter([j for j in own if j not in stated.values()])
     missing = [role for role in range(len(own)) if role not in stated]
     places = tuple(stated[r] if r in stated else next(rest) for r in range(len(own)))

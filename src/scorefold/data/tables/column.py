@@ -95,7 +95,10 @@ class Column:
             if _PADDED.search(joined):
                 return None
             self.bare = True
-            return np.array(list(map(int, cells)), np.int64)
+            try:
+                return np.array(list(map(int, cells)), np.int64)
+            except ValueError:  # A line break within quotes.
+                return None
         try:
             found = np.array(list(map(float, cells)))
         except ValueError:

@@ -1,0 +1,157 @@
+"""What a table says of itself that its numbers do not: units, frames, directions, lost digits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scorefold.data import DataError, load
+
+RNG = np.random.default_rng(0)
+LAT, LON = RNG.uniform(-60, 60, 60), RNG.uniform(-170, 170, 60)
+PLANE = RNG.normal(size=(60, 2))
+
+
+def table(folder, names, *columns, name="a.csv"):
+    path = folder / name
+    pd.DataFrame(dict(zip(names, columns, strict=True))).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("Latitude (°S)", "Longitude (°E)"), "counts southward"),
+        (("Latitude (S)", "Longitude (E)"), "counts southward"),
+        (("Lat °S", "Lon °E"), "counts southward"),
+        (("Latitude", "Longitude (°W)"), "counts westward"),
+        (("Latitude", "Longitude (°O)"), "eastward in German and westward in French"),
+        (("lat (gon)", "lon (gon)"), "'gon', which is no unit of angle"),
+        (("lat_mrad", "lon_mrad"), "'mrad', which is no unit of angle"),
+    ],
+)
+@pytest.mark.fault(42, "directions and units that a name states and that cannot be read")
+def test_names_that_contradict_the_reading_are_refused(tmp_path, names, message):
+    path = table(tmp_path, names, LAT, LON)
+    with pytest.raises(DataError, match=message):
+        load(path, manifold="S^2")
+    # Also where another table was read first.
+    first = load(table(tmp_path, ("lat", "lon"), LAT, LON, name="first.csv"))
+    with pytest.raises(DataError, match=message):
+        load(path, like=first)
+
+
+@pytest.mark.parametrize(
+    "names", [("lat_deg", "lat_min"), ("Latitude Degrees", "Latitude Minutes")]
+)
+def test_minutes_beside_degrees_are_refused(tmp_path, names):
+    others = [n.replace("lat", "lon").replace("Lat", "Long") for n in names]
+    minutes = RNG.uniform(0, 60, 60)
+    path = table(tmp_path, (*names, *others), np.trunc(LAT), minutes, np.trunc(LON), minutes)
+    with pytest.raises(DataError, match="degrees and minutes of one angle"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("T (°C)", "T (°F)"), ("T (°C)", "T (K)"), ("t (h)", "t (s)"), ("a (deg)", "a (rad)")],
+)
+@pytest.mark.fault(43, "two tables in two units, of what is no angle")
+def test_units_of_flat_columns_are_the_same_in_both_tables(tmp_path, first, second):
+    one = load(table(tmp_path, (first, "x"), *PLANE.T), manifold="R^2")
+    with pytest.raises(DataError, match="states another unit"):
+        load(table(tmp_path, (second, "x"), *PLANE.T, name="b.csv"), like=one)
+    bare = load(table(tmp_path, (first.split()[0], "x"), *PLANE.T, name="c.csv"), like=one)
+    assert "only one of them states a unit" in " ".join(bare.warnings)
+
+
+def test_a_temperature_is_no_angle(tmp_path):
+    """The wind turns, whatever comes first; no name says that the temperature does."""
+    wind, heat = RNG.uniform(0, 360, 60), RNG.normal(15, 5, 60)
+    path = table(tmp_path, ("Wind direction", "Temperature (°C)"), wind, heat)
+    found = load(path, manifold="T^1 x R^1", degrees=True)
+    assert found.coordinates.column_units == ("degrees", "none")
+    assert "by position" in " ".join(found.warnings)
+
+
+@pytest.mark.fault(43, "two tables in two frames of the sky")
+@pytest.mark.parametrize("second", [("l", "b"), ("glon", "glat"), ("az", "alt"), ("elon", "elat")])
+def test_frames_of_the_sky_are_not_mixed(tmp_path, second):
+    one = load(table(tmp_path, ("ra", "dec"), LON % 360, LAT))
+    with pytest.raises(DataError, match="turn both into one frame"):
+        load(table(tmp_path, second, LON % 360, LAT, name="b.csv"), like=one)
+
+
+def test_right_ascension_below_24_may_be_hours(tmp_path):
+    found = load(table(tmp_path, ("ra", "dec"), (LON % 360) / 15, LAT))
+    assert "if these are hours, call it 'ra (hours)'" in " ".join(found.warnings)
+    assert not load(table(tmp_path, ("ra", "dec"), LON % 360, LAT, name="b.csv")).warnings
+
+
+@pytest.mark.parametrize("pair", [(-99, -98), (-999, -998), (9999, 9998), (-888, -999), (999, 998)])
+@pytest.mark.fault(53, "two codes side by side")
+def test_two_codes_do_not_hide_each_other(tmp_path, pair):
+    x = RNG.normal(size=(200, 2))
+    x[:10, 0], x[10:20, 0] = pair
+    found = load(table(tmp_path, ("a", "b"), *x.T), manifold="R^2")
+    assert set(found.codes.values) == {"a"} and set(found.codes.values["a"]) == set(pair)
+
+
+def test_codes_among_few_values(tmp_path):
+    """Answers from 1 to 7; and those without a code, of which 1 is frequent, are no codes."""
+    answers = RNG.integers(1, 8, 200).astype(float)
+    answers[:20] = -9999
+    other = np.where(RNG.uniform(size=200) < 0.5, 1.0, RNG.integers(1, 8, 200))
+    found = load(table(tmp_path, ("a", "b"), answers, other), manifold="R^2")
+    assert found.codes.values == {"a": {-9999.0: 0.1}}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "npy"])
+@pytest.mark.fault(44, "whole numbers beyond 2^53 in every format")
+def test_whole_numbers_that_floats_merge_are_told(tmp_path, kind):
+    t = 1_700_000_000_000_000_000 + 40 * np.arange(300)
+    x, path = np.arange(300) % 7, tmp_path / f"a.{kind}"
+    frame = pd.DataFrame({"t": t, "x": x})
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(path)
+    elif kind == "npz":
+        np.savez(path, t=t, x=x)
+    else:
+        np.save(path, np.column_stack([t, x]))
+    found = load(path, manifold="R^2")
+    assert "300 different whole numbers beyond 2^53 become 48" in " ".join(found.warnings)
+
+
+def test_dependent_columns_are_told(tmp_path):
+    """Shares that add up to one; a column twice. Columns that nearly depend are ordinary."""
+    shares = RNG.dirichlet(np.ones(3), 60)
+    found = load(table(tmp_path, ("p", "q", "r"), *shares.T), manifold="R^3")
+    assert "'p', 'q', 'r' are linearly dependent" in " ".join(found.warnings)
+    a = PLANE[:, 0]
+    near = load(
+        table(tmp_path, ("a", "b"), a, a + 1e-3 * PLANE[:, 1], name="b.csv"), manifold="R^2"
+    )
+    assert not near.warnings
+    with pytest.raises(DataError, match="names 'a' twice"):
+        load(tmp_path / "b.csv", manifold="R^2", columns="a,a")
+
+
+def test_rows_that_are_left_out_are_counted(tmp_path):
+    x = PLANE.copy()
+    x[:5, 0] = -99.0
+    x[5, 1] = np.nan
+    path = table(tmp_path, ("a", "b"), *x.T)
+    found = load(path, manifold="R^2", drop=True, drop_value="-99")
+    assert "6 of 60 rows are left out" in " ".join(found.warnings)
+    said = load(
+        table(tmp_path, ("a", "b"), *PLANE.T, name="b.csv"), manifold="R^2", drop_value="-98"
+    )
+    assert "no row is left out by drop_value" in " ".join(said.warnings)
+
+
+def test_a_line_break_between_digits_is_a_fault_of_the_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('x,y\n"1\n2",5\n3,4\n5,6\n7,8\n9,1\n')
+    with pytest.raises(DataError, match="column 'x', row 0: not a finite number"):
+        load(path, manifold="R^2")
