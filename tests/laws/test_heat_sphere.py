@@ -180,6 +180,7 @@ def test_rejection_bound():
             assert float(-ratio[0]) - 0.5 * d * math.log(2 * math.pi * tau) > math.log(least)
 
 
+@pytest.mark.slow
 def test_scores_of_the_approximations():
     """Root mean square error of the score on S² under p_s, relative to the score's own size:
     Varadhan against the published table, the truncated series where it is a density."""
@@ -208,6 +209,7 @@ def test_scores_of_the_approximations():
     assert abs(error(series(10), 0.3) - 7e-6) < 5e-7
 
 
+@pytest.mark.slow
 def test_truncated_series_converges_to_the_kernel():
     """With 12 eigenspaces and s = 1 nothing is left out: the series of every manifold equals the
     exact kernel, whose values have their own oracle."""

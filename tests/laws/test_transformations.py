@@ -13,7 +13,9 @@ import scorefold as sf
 
 
 @pytest.mark.fault(47, "log_prob, score and draws under jit, vmap and grad")
-@pytest.mark.parametrize("name", ["kernel", "gaussian", "score"])
+@pytest.mark.parametrize(
+    "name", ["kernel", pytest.param("gaussian", marks=pytest.mark.slow), "score"]
+)
 def test_some_models(name):
     """All of them on all spaces, and the gradient of a score model's likelihood, are in
     ``tests/slow/test_transformations_everywhere.py``."""

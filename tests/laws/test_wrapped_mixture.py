@@ -89,6 +89,7 @@ def test_flat_space_is_the_normal_mixture_at_every_level(dtype):
         np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_isotropic_kernels_follow_the_heat_flow_on_the_sphere():
     """Oracle: the exact heat mixture of the same variance. Wrapped normal and heat kernel of
     variance τ differ by O(τ) on the unit sphere: the bound is 2τ where the density counts."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import copy
 import gzip
 import hashlib
 import io
@@ -227,7 +228,7 @@ def places(node: Any, path: tuple = ()) -> list[tuple]:
 def changed(document: Any, rng: np.random.Generator) -> Any:
     """The document with one value replaced, dropped, doubled or renamed."""
     path = (every := places(document))[int(rng.integers(len(every)))]
-    value = VALUES[int(rng.integers(len(VALUES)))]
+    value = copy.deepcopy(VALUES[int(rng.integers(len(VALUES)))])  # It may be changed again.
     if not path:
         return value
     node = document

@@ -58,6 +58,7 @@ def test_float32_and_random_probes():
     assert abs(float(jnp.mean(probed)) - float(want[0])) < 4 * spread / np.sqrt(4000) + 2e-3
 
 
+@pytest.mark.slow
 def test_it_is_the_law_of_a_spectral_bridge_on_the_sphere():
     """The exact law is φ_s ψ_s from Legendre series with a tail below 1e-8."""
     exact = SpectralBridge(
@@ -74,6 +75,7 @@ def test_it_is_the_law_of_a_spectral_bridge_on_the_sphere():
         np.testing.assert_allclose(found, exact.log_prob(0.4, x), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_has_mass_one_whatever_the_networks_answer():
     """The density of a smooth flow with random networks on the circle, at 64 equal angles."""
     circle = Torus(1)

@@ -325,6 +325,7 @@ def pinned_mean(manifold, nodes, weights, x0, end, s, total):
     return mass @ np.asarray(jax.vmap(manifold.embed)(nodes)) / mass.sum()
 
 
+@pytest.mark.slow
 def test_pinned_walks_on_the_sphere():
     """Quadrature on 48 × 96 nodes. The walk of 40 steps is off by less than 0.01 (weak order 1),
     and Monte Carlo by 4 standard errors of 4000 paths, at most 4·0.7/63."""

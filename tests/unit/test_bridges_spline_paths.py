@@ -129,6 +129,7 @@ def every_matching(cloud):
     return np.stack(rows)
 
 
+@pytest.mark.slow
 def test_the_matching_found_bends_least():
     """Oracle: all 576 matchings of 4 points at 3 times. The search may stop at a local minimum:
     of these five clouds it does for two, 0.07 % and

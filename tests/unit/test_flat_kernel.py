@@ -140,6 +140,7 @@ def test_score_is_the_gradient_at_every_noise_level(fitted):
     np.testing.assert_allclose(model.log_prob(x, s), value, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_three_ways_to_sample_agree_in_law(fitted):
     """Exact draws, the reversed SDE and the probability flow: two-sample Kolmogorov–Smirnov on
     three directions (the 0.1 % quantile of the distance is 1.95·sqrt(2/500) = 0.123), and

@@ -80,6 +80,7 @@ def test_mass_on_the_circle(wide):
     assert float(density.mean() * 2 * math.pi) == pytest.approx(1.0, abs=5e-3)
 
 
+@pytest.mark.slow
 def test_draws_follow_the_density(wide):
     """Oracle: quadrature of the density over a third of a radian about each mode, to 3.5 standard
     errors of a share of 3000 draws (0.008 each); the kernels alone are 5 to 11 of them away."""

@@ -101,6 +101,7 @@ def test_landmarks_see_the_neighbourhoods_of_all_points():
         np.testing.assert_allclose(b, a[rows], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_kernels_at_landmarks():
     """A mixture of two heat kernels on S², whose own NLL on 4000 fresh points is the bound: 60
     kernels for 1000 points stay within 0.04 nats (0.019 measured; all 1000 kernels: 0.021), and
@@ -177,6 +178,7 @@ def test_resolution_in_many_dimensions_is_no_distance():
     assert floor == pytest.approx(1e-3 * spread, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_likeliest_coefficients():
     """The swiss roll in R^6: kernels of neighbourhoods of 2 to 233 points alike are far too thick.
     The start chosen must be at least 0.2 nats a point better for the fold that judged it, by

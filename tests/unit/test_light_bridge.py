@@ -201,6 +201,7 @@ def test_psi_is_harmonic_and_phi_its_dual_on_every_manifold(manifold):
         assert float(difference) == pytest.approx(float(exact), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_walks_to_a_component_have_the_law_of_the_bridge():
     """One kernel at m: X_S | x has density p_S(x, y) p_τ(m, y)/p_{S+τ}(m, x). E⟨m, X_S⟩ and
     backward E⟨o, X_0⟩ by quadrature over the sphere, within 4 standard errors and 1/steps·½."""
@@ -329,6 +330,7 @@ def test_starts_given_coordinates_of_the_other_end():
         bridge.starts_given(jax.random.key(0), x0, [1], np.zeros(3))
 
 
+@pytest.mark.slow
 def test_the_bridge_of_a_known_pair_is_found():
     """Pair with a known plan in R², ε = 1, 20 000 points: cBW₂²-UVP below 0.5 % (0.02 % measured
     after 2000 steps); held-out points choose the parameters, and the loss ends above the true one

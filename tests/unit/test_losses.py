@@ -155,6 +155,7 @@ def test_a_biased_kernel_is_told_from_the_exact_one():
     assert abs(biased) > 6, biased
 
 
+@pytest.mark.slow
 def test_approximate_kernels_on_the_sphere():
     """At s = 0.5 the series of ten terms leaves out 23·e^{−33} and has the same minimiser.
     Varadhan's score, steeper than the true one by curvature, is told from it."""

@@ -83,6 +83,7 @@ def test_what_the_grid_cannot_resolve_is_solved_adaptively():
     assert int(found.nfe[0]) >= int(adaptive.nfe[0]) + 38
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_adaptive_solver():
     """d log p/da = 4.9 |x|² e^{−9.8 a} − 9.8, also for a score that closes over a traced value."""
     closed = lambda a: log_prob_ode(  # noqa: E731

@@ -120,6 +120,7 @@ def test_rounded_networks_forward_and_reverse():
 
 
 @pytest.mark.fault(41, "training with rounded products")
+@pytest.mark.slow
 def test_training_in_bfloat16_ends_where_float32_does(tmp_path):
     # Two narrow groups on a line: with spread 0.1 around ±1 the entropy is
     # log 2 + ½ log(2πe·0.01) = −0.191 nats.

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import scorefold.proximal as room
 from scorefold.proximal import AbsoluteValue, LogKernel, PeriodicBox, Preconditioner, Spectral
@@ -57,6 +58,7 @@ def test_algebra_of_the_preconditioner():
     np.testing.assert_array_equal(Preconditioner().matrix(v), np.eye(2))
 
 
+@pytest.mark.slow
 def test_derivatives_are_finite_at_the_ends():
     """At s = 0 the heat flow is the identity, and so is its derivative in f; below the floor of
     the Fourier transform and at the kink of |x| derivatives are 0 or ordinary numbers."""

@@ -361,6 +361,7 @@ def test_curves_mark_the_best_validation_and_smooth_without_bias():
     np.testing.assert_allclose(report.smooth(np.array([0.0, 1.0]), 2.0), [0, 2 / 3])
 
 
+@pytest.mark.slow
 def test_ellipses_of_kernels_lie_at_two_standard_deviations():
     """On R² the curve is {z + 2 Σ^½ c, |c| = 1}, so (y − z)ᵀ Σ⁻¹ (y − z) = 4 along it; on S² the
     same holds of log_z y in the frame at z. The picture has one curve a kernel and a map beside

@@ -39,7 +39,9 @@ def identical(a, b):
     )
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow), jnp.bfloat16]
+)
 def test_round_trip(tmp_path, dtype):
     model = field(dtype, activation=jnp.sin)
     # Bit patterns that a conversion to text or another dtype would lose.
