@@ -15,7 +15,7 @@ from scorefold.models import (
     HeatKernelDensity,
     ManifoldParzen,
 )
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, near_scales
 
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
@@ -156,6 +156,36 @@ def test_the_default_noising_of_a_product_knows_no_units():
     one, two = (jax.tree.leaves(sf.default_noising(LAND, x)) for x in (LANDED, other))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_scales_of_neighbours():
+    """A thin ring in the first two of three columns, its third column of one width: distances of
+    neighbours there are those of the noise along the ring. The bandwidths found are likelier at
+    left-out points than one for all (oracle: the density itself), have product 1, and are the same
+    for other units; of normal points they are 1 but for chance."""
+    rng = np.random.default_rng(1)
+    angle = rng.uniform(0, 2 * np.pi, 400)
+    x = np.column_stack([np.cos(angle), np.sin(angle), rng.normal(size=400)])
+    x[:, :2] += 0.02 * rng.normal(size=(400, 2))
+    z = (x - x.mean(0)) / x.std(0)
+    found = near_scales(z)
+    assert np.prod(found) == pytest.approx(1.0)
+    assert found[2] > 1.5 * found[:2].max() and found[0] == pytest.approx(found[1], rel=0.15)
+
+    def likelihood(y):
+        """The best of left-out points under one bandwidth."""
+        square = ((y[:, None] - y[None]) ** 2).sum(-1)
+        np.fill_diagonal(square, np.inf)
+        return max(
+            np.mean(np.log(np.exp(-0.5 * square / h**2).sum(1) + 1e-300)) - 3 * np.log(h)
+            for h in np.geomspace(0.03, 1.0, 30)
+        )
+
+    assert likelihood(z / found) > likelihood(z) + 0.1
+    again = Units.measure(sf.Euclidean(3), x * [1e-9, 1.0, 1e9] + [7.0, -1e6, 3.0], near=True)
+    near = Units.measure(sf.Euclidean(3), x, near=True)
+    np.testing.assert_allclose(again.scale / [1e-9, 1.0, 1e9], near.scale, rtol=1e-6)
+    assert np.abs(near_scales(rng.normal(size=(500, 3))) - 1).max() < 0.1
 
 
 SPREAD = st.floats(1e-9, 1e9)

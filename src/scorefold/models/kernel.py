@@ -188,7 +188,7 @@ class KernelModel(Model, Trainable):
 
     # -- fitting -----------------------------------------------------------------------------------
     def with_units(self, data: np.ndarray) -> KernelModel:
-        return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data))
+        return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data, near=True))
 
     def init(self, key: Key, data: Array) -> KernelModel:
         learner = self._started(key, data).from_best_start(data, self.candidates)

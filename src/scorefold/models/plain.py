@@ -364,7 +364,7 @@ def _standardised(manifold: Manifold, data: Any, val: Any) -> tuple[Array, Array
     exact = exact_points(manifold, data, "data")
     if exact.ndim == len(manifold.shape) or len(exact) < 2:
         raise ValueError("data: needs two points or more.")
-    units = Units.measure(manifold, exact)
+    units = Units.measure(manifold, exact, near=True)
     points = to_inner(manifold, units, exact, "data")
     if val is None:
         return points, None, units

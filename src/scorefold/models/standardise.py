@@ -26,6 +26,12 @@ _FAR = 10.0
 """Robust deviations beyond which a point counts as if it lay there."""
 _NORMAL = 2.0 * 1.2815515655446004
 """Distance of the first and the last decile of a normal law, in standard deviations."""
+_POINTS, _COMMON, _OWN = 500, 12, 25
+"""Points and steps of ``near_scales``, with one bandwidth and with one a column."""
+_WIDE = 32
+"""Columns beyond which distances of neighbours say little."""
+_WORTH = 0.01
+"""Nats a point that bandwidths of columns gain by chance."""
 _LOST = 1e4
 """Shift over scale beyond which 32-bit numbers of the user's lose more than 3 digits of 7."""
 _MERGED = 0.01
@@ -47,7 +53,13 @@ class Units(eqx.Module):
 
     @classmethod
     def measure(
-        cls, manifold: Manifold, data: Any, *, alike: bool = False, name: str = "data"
+        cls,
+        manifold: Manifold,
+        data: Any,
+        *,
+        alike: bool = False,
+        near: bool = False,
+        name: str = "data",
     ) -> Units:
         """Mean and standard deviation of every flat coordinate of ``data``, shape
         ``(n, *manifold.shape)``, computed in 64 bits. A number farther than ten robust deviations
@@ -56,7 +68,11 @@ class Units(eqx.Module):
         unit. Without such numbers these are the mean and the standard deviation.
 
         ``alike``: one shift and one scale for all coordinates of R^d, as the pixels of images
-        need. A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
+        need. ``near``: of R^d, scales at which the distance of neighbours means the same in all
+        columns (``near_scales``): data near a surface are thick along some columns and thin along
+        others.
+
+        A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
         """
         flat, x = _flat(manifold), np.asarray(data)
         if not flat.any():
@@ -70,6 +86,8 @@ class Units(eqx.Module):
             shift[:], scale[:] = a[0], b[0] or 1.0
         else:
             shift[flat], scale[flat] = _moments(x[:, flat])
+            if near and isinstance(manifold, Euclidean):
+                scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0))
             rounding = 4.0 * eps * np.abs(x).max(axis=0)
             constant = flat & (np.ptp(x, axis=0) <= rounding)
             scale[constant] = 1.0
@@ -173,6 +191,52 @@ def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
             f"{shown}): they differ by less than a ten-millionth of the spread of all. "
             "jax.config.update('jax_enable_x64', True) before anything else keeps them apart."
         )
+
+
+def near_scales(z: np.ndarray) -> np.ndarray:
+    """Factors of the columns of standardised points z, shape ``(n, d)``, with product 1.
+
+    The bandwidths h_1, …, h_d of the normal kernel density at which left-out points are likeliest,
+    by the steps h_k² ← Σ_ij w_ij (z_ik − z_jk)²/n, w_ij the share of j in the density at i (each
+    step raises the likelihood), taken to the power gain/(gain + 0.01), where the gain is that in
+    nats a point over one bandwidth for all columns: what chance gains hardly counts. A fixed number
+    of steps, of 500 points, so that a change of units, which z does not see, changes nothing.
+    Columns in which most values repeat keep the common bandwidth.
+    """
+    n, d = z.shape
+    ones = np.ones(d)
+    if not 2 <= d <= _WIDE or n < 10 * d or not np.isfinite(z).all():
+        return ones
+    z = np.clip(z[:: -(-n // _POINTS)], -_FAR, _FAR)
+    free = np.array([len(np.unique(column)) > 0.5 * len(z) for column in z.T])
+    h = np.full(d, len(z) ** (-1.0 / (d + 4)))
+    for _ in range(_COMMON):
+        before, square = _left_out(z, h)
+        h = np.full(d, np.sqrt(np.mean(square)))
+    before, square = _left_out(z, h)
+    common = h
+    for _ in range(_OWN):
+        h = np.where(free, np.sqrt(square), common)
+        after, square = _left_out(z, h)
+    gain = max(after - before, 0.0)
+    logs = (np.log(h) - np.mean(np.log(h))) * gain / (gain + _WORTH)
+    return np.clip(np.exp(logs), 0.1, 10.0)
+
+
+def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
+    """The mean log density at left-out points but for a constant, and the next h²."""
+    y = z / h
+    size = np.sum(y * y, axis=1)
+    power = -0.5 * np.maximum(size[:, None] + size[None] - 2.0 * y @ y.T, 0.0)
+    np.fill_diagonal(power, -np.inf)
+    top = power.max(axis=1, keepdims=True)
+    share = np.exp(power - top)
+    total = share.sum(axis=1, keepdims=True)
+    share /= total
+    square = np.sum(z * z, axis=0) + share.sum(axis=0) @ (z * z)
+    square -= 2.0 * np.sum(z * (share @ z), axis=0)
+    value = float(np.mean(top + np.log(total)) - np.sum(np.log(h)))
+    return value, np.maximum(square / len(z), 1e-4)
 
 
 def _flat(manifold: Manifold) -> np.ndarray:
