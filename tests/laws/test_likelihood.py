@@ -28,7 +28,9 @@ CASES = {
 }
 
 
-RUNS = [(case, jnp.float64) for case in CASES]
+SLOW = ("S2", "S3", "SO3", "S2xT1")
+RUNS = [(case, jnp.float64) for case in CASES if case not in SLOW]
+RUNS += [pytest.param(case, jnp.float64, marks=pytest.mark.slow) for case in SLOW]
 RUNS += [(case, jnp.float32) for case in ("S2", "T2", "R2-OU")]
 RUNS += [pytest.param("H2-VE", jnp.float32, marks=pytest.mark.slow)]
 

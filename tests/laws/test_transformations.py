@@ -25,6 +25,7 @@ def test_some_models(name):
     edge_models.copies_say_the_same(model)
 
 
+@pytest.mark.slow
 def test_a_bound_method_can_be_compiled():
     model, x = kernels(sf.Sphere(2)), points(sf.Sphere(2), 2, key=5)
     close(jax.jit(model.log_prob)(x), model.log_prob(x), rtol=1e-12)

@@ -241,3 +241,16 @@ def test_small_epsilon_and_disjoint_supports(epsilon):
             return
     for value in (found.f, found.g, found.value, found.cost, found.error):
         assert np.isfinite(np.asarray(value)).all()
+
+
+def test_a_constant_in_the_costs_changes_no_plan():
+    """Costs in 64 bits, a billion added: the plan of the costs alone, in float32 too."""
+    costs = np.random.default_rng(0).uniform(0, 5, (6, 7))
+    want = sinkhorn(costs, epsilon=0.3)
+    got = sinkhorn(costs + 1e9, epsilon=0.3)
+    np.testing.assert_allclose(got.log_plan, want.log_plan, atol=1e-5)
+    assert bool(got.converged) and float(got.cost) - 1e9 == pytest.approx(
+        float(want.cost), abs=1e-6
+    )
+    with pytest.raises(ValueError, match="at least one row and one column"):
+        sinkhorn(np.zeros((0, 3)))

@@ -82,6 +82,7 @@ def bent(t):
     )
 
 
+@pytest.mark.slow
 def test_splines_on_the_sphere():
     """Unchanged by rotations, C¹ at knots, and close to the curve they sample: away from the ends
     (where a natural spline is of second order) halving the step divides the error by more than

@@ -92,6 +92,7 @@ def test_sphere_mixture_integrates_to_one_and_its_score_is_the_gradient():
     np.testing.assert_allclose(mean, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rotation_mixture_has_the_published_optimum():
     """Separated modes: mean log p = −log M − 3/2·(1 + log 2π s) averaged over the s_k, since each
     heat kernel is a Gaussian of variance s to O(s). The published log-likelihoods of the best

@@ -124,6 +124,7 @@ def test_kernels_at_landmarks():
         sf.KernelModel(sphere, landmarks=5)
 
 
+@pytest.mark.slow
 def test_kernels_at_other_points():
     """The model's own points give the model back. 1800 more points of the law that 200 were drawn
     from, without training: 1500 fresh ones become more likely (0.065 nats below the law's own
@@ -146,6 +147,7 @@ def test_kernels_at_other_points():
         few.with_centres(x[:40])
 
 
+@pytest.mark.slow
 def test_sizes_of_neighbourhoods_in_any_order():
     """Oracle: the same sizes in order. A few points allow the smallest two, and points added later
     use these too."""

@@ -360,6 +360,7 @@ def two_ends(dtype):
     return tuple(x.astype(dtype) for x in ends)
 
 
+@pytest.mark.slow
 def test_fitting_is_exact_to_resume_and_to_load(tmp_path):
     """Float32 stays float32; a run that is taken up again has the bits of one in one piece; a
     loaded bridge gives the same density; the mean angle of draws is that of B: 4 standard errors

@@ -146,6 +146,7 @@ def test_denoising_and_implicit_losses_differ_by_half_the_squared_target():
     assert np.all(np.abs(z) < 4)
 
 
+@pytest.mark.slow
 def test_a_biased_kernel_is_told_from_the_exact_one():
     noising, data, truth = brownian_case(VarianceExploding(Hyperbolic(2)), 2.0)
     losses = [Denoising(), Denoising(kernel=Varadhan(noising.manifold))]

@@ -150,7 +150,19 @@ def sinkhorn(
     **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met
     after ``max_iterations``. Not under a JAX transformation: ask ``converged`` there.
     """
+    low = 0.0
+    if not isinstance(costs, jax.Array):
+        costs = np.asarray(costs)
+        kind = costs.dtype if costs.dtype.kind == "f" else np.dtype(float)
+        costs = costs.astype(np.float64)
+        if costs.size and np.isfinite(costs).all():
+            # A constant changes no plan: taken out before a cast, it takes no digits.
+            low = float(costs.min())
+            costs = costs - low
+        costs = costs.astype(jax.dtypes.canonicalize_dtype(kind))
     costs = jnp.asarray(costs)
+    if costs.size == 0:
+        raise ValueError(f"costs: needs at least one row and one column, got shape {costs.shape}.")
     if not jnp.issubdtype(costs.dtype, jnp.floating):
         costs = costs.astype(jnp.result_type(float))
     if costs.ndim != 2:
@@ -192,7 +204,7 @@ def sinkhorn(
         fixed, log_a, log_b, scalar, g, tolerance, max_iterations, first, rate
     )
     error = _error(fixed, log_a, log_b, f, g, scalar)
-    alone = jnp.zeros(n, dtype), jnp.zeros(m, dtype)
+    alone = jnp.full(n, low, dtype), jnp.zeros(m, dtype)
     found = Transport(
         costs, log_a, log_b, f, g, alone, scalar, error, iterations, error <= tolerance
     )

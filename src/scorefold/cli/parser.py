@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from scorefold._oneline import one_line
 from scorefold._version import __version__
 
 __all__ = [
@@ -33,7 +34,10 @@ READING = ("manifold", "columns", "degrees", "group", "drop", "drop_value")
 
 
 class UsageError(Exception):
-    """A command line that cannot be carried out as written."""
+    """A command line that cannot be carried out as written: one printable line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class _Parser(argparse.ArgumentParser):
