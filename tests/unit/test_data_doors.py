@@ -137,6 +137,17 @@ def test_dependent_columns_are_told(tmp_path):
         load(tmp_path / "b.csv", manifold="R^2", columns="a,a")
 
 
+def test_one_number_far_away_is_told(tmp_path):
+    """One of 60 at 10⁹, with its row; heavy tails (Cauchy, log-normal) are ordinary."""
+    x = PLANE.copy()
+    x[7, 0] = 1e9
+    found = load(table(tmp_path, ("a", "b"), *x.T), manifold="R^2")
+    assert "column 'a', row 7: 1e+09 from the median" in " ".join(found.warnings)
+    heavy = np.stack([RNG.standard_cauchy(400), np.exp(2 * RNG.normal(size=400))], axis=1)
+    said = load(table(tmp_path, ("a", "b"), *heavy.T, name="b.csv"), manifold="R^2")
+    assert not said.warnings
+
+
 def test_rows_that_are_left_out_are_counted(tmp_path):
     x = PLANE.copy()
     x[:5, 0] = -99.0

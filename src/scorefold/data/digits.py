@@ -12,7 +12,7 @@ from scorefold.data._errors import DataError, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.names import DEGREES
 
-__all__ = ["check_digits", "check_range", "dependent", "merged_integers"]
+__all__ = ["check_digits", "check_range", "dependent", "far_rows", "merged_integers"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{16,40}")
 _EXACT = 2**53
 _WIDEST = 200
 """Flat columns beyond which linear dependence is not looked for: images have thousands."""
+_LONELY = 1e4
 _MATERIAL = 0.01
 _CHANCE = 10.0
 _COARSE = 1e-3
@@ -91,6 +92,25 @@ def merged_integers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, .
             out.append(
                 f"column {column!r}: {before} different whole numbers beyond 2^53 become {after} "
                 "as floats: subtract a constant, or divide them, first"
+            )
+    return tuple(out)
+
+
+def far_rows(coordinates: Coordinates, values: np.ndarray) -> tuple[str, ...]:
+    """A line for each flat column with numbers farther from its median than 10⁴ times the distance
+    of its first and last decile."""
+    out = []
+    for place in (p for part in coordinates.parts if part.system == "flat" for p in part.places):
+        column = values[:, place]
+        low, middle, high = np.quantile(column, [0.1, 0.5, 0.9])
+        gap = np.abs(column - middle)
+        far = gap > _LONELY * (high - low)
+        if high > low and far.any():
+            name, most, wide = coordinates.columns[place], gap.max(), high - low
+            out.append(
+                f"column {name!r}, {rows(far)[:60]}: {most:.2g} from the median, where four fifths "
+                f"of the column lie within {wide:.2g}: a density spends itself on such numbers. If "
+                "they are wrong, leave them out"
             )
     return tuple(out)
 

@@ -15,7 +15,7 @@ from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
-from scorefold.data.digits import check_digits, check_range, dependent, merged_integers
+from scorefold.data.digits import check_digits, check_range, dependent, far_rows, merged_integers
 from scorefold.data.download import locate
 from scorefold.data.names import Name, read_name
 from scorefold.data.readers import numbers, read_table
@@ -396,7 +396,7 @@ def _dataset(
     labels = coordinates.labels(values, points)
     if checked:
         remarks = (*remarks, *check_digits(coordinates, values, labels, dtype))
-        remarks = (*remarks, *dependent(coordinates, values))
+        remarks = (*remarks, *dependent(coordinates, values), *far_rows(coordinates, values))
     indices = split(
         protocol, coordinates.positions(values), seed, labels=labels, groups=groups, blocks=blocks
     )
