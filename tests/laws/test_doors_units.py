@@ -111,6 +111,7 @@ def test_dates_within_a_day():
     assert isinstance(jax.jit(lambda key: model.sample(key, 5))(KEY), jax.Array)
 
 
+@pytest.mark.slow
 def test_numbers_of_any_kind_are_training_data():
     import pandas as pd
 

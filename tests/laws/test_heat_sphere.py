@@ -84,7 +84,7 @@ def test_small_time_expansion():
         np.testing.assert_allclose(actual, expected, rtol=0, atol=3e-7)
 
 
-@pytest.mark.parametrize("d", (1, 2, 3))
+@pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_pole_and_antipode(d):
     """By symmetry the gradient vanishes at both ends; the score's derivative at the pole is the
     limit of score/r; float32 log p at π agrees with float64."""

@@ -28,11 +28,11 @@ CASES = {
 }
 
 
-SLOW = ("S2", "S3", "SO3", "S2xT1")
+SLOW = ("S2", "S3", "SO3", "S2xT1", "H2-VE")
 RUNS = [(case, jnp.float64) for case in CASES if case not in SLOW]
 RUNS += [pytest.param(case, jnp.float64, marks=pytest.mark.slow) for case in SLOW]
-RUNS += [(case, jnp.float32) for case in ("S2", "T2", "R2-OU")]
-RUNS += [pytest.param("H2-VE", jnp.float32, marks=pytest.mark.slow)]
+RUNS += [(case, jnp.float32) for case in ("S2", "R2-OU")]
+RUNS += [pytest.param(case, jnp.float32, marks=pytest.mark.slow) for case in ("T2", "H2-VE")]
 
 
 @pytest.mark.parametrize(("case", "dtype"), RUNS, ids=lambda v: getattr(v, "__name__", v))

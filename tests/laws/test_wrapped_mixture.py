@@ -139,6 +139,7 @@ def test_draws_have_the_density_they_are_given():
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_finite_at_centres_and_on_the_cut_locus(dtype):
     law = on_sphere(dtype)
     x = jnp.concatenate([law.centres, -law.centres])

@@ -443,6 +443,7 @@ def test_resumed_is_uninterrupted(tmp_path):
         fit_alternating(bridge, a, b, key=key, out=tmp_path, **FAST)
 
 
+@pytest.mark.slow
 def test_a_bridge_between_gaussians_is_learned():
     """With the affine start the networks have nothing to learn and do no harm: covariance of the
     ends within 4 standard errors, 4·√(2/4000) of a variance, and 0.03 for the networks."""

@@ -163,6 +163,7 @@ def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
     np.testing.assert_allclose(np.asarray(paths).mean(axis=(0, 2)), [1.0, 2.0, 0.0], atol=0.25)
 
 
+@pytest.mark.slow
 def test_a_recorded_set_of_snapshots(tmp_path, capsys, by_moments):
     """The synthetic petal by its name: five times, members with labels that nobody loses; here
     each interval has the exact bridge of normal laws with the moments of its ends, which are round

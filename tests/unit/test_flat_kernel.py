@@ -109,6 +109,7 @@ def test_batch_loss_leaves_out_the_row_and_its_copies():
     np.testing.assert_allclose(loss, -np.log(density), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_training_finds_the_sheet(fitted):
     """150 points of a surface in R^6: 60 steps gain more than a nat over round kernels of the
     best bandwidth, on fresh points; the law itself has 1.44."""

@@ -109,6 +109,7 @@ def test_derivative_of_the_tangent_projector():
             np.testing.assert_allclose(exact, (plus - minus) / 2e-5, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_field_is_a_softmax_average_and_its_inverse_the_metric():
     """Direct sums in NumPy; the density is SciPy's; far away the nearest kernel decides, and the
     faded metric exceeds the other by α/((1 + α)K) = the factor written out."""

@@ -124,7 +124,9 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if c in ("S^2", "H^2") else c for c in CASES]
+)
 @pytest.mark.fault(30, "each loss on a known mixture")
 def test_the_true_score_is_the_minimiser(case):
     names = FAMILIES.get(case, list(LOSSES))
