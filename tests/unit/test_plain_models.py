@@ -74,9 +74,11 @@ def test_neighbour_bandwidths_and_background_on_the_circle():
 
 def test_manifold_parzen_is_the_model_of_the_paper():
     """Oracle: eigenpairs of the neighbours' second moments by numpy.linalg.eigh, densities by
-    scipy.stats, in standardised coordinates; one leading direction kept."""
+    scipy.stats, in the model's units, whose volume is that of standard deviations; one leading
+    direction kept."""
     model = ManifoldParzen.choose(Euclidean(2), PLANE, val=FRESH, neighbours=[4, 8], rank=1)
-    scale = PLANE.std(axis=0)
+    scale = model.units.scale
+    assert scale.prod() == pytest.approx(PLANE.std(axis=0).prod(), rel=1e-6)
     train, fresh = PLANE / scale, FRESH / scale
     total = 0.0
     for z in train:
