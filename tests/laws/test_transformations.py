@@ -98,3 +98,22 @@ def test_few_programs_serve_all_batches():
     assert 1 <= programs.count <= 4
     for f in draws:
         close(f, draws[-1][: len(f)], rtol=1e-9)
+
+
+class Lost(sf.models.Model):
+    """No number where the first coordinate is negative."""
+
+    manifold: sf.Manifold = sf.Euclidean(1)
+    units: sf.models.standardise.Units = sf.models.standardise.Units()
+
+    def log_prob(self, x):
+        return self._density(lambda rows: jnp.log(rows[:, 0]), x)
+
+    def sample(self, key, n):
+        raise NotImplementedError
+
+
+def test_a_density_that_is_no_number_is_told():
+    with pytest.warns(sf.ScorefoldWarning, match=r"2 of 3 rows have no number \(rows 0, 2\)"):
+        value = Lost().log_prob(np.array([[-1.0], [1.0], [-2.0]]))
+    assert np.isnan(value).sum() == 2

@@ -4,6 +4,7 @@
 import abc
 import dataclasses
 import operator
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, by_keys, device, is_traced
 from scorefold._hash import structural_hash
 from scorefold._types import Key
+from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units, to_inner
 
@@ -107,6 +109,15 @@ class Model(eqx.Module):
         if is_traced((value, volume)):
             return (value - jnp.asarray(volume, value.dtype)).reshape(batch)
         value = np.asarray(value)
+        lost = np.flatnonzero(np.isnan(value))
+        if lost.size:
+            shown = ", ".join(map(str, lost[:10])) + (", …" if lost.size > 10 else "")
+            warnings.warn(
+                f"log_prob: {lost.size} of {value.size} rows have no number (rows {shown}): "
+                f"{value.dtype} has too few digits there. Points far out on H^d need 64 bits.",
+                ScorefoldWarning,
+                stacklevel=4,
+            )
         return device((value - np.asarray(volume, value.dtype)).reshape(batch))
 
     def _gradient(self, function: Callable[[Array], Array], x: Any) -> Array:
