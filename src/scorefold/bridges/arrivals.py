@@ -24,6 +24,7 @@ _MARGIN = 0.1
 LEAST, _MOST, _ENOUGH = 8, 1000, 200
 _STEPS = 40
 _THIN = 0.1
+"""Of the middle principal axis: thinner ones are looked along."""
 
 
 class EndGap(NamedTuple):

@@ -253,10 +253,10 @@ class Run:
 
     def changed_file(self) -> str:
         """The name of the data file if its bytes are not those that were fitted, else empty."""
-        found = self._single()
-        if not found["file"] or found["file"] == "pipe" or not Path(found["data"]).is_file():
+        path = self.data_file()
+        if path is None or file_digest(path) == self._single()["file"]:
             return ""
-        return "" if file_digest(found["data"]) == found["file"] else found["data"]
+        return str(path)
 
     def data_file(self) -> Path | None:
         """The file of the data, if they came from one that is there."""

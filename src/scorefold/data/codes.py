@@ -70,7 +70,7 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
     A number is a code if it repeats more than five times as often as other values do and lies
     apart: beyond all others by a quarter of their range, or between them with a gap of a fiftieth
     of it on both sides; two or three codes may lie side by side. Usual codes (±99, ±999, ±9999,
-    99.99, 1e20, 1e30, …) need to repeat only twice; where a column has fewer than ten other values,
+    99.99, 1e20, 1e30, …) need to repeat only twice; where a column has fewer than ten values,
     only these are told, if farther than three ranges. Values of a lattice repeat alike and lie side
     by side: they are no codes.
     """
@@ -126,7 +126,7 @@ def _outermost(numbers: np.ndarray, counts: np.ndarray) -> list[int]:
             others = numbers[rest]
             width = others[-1] - others[0]
             gap = float(np.abs(others - numbers[near]).min())
-            few = n < _FEWEST
+            few = len(numbers) < _FEWEST
             # Of few different values only usual codes far away are told.
             usual = all(numbers[at] in _USUAL for at in own) and gap > _FAR * width
             apart = usual if few else gap > _OUTSIDE * width

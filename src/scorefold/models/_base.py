@@ -114,7 +114,7 @@ class Model(eqx.Module):
             shown = ", ".join(map(str, lost[:10])) + (", …" if lost.size > 10 else "")
             warnings.warn(
                 f"log_prob: {lost.size} of {value.size} rows have no number (rows {shown}): "
-                f"{value.dtype} has too few digits there. Points far out on H^d need 64 bits.",
+                f"NaN in {value.dtype}. Far out on H^d 64-bit floats may hold them.",
                 ScorefoldWarning,
                 stacklevel=4,
             )
