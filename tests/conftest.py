@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from pathlib import Path
 
 # One thread for each worker of ``pytest -n``, unless the caller says otherwise.
@@ -41,17 +42,33 @@ def programs_are_forgotten():
 
 
 COLLECTED = pytest.StashKey[list]()
+SLOW_CASES = Path(__file__).with_name("slow_cases.txt")
+
+
+def _slow_cases():
+    """The lines of ``slow_cases.txt``, and what each of them names."""
+    lines = [line for line in SLOW_CASES.read_text().splitlines() if not line.startswith("#")]
+    return {line: re.compile(re.escape(f"tests/{line}").replace(r"\*", ".*")) for line in lines}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     config.stash[COLLECTED] = list(items)
+    named = list(_slow_cases().values())
+    for item in items:
+        if any(pattern.fullmatch(item.nodeid) for pattern in named):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
 def collected(request):
     """All tests of the session's files, those that are not run as well."""
     return request.config.stash[COLLECTED]
+
+
+@pytest.fixture(scope="session")
+def slow_cases():
+    return _slow_cases()
 
 
 @pytest.fixture(scope="session")

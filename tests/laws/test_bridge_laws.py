@@ -402,6 +402,12 @@ def test_a_bridge_that_misses_is_told_of_after_the_fit():
     assert any("misses its end b: points carried there are" in str(w.message) for w in said)
 
 
+def test_too_few_points_to_compare_ends_are_told():
+    own = learned("light")[0]._own
+    with pytest.warns(ScorefoldWarning, match="not compared with the data: 7 and 60 points"):
+        check_ends(own, KEY, own.start.points[:7], own.start.points[:64], None)
+
+
 def test_noise_that_rounding_hides_is_refused():
     """S = 1e-16 beside ends of size 1 in float32: an error that says so."""
     a, b = A.astype(np.float32), B.astype(np.float32)

@@ -202,6 +202,21 @@ def test_bad_input_is_named(arguments, words):
         sinkhorn(*arguments)
 
 
+def test_ranges_of_options_and_costs():
+    costs = np.array([[0.0, 1.0], [1.0, 0.0]])
+    for options, words in (
+        ({"tolerance": -1.0}, "tolerance must be a positive"),
+        ({"tolerance": np.nan}, "tolerance must be a positive"),
+        ({"max_iterations": 0}, "max_iterations must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            sinkhorn(costs, **options)
+    with pytest.raises(ValueError, match="beyond the largest float32"):
+        sinkhorn(np.float32(3e38) * np.array([[1.0, -1.0]], np.float32))
+    found = sinkhorn(1e300 + 1e290 * costs, epsilon=1e290)
+    assert bool(found.converged)
+
+
 # -- convergence -----------------------------------------------------------------------------------
 @pytest.mark.fault(50, "the loop and the flag at ε = 0.1 in float32")
 @pytest.mark.parametrize("n", [50, 200])

@@ -108,19 +108,53 @@ def test_codes_among_few_values(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "npy"])
 @pytest.mark.fault(44, "whole numbers beyond 2^53 in every format")
 def test_whole_numbers_that_floats_merge_are_told(tmp_path, kind):
-    t = 1_700_000_000_000_000_000 + 40 * np.arange(300)
-    x, path = np.arange(300) % 7, tmp_path / f"a.{kind}"
-    frame = pd.DataFrame({"t": t, "x": x})
-    if kind == "csv":
-        frame.to_csv(path, index=False)
-    elif kind == "parquet":
-        frame.to_parquet(path)
-    elif kind == "npz":
-        np.savez(path, t=t, x=x)
-    else:
-        np.save(path, np.column_stack([t, x]))
-    found = load(path, manifold="R^2")
-    assert "300 different whole numbers beyond 2^53 become 48" in " ".join(found.warnings)
+    """Times in ns: 200 apart, some merge and are told; 40 apart, most do and are refused."""
+    for step in (200, 40):
+        t = 1_700_000_000_000_000_000 + step * np.arange(300)
+        x, path = np.arange(300) % 7, tmp_path / f"a.{kind}"
+        frame = pd.DataFrame({"t": t, "x": x})
+        if kind == "csv":
+            frame.to_csv(path, index=False)
+        elif kind == "parquet":
+            frame.to_parquet(path)
+        elif kind == "npz":
+            np.savez(path, t=t, x=x)
+        else:
+            np.save(path, np.column_stack([t, x]))
+        if step == 40:
+            with pytest.raises(DataError, match=r"300 different numbers .* become 48"):
+                load(path, manifold="R^2")
+        else:
+            found = load(path, manifold="R^2")
+            assert "300 different numbers of 16 digits and more become 235" in " ".join(
+                found.warnings
+            )
+
+
+def test_long_decimals_that_floats_merge_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "x,y\n" + "".join(f"1000000000.00000000{k:05d},{k}\n" for k in range(1000, 1300))
+    )
+    with pytest.raises(DataError, match=r"300 different numbers .* become 1 "):
+        load(path, manifold="R^2")
+
+
+@pytest.mark.parametrize(
+    ("space", "names", "right"),
+    [
+        ("S^2 x S^2", "end_lat end_lon start_lat start_lon", (2, 3, 0, 1)),
+        ("S^2 x S^2", "lon2 lat2 lat1 lon1", (2, 3, 1, 0)),
+        ("T^4", "psi_10 phi_10 psi_9 phi_9", (3, 2, 1, 0)),
+    ],
+)
+def test_names_with_affixes_order_factors(tmp_path, space, names, right):
+    """Whatever the order in the table: start before end, 1 before 2, 9 before 10."""
+    values, names = RNG.uniform(0, 90, (4, 20)), np.array(names.split())
+    degrees, order = (True if space == "T^4" else None), list(right)
+    straight = load(table(tmp_path, names[order], *values[order]), manifold=space, degrees=degrees)
+    found = load(table(tmp_path, names, *values), manifold=space, degrees=degrees)
+    np.testing.assert_array_equal(found.train, straight.train)
 
 
 def test_dependent_columns_are_told(tmp_path):

@@ -45,3 +45,11 @@ def test_every_fault_has_a_test_or_a_reason(script):
     numbers = [n for room in script["ROOMS"].values() for n in room]
     assert numbers == sorted(script["FAULTS"]) == list(range(1, 60))
     assert set(numbers) == tried | set(script["UNTESTED"])
+
+
+def test_slow_cases_are_cases(collected, slow_cases):
+    """Each line of tests/slow_cases.txt names a test, where its file was collected."""
+    names = [item.nodeid for item in collected]
+    for line, pattern in slow_cases.items():
+        if any(name.startswith(f"tests/{line.split('::')[0]}::") for name in names):
+            assert any(pattern.fullmatch(name) for name in names), line

@@ -106,13 +106,22 @@ def check_ends(
     """Carry points of both ends to the other and warn where they do not arrive: held-out points,
     with those of training where they are few. All in the coordinates of the bridge's own.
 
-    **Warns:** ``ScorefoldWarning`` with the size of the miss.
+    **Warns:** ``ScorefoldWarning`` with the size of the miss, and where there are too few points
+    to tell.
     """
     points, apart = [a, b], False
     if held is not None:
         apart = min(map(len, held)) >= _ENOUGH
         points = list(held if apart else map(_both, held, (a, b)))
     worth = 1.0 / (1.0 / len(a) + 1.0 / len(b)) if apart else np.inf
+    if min(map(len, points)) < LEAST:
+        warnings.warn(
+            f"The ends of the bridge are not compared with the data: {len(points[0])} and "
+            f"{len(points[1])} points, and below {LEAST} nothing can be told.",
+            ScorefoldWarning,
+            stacklevel=3,
+        )
+        return
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     starts = [jnp.asarray(_some(rng, np.asarray(p))) for p in points]
     for side, name in ((1, "b"), (0, "a")):

@@ -145,8 +145,8 @@ def sinkhorn(
       iterations when ε is far below the range of C.
 
     **Returns:** ``Transport``. ``value`` is differentiable in ``costs`` (by the envelope theorem).
-    **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0, and
-    an ε below the rounding of C.
+    **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0, a
+    tolerance ≤ 0, and an ε below the rounding of C.
     **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met
     after ``max_iterations``. Not under a JAX transformation: ask ``converged`` there.
     """
@@ -155,11 +155,18 @@ def sinkhorn(
         costs = np.asarray(costs)
         kind = costs.dtype if costs.dtype.kind == "f" else np.dtype(float)
         costs = costs.astype(np.float64)
+        narrow = jax.dtypes.canonicalize_dtype(kind)
         if costs.size and np.isfinite(costs).all():
             # A constant changes no plan: taken out before a cast, it takes no digits.
             low = float(costs.min())
             costs = costs - low
-        costs = costs.astype(jax.dtypes.canonicalize_dtype(kind))
+            top = float(costs.max())
+            if top > float(np.finfo(narrow).max):
+                raise ValueError(
+                    f"costs: they range over {top:.3g}, beyond the largest {narrow} "
+                    f"({np.finfo(narrow).max:.3g}). Divide costs and epsilon by a constant."
+                )
+        costs = costs.astype(narrow)
     costs = jnp.asarray(costs)
     if costs.size == 0:
         raise ValueError(f"costs: needs at least one row and one column, got shape {costs.shape}.")
@@ -173,6 +180,10 @@ def sinkhorn(
             raise ValueError(f"costs: rows {bad[:10].tolist()} are not finite. Repair them first.")
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise ValueError(f"epsilon must be a positive finite number, got {epsilon!r}.")
+    if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance must be a positive finite number, got {tolerance!r}.")
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations must be at least 1, got {max_iterations!r}.")
     if anneal is not None and not 0 < anneal < 1:
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
     dtype = costs.dtype
@@ -182,8 +193,9 @@ def sinkhorn(
         if not spread * eps < 1.0:
             raise ValueError(
                 f"epsilon: {epsilon:g} is below the rounding of {dtype} costs that range over "
-                f"{reach:g}. Take one above {reach * eps:.1g}, or float64; the limit 0 is an "
-                "assignment (scipy.optimize.linear_sum_assignment)."
+                f"{reach:g}. Take one above {reach * eps:.1g}"
+                + ("" if dtype == jnp.float64 else ", or 64-bit floats (JAX_ENABLE_X64=1)")
+                + "; the limit 0 is an assignment (scipy.optimize.linear_sum_assignment)."
             )
     if tolerance is None:
         tolerance = 1e-9 if dtype == jnp.float64 else 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,12 @@ from scorefold.data._errors import DataError, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.names import DEGREES
 
-__all__ = ["check_digits", "check_range", "dependent", "far_rows", "merged_integers"]
+__all__ = ["check_digits", "check_range", "dependent", "far_rows", "merged_numbers"]
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_WHOLE = re.compile(r"[+-]?[0-9]{16,40}")
+_LONG = re.compile(r"[+-]?(?=(?:\.?[0-9]){16,40}(?![0-9.]))[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,3})?")
 _EXACT = 2**53
 _WIDEST = 200
 """Flat columns beyond which linear dependence is not looked for: images have thousands."""
@@ -72,8 +73,11 @@ def check_digits(
     )
 
 
-def merged_integers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
-    """A line for each column whose different whole numbers become fewer as 64-bit floats."""
+def merged_numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """A line for each column whose different numbers become fewer as 64-bit floats.
+
+    **Raises:** ``DataError`` if they become fewer than half.
+    """
     out = []
     for column in columns:
         series = table[column]
@@ -84,15 +88,20 @@ def merged_integers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, .
             before, after = len(np.unique(whole)), len(np.unique(whole.astype(np.float64)))
         elif getattr(series.dtype, "kind", "O") == "O":
             words = {w.strip() for w in series if isinstance(w, str)}
-            numbers = {int(w) for w in words if _WHOLE.fullmatch(w)}
-            before, after = len(numbers), len({float(w) for w in numbers})
+            exact = {Decimal(w) for w in words if _LONG.fullmatch(w)}
+            before, after = len(exact), len({float(w) for w in exact})
+        elif column in table.attrs.get("merged", {}):
+            before, after = table.attrs["merged"][column]
         else:
             continue
+        line = (
+            f"column {column!r}: {before} different numbers of 16 digits and more become {after} "
+            "as 64-bit floats: subtract a constant first"
+        )
+        if after < before / 2:
+            raise DataError(f"{line}.")
         if after < before:
-            out.append(
-                f"column {column!r}: {before} different whole numbers beyond 2^53 become {after} "
-                "as floats: subtract a constant, or divide them, first"
-            )
+            out.append(line)
     return tuple(out)
 
 

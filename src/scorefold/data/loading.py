@@ -15,7 +15,7 @@ from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
-from scorefold.data.digits import check_digits, check_range, dependent, far_rows, merged_integers
+from scorefold.data.digits import check_digits, check_range, dependent, far_rows, merged_numbers
 from scorefold.data.download import locate
 from scorefold.data.names import Name, read_name
 from scorefold.data.readers import numbers, read_table
@@ -229,7 +229,7 @@ def _reading(
     if drop and outside.any():
         problems = (*problems, f"{rows(outside)}: out of the range of the coordinates")
         keep &= ~outside
-    said = (*table.attrs.get("notes", ()), *merged_integers(table, used))
+    said = (*table.attrs.get("notes", ()), *merged_numbers(table, used))
     if not keep.all():
         said = (*said, f"{int((~keep).sum())} of {len(keep)} rows are left out: "
                        f"{'; '.join(problems)}")  # fmt: skip

@@ -15,9 +15,11 @@ __all__ = [
     "Name",
     "families",
     "matches",
+    "place_of",
     "read_name",
     "roles",
     "torsions",
+    "torsions_with_affixes",
 ]
 
 DEGREES = {
@@ -311,6 +313,44 @@ def torsions(names: Sequence[Name]) -> list[int] | None:
     return sorted(range(len(keys)), key=lambda j: _TORSIONS.index(keys[j]))
 
 
+def torsions_with_affixes(names: Sequence[Name]) -> list[int] | None:
+    """The order of columns that are all called as torsion angles of numbered or lettered places
+    (``phi_1``, ``psi_1``, ``phi_2`` …): place by place, or ``None``."""
+    keys = [_torsion_at(name) for name in names]
+    if None in keys or len(set(keys)) < len(keys):
+        return None
+    return sorted(range(len(keys)), key=lambda j: keys[j])  # type: ignore[arg-type,return-value]
+
+
+def _torsion_at(name: Name) -> tuple[tuple[tuple[int, int, str], ...], int] | None:
+    """The place and the rank of the one torsion angle that a name holds."""
+    found = []
+    for i, word in enumerate(name.words):
+        parts = re.fullmatch(r"(\D+)(\d*)", word)
+        if word in _TORSIONS:
+            found.append((i, word, ""))
+        elif parts and parts[1] in _TORSIONS:
+            found.append((i, parts[1], parts[2]))
+    if len(found) != 1:
+        return None
+    i, word, digits = found[0]
+    return place_of((*name.words[:i], *name.words[i + 1 :], digits)), _TORSIONS.index(word)
+
+
+def place_of(words: Sequence[str]) -> tuple[tuple[int, int, str], ...]:
+    """What words are sorted by: first things before last ones, 2 before 10, a before b."""
+    out = []
+    for word in " ".join(words).split():
+        for part in re.findall(r"\d{1,15}|\D+", word):
+            time = 0 if part in _FIRST else 2 if part in _LAST else 1
+            out.append((time, int(part), "") if part.isdecimal() else (time, -1, part))
+    return tuple(out)
+
+
+_FIRST = {"start", "begin", "from", "origin", "source", "src", "initial", "first", "before", "pre"}
+_FIRST |= {"pickup", "departure", "dep", "old"}
+_LAST = {"end", "stop", "to", "destination", "dest", "target", "final", "last", "after", "post"}
+_LAST |= {"dropoff", "arrival", "arr", "new"}
 _KNOWN = {
     word
     for family in (*_SPHERE, *_ROTATION)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scorefold.data._errors import DataError
 from scorefold.data.coordinates import Coordinates, factors_of
-from scorefold.data.names import Family, Match, Name, families, matches, read_name, roles, torsions
+from scorefold.data.names import (
+    Family,
+    Match,
+    Name,
+    families,
+    matches,
+    place_of,
+    read_name,
+    roles,
+    torsions,
+    torsions_with_affixes,
+)
 from scorefold.data.systems import SYSTEMS, kind, systems_of
 from scorefold.manifolds import Manifold, manifold_from_name
 
@@ -43,15 +54,19 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
     **Raises:** ``DataError`` if numbers do not fit, names contradict each other or the space.
     """
     leaves = tuple(factors_of(manifold))
-    taken = _named(leaves, names)
+    taken = _named(leaves, names, chosen)
     used = [j for match in taken.values() for j in match.columns]
     if len(set(used)) < len(used):
         raise _ambiguous(manifold.name, list(taken.values()), names)
     free = [j for j in range(len(names)) if j not in used]
     left = [i for i in range(len(leaves)) if i not in taken]
+    again = [i for i in taken if sum(leaves[k].name == leaves[i].name for k in taken) > 1]
     if chosen and free and not left:
         raise _miscount(manifold, names)
     shares, notes = _share(manifold, leaves, left, free, names)
+    if again:
+        pairs = "; ".join(f"{leaves[i].name}: {_names(names, taken[i].columns)}" for i in again)
+        notes.append(f"read by name, factor after factor: {pairs}")
     systems, columns = [], []
     for i, leaf in enumerate(leaves):
         if i in taken:
@@ -157,7 +172,9 @@ def _same_frame(first: Coordinates, wanted: Sequence[Name], names: Sequence[Name
 
 
 # -- complete sets of names ------------------------------------------------------------------------
-def _named(leaves: Sequence[Manifold], names: Sequence[Name]) -> dict[int, Match]:
+def _named(
+    leaves: Sequence[Manifold], names: Sequence[Name], chosen: bool = False
+) -> dict[int, Match]:
     """The columns of the factors for which there is a complete set of names."""
     taken: dict[int, Match] = {}
     for space in dict.fromkeys(leaf.name for leaf in leaves):
@@ -167,8 +184,9 @@ def _named(leaves: Sequence[Manifold], names: Sequence[Name]) -> dict[int, Match
         found = _best(leaves[own[0]], names, len(own))
         if len(found) > len(own):
             raise _ambiguous(space, found, names)
-        # Two pairs for two spheres: in the order of the table.
-        taken.update(zip(own, sorted(found, key=lambda m: min(m.columns)), strict=False))
+        # Two pairs for two spheres: by what tells their names apart, unless the order was stated.
+        found.sort(key=lambda m: min(m.columns) if chosen else _place(m, names))  # type: ignore[return-value,arg-type]
+        taken.update(zip(own, found, strict=False))
     return taken
 
 
@@ -198,6 +216,11 @@ def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = Fa
         if match.family.refuse:
             raise DataError(f"{_list(names, match.columns)}: {match.family.refuse}.")
     return out
+
+
+def _place(match: Match, names: Sequence[Name]) -> tuple[Any, ...]:
+    """What the sets of columns of equal factors are sorted by."""
+    return tuple(place_of(names[j].words) for j in match.columns)
 
 
 # -- the rest --------------------------------------------------------------------------------------
@@ -291,7 +314,7 @@ def _natural(leaf: Manifold, own: list[int], names: Sequence[Name]) -> list[int]
     for family in families(kind(leaf), leaf.dim):
         for match in matches(family, here):
             return [own[j] for j in match.columns]
-    order = torsions(here) if kind(leaf) == "T" else None
+    order = (torsions(here) or torsions_with_affixes(here)) if kind(leaf) == "T" else None
     return own if order is None else [own[j] for j in order]
 
 

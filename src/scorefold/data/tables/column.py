@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _PLAIN = re.compile(r"[0-9+\-.eE \n]+")
 _WHOLE = re.compile(r"(?: *[+-]?[0-9]{1,18} *\n)+")
 _PADDED = re.compile(r"^ *[+-]?0[0-9]", re.MULTILINE)
 _LONG = re.compile(r"^ *[+-]?[0-9]{16,} *$", re.MULTILINE)
+_MANY = re.compile(r"[+-]?(?=(?:\.?[0-9]){17})[0-9]*\.?[0-9]*(?:[eEdD][+-]?[0-9]{1,3})?")
+_LONG_RUN = re.compile(r"(?:\.?[0-9]){17}")
 _DIGITS = re.compile(r"[+-]?[0-9]+")
 _EXACT = 2**53
 
@@ -32,7 +35,8 @@ class Column:
     those with leading zeros (``007``) and those that float64 cannot hold stay text.
 
     ``comma`` and ``point`` are examples of numbers with either, ``doubtful`` whether all commas
-    may be thousands separators, ``bare`` whether there are numbers without a comma.
+    may be thousands separators, ``bare`` whether there are numbers without a comma; ``long`` are
+    those of 17 digits and more, with decimals.
     """
 
     text: bool = False
@@ -43,6 +47,7 @@ class Column:
     point: str = ""
     bare: bool = False
     large: bool = False
+    long: set[str] = field(default_factory=set)
 
     def add(self, cells: Sequence[str]) -> None:
         """The fields of some more rows."""
@@ -57,7 +62,7 @@ class Column:
 
     def restart(self) -> None:
         """Forget what was read, but not whether it is text."""
-        self.numbers, self.words = [], []
+        self.numbers, self.words, self.long = [], [], set()
 
     def values(self, decimal_commas: bool) -> np.ndarray:
         """All that was read: int64, float64, or text without blanks at its ends, its numbers with
@@ -78,6 +83,15 @@ class Column:
         clear = any("," in number and not DOUBTFUL_COMMA.fullmatch(number) for number in numbers)
         points = any("." in number for number in numbers)
         return clear and not points and 2 * len(numbers) > len(self.words)
+
+    def merged(self) -> tuple[int, int] | None:
+        """How many different numbers of 17 digits and more there are, and how many floats, where
+        these are fewer."""
+        if self.text or not self.long:
+            return None
+        exact = {Decimal(number) for number in self.long}
+        after = len({float(number) for number in exact})
+        return (len(exact), after) if after < len(exact) else None
 
     def notes(self, name: str) -> list[str]:
         if self.large and self.text:
@@ -105,6 +119,8 @@ class Column:
             return None
         if _LONG.search(joined):
             return None
+        if _LONG_RUN.search(joined):
+            self.long |= {cell for cell in map(str.strip, cells) if _MANY.fullmatch(cell)}
         self.bare, self.point = True, self.point or ("." if "." in joined else "")
         return found
 
@@ -133,6 +149,8 @@ class Column:
             value = to_float(text)
             if value is None:
                 return None
+            if "." in text and _MANY.fullmatch(text):
+                self.long.add(text.upper().replace("D", "E"))
             found[i] = value
         return found
 

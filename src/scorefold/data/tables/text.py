@@ -64,6 +64,11 @@ def _table(
     if body.comments:
         notes.append(f"left out: lines with '#' below the first line ({body.comments})")
     table = frame(data, notes)
+    table.attrs["merged"] = {
+        name: found
+        for name, column in zip(dialect.names.names, body.columns, strict=True)
+        if name in data and (found := column.merged())
+    }
     if body.last - body.first == body.n - 1:
         table.attrs["lines"] = (body.first, body.n)
     return table
