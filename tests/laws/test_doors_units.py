@@ -189,6 +189,24 @@ def test_scales_of_neighbours():
     assert np.abs(near_scales(rng.normal(size=(500, 3))) - 1).max() < 0.1
 
 
+def test_scales_of_neighbours_of_many_points():
+    """Beyond 500 points a part of them counts: the same in any order of rows and columns."""
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=(1300, 3)) * [1.0, 0.1, 1.0]
+    z[:, 2] = np.round(z[:, 2], 1)
+    rows, columns = rng.permutation(1300), [2, 0, 1]
+    np.testing.assert_allclose(near_scales(z[rows]), near_scales(z), rtol=1e-9)
+    np.testing.assert_allclose(near_scales(z[:, columns]), near_scales(z)[columns], rtol=1e-9)
+
+
+def test_numbers_that_cannot_be_squared_are_refused():
+    data = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(sf.manifolds.PointsError, match=r"data: column 1 reaches .*e\+200"):
+        Units.measure(sf.Euclidean(2), data * [1.0, 1e200])
+    large = (data * [1.0, 1e37]).astype(np.float32)
+    assert np.isfinite(Units.measure(sf.Euclidean(2), large).scale).all()
+
+
 SPREAD = st.floats(1e-9, 1e9)
 
 

@@ -27,6 +27,7 @@ from scorefold.metrics import (
     transport_distance,
     wasserstein,
 )
+from scorefold.metrics._draws import independent
 
 KEY = jax.random.key(0)
 
@@ -241,3 +242,35 @@ def test_generalisation_on_the_sphere():
     assert few.copying.value is None and few.copying.cells == 0
     with pytest.raises(ValueError, match="samples: has shape"):
         generalisation(sphere, fresh[:, :2], t, p, key=KEY)
+
+
+def test_repeated_test_points_are_no_evidence():
+    """80 places of a normal law, recorded 1 to 9 times, the more often the farther to the right,
+    beside 200 draws of the law of the rows. p values are uniform where the null holds: of 30,
+    at most 5 below 1/20 (999 times in 1000); with all rows kept nearly all are."""
+    rng = np.random.default_rng(0)
+    p_values = {"kept": [], "independent": []}
+    for k in range(30):
+        places, wide = rng.normal(size=(80, 2)), rng.normal(size=(2000, 2))
+        often = [np.clip(np.round(5 + 2 * x[:, 0]), 1, 9).astype(int) for x in (places, wide)]
+        rows, law = (np.repeat(x, m, axis=0) for x, m in zip((places, wide), often, strict=True))
+        drawn = law[rng.permutation(len(law))[:200]]
+        for name, test in (("kept", rows), ("independent", independent(rows, rng))):
+            found = mmd(Euclidean(2), drawn, test, key=jax.random.key(k), permutations=99)
+            p_values[name].append(found.p_value)
+    assert np.sum(np.array(p_values["independent"]) <= 0.05) <= 5
+    assert np.sum(np.array(p_values["kept"]) <= 0.05) > 15
+
+
+def test_independent_rows_keep_the_law():
+    """Places recorded m times are kept in proportion to m, to 5 standard errors; different rows
+    as they are."""
+    rng = np.random.default_rng(0)
+    times = np.tile([1, 2, 4, 8], 500)
+    rows = np.repeat(np.arange(2000.0)[:, None], times, axis=0)
+    kept = independent(rows, rng)
+    share = np.bincount(np.tile([0, 1, 2, 3], 500)[kept[:, 0].astype(int)], minlength=4) / 500
+    cap = 8  # the least c with at most 5 % of the rows beyond it
+    want = np.minimum([1, 2, 4, 8], cap) / cap
+    assert (np.abs(share - want) < 5 * np.sqrt(want * (1 - want) / 500) + 1e-12).all()
+    assert independent(kept, rng) is kept

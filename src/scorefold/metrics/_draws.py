@@ -9,7 +9,7 @@ import numpy as np
 
 from scorefold._types import Key
 
-__all__ = ["Law", "generator", "limit", "permutation_values"]
+__all__ = ["Law", "generator", "independent", "limit", "permutation_values"]
 
 Law = Callable[[np.ndarray], np.ndarray]
 
@@ -25,6 +25,20 @@ def limit(rows: np.ndarray, at_most: int, rng: np.random.Generator) -> np.ndarra
     if len(rows) <= at_most:
         return rows
     return rows[np.sort(rng.permutation(len(rows))[:at_most])]
+
+
+def independent(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Different rows, drawn from rows of which some repeat others, so that they are independent
+    where the repeats are not: a place recorded m times is kept once, with probability
+    min(m, c)/c. Places and rows then have one law, but for the at most 5 % of rows beyond c."""
+    flat = rows.reshape(len(rows), -1) + 0.0
+    _, first, times = np.unique(flat, axis=0, return_index=True, return_counts=True)
+    if len(first) == len(rows):
+        return rows
+    cap = next(c for c in range(1, len(rows) + 1)
+               if np.maximum(times - c, 0).sum() <= 0.05 * len(rows))  # fmt: skip
+    kept = rng.uniform(size=len(first)) < np.minimum(times, cap) / cap
+    return rows[np.sort(first[kept])]
 
 
 def permutation_values(

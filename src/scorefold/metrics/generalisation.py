@@ -13,7 +13,7 @@ import numpy as np
 from scorefold._types import Key
 from scorefold.manifolds import Manifold
 from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator, limit
+from scorefold.metrics._draws import generator, independent, limit
 from scorefold.metrics.copying import Copying, copying
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
 from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
@@ -94,8 +94,10 @@ def generalisation(
     ``nearest_ratio`` and ``copying`` look for copies; ``likelihood_gap`` (with ``model``, on at
     most ``likelihoods`` points of each part, drawn with ``key``) for overfitting; ``mmd``,
     ``energy_distance``, ``sliced_wasserstein`` and ``wasserstein`` compare samples with the test
-    points. A model that copies can pass the last four, and one that smooths can pass the first
-    two: they are read together. Every measure comes with its value for perfect samples.
+    points. Of test points recorded m times those four see one, with a probability in proportion
+    to m: repeats are not independent, as their null supposes. A model that copies can pass the
+    last four, and one that smooths can pass the first two: they are read together. Every measure
+    comes with its value for perfect samples.
 
     **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``test`` must be of the law
     of ``train`` and without its rows. ``val``: more points that the model was not fitted to, for
@@ -134,8 +136,9 @@ def generalisation(
         return copying(manifold, x, t, p, key=seeds["copying"], **more)
 
     def of(name: str, measure: Callable) -> Callable[[], Any]:
-        return lambda: measure(manifold, x, p, key=seeds[name])
+        return lambda: measure(manifold, x, alone, key=seeds[name])
 
+    alone = independent(p, generator(jax.random.fold_in(key, 1)))
     cells = max(1, min(5, len(p) // 100))
     wanted: dict[str, Callable[[], Any]] = {
         "nearest_ratio": ratio,

@@ -73,6 +73,7 @@ class Units(eqx.Module):
         others.
 
         A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
+        **Raises:** ``PointsError`` for numbers that are too large to be squared, or to be cast.
         """
         flat, x = _flat(manifold), np.asarray(data)
         if not flat.any():
@@ -82,12 +83,16 @@ class Units(eqx.Module):
         x = x.astype(np.float64).reshape(len(x), -1)
         shift, scale = np.zeros(flat.size), np.ones(flat.size)
         if alike and isinstance(manifold, Euclidean):
-            a, b = _moments(x.reshape(-1, 1))
+            with np.errstate(over="ignore", invalid="ignore"):
+                a, b = _moments(x.reshape(-1, 1))
             shift[:], scale[:] = a[0], b[0] or 1.0
+            _refuse_huge(name, x, shift, scale, dtype)
         else:
-            shift[flat], scale[flat] = _moments(x[:, flat])
+            with np.errstate(over="ignore", invalid="ignore"):
+                shift[flat], scale[flat] = _moments(x[:, flat])
             if near and isinstance(manifold, Euclidean):
                 scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0))
+            _refuse_huge(name, x, shift, scale, dtype)
             rounding = 4.0 * eps * np.abs(x).max(axis=0)
             constant = flat & (np.ptp(x, axis=0) <= rounding)
             scale[constant] = 1.0
@@ -207,7 +212,7 @@ def near_scales(z: np.ndarray) -> np.ndarray:
     ones = np.ones(d)
     if not 2 <= d <= _WIDE or n < 10 * d or not np.isfinite(z).all():
         return ones
-    z = np.clip(z[:: -(-n // _POINTS)], -_FAR, _FAR)
+    z = np.clip(_some(z), -_FAR, _FAR)
     free = np.array([len(np.unique(column)) > 0.5 * len(z) for column in z.T])
     h = np.full(d, len(z) ** (-1.0 / (d + 4)))
     for _ in range(_COMMON):
@@ -221,6 +226,18 @@ def near_scales(z: np.ndarray) -> np.ndarray:
     gain = max(after - before, 0.0)
     logs = (np.log(h) - np.mean(np.log(h))) * gain / (gain + _WORTH)
     return np.clip(np.exp(logs), 0.1, 10.0)
+
+
+def _some(z: np.ndarray) -> np.ndarray:
+    """At most 500 rows: the same ones in any order of rows and columns and in any units, by the
+    sum of a hash of each number's rank in its column."""
+    if len(z) <= _POINTS:
+        return z
+    words = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in z.T])
+    mixed = words.astype(np.uint64) + np.uint64(1)
+    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):
+        mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(factor)
+    return z[np.sort(np.argsort(mixed.sum(axis=0), kind="stable")[:_POINTS])]
 
 
 def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
@@ -254,6 +271,20 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     near = np.where(reach > 0, np.clip(gap, -reach, reach), gap)
     mean = near.mean(axis=0)
     return middle + mean, np.sqrt(((near - mean) ** 2).mean(axis=0))
+
+
+def _refuse_huge(
+    name: str, x: np.ndarray, shift: np.ndarray, scale: np.ndarray, dtype: Any
+) -> None:
+    top = float(np.finfo(dtype).max)
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~(np.maximum(np.abs(shift), scale) < top))
+    if bad.size:
+        largest = np.abs(x[:, bad[0]]).max()
+        raise PointsError(
+            f"{name}: column {bad[0]} reaches {largest:.3g}, more than {np.dtype(dtype)} can be "
+            "computed with. Divide it by a constant first."
+        )
 
 
 def _parts(values: np.ndarray, dtype: Any) -> np.ndarray:
