@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scorefold.bridges import GaussianBridge
@@ -66,6 +67,38 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     assert main(["evaluate", str(out)]) == 2
     assert "holds a bridge" in capsys.readouterr().err
+    check_carried(tmp_path, out, capsys)
+
+
+def check_carried(folder, run, capsys):
+    """The points of A reach the mean of B and those of B that of A; at half way, where the law of
+    a bridge between N(0, σ²) and N(2, σ²) has mean 1; whole paths begin where the points are."""
+    a, b = (np.load(folder / f"{name}.npy") for name in "ab")
+    np.save(folder / "b.npy", b - 1.0)  # As it was when the bridge was fitted.
+    for words, mean in (([], 2.0), (["--at", "0.5"], 1.0), (["--backward"], 0.0)):
+        points = folder / ("b.npy" if "--backward" in words else "a.npy")
+        words = ["carry", str(run), str(points), "--out", str(folder / "there.csv"), *words]
+        assert main(words) == 0
+        found = pd.read_csv(folder / "there.csv")
+        assert list(found.columns) == ["c0", "c1"] and len(found) == 120
+        # The mean of 120 draws with deviation .3 to .5 is known to .05; .15 is left to the fit.
+        np.testing.assert_allclose(found.to_numpy().mean(0), mean, atol=0.3)
+    words = ["carry", str(run), str(folder / "a.npy"), "--out", str(folder / "paths.csv")]
+    assert main([*words, "--paths", "4"]) == 0
+    found = pd.read_csv(folder / "paths.csv")
+    assert list(found.columns) == ["point", "t", "c0", "c1"] and len(found) == 5 * 120
+    begun = found[found.t == 0.0]
+    np.testing.assert_array_equal(begun.point, np.arange(120))
+    np.testing.assert_allclose(begun[["c0", "c1"]], a, rtol=1e-6, atol=1e-6)
+    capsys.readouterr()
+    for more, message in (
+        (["--at", "2"], "the bridge lasts from 0 to 1"),
+        (["--from", "0.5"], "--from 0.5 is no time of the data: 0, 1"),
+        (["--at", "0"], "is where POINTS are"),
+    ):
+        assert main([*words, *more]) == 2
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
 
 
 def np_key():
@@ -158,9 +191,38 @@ def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
             assert row[name]["w1"] < 1.0 < 2.0 < row["unbridged"]["w1"]
     for name in ("report.html", "history.json", "run.json", "paths.png"):
         assert (out / name).stat().st_size > 60
+    words = ["carry", str(out), b, "--from", "2", "--at", "0", "--out", str(tmp_path / "0.npy")]
+    assert main(words) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "0.npy").mean(axis=0), 0.0, atol=0.25)
     bridge = load(out / "model.safetensors")
     paths = bridge.sample_paths(np_key(), np.zeros((400, 2), np.float32), [1.0, 2.0, 4.0])
     np.testing.assert_allclose(np.asarray(paths).mean(axis=(0, 2)), [1.0, 2.0, 0.0], atol=0.25)
+
+
+def test_points_are_carried_in_the_units_of_the_table(tmp_path, capsys, monkeypatch):
+    """A bridge on the sphere between tables in degrees, fitted for a moment: longitude before
+    latitude in the second table and in the points, 0…360 as in the first, one row is enough, and
+    rows keep their order."""
+    rng = np.random.default_rng(0)
+    for name, lon in (("a", 340.0), ("b", 350.0)):
+        table = pd.DataFrame({"lat": rng.normal(40, 2, 60), "lon": rng.normal(lon, 2, 60)})
+        table[["lon", "lat"] if name == "b" else ["lat", "lon"]].to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    a, b, out = str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), str(tmp_path / "run")
+    assert main(["bridge", a, b, "--steps", "40", "--quiet", "--no-report", "--out", out]) == 0
+    pd.DataFrame({"lon": [-20.0], "lat": [40.0]}).to_csv(tmp_path / "one.csv", index=False)
+    for points, count in (("one.csv", 1), ("a.csv", 60)):
+        words = ["carry", out, str(tmp_path / points), "--out", str(tmp_path / "there.csv")]
+        assert main(words) == 0
+        found = pd.read_csv(tmp_path / "there.csv")
+        assert list(found.columns) == ["lat", "lon"] and len(found) == count
+        assert found.lon.between(330, 360).all() and found.lat.between(25, 55).all()
+    assert "in degrees) carried from time 0 to 1" in capsys.readouterr().out
+    assert main(["carry", out, str(tmp_path / "none.csv"), "--out", str(tmp_path / "t.csv")]) == 2
+    assert main(["sample", out, "--out", str(tmp_path / "t.csv")]) == 2
+    assert "carry moves points along it" in capsys.readouterr().err
+    assert not (tmp_path / "t.csv").exists()
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ COMMANDS = {
     "fit": ["fit", "no.csv"],
     "bridge": ["bridge", "no.csv", "no.csv"],
     "sample": ["sample", "no", "--out", "x.csv"],
+    "carry": ["carry", "no", "no.csv", "--out", "x.csv"],
     "audit": ["audit", "no.csv"],
     "bench": ["bench", "wpo"],
 }
@@ -41,6 +42,10 @@ NUMERIC = {
     ("sample", "-n"): COUNT,
     ("sample", "--seed"): [*COUNT[1:], str(10**40)],
     ("sample", "--steps"): COUNT,
+    ("carry", "--from"): [v for v in REAL if v != "-1"],
+    ("carry", "--at"): [v for v in REAL if v != "-1"],
+    ("carry", "--paths"): [*COUNT, "1000000"],
+    ("carry", "--seed"): [*COUNT[1:], str(10**40)],
     ("audit", "--seed"): [*COUNT[1:], str(10**40)],
     ("bench", "--seeds"): COUNT,
 }

@@ -1,4 +1,4 @@
-"""The command line: ``scorefold fit | sample | evaluate | report | bridge | audit | datasets``.
+"""The command line: ``scorefold fit | sample | evaluate | report | bridge | carry | audit | …``.
 
 This module imports nothing heavy: handlers of signals stand before JAX is imported.
 """

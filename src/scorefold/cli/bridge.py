@@ -106,7 +106,9 @@ def _bridge(arguments: argparse.Namespace) -> int:
     earth = on_earth(arguments.earth, a.name, b.name)
     parts = {name: [np.asarray(getattr(end, name)) for end in (a, b)]
              for name in ("train", "val", "test")}  # fmt: skip
-    described = described_bridge(arguments, [a.name, b.name], parts, earth, variance=variance)
+    described = described_bridge(
+        arguments, [a.name, b.name], parts, earth, a.coordinates, variance=variance
+    )
     with settled({run: described}, arguments.resume):
         for dataset in (a, b):
             n = "/".join(str(len(p)) for p in (dataset.train, dataset.val, dataset.test))

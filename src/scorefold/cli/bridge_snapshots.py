@@ -37,7 +37,7 @@ from scorefold.cli.bridges import (
 from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.run import Run, settled
 from scorefold.cli.snapshot_report import write_snapshot_report
-from scorefold.data import Dataset, Snapshots
+from scorefold.data import Dataset, Snapshots, plain_coordinates
 from scorefold.data.evolutions import EVOLUTIONS
 from scorefold.fitting import save
 from scorefold.metrics import end_distance, leave_one_out
@@ -76,7 +76,10 @@ def bridge_snapshots(arguments: argparse.Namespace, datasets: list[Dataset]) -> 
     earth = on_earth(arguments.earth, *([d.name for d in datasets] or arguments.data))
     points = {name: list(part.points)
               for name, part in zip(("train", "val", "test"), parts, strict=True)}  # fmt: skip
-    described = described_bridge(arguments, labels, points, earth, times=train.times, rate=rate)
+    coordinates = datasets[0].coordinates if datasets else plain_coordinates(train.manifold)
+    described = described_bridge(
+        arguments, labels, points, earth, coordinates, times=train.times, rate=rate
+    )
     with settled({run: described}, arguments.resume):
         for name, *rows in zip(labels, *(p.points for p in parts), strict=True):
             sizes = "/".join(str(len(r)) for r in rows)

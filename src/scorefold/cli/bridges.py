@@ -25,7 +25,7 @@ from scorefold.bridges import (
 )
 from scorefold.cli.parser import UsageError, data_options
 from scorefold.cli.run import Run, description_of_bridge
-from scorefold.data import Dataset
+from scorefold.data import Coordinates, Dataset
 from scorefold.fitting import History
 from scorefold.noising import Noising
 
@@ -154,6 +154,7 @@ def described_bridge(
     names: list[str],
     parts: dict[str, list[np.ndarray]],
     earth: bool,
+    coordinates: Coordinates,
     **found: Any,
 ) -> dict[str, Any]:
     """What ``run.json`` says: data, options and settings as stated, and what was ``found`` from
@@ -161,8 +162,9 @@ def described_bridge(
     stated = ("model", "variance", "steps", "budget", "times", "survivors")
     settings = {name: getattr(arguments, name) for name in stated}
     described = description_of_bridge(
-        names, arguments.data, data_options(arguments), settings, parts, arguments.seed, earth
-    )
+        names, arguments.data, data_options(arguments), settings, parts, arguments.seed, earth,
+        coordinates,
+    )  # fmt: skip
     return {**described, **found}
 
 

@@ -86,7 +86,7 @@ RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, 
                                                                   "test": str}}  # fmt: skip
 SEEDS = {**_FITTED, "seeds": [_WHOLE]}
 BRIDGE = {"bridge": [str], "data": [_WORD], "files": [(_WORD, None)], "options": dict,
-          "settings": dict, "points": dict, "seed": _WHOLE, "earth": bool,
+          "settings": dict, "points": dict, "coordinates": dict, "seed": _WHOLE, "earth": bool,
           "scorefold": str}  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands. Each sets ``command``, a function of the parsed arguments."""
-    from scorefold.cli import bench, bridge, facts, fit, sample, use
+    from scorefold.cli import bench, bridge, carry, facts, fit, sample, use
 
     parser = _Parser(
         prog="scorefold",
@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (fit, sample, use, bridge, facts, bench):
+    for room in (fit, sample, use, bridge, carry, facts, bench):
         room.add_commands(commands)
     for command in commands.choices.values():
         command.set_defaults(parser=command)

@@ -55,22 +55,43 @@ class Run:
 
         **Raises:** ``UsageError`` if it is neither.
         """
-        run = cls(folder)
-        if not run.folder.is_dir():
-            raise UsageError(f"no folder {folder}: give the --out of a fit.")
-        run.refuse_links()
-        if not (run.folder / "run.json").exists():
-            raise UsageError(f"{folder} holds no finished run (run.json is missing).")
+        run = cls._found(folder, "fit")
         if "bridge" in run._description():
             raise UsageError(
                 f"{folder} holds a bridge, whose numbers are in {run.folder / 'metrics.json'} and "
-                "its report.html: evaluate, sample and report take the --out of a fit."
+                "its report.html: carry moves points along it; evaluate, sample and report take "
+                "the --out of a fit."
             )
         for one in run.seeds or [run]:
-            if not one.model_file.exists():
-                raise UsageError(f"{one.folder} holds no finished run ({one.model_file.name} is "
-                                 "missing): fit … --resume finishes it.")  # fmt: skip
+            one._refuse_unfinished("fit")
         return run
+
+    @classmethod
+    def open_bridge(cls, folder: str) -> Run:
+        """A finished bridge.
+
+        **Raises:** ``UsageError`` if it is none.
+        """
+        run = cls._found(folder, "bridge")
+        if "bridge" not in run._description():
+            raise UsageError(f"{folder} holds a model, not a bridge: sample draws from it.")
+        run._refuse_unfinished("bridge")
+        return run
+
+    @classmethod
+    def _found(cls, folder: str, command: str) -> Run:
+        run = cls(folder)
+        if not run.folder.is_dir():
+            raise UsageError(f"no folder {folder}: give the --out of a {command}.")
+        run.refuse_links()
+        if not (run.folder / "run.json").exists():
+            raise UsageError(f"{folder} holds no finished run (run.json is missing).")
+        return run
+
+    def _refuse_unfinished(self, command: str) -> None:
+        if not self.model_file.exists():
+            raise UsageError(f"{self.folder} holds no finished run ({self.model_file.name} is "
+                             f"missing): {command} … --resume finishes it.")  # fmt: skip
 
     @property
     def model_file(self) -> Path:
@@ -346,9 +367,10 @@ def description_of_bridge(
     parts: Mapping[str, list[np.ndarray]],
     seed: int,
     earth: bool,
+    coordinates: Coordinates,
 ) -> dict[str, Any]:
     """What ``run.json`` says of a bridge: ``parts`` holds the points to train, to validate and to
-    test, an array for each of ``names``."""
+    test, an array for each of ``names``; ``coordinates`` are those of the first table."""
     digests = {
         part: [describe(np.asarray(rows), part)[part] for rows in points]
         for part, points in parts.items()
@@ -358,6 +380,7 @@ def description_of_bridge(
         **_sources(data, options, settings, earth),
         "points": digests,
         "seed": seed,
+        "coordinates": coordinates.to_dict(),
     }
 
 

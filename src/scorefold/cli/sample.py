@@ -22,7 +22,7 @@ from scorefold.cli.parser import UsageError, seed, whole
 from scorefold.cli.run import Run
 from scorefold.models import Model
 
-__all__ = ["add_commands", "write_columns"]
+__all__ = ["add_commands", "check_out", "write_columns"]
 
 _WRITERS = (".csv", ".tsv", ".parquet", ".npy")
 _BLOCK = 2**16
@@ -48,12 +48,7 @@ def add_commands(commands: Any) -> None:
 
 def _sample(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
-    if out.suffix not in _WRITERS:
-        raise UsageError(f"--out {out}: the ending must be one of {', '.join(_WRITERS)}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.parent}.")
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder.")
+    check_out(out)
     top = Run.open(arguments.run)
     runs = top.seeds or [top]
     coordinates = runs[0].coordinates()
@@ -85,6 +80,16 @@ def _sample(arguments: argparse.Namespace) -> int:
     seeds = f", equally many of each of {len(runs)} seeds" if len(runs) > 1 else ""
     print(f"{arguments.n} points ({', '.join(coordinates.columns)}{units}){seeds} written to {out}")
     return 0
+
+
+def check_out(out: Path) -> None:
+    """**Raises:** ``UsageError`` if a table cannot be written there."""
+    if out.suffix not in _WRITERS:
+        raise UsageError(f"--out {out}: the ending must be one of {', '.join(_WRITERS)}.")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}.")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder.")
 
 
 def _blocks(model: Model, key: Any, n: int, options: dict[str, Any]) -> Iterator[np.ndarray]:

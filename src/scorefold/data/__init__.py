@@ -10,7 +10,7 @@ from scorefold.data.heat_mixture import HeatMixture
 from scorefold.data.idx import read_idx
 from scorefold.data.images import IMAGES, Images, load_images
 from scorefold.data.laws import Law
-from scorefold.data.loading import load
+from scorefold.data.loading import load, load_points, plain_coordinates
 from scorefold.data.readers import read_table
 from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.snapshot_loading import SNAPSHOTS, load_snapshots
@@ -44,7 +44,9 @@ __all__ = [
     "datasets",
     "load",
     "load_images",
+    "load_points",
     "load_snapshots",
+    "plain_coordinates",
     "read_idx",
     "read_table",
     "target",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
@@ -30,7 +32,7 @@ from scorefold.manifolds import Manifold
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load"]
+__all__ = ["load", "load_points", "plain_coordinates"]
 
 _SHARES = (0.8, 0.1, 0.1)
 _MANY = 50
@@ -109,6 +111,40 @@ def load(
         raise DataError(f"{name}: {error}") from error
 
 
+def load_points(
+    name: str | os.PathLike,
+    *,
+    like: Coordinates,
+    columns: str | Sequence[str] | None = None,
+    drop: bool = False,
+    drop_value: str | float | Sequence[str | float] | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> tuple[Array, tuple[str, ...]]:
+    """All points of a table in their order, not split, shape ``(n, *manifold.shape)``, and a line
+    for each thing that should be known of how they were read.
+
+    **Arguments:** those of ``load``: the table is read as another was, in its units.
+    **Raises:** ``DataError``, with one line that says what to change.
+    """
+    name = os.fspath(name)
+    if name in REGISTRY or is_synthetic(name):
+        dataset = load(name, data_dir=data_dir)
+        if dataset.manifold.name != like.manifold.name:
+            raise DataError(f"{name} is on {dataset.manifold.name}, not on {like.manifold.name}.")
+        return dataset.coordinates.to_points(dataset.values), dataset.remarks
+    if not _is_path(name):
+        raise nearest("data set (and no such file):", name, (*REGISTRY, *SYNTHETIC))
+    table = read_table(name)
+    table.columns = [str(column) for column in table.columns]
+    try:
+        found = _reading(table, None, columns, None, None, drop, drop_value, like)
+        coordinates, values = found["coordinates"], found["values"]
+        check_range(coordinates, values, np.dtype(jnp.result_type(float)))
+        return coordinates.to_points(values), found["remarks"]
+    except (DataError, ValueError) as error:
+        raise DataError(f"{name}: {error}") from error
+
+
 def _synthetic(name: str, protocol: str, seed: int, n: int) -> Dataset:
     if protocol.startswith("published"):
         raise DataError(f"{name!r} is drawn anew: it has no published split. Use 'random'.")
@@ -180,6 +216,16 @@ def _known(
     names = [read_name(column) for column in columns]
     found = assign(manifold, names, chosen=True)
     return coordinates_for(manifold, names, found, values, degrees)
+
+
+def plain_coordinates(manifold: Manifold) -> Coordinates:
+    """Coordinates for points that came from no table: latitude and longitude in degrees on S²,
+    elsewhere the numbers of a point, x0, x1, …"""
+    if manifold.name == "S^2":
+        return _known(manifold, ("lat", "lon"), np.zeros((1, 2)), True)
+    columns = [f"x{i}" for i in range(math.prod(manifold.shape))]
+    point = np.asarray(manifold.origin(jnp.float32), np.float64)
+    return _known(manifold, columns, point.reshape(1, -1), False)
 
 
 # -- tables of one's own -------------------------------------------------------------------------
