@@ -115,6 +115,8 @@ def test_normal_laws_move_and_scale_exactly(kind, first, apart, unit):
     for name in ("drift", "velocity"):
         change = getattr(moved, name)(0.4, y) / unit - getattr(base, name)(0.4, x)
         assert np.abs(change - change[:1]).max() < 1e-12 * far
+    change = moved.score(0.4, y) * unit - base.score(0.4, x)
+    assert np.abs(np.asarray(change)).max() < 1e-12 * far
     np.testing.assert_allclose(moved.cross / unit**2, base.cross, rtol=1e-9)
 
 
@@ -311,7 +313,7 @@ def test_transformations_agree_with_plain_calls(name):
     """jit, vmap over single points, traced times, and gradients where there is a density."""
     bridge = KINDS[name]()
     x = jnp.asarray(A[:3, : bridge.manifold.dim])
-    for method in ("drift", "velocity", "log_prob"):
+    for method in ("drift", "velocity", "score", "log_prob"):
         if not hasattr(bridge, method):
             continue
         plain = getattr(bridge, method)
@@ -322,8 +324,7 @@ def test_transformations_agree_with_plain_calls(name):
         np.testing.assert_allclose(one, want, atol=1e-9, err_msg=method)
     if hasattr(bridge, "log_prob"):
         slope = jax.grad(lambda y: bridge.log_prob(0.4, y))(x[0])
-        s = jnp.asarray(bridge._level(0.4))
-        np.testing.assert_allclose(slope, bridge.score(x[0], s), atol=1e-8)
+        np.testing.assert_allclose(slope, bridge.score(0.4, x[0]), atol=1e-8)
     draw = lambda k, y: bridge.sample_forward(k, y, steps=4)  # noqa: E731
     np.testing.assert_allclose(jax.jit(draw)(KEY, x), draw(KEY, x), atol=1e-9)
     if name == "light":

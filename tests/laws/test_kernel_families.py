@@ -195,4 +195,4 @@ def test_a_fitted_model_of_heat_kernels_is_exact_at_every_level():
     kernels = np.exp(np.asarray(oracle.log_prob(rows, s))) * (1.0 - share)
     want = kernels * np.asarray(oracle.score(rows, s)).T
     want = (want / (kernels + share / (2 * math.pi) ** 2)).T
-    np.testing.assert_allclose(model.score(s, rows), want, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(model.score_at(s, rows), want, rtol=1e-8, atol=1e-9)

@@ -217,6 +217,23 @@ def test_ranges_of_options_and_costs():
     assert bool(found.converged)
 
 
+@pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-8])
+def test_an_epsilon_far_above_the_costs(size):
+    """In 32 bits, costs far below ε: the value tends to the mean cost, and the divergence to half
+    the squared distance of the means (Feydy et al. 2019), |(0.3, 0)|²/2 of these."""
+    x, y = (np.random.default_rng(k).normal(size=(60, 2)) for k in (0, 1))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0) + [0.3, 0.0]
+    cost = lambda a, b: size * 0.5 * ((a[:, None] - b[None]) ** 2).sum(-1)  # noqa: E731
+    mean = float(cost(x, y).mean())
+    # The next terms are of the order of the squared spread of the costs over ε.
+    with jax.enable_x64(False):
+        value = sinkhorn(cost(x, y)).value
+        found = float(sinkhorn_divergence(cost(x, y), cost(x, x), cost(y, y)))
+    assert value.dtype == np.float32
+    assert float(value) == pytest.approx(mean, rel=4 * size + 1e-5)
+    assert found == pytest.approx(0.045 * size, rel=10 * size + 1e-3)
+
+
 # -- convergence -----------------------------------------------------------------------------------
 @pytest.mark.fault(50, "the loop and the flag at ε = 0.1 in float32")
 @pytest.mark.parametrize("n", [50, 200])

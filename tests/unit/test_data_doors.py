@@ -157,6 +157,151 @@ def test_names_with_affixes_order_factors(tmp_path, space, names, right):
     np.testing.assert_array_equal(found.train, straight.train)
 
 
+N = 60
+HOURS, SIXTY = RNG.integers(0, 24, N), RNG.integers(0, 60, N)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("RAh", "RAm", "DEd", "DEm"), "parts of one angle"),
+        (("RAh", "RAm", "RAs", "DEd", "DEm", "DEs"), "parts of one angle|several columns"),
+        (("lat", "lat_min", "lon", "lon_min"), "degrees and minutes of one angle"),
+    ],
+)
+@pytest.mark.fault(42, "hours, minutes and seconds in columns of their own")
+def test_parts_of_angles_are_refused(tmp_path, names, message):
+    columns = [HOURS if name[-1] in "hd" or len(name) == 3 else SIXTY for name in names]
+    with pytest.raises(DataError, match=message):
+        load(table(tmp_path, names, *columns), manifold="S^2")
+
+
+@pytest.mark.fault(42, "hemispheres in a column of text")
+def test_hemispheres_in_a_column_of_their_own_are_refused(tmp_path):
+    """Where a number should be negative and is not; with signs, or N and E alone, they are read."""
+    ns, ew = np.where(np.arange(N) % 3, "N", "S"), np.full(N, "E")
+    names = ("lat", "NS", "lon", "EW")
+    with pytest.raises(DataError, match="column 'NS' says n, s beside 'lat'"):
+        load(table(tmp_path, names, abs(LAT), ns, abs(LON), ew))
+    with pytest.raises(DataError, match="column 'EW' says w beside 'lon'"):
+        load(table(tmp_path, names, LAT, ns, abs(LON), np.full(N, "W")))
+    signed = np.where(ns == "S", -abs(LAT), abs(LAT))
+    assert len(load(table(tmp_path, names, signed, ns, abs(LON), ew)).values) == N
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("Latitude_N", "Longitude_W"), "'Longitude_W' counts westward"),
+        (("latN", "lonW"), "'lonW' counts westward"),
+        (("lat_N_deg", "lon_W_deg"), "'lon_W_deg' counts westward"),
+        (("lat_s", "lon_e"), "'lat_s' counts southward"),
+        (("lat_s", "lon_s"), None),
+        (("Latitude_N", "Longitude_E"), None),
+    ],
+)
+@pytest.mark.fault(42, "directions at the end of names")
+def test_directions_at_the_end_of_names(tmp_path, names, message):
+    path = table(tmp_path, names, abs(LAT), abs(LON))
+    if message is None:
+        assert load(path, manifold="S^2").coordinates.columns == names
+        return
+    with pytest.raises(DataError, match=message):
+        load(path, manifold="S^2")
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["pmra pmdec", "delta_ra delta_dec", "dlat dlon", "lat_idx lon_idx", "n_lat n_lon",
+     "v_lat v_lon", "lat_resolution lon_resolution"],
+)  # fmt: skip
+@pytest.mark.fault(42, "motions, differences and indices called like places")
+def test_other_things_than_places_need_a_manifold(tmp_path, names):
+    """Motions, differences, indices; with the manifold stated they are read, and that is said."""
+    path = table(tmp_path, names.split(), abs(LAT), abs(LON) / 3)
+    with pytest.raises(DataError, match="state manifold="):
+        load(path)
+    assert "by a part of the names" in " ".join(load(path, manifold="S^2").warnings)
+    for places in ("station_lat station_lon", "start_lat start_lng", "Lat (deg) Lon (deg)"):
+        words = places.replace(" Lon", "|Lon").split("|") if "(" in places else places.split()
+        assert load(table(tmp_path, words, LAT, LON)).manifold.name == "S^2"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "order"),
+    [
+        ("phi psi", "psi1 phi1", (1, 0)),
+        ("northing easting", "x y", (1, 0)),
+        ("x y", "y1 x1", (1, 0)),
+        ("a b", "c d", (0, 1)),
+    ],
+)
+@pytest.mark.fault(43, "a second table with other names of one kind")
+def test_a_second_table_of_other_names(tmp_path, first, second, order):
+    """Names of one kind are matched by their order in it, others by position; both are told."""
+    space = {"manifold": "T^2", "degrees": True} if "phi" in first else {"manifold": "R^2"}
+    one = load(table(tmp_path, first.split(), *PLANE.T, name="first.csv"), **space)
+    two = load(table(tmp_path, second.split(), *PLANE.T, name="second.csv"), like=one)
+    got = two.coordinates.to_points(two.values)
+    np.testing.assert_allclose(got, one.coordinates.to_points(two.values[:, list(order)]))
+    told = "by position" if order == (0, 1) else "by the order of their kind"
+    assert told in " ".join(two.warnings)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("x_km y_km", "x_m y_m"), ("p_hpa t", "p_pa t_c"), ("d_ft e", "d_m f")],
+)
+@pytest.mark.fault(43, "units at the end of names")
+def test_units_at_the_end_of_names_are_compared(tmp_path, first, second):
+    one = load(table(tmp_path, first.split(), *PLANE.T, name="first.csv"), manifold="R^2")
+    with pytest.raises(DataError, match="states another unit than"):
+        load(table(tmp_path, second.split(), *PLANE.T, name="second.csv"), like=one)
+
+
+def test_one_frame_alone_is_told(tmp_path):
+    for first, second in (("elat elon", "lat lon"), ("lat lon", "dec ra")):
+        one = load(table(tmp_path, first.split(), LAT, LON, name="1.csv"), manifold="S^2")
+        two = load(table(tmp_path, second.split(), LAT, LON, name="2.csv"), like=one)
+        assert "taken to be in one frame" in " ".join(two.warnings)
+
+
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [(-999.25, 2), (-888.0, 2), (-32767.0, 2), (65535.0, 2), (361.0, 2), (-1.0, 20), (-9.0, 5)],
+)
+@pytest.mark.fault(53, "codes in few rows")
+def test_rare_codes(tmp_path, code, times):
+    """200 numbers above 1, a code in a few rows. Draws of heavy tails hold none, and whole numbers
+    from −1 on are an ordinary scale."""
+    x = 1.0 + 5.0 * abs(RNG.normal(size=200))
+    x[:times] = code
+    found = load(table(tmp_path, ("a", "b"), x, RNG.normal(size=200)), manifold="R^2")
+    assert list(found.codes.values) == ["a"] and set(found.codes.values["a"]) == {code}
+    scale = RNG.integers(-1, 6, 200)
+    found = load(table(tmp_path, ("a", "b"), RNG.standard_cauchy(200), scale), manifold="R^2")
+    assert found.codes.values == {}
+
+
+@pytest.mark.fault(53, "rows of zeros on curved spaces")
+def test_rows_of_zeros_are_told(tmp_path):
+    """Angles, Euler angles and the quaternion of no rotation, as latitude and longitude 0."""
+    angles = RNG.uniform(-60, 60, (3, 200))
+    angles[:, :20] = 0.0
+    q = RNG.normal(size=(200, 4))
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    q[:20] = [0.0, 0.0, 0.0, 1.0]
+    for names, columns, space, said in (
+        ("phi psi", angles[:2], "T^2", "phi = 0, psi = 0"),
+        ("roll pitch yaw", angles, "SO(3)", "roll = 0, pitch = 0, yaw = 0"),
+        ("qx qy qz qw", q.T, "SO(3)", "qw = 1, qx = 0, qy = 0, qz = 0"),
+    ):
+        degrees = None if names[0] == "q" else True
+        path = table(tmp_path, names.split(), *columns)
+        found = load(path, manifold=space, degrees=degrees)
+        assert f"10 % of the rows have {said}" in " ".join(found.warnings)
+
+
 def test_dependent_columns_are_told(tmp_path):
     """Shares that add up to one; a column twice. Columns that nearly depend are ordinary."""
     shares = RNG.dirichlet(np.ones(3), 60)

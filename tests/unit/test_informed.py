@@ -53,7 +53,7 @@ def test_starts_as_the_kernel_model(wide):
     mixture = model.base.mixture
     for s in (0.01,):
         want = jax.jit(jax.vmap(lambda x, s=s: mixture.score(x, s)))(val[:5])
-        np.testing.assert_allclose(start.score(s, val[:5]), want, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(start.score_at(s, val[:5]), want, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(start.log_prob(val), model.base.log_prob(val))
     nll = -float(model.base.log_prob(val).mean())
     assert history.val_nll[0] == pytest.approx(nll, abs=1e-6)

@@ -282,6 +282,14 @@ def test_float32_data_give_a_float32_model():
     assert -0.1 < -float(model.log_prob(new).mean()) - 1 - math.log(2 * math.pi) < 0.5
 
 
+def test_a_floor_wider_than_the_data_is_told():
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    with pytest.warns(sf.ScorefoldWarning, match="kernels of 50 standard deviations and more"):
+        sf.KernelModel(sf.Euclidean(1), floor=50.0, width=4, counts=(2, 5)).init(
+            jax.random.key(0), jnp.asarray(x)
+        )
+
+
 def test_what_cannot_be_fitted_says_why():
     model = sf.KernelModel(sf.Euclidean(1))
     with pytest.raises(ValueError, match="has not been fitted"):

@@ -95,10 +95,6 @@ class Bridge(eqx.Module):
         are given and return is converted in float64."""
         return None
 
-    def score(self, x: Point, s: Scalar) -> Point:
-        """∇ log p_s(x) = ∇ log φ_s + ∇ log ψ_s: the law of the bridge on the way."""
-        return self.forward(x, s) + self.backward(x, s)
-
     def seen_start(self, key: Key, rows: Array) -> Array:
         """Points of A as backward draws have them: a bridge that blurs A says so."""
         return rows
@@ -113,6 +109,16 @@ class Bridge(eqx.Module):
         """β(t)·{b + ½(∇ log ψ − ∇ log φ)}: the probability flow per unit of process time, the
         deterministic motion with the same laws at every t."""
         return self._rate(_velocity, t, x)
+
+    def score(self, t: float | Scalar, x: Any) -> Array:
+        """∇ log p_t(x) = ∇ log φ + ∇ log ψ at s(t): the law of the bridge on the way; tangent
+        vectors of the shape of ``x``."""
+        s = self._level(t)
+        rows, batch = self._enter(x, s, "x")
+        value = _score(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
+        if self.placed is not None:
+            value = value / self.placed[0].scale
+        return value.reshape(*batch, *self.manifold.shape)
 
     def sample_forward(self, key: Key, x0: Any, *, steps: int = 100, paths: bool = False) -> Array:
         """From points of A to points of B by a geodesic random walk, weak order 1.
@@ -321,6 +327,12 @@ def _backward_step(bridge: Bridge) -> Step:
 @eqx.filter_jit
 def _run(step: Step, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
     return jax.vmap(lambda k, x: walk(step, k, x, grid, keep=paths))(keys, rows)
+
+
+@eqx.filter_jit
+def _score(bridge: Bridge, rows: Array, s: Scalar) -> Array:
+    """∇ log φ + ∇ log ψ."""
+    return jax.vmap(lambda x: bridge.forward(x, s) + bridge.backward(x, s))(rows)
 
 
 @eqx.filter_jit

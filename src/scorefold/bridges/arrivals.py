@@ -140,7 +140,7 @@ def check_ends(
                 f"The bridge misses its end {name}: points carried there are {gap.value:.2g} "
                 f"standard deviations from {'held-out' if apart else 'its'} points (W₁ along the "
                 f"worst line; chance stays below {gap.floor:.2g}). Train longer, with more "
-                "components or a lower learning_rate, or take a larger variance.",
+                "components or a lower learning_rate, or take another variance.",
                 ScorefoldWarning,
                 stacklevel=3,
             )

@@ -23,7 +23,7 @@ def missed_line(name: str, gap: EndGap) -> str:
     return (
         f"the bridge misses {name}: points carried there are {text(gap.value)} standard deviations "
         f"from real ones along the worst line, where chance stays below {text(gap.floor)}. Train "
-        "longer (--steps), or take a larger --variance."
+        "longer (--steps), or take another --variance."
     )
 
 

@@ -146,7 +146,7 @@ def _times(text: str | None, count: int) -> tuple[float, ...]:
         times = tuple(float(word) for word in text.split(","))
     except ValueError as error:
         raise UsageError(f"--times must be numbers with commas between, got {text!r}.") from error
-    if len(times) != count or not (np.diff(times) > 0).all() or not np.isfinite(times).all():
+    if len(times) != count or not (np.diff(times) > 1e-30).all() or not np.isfinite(times).all():
         raise UsageError(f"--times must be {count} numbers that increase, one for each snapshot; "
                          f"got {text!r}.")  # fmt: skip
     return times

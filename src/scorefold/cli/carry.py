@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from scorefold import ScorefoldWarning
+from scorefold._oneline import one_line
 from scorefold.bridges import MultiMarginalBridge
 from scorefold.cli import documents
 from scorefold.cli.parser import UsageError, add_drop_options, real, seed, whole
@@ -93,7 +94,8 @@ def _carry(arguments: argparse.Namespace) -> int:
     write_columns(out, blocks(), (*named, *coordinates.columns), len(points) * len(times))
     units = "" if coordinates.units == "none" else f" in {coordinates.units}"
     way = f", {len(times)} states each" if arguments.paths else ""
-    print(f"{len(points)} points{way} ({', '.join(coordinates.columns)}{units}) carried from time "
+    shown = one_line(", ".join(coordinates.columns), 200)
+    print(f"{len(points)} points{way} ({shown}{units}) carried from time "
           f"{start:g} to {end:g}, written to {out}")  # fmt: skip
     return 0
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from scorefold import ScorefoldWarning
 from scorefold._files import whole_file
+from scorefold._oneline import one_line
 from scorefold.cli import documents
 from scorefold.cli.parser import UsageError, seed, whole
 from scorefold.cli.run import Run
@@ -78,7 +79,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     write_columns(out, blocks(), coordinates.columns, arguments.n)
     units = "" if coordinates.units == "none" else f" in {coordinates.units}"
     seeds = f", equally many of each of {len(runs)} seeds" if len(runs) > 1 else ""
-    print(f"{arguments.n} points ({', '.join(coordinates.columns)}{units}){seeds} written to {out}")
+    named = one_line(", ".join(coordinates.columns), 200)
+    print(f"{arguments.n} points ({named}{units}){seeds} written to {out}")
     return 0
 
 

@@ -21,7 +21,14 @@ from scorefold.data.digits import check_digits, check_range, dependent, far_rows
 from scorefold.data.download import locate
 from scorefold.data.names import Name, read_name
 from scorefold.data.readers import numbers, read_table
-from scorefold.data.reading import Choice, choices, coordinates_for, refuse_minutes, remarks
+from scorefold.data.reading import (
+    Choice,
+    choices,
+    coordinates_for,
+    refuse_directions,
+    refuse_minutes,
+    remarks,
+)
 from scorefold.data.registry import REGISTRY, Entry
 from scorefold.data.roles import Assignment, assign, assign_like, is_latlon
 from scorefold.data.splits import Split, split
@@ -263,12 +270,20 @@ def _reading(
     else:
         found = assign_like(first, names)
     used = tuple(picked[j].column for j in found.used)
-    refuse_minutes([names[j] for j in found.used], [read_name(column) for column in own])
+    latlon = "latlon" in found.systems
+    every = [read_name(column) for column in own]
+    refuse_minutes([names[j] for j in found.used], every, latlon)
     values, problems = numbers(table, used, "table")
     keep, problems = _kept(table, used, values, problems, drop, drop_value)
     coordinates = coordinates_for(
         space, names, found, values[keep], degrees, like=first, centred=True
     )
+    if latlon:
+        texts = {c: table[c][keep] for c in own if c not in used and _is_text(table[c])}
+        for part in coordinates.parts:
+            if part.system == "latlon":
+                pair = [(coordinates.columns[p], values[keep][:, p]) for p in part.places]
+                refuse_directions(pair, texts)
     outside = coordinates.outside(values) & keep
     if outside.all() and drop:
         raise DataError("all rows are out of the range of the coordinates.")
@@ -304,7 +319,7 @@ def _space(
         if not is_latlon(names) or (columns is not None and len(names) != 2):
             raise DataError(
                 "state manifold= (--manifold), such as S^2, T^3 or SO(3); it is read off the "
-                "columns only when they are called lat and lon. Columns: "
+                "columns only when they are called lat and lon (start_lat, city_lon …). Columns: "
                 f"{', '.join(n[:40] for n in own[:8])}{', …' if len(own) > 8 else ''}."
             )
         return manifolds.manifold_from_name("S^2")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 __all__ = [
     "DEGREES",
+    "PLACES",
     "Family",
     "Match",
     "Name",
@@ -18,6 +19,7 @@ __all__ = [
     "place_of",
     "read_name",
     "roles",
+    "suffix_unit",
     "torsions",
     "torsions_with_affixes",
 ]
@@ -47,6 +49,14 @@ _OTHER_UNIT_WORDS = (
 )
 _OTHER_UNITS = set(_OTHER_UNIT_WORDS.split())
 """Words that are units, but not of an angle that is read here."""
+_SUFFIX_WORDS = (
+    "um nm inch inches in yd s sec secs second seconds ms us ns min mins minute minutes h hr hrs "
+    "hour hours d day days week weeks month months yr yrs year years k c f hpa kpa mpa pa bar mbar "
+    "atm psi kg g mg ug lb lbs t v mv kv a ma w kw mw ev kev mev j kj hz khz mhz ghz l ml pct "
+    "percent ppm ppb deg degs degrees rad rads radians"
+)
+_SUFFIXES = _OTHER_UNITS | set(_SUFFIX_WORDS.split())
+"""Words at the end of two names that differ in nothing else."""
 _BACKWARD = {
     **dict.fromkeys(("w", "west", "ouest", "oeste"), "westward"),
     **dict.fromkeys(("s", "south", "sud", "sur"), "southward"),
@@ -128,6 +138,16 @@ def read_name(text: str) -> Name:
     ):
         words, measure = words[:-1], words[-1]
     return Name(text, tuple(words), unit, measure)
+
+
+def suffix_unit(name: Name) -> tuple[tuple[str, ...], str]:
+    """The words of a name without a unit at their end, and that unit, empty without one: of names
+    that are compared with each other, where x_m beside x_km is a length."""
+    if name.measure or name.unit:
+        return name.words, name.measure or name.unit or ""
+    if len(name.words) > 1 and name.words[-1] in _SUFFIXES:
+        return name.words[:-1], name.words[-1]
+    return name.words, ""
 
 
 def _bracket(text: str) -> tuple[str, str | None, str | None]:
@@ -347,10 +367,19 @@ def place_of(words: Sequence[str]) -> tuple[tuple[int, int, str], ...]:
     return tuple(out)
 
 
+_WHERES = (
+    "station sta site event evt epicenter epicentre hypocenter hypocentre receiver city town "
+    "airport place point loc location position pos geo gps center centre centroid wgs84 nad83 "
+    "epsg4326 4326 deg decimal dd north east y x port ship vessel lake sample sampling plot "
+    "home school store stop user vehicle storm volcano quake fire flood crater target obj object "
+    "a b 0 1 2 3 i j"
+)
 _FIRST = {"start", "begin", "from", "origin", "source", "src", "initial", "first", "before", "pre"}
 _FIRST |= {"pickup", "departure", "dep", "old"}
 _LAST = {"end", "stop", "to", "destination", "dest", "target", "final", "last", "after", "post"}
 _LAST |= {"dropoff", "arrival", "arr", "new"}
+PLACES = {*_WHERES.split(), *_FIRST, *_LAST}
+"""Words beside latitude and longitude that say of what place they are."""
 _KNOWN = {
     word
     for family in (*_SPHERE, *_ROTATION)

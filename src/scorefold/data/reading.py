@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,14 @@ from scorefold.data.roles import Assignment
 from scorefold.data.systems import SYSTEMS
 from scorefold.manifolds import Manifold
 
-__all__ = ["Choice", "choices", "coordinates_for", "refuse_minutes", "remarks"]
+__all__ = [
+    "Choice",
+    "choices",
+    "coordinates_for",
+    "refuse_directions",
+    "refuse_minutes",
+    "remarks",
+]
 
 _ORIENTED = {"n", "e", "north", "east", "wgs84", "j2000", "icrs", "decimal", "epsg:4326"}
 _MINUTES = [(word,) for word in ("min", "mins", "minute", "minutes")]
@@ -78,6 +86,8 @@ def coordinates_for(
                         f"column {names[j].text!r} counts {names[j].backward}: change its sign, "
                         "or its name, first."
                     )
+        if found.systems[i] == "latlon":
+            refuse_suffixes(*(names[j] for j in columns))
         places = tuple(place[j] for j in columns)
         own = values[:, list(places)]
         units = tuple(
@@ -175,16 +185,59 @@ def _unit(
     )
 
 
-def refuse_minutes(names: Sequence[Name], table: Sequence[Name]) -> None:
-    """**Raises:** ``DataError`` if a column of degrees has its minutes in another column."""
+def refuse_minutes(names: Sequence[Name], table: Sequence[Name], latlon: bool = False) -> None:
+    """**Raises:** ``DataError`` if a column of degrees or hours has its minutes in another column,
+    or is that column. ``latlon``: the columns are latitude and longitude, where no unit need be
+    stated for that."""
+    keys = {name.key: name for name in table}
     for name in names:
+        # As RAh, RAm, RAs and DEd, DEm, DEs in catalogues of stars.
+        stem, letter = name.key[:-1], name.key[-1:]
+        beside = [
+            keys[stem + other] for other in "hdms" if other != letter and stem + other in keys
+        ]
+        if latlon and stem and letter in "hdms" and beside:
+            raise DataError(
+                f"columns {name.text!r} and {beside[0].text!r}: parts of one angle, in degrees or "
+                "hours, minutes and seconds? Add them up in one column first."
+            )
         parts = [other for other in table if other.words[:-1] == name.words
                  and other.words[-1:] in _MINUTES]  # fmt: skip
         most = any((*name.words, word) in [o.words for o in table] for word in ("max", "mean"))
-        if parts and not most and name.unit == "degrees":
+        whole = name.unit == "degrees" or (latlon and name.unit is None)
+        if parts and not most and whole:
             raise DataError(
                 f"columns {name.text!r} and {parts[0].text!r}: degrees and minutes of one angle? "
                 "Add them up in one column (degrees + minutes/60) first."
+            )
+
+
+def refuse_directions(columns: Sequence[tuple[str, np.ndarray]], texts: Mapping[str, Any]) -> None:
+    """**Raises:** ``DataError`` if a column of text beside latitudes (longitudes) that are never
+    negative says that some are southern (western). ``columns``: the two, with their names;
+    ``texts``: the entries of all other columns of text."""
+    letters = [({"n", "north"}, {"s", "south"}), ({"e", "east"}, {"w", "west"})]
+    for (name, values), (plus, minus) in zip(columns, letters, strict=True):
+        for column, entries in texts.items():
+            said = {str(word).strip().casefold() for word in set(entries)} - {"", "nan", "none"}
+            if said and said <= plus | minus and said & minus and values.min() >= 0:
+                raise DataError(
+                    f"column {column!r} says {', '.join(sorted(said))} beside {name!r}, which is "
+                    "never negative: give numbers in the south and in the west a minus sign first."
+                )
+
+
+def refuse_suffixes(latitude: Name, longitude: Name) -> None:
+    """**Raises:** ``DataError`` where names end in a letter for the west or the south."""
+    ends = [re.fullmatch(r"(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)(n|s|e|w)", name.key)
+            for name in (latitude, longitude)]  # fmt: skip
+    first, last = ("" if end is None else end[1] for end in ends)
+    for name, end, way in ((longitude, last, "westward"), (latitude, first, "southward")):
+        west = end == "w" and first != "w"
+        if (way == "westward" and west) or (way == "southward" and end == "s" and last in "ew"
+                                            and last):  # fmt: skip
+            raise DataError(
+                f"column {name.text!r} counts {way}: change its sign, or its name, first."
             )
 
 

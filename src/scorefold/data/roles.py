@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from scorefold.data._errors import DataError
 from scorefold.data.coordinates import Coordinates, factors_of
 from scorefold.data.names import (
+    PLACES,
     Family,
     Match,
     Name,
@@ -17,6 +19,7 @@ from scorefold.data.names import (
     place_of,
     read_name,
     roles,
+    suffix_unit,
     torsions,
     torsions_with_affixes,
 )
@@ -41,9 +44,23 @@ class Assignment(NamedTuple):
 
 def is_latlon(names: Sequence[Name]) -> bool:
     """Whether one pair of columns is called latitude and longitude (or declination and right
-    ascension): enough to know that the points lie on S²."""
+    ascension), of a place: enough to know that the points lie on S². ``pmra``, ``delta_lat`` and
+    ``lat_index`` are other things."""
     found = _best(manifold_from_name("S^2"), names, 1, strong=True)
-    return len(found) == 1 and SYSTEMS[found[0].family.system].unit is not None
+    if len(found) != 1 or SYSTEMS[found[0].family.system].unit is None:
+        return False
+    return not _foreign(found[0], names)
+
+
+def _foreign(match: Match, names: Sequence[Name]) -> bool:
+    """Whether the names hold more than the words of their family and of a place."""
+    for j, own in zip(match.columns, match.family.names, strict=True):
+        name = names[j]
+        words = name.words[:-1] if name.words[-1:] in (("n",), ("e",)) else name.words
+        rest = [word for word in words if word not in own]
+        if name.key not in own and (len(rest) == len(words) or not set(rest) <= PLACES):
+            return True
+    return False
 
 
 def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assignment:
@@ -72,6 +89,9 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
         if i in taken:
             family = taken[i].family
             system, places = family.system, taken[i].columns
+            if family.system in ("latlon", "colatlon") and _foreign(taken[i], names):
+                notes.append(f"{_list(names, places)}: {SYSTEMS[system].title}, by a part of "
+                             "the names")  # fmt: skip
             if family.note:
                 notes.append(f"{_list(names, places)}: {SYSTEMS[system].title}, {family.note}")
         else:
@@ -94,8 +114,7 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
     """
     wanted = [read_name(column) for column in first.columns]
     pairs = [_find(name, names) for name in wanted]
-    notes = _same_measures(first, wanted, pairs, names)
-    _same_frame(first, wanted, names)
+    notes = _same_measures(first, wanted, pairs, names) + _same_frame(first, wanted, names)
     systems = [part.system for part in first.parts]
     columns = [tuple(pairs[place] for place in part.places) for part in first.parts]
     try:
@@ -107,8 +126,8 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
             systems[i], columns[i] = own[i].family.system, own[i].columns
     known = [j for c in columns for j in c if j is not None]
     if not any(None in c for c in columns) and len(set(known)) == len(known):
-        order = pairs if None not in pairs else sorted(known)
-        return Assignment(tuple(systems), tuple(columns), tuple(order), notes)  # type: ignore[arg-type]
+        used = pairs if None not in pairs else sorted(known)
+        return Assignment(tuple(systems), tuple(columns), tuple(used), notes)  # type: ignore[arg-type]
     if known:
         lost = [w.text for w, j in zip(wanted, pairs, strict=True) if j is None]
         raise DataError(
@@ -121,14 +140,58 @@ def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
             f"the first table has {len(wanted)} columns ({', '.join(first.columns)}), this one "
             f"{len(names)} ({_names(names, range(len(names)))}): {_CHOOSE}."
         )
-    note = (
-        f"columns {_names(names, range(len(names)))} read as {', '.join(first.columns)}, by "
-        "position: the names differ"
-    )
-    places = tuple(part.places for part in first.parts)
+    _same_suffixes(wanted, names)
     same = tuple(part.system for part in first.parts)
     everything = tuple(range(len(names)))
-    return Assignment(same, places, everything, (note,))
+    ranked = _ranked(first, wanted, names)
+    how = "by position" if ranked is None else "by the order of their kind"
+    order = everything if ranked is None else ranked
+    shown = ", ".join(names[j].text[:40] for j in order[:8]) + (", …" if len(order) > 8 else "")
+    note = f"columns {shown} read as {', '.join(first.columns)}, {how}: the names differ"
+    # ``used`` is in the table's order: place k of the first table is column order[k] here.
+    places = tuple(tuple(order[place] for place in part.places) for part in first.parts)
+    return Assignment(same, places, everything, (*notes, note))
+
+
+def _ranked(
+    first: Coordinates, wanted: Sequence[Name], names: Sequence[Name]
+) -> tuple[int, ...] | None:
+    """For each column of the first table the column here that is the same in the order of names of
+    one kind: psi1 and phi1 beside phi and psi, x and y beside easting and northing."""
+    # One name of this table holds each name of the first as a word of its own.
+    words = [re.findall(r"[^\W\d_]+", " ".join(name.words)) for name in names]
+    holding = [[j for j, own in enumerate(words) if name.key in own] for name in wanted]
+    if all(len(js) == 1 for js in holding):
+        out = [js[0] for js in holding]
+        if len(set(out)) == len(out):
+            return tuple(out)
+    leaf = first.parts[0].manifold
+    if len(first.parts) != 1 or first.parts[0].how.ordered:
+        return None
+    orders = []
+    for table in (wanted, names):
+        found = next((m.columns for f in families(kind(leaf), leaf.dim) for m in matches(f, table)),
+                     None)  # fmt: skip
+        if found is None and kind(leaf) == "T":
+            found = torsions(table) or torsions_with_affixes(table)  # type: ignore[assignment]
+        if found is None or len(found) != len(table):
+            return None
+        orders.append(found)
+    out = [0] * len(names)
+    for there, here in zip(*orders, strict=True):
+        out[there] = here
+    return tuple(out)
+
+
+def _same_suffixes(wanted: Sequence[Name], names: Sequence[Name]) -> None:
+    """**Raises:** ``DataError`` if names are alike but for units at their ends."""
+    for name, other in zip(wanted, names, strict=True):
+        (stem, unit), (its, another) = suffix_unit(name), suffix_unit(other)
+        if stem == its and unit and another and unit != another:
+            raise DataError(
+                f"column {other.text!r} states another unit than {name.text!r} of the first "
+                "table: write both in one unit."
+            )
 
 
 def _same_measures(
@@ -157,10 +220,15 @@ def _same_measures(
     return tuple(notes)
 
 
-def _same_frame(first: Coordinates, wanted: Sequence[Name], names: Sequence[Name]) -> None:
-    """**Raises:** ``DataError`` if the two tables are in two frames of the sky."""
+def _same_frame(
+    first: Coordinates, wanted: Sequence[Name], names: Sequence[Name]
+) -> tuple[str, ...]:
+    """A line if one table alone is in a frame of the sky.
+
+    **Raises:** ``DataError`` if the two tables are in two frames of the sky.
+    """
     if not any(part.system == "latlon" for part in first.parts):
-        return
+        return ()
     found = [_best(manifold_from_name("S^2"), table, 1) for table in (wanted, names)]
     frames = [{m.family.frame for m in own} - {""} for own in found]
     if frames[0] and frames[1] and frames[0] != frames[1]:
@@ -169,6 +237,11 @@ def _same_frame(first: Coordinates, wanted: Sequence[Name], names: Sequence[Name
         raise DataError(
             f"the first table is {shown[0]}, this one {shown[1]}: turn both into one frame."
         )
+    if found[0] and found[1] and frames[0] != frames[1]:
+        shown = [f"{next(iter(f), 'of no stated frame')} ({_names(n, m[0].columns)})"
+                 for f, n, m in zip(frames, (wanted, names), found, strict=True)]  # fmt: skip
+        return (f"the first table is {shown[0]}, this one {shown[1]}: taken to be in one frame",)
+    return ()
 
 
 # -- complete sets of names ------------------------------------------------------------------------

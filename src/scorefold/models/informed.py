@@ -126,7 +126,7 @@ class InformedModel(Model, Trainable):
 
         return self._density(at, x, whole=True)
 
-    def score(self, s: float | Scalar, x: Any) -> Array:
+    def score_at(self, s: float | Scalar, x: Any) -> Array:
         """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s (of
         the standardised coordinates, where they are flat)."""
         mixture, field = self.base.fitted_mixture(), self._fitted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from scorefold._blocks import by_blocks, device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
+from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import Trainable, batch_rows
 from scorefold.kernels import (
     CrossFit,
@@ -47,6 +49,8 @@ _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _LEFT_OUT = 1e-4
 """Share of the density that may be left out above."""
+_WIDE = 1.0
+"""Largest floor, in radians or standard deviations, that nothing is said of."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
     "wrapped": WrappedKernel,
     "heat": HeatKernels,
@@ -68,9 +72,9 @@ class KernelModel(Model, Trainable):
     kernels of one common bandwidth are set to what left-out and held-out points ask for, by an
     exact maximisation: where the kernels learned nothing, what is left is u.
 
-    Density and draws are in closed form, without simulation; ``score(s, x)`` at every noise level
-    (``WrappedMixture`` says how exact). One set of defaults serves every geometry; 4 points are
-    enough. Told neither ``steps`` nor ``budget``, ``fit`` stops after 6 validations without
+    Density and draws are in closed form, without simulation; ``score_at(s, x)`` at every level of
+    noise (``WrappedMixture`` says how exact). One set of defaults serves every geometry; 4 points
+    are enough. Told neither ``steps`` nor ``budget``, ``fit`` stops after 6 validations without
     improvement, and goes on beyond 400 steps, to 1600 at most, while validation falls.
 
     **Arguments:**
@@ -142,7 +146,7 @@ class KernelModel(Model, Trainable):
         JAX transformation all kernels are summed."""
         return self._density(self.log_density, x, whole=True)
 
-    def score(self, s: float | Scalar, x: Any) -> Array:
+    def score_at(self, s: float | Scalar, x: Any) -> Array:
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
         standardised coordinates, where they are flat)."""
         mixture = self.fitted_mixture()
@@ -191,6 +195,14 @@ class KernelModel(Model, Trainable):
         return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data, near=True))
 
     def init(self, key: Key, data: Array) -> KernelModel:
+        if self.floor is not None and self.floor > _WIDE:
+            warnings.warn(
+                f"floor: kernels of {self.floor:g} "
+                f"{'radians' if self.manifold.compact else 'standard deviations'} and more are "
+                "wider than the data: what is left is the background.",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
         learner = self._started(key, data).from_best_start(data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
