@@ -13,8 +13,8 @@ PROGRAM = [sys.executable, "-m", "scorefold.cli", "datasets"]
 WAIT = """
 import sys, time
 from scorefold.cli import main
-import scorefold.cli.parser as parser
-build = parser.build_parser
+import scorefold.cli.commands as commands
+build = commands.build_parser
 def waiting():
     found = build()
     def command(arguments):
@@ -29,7 +29,7 @@ def waiting():
         time.sleep(20)
     found.parse_args = lambda argv: __import__("argparse").Namespace(command=command)
     return found
-parser.build_parser = waiting
+commands.build_parser = waiting
 sys.exit(main([]))
 """
 

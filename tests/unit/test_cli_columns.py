@@ -9,7 +9,7 @@ import pytest
 from scorefold import ScorefoldWarning
 from scorefold.cli import main
 from scorefold.cli.bridge import _datasets
-from scorefold.cli.parser import build_parser
+from scorefold.cli.commands import build_parser
 from scorefold.cli.run import Run, description
 from scorefold.cli.use import _reading
 from scorefold.data import load

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from scorefold.cli import main
+from scorefold.cli.commands import build_parser
 from scorefold.cli.notices import one_line
-from scorefold.cli.parser import UsageError, build_parser
+from scorefold.cli.parser import UsageError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = {

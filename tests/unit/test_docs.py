@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scorefold.cli.parser import build_parser
+from scorefold.cli.commands import build_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

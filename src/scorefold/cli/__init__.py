@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:
-    from scorefold.cli.parser import UsageError, build_parser
+    from scorefold.cli.commands import build_parser
+    from scorefold.cli.parser import UsageError
 
     try:
         arguments = build_parser().parse_args(argv)

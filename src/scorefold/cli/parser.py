@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from scorefold._oneline import one_line
-from scorefold._version import __version__
 
 __all__ = [
     "READING",
+    "Parser",
     "UsageError",
     "add_data_options",
     "add_drop_options",
     "add_reading_options",
-    "build_parser",
     "count",
     "data_options",
     "few",
@@ -40,7 +39,7 @@ class UsageError(Exception):
         super().__init__(one_line(message))
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """``argparse`` that says what is wrong in one line and suggests the nearest word."""
 
     def error(self, message: str) -> NoReturn:
@@ -71,23 +70,6 @@ class _Parser(argparse.ArgumentParser):
 def _nearest(word: str, words: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All commands. Each sets ``command``, a function of the parsed arguments."""
-    from scorefold.cli import bench, bridge, carry, facts, fit, sample, use
-
-    parser = _Parser(
-        prog="scorefold",
-        description="Learn, sample and score distributions on flat space and on manifolds.",
-    )
-    parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (fit, sample, use, bridge, carry, facts, bench):
-        room.add_commands(commands)
-    for command in commands.choices.values():
-        command.set_defaults(parser=command)
-    return parser
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

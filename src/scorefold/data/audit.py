@@ -5,22 +5,52 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from scorefold.data._errors import DataError
+from scorefold.data.codes import Codes
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.splits import Split, split
-from scorefold.manifolds import nearest
-
-if TYPE_CHECKING:
-    from scorefold.data.dataset import Dataset
+from scorefold.manifolds import Manifold, nearest
 
 __all__ = ["Audit", "audit_of"]
 
 _QUANTILES = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 _FINEST = 9
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """What is audited: the rows of a data set and how they are split (``Dataset``)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def manifold(self) -> Manifold: ...
+    @property
+    def coordinates(self) -> Coordinates: ...
+    @property
+    def values(self) -> np.ndarray: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def indices(self) -> Split: ...
+    @property
+    def groups(self) -> np.ndarray | None: ...
+    @property
+    def blocks(self) -> np.ndarray | None: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def protocols(self) -> tuple[str, ...]: ...
+    @property
+    def problems(self) -> tuple[str, ...]: ...
+    @property
+    def codes(self) -> Codes: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +132,7 @@ class Audit:
         return "\n".join([head, *(f"  {title:<{width}}  {text}" for title, text in lines)])
 
 
-def audit_of(data: Dataset) -> Audit:
+def audit_of(data: Rows) -> Audit:
     """The audit of all rows of a data set under its split, and of its other protocols."""
     coordinates, values, indices = data.coordinates, data.values, data.indices
     groups = data.groups
@@ -143,7 +173,7 @@ def audit_of(data: Dataset) -> Audit:
     )
 
 
-def _leaks(data: Dataset, positions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _leaks(data: Rows, positions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     found = {}
     for protocol in data.protocols:
         try:
@@ -162,7 +192,7 @@ def _leak(labels: np.ndarray, indices: Split) -> float:
     return float(np.isin(labels[indices.test], labels[indices.train]).mean())
 
 
-def _nearest(data: Dataset, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(data: Rows, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances of each row to the nearest other row, and of test rows to training rows."""
     from scipy.spatial import cKDTree
 

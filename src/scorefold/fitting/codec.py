@@ -23,7 +23,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import scorefold
 from scorefold._oneline import one_line
 from scorefold.fitting._fields import fits
 from scorefold.fitting.errors import DamagedFile
@@ -246,7 +245,7 @@ def _functions() -> dict[str, Callable]:
 def _classes() -> dict[str, type]:
     """Every final module class of scorefold as ``room.Class``, and the layers of equinox."""
     found: dict[str, type] = dict(_LAYERS)
-    for room in pkgutil.iter_modules(scorefold.__path__):
+    for room in pkgutil.iter_modules(importlib.import_module("scorefold").__path__):
         if room.name not in _ROOMS_WITHOUT_MODELS and not room.name.startswith("_"):
             importlib.import_module(f"scorefold.{room.name}")
     for cls in _subclasses(eqx.Module):
