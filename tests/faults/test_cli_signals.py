@@ -74,3 +74,26 @@ def test_a_first_signal_and_a_second(deaf):
     assert time.monotonic() - started < 10
     assert code == 143 and "Traceback" not in error
     assert error.count("\n") == (0 if deaf else 1)
+
+
+LEAVING = """
+import atexit, sys, time
+from scorefold.cli import main
+def slow():
+    print("leaving", flush=True)
+    time.sleep(1)
+atexit.register(slow)
+sys.argv = ["scorefold", "--version"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.fault(3, "a signal while the interpreter is taken down, after all is done")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_after_the_command(number):
+    words = [sys.executable, "-c", LEAVING]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        assert p.stdout.readline().startswith("scorefold ")
+        assert p.stdout.readline() == "leaving\n"
+        code, error = ended(p, number)
+    assert (code, error) == (0, "")

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: a run that failed (the loss diverged, the disk or the memory is full); 2: a request
     that cannot be carried out as written; 130 and 143: interrupted, with nothing lost.
     """
-    with Stops() as stops, Notices() as notices:
+    with Stops(last=argv is None) as stops, Notices() as notices:
         try:
             code = _run(argv, stops, notices)
             sys.stdout.flush()

@@ -38,10 +38,13 @@ class Stops:
 
     ``note`` is what will be said: a command changes it as it goes on.
 
-    Handlers can be set in the main thread only; elsewhere the context does nothing.
+    Handlers can be set in the main thread only; elsewhere the context does nothing. ``last``: the
+    process ends with the command, which has done all by then: signals that come while the
+    interpreter is taken down are ignored, so that the exit code is that of the command.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: bool = False) -> None:
+        self.last = last
         self.pending = 0
         self.note = "stopped; nothing that was there has changed"
         self._loading = True
@@ -76,7 +79,7 @@ class Stops:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self.last else handler)
         if self._ends is not None:
             signal.set_wakeup_fd(self._wakeup)
             os.close(self._ends[1])
