@@ -97,3 +97,26 @@ def test_after_the_command(number):
         assert p.stdout.readline() == "leaving\n"
         code, error = ended(p, number)
     assert (code, error) == (0, "")
+
+
+SWALLOWED = """
+import os, signal, sys
+from scorefold.cli.stops import Stopped, Stops
+class Rubbish:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000): pass
+with Stops() as stops:
+    stops.begun()
+    Rubbish()
+    try:
+        stops.check()
+    except Stopped as stop:
+        print(stop.code, flush=True)
+"""
+
+
+@pytest.mark.fault(3, "a signal within a destructor, which cannot raise it")
+def test_a_signal_that_a_destructor_swallows():
+    found = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("143\n", "")

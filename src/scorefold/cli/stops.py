@@ -70,6 +70,8 @@ class Stops:
             os.set_blocking(self._ends[1], False)
             self._wakeup = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
             threading.Thread(target=_second, args=(self._ends[0],), daemon=True).start()
+            self._unraisable = sys.unraisablehook
+            sys.unraisablehook = self._swallowed
         return self
 
     def __exit__(
@@ -81,8 +83,15 @@ class Stops:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if self.last else handler)
         if self._ends is not None:
+            sys.unraisablehook = self._unraisable
             signal.set_wakeup_fd(self._wakeup)
             os.close(self._ends[1])
+
+    def _swallowed(self, found: Any) -> None:
+        """A callback of a collector or a destructor cannot raise ``Stopped``: it is not shown as
+        its error, and ``check`` raises it again."""
+        if not isinstance(found.exc_value, Stopped):
+            self._unraisable(found)
 
     def _first(self, number: int, frame: FrameType | None) -> None:
         self.pending = number
