@@ -22,6 +22,10 @@ import pytest
 from scorefold._cache import keep_compilations
 
 keep_compilations()
+# Small ones too: reading one takes 3 ms, compiling it 30 to 50.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+# Computed where it is asked for: once in some thousand tests the other thread never answered.
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -15,9 +15,8 @@ __all__ = ["clear_compilations", "compilation_folder", "keep_compilations"]
 
 _VARIABLE = "SCOREFOLD_COMPILATION_CACHE"
 _LIMIT = 512 * 2**20
-_SHORTEST = 0.0
-"""Seconds of compiling below which a program is not kept. Small ones count as well: reading one
-takes 3 ms, compiling it 30 to 50."""
+_SHORTEST = 0.1
+"""Seconds of compiling below which a program is not kept: reading it takes some hundredths."""
 
 
 def compilation_folder() -> Path | None:
