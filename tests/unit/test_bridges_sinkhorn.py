@@ -234,6 +234,22 @@ def test_an_epsilon_far_above_the_costs(size):
     assert found == pytest.approx(0.045 * size, rel=10 * size + 1e-3)
 
 
+@pytest.mark.parametrize("shift", [0.0, 50.0, -1e3])
+@pytest.mark.parametrize("size", [0.0, 1e-3])
+def test_costs_that_hardly_differ_on_the_device(shift, size):
+    """Costs of JAX, whose constants stay: a few iterations, and the plan of 64 bits without them;
+    also from a start far away."""
+    costs = size * np.random.default_rng(0).uniform(size=(6, 7))
+    want = sinkhorn(costs).log_plan
+    for dtype in (np.float32, np.float64):
+        for start in (None, np.full(7, 200.0)):
+            found = sinkhorn(jnp.asarray(costs + shift, dtype), start=start)
+            assert bool(found.converged) and int(found.iterations) < 50
+            np.testing.assert_allclose(
+                found.log_plan, want, atol=2e-3 if dtype == np.float32 else 1e-9
+            )
+
+
 # -- convergence -----------------------------------------------------------------------------------
 @pytest.mark.fault(50, "the loop and the flag at ε = 0.1 in float32")
 @pytest.mark.parametrize("n", [50, 200])

@@ -219,6 +219,12 @@ def test_points_are_carried_in_the_units_of_the_table(tmp_path, capsys, monkeypa
         assert list(found.columns) == ["lat", "lon"] and len(found) == count
         assert found.lon.between(330, 360).all() and found.lat.between(25, 55).all()
     assert "in degrees) carried from time 0 to 1" in capsys.readouterr().out
+    capsys.readouterr()
+    for table in (a, str(tmp_path / "one.csv")):
+        before = (tmp_path / table).read_bytes()
+        assert main(["carry", out, str(tmp_path / "one.csv"), "--out", table]) == 2
+        assert "is a table of points: choose another name" in capsys.readouterr().err
+        assert (tmp_path / table).read_bytes() == before
     assert main(["carry", out, str(tmp_path / "none.csv"), "--out", str(tmp_path / "t.csv")]) == 2
     assert main(["sample", out, "--out", str(tmp_path / "t.csv")]) == 2
     assert "carry moves points along it" in capsys.readouterr().err

@@ -196,6 +196,7 @@ def test_hemispheres_in_a_column_of_their_own_are_refused(tmp_path):
         (("latN", "lonW"), "'lonW' counts westward"),
         (("lat_N_deg", "lon_W_deg"), "'lon_W_deg' counts westward"),
         (("lat_s", "lon_e"), "'lat_s' counts southward"),
+        (("site_lat_N", "site_lon_W"), "'site_lon_W' counts westward"),
         (("lat_s", "lon_s"), None),
         (("Latitude_N", "Longitude_E"), None),
     ],
@@ -250,7 +251,12 @@ def test_a_second_table_of_other_names(tmp_path, first, second, order):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("x_km y_km", "x_m y_m"), ("p_hpa t", "p_pa t_c"), ("d_ft e", "d_m f")],
+    [
+        ("x_km y_km", "x_m y_m"),
+        ("x_km y_km", "y_m x_m"),
+        ("p_hpa t", "p_pa t_c"),
+        ("d_ft e", "d_m f"),
+    ],
 )
 @pytest.mark.fault(43, "units at the end of names")
 def test_units_at_the_end_of_names_are_compared(tmp_path, first, second):

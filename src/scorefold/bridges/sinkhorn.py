@@ -218,7 +218,10 @@ def sinkhorn(
     rate = jnp.asarray(anneal or 1.0, dtype)
     # Where ε is large beside the costs, marginals are nearly right with potentials far from it.
     gentle = not isinstance(costs, jax.core.Tracer) and spread < 1.0
-    goal = tolerance * max(spread, 1e-30) if gentle else tolerance
+    goal = tolerance
+    if gentle:
+        rounding = 4.0 * eps * float(jnp.abs(costs).max()) / epsilon
+        goal = min(tolerance, max(tolerance * spread, rounding))
     f, g, iterations = _iterate(
         fixed, log_a, log_b, scalar, g, goal, max_iterations, first, rate, gentle
     )
@@ -338,8 +341,10 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, 
         """log Σ w e^u."""
         if not gentle:
             return jax.nn.logsumexp(log_weights + u, axis=axis)
-        # Of small u: log(1 + Σ w (e^u − 1)) keeps the digits that 1 + u would lose.
-        return jnp.log1p(jnp.sum(jnp.exp(log_weights) * jnp.expm1(u), axis=axis))
+        # Of u that hardly differ: log(1 + Σ w (e^u − 1)) keeps the digits that 1 + u would lose.
+        top = jnp.max(u, axis=axis, keepdims=True)
+        rest = jnp.sum(jnp.exp(log_weights) * jnp.expm1(u - top), axis=axis)
+        return jnp.squeeze(top, axis) + jnp.log1p(rest)
 
     goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
 

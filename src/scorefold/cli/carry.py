@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,9 @@ def _carry(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     check_out(out)
     run = Run.open_bridge(arguments.run)
+    for table in (arguments.data, *run.sources()):
+        if out.exists() and os.path.exists(table) and os.path.samefile(out, table):
+            raise UsageError(f"--out {out} is a table of points: choose another name.")
     coordinates = run.coordinates()
     with documents.describes(run.folder / "run.json"):
         points, said = load_points(

@@ -272,6 +272,10 @@ class Run:
             )
         return dataset
 
+    def sources(self) -> list[str]:
+        """What the data of a bridge were read from: names and files."""
+        return self._description()["data"]
+
     def changed_file(self) -> str:
         """The name of the data file if its bytes are not those that were fitted, else empty."""
         path = self.data_file()

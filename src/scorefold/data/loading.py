@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from scorefold import manifolds
 from scorefold.data._errors import DataError, nearest, rows
+from scorefold.data.codes import codes_of
 from scorefold.data.coordinates import Coordinates
 from scorefold.data.dataset import Dataset
 from scorefold.data.digits import check_digits, check_range, dependent, far_rows, merged_numbers
@@ -106,10 +107,7 @@ def load(
         raise DataError(f"n is the number of draws from a synthetic target; {name!r} is a table.")
     if name in REGISTRY:
         return _registered(REGISTRY[name], protocol, seed, data_dir)
-    if not _is_path(name):
-        raise nearest("data set (and no such file):", name, (*REGISTRY, *SYNTHETIC))
-    table = read_table(name)
-    table.columns = [str(column) for column in table.columns]
+    table = _own(name)
     try:
         found = _reading(table, manifold, columns, degrees, group, drop, drop_value, like)
         title = "stdin" if name == "-" else Path(name).name
@@ -138,18 +136,29 @@ def load_points(
         dataset = load(name, data_dir=data_dir)
         if dataset.manifold.name != like.manifold.name:
             raise DataError(f"{name} is on {dataset.manifold.name}, not on {like.manifold.name}.")
-        return dataset.coordinates.to_points(dataset.values), dataset.remarks
+        return dataset.coordinates.to_points(dataset.values), dataset.warnings
+    table = _own(name)
+    try:
+        found = _reading(table, None, columns, None, None, drop, drop_value, like)
+        coordinates, values = found["coordinates"], found["values"]
+        dtype = np.dtype(jnp.result_type(float))
+        check_range(coordinates, values, dtype)
+        points = coordinates.to_points(values)
+        labels = coordinates.labels(values, np.asarray(points))
+        said = check_digits(coordinates, values, labels, dtype)
+        codes = codes_of(coordinates, values).lines()
+        return points, (*found["remarks"], *said, *codes)
+    except (DataError, ValueError) as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _own(name: str) -> pd.DataFrame:
+    """A table of one's own."""
     if not _is_path(name):
         raise nearest("data set (and no such file):", name, (*REGISTRY, *SYNTHETIC))
     table = read_table(name)
     table.columns = [str(column) for column in table.columns]
-    try:
-        found = _reading(table, None, columns, None, None, drop, drop_value, like)
-        coordinates, values = found["coordinates"], found["values"]
-        check_range(coordinates, values, np.dtype(jnp.result_type(float)))
-        return coordinates.to_points(values), found["remarks"]
-    except (DataError, ValueError) as error:
-        raise DataError(f"{name}: {error}") from error
+    return table
 
 
 def _synthetic(name: str, protocol: str, seed: int, n: int) -> Dataset:

@@ -229,7 +229,7 @@ def refuse_directions(columns: Sequence[tuple[str, np.ndarray]], texts: Mapping[
 
 def refuse_suffixes(latitude: Name, longitude: Name) -> None:
     """**Raises:** ``DataError`` where names end in a letter for the west or the south."""
-    ends = [re.fullmatch(r"(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)(n|s|e|w)", name.key)
+    ends = [re.search(r"(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)(n|s|e|w)$", name.key)
             for name in (latitude, longitude)]  # fmt: skip
     first, last = ("" if end is None else end[1] for end in ends)
     for name, end, way in ((longitude, last, "westward"), (latitude, first, "southward")):

@@ -185,7 +185,7 @@ def _ranked(
 
 def _same_suffixes(wanted: Sequence[Name], names: Sequence[Name]) -> None:
     """**Raises:** ``DataError`` if names are alike but for units at their ends."""
-    for name, other in zip(wanted, names, strict=True):
+    for name, other in itertools.product(wanted, names):
         (stem, unit), (its, another) = suffix_unit(name), suffix_unit(other)
         if stem == its and unit and another and unit != another:
             raise DataError(

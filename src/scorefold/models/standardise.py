@@ -235,6 +235,7 @@ def _some(z: np.ndarray) -> np.ndarray:
         return z
     words = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in z.T])
     mixed = words.astype(np.uint64) + np.uint64(1)
+    # The mixing of SplitMix64 (Steele, Lea & Flood 2014).
     for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):
         mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(factor)
     return z[np.sort(np.argsort(mixed.sum(axis=0), kind="stable")[:_POINTS])]
