@@ -51,7 +51,7 @@ from scorefold.bridges import (
     fit_alternating,
     fit_bridge,
 )
-from scorefold.data.flat import eight_gaussians, moons, swissroll
+from scorefold.data.laws.flat import eight_gaussians, moons, swissroll
 from scorefold.metrics.wasserstein import transport_distance
 from scorefold.samplers import HeunFlowStep, refined_grid, sample_reverse, walk
 

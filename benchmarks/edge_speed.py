@@ -5,8 +5,9 @@
 First part: mixtures of narrow kernels (standard deviations 0.7 times the distance of the sixth
 neighbour) on several spaces, by all kernels, by those that matter, and by what ``KernelModel``
 chooses; seconds of the processor, with compiling ("first") and without ("warm"). From these follow
-the costs in ``kernels/truncated.py``, which are ratios to a pair of the sum over all. Second part:
-fifty batch sizes, the programs that they compile, and the memory that a hundred further rounds add.
+the costs in ``kernels/wrapped/truncated.py``, which are ratios to a pair of the sum over all.
+Second part: fifty batch sizes, the programs that they compile, and the memory that a hundred
+further rounds add.
 Writes benchmarks/results/edge_speed.json.
 """
 

@@ -27,8 +27,8 @@ import numpy as np
 
 import scorefold as sf
 from scorefold._provenance import provenance
-from scorefold.data.surfaces import LevelSurface, surfaces
-from scorefold.kernels import (
+from scorefold.data.laws.surfaces import LevelSurface, surfaces
+from scorefold.learned_manifolds import (
     InducedMetric,
     InverseCovariance,
     LearnedManifold,

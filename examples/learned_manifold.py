@@ -19,8 +19,8 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from PIL import Image
 
 import scorefold as sf
-from scorefold.data.surfaces import surfaces
-from scorefold.kernels import (
+from scorefold.data.laws.surfaces import surfaces
+from scorefold.learned_manifolds import (
     InducedMetric,
     LearnedManifold,
     geodesics,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from scorefold.data import REGISTRY, DataError, load, read_table
-from scorefold.data.download import locate
+from scorefold.data.sources.download import locate
 
 GOOD = b"lat,lon\n1,2\n3,4\n5,6\n7,8\n"
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scorefold.kernels.local import LocalCovariance
-from scorefold.kernels.precision import lower_indices, precision, unpack
+from scorefold.kernels.local.covariance import LocalCovariance
+from scorefold.kernels.local.precision import lower_indices, precision, unpack
 
 
 def hostile_moments(d, rng):

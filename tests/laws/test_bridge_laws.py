@@ -36,7 +36,7 @@ from scorefold.bridges import (
     transport,
 )
 from scorefold.bridges.arrivals import check_ends
-from scorefold.bridges.origins import made_origins
+from scorefold.bridges.light.origins import made_origins
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
 from scorefold.noising import Constant, OrnsteinUhlenbeck
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorefold.data import DataError, read_table
-from scorefold.data.readers import numbers
+from scorefold.data.tables.readers import numbers
 
 NASTY = "abZ09 .,;|\t\n\r\"'#()=°µ\u00a0\u0085\u2028\u2029−é漢\x1b"
 WESTERN = "abZ09 .,;|\t\n\r\"'#()=°µ"

@@ -19,7 +19,7 @@ from scorefold.kernels import (
     plain_law,
     truncated_log_prob,
 )
-from scorefold.kernels.families import _moment
+from scorefold.kernels.wrapped.families import _moment
 
 TILTED = np.array([[0.3, 0.1], [0.1, 0.06]])
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import scorefold as sf
-from scorefold.data.surfaces import RoundSphere, surfaces
-from scorefold.kernels import (
+from scorefold.data.laws.surfaces import RoundSphere, surfaces
+from scorefold.learned_manifolds import (
     InducedMetric,
     InverseCovariance,
     LearnedManifold,

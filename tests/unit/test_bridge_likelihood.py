@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scorefold.bridges import BridgeMatching, GaussianBridge, SpectralBridge, brownian_reference
-from scorefold.bridges._ends_clock import EndsClock, ends_share
+from scorefold.bridges.ends_clock import EndsClock, ends_share
 from scorefold.fields import NetworkSpec
 from scorefold.manifolds import Euclidean, Sphere, Torus
 from scorefold.noising import Constant, OrnsteinUhlenbeck

@@ -23,11 +23,11 @@ from scorefold.bridges import (
     fit_alternating,
     fit_bridge,
 )
-from scorefold.bridges.coupling import transport_coupling
-from scorefold.bridges.field import BridgeField
-from scorefold.bridges.gaussian_start import gaussian_iterates
-from scorefold.bridges.objectives import ImplicitMeanMatching, PinnedRegression
-from scorefold.bridges.pinned import pinned_draw, pinned_walk
+from scorefold.bridges.networks.coupling import transport_coupling
+from scorefold.bridges.networks.field import BridgeField
+from scorefold.bridges.networks.gaussian_start import gaussian_iterates
+from scorefold.bridges.networks.objectives import ImplicitMeanMatching, PinnedRegression
+from scorefold.bridges.reference.pinned import pinned_draw, pinned_walk
 from scorefold.fields import AmbientOutput, NetworkSpec
 from scorefold.fitting import DifferentRun, load, save
 from scorefold.manifolds import SO3, Euclidean, Manifold, Product, Sphere, Torus

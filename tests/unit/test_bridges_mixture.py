@@ -130,7 +130,7 @@ def test_one_component_each_is_the_bridge_of_normal_laws():
     psi = MixturePotential([0.3], rng.normal(size=(1, 3)), (a @ a.T + 0.2 * np.eye(3))[None])
     phi = MixturePotential([-1.0], rng.normal(size=(1, 3)), (b @ b.T + 0.2 * np.eye(3))[None])
     bridge = MixturePotentialBridge(reference, psi, phi=phi)
-    from scorefold.bridges.mixture_potential import _product
+    from scorefold.bridges.exact.mixture_potential import _product
 
     _, mean0, cov0 = _product(bridge.phi, psi, bridge.transition, 0.8)
     gain = np.asarray(

@@ -12,7 +12,7 @@ import pytest
 from scipy.interpolate import CubicSpline
 
 from scorefold.bridges import gaussian_spline
-from scorefold.bridges.integrated import knot_slopes, pinned_moments, position_precision
+from scorefold.bridges.reference.integrated import knot_slopes, pinned_moments, position_precision
 
 TIMES = np.array([0.0, 0.7, 1.5, 2.0, 3.2])
 

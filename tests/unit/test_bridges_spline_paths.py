@@ -19,7 +19,7 @@ from scorefold.bridges import (
     spline_paths,
     spline_velocities,
 )
-from scorefold.bridges.spline_matching import _heat, joined, match, total_energies
+from scorefold.bridges.snapshots.spline_matching import _heat, joined, match, total_energies
 from scorefold.data import load_snapshots
 from scorefold.manifolds import pairwise
 from scorefold.metrics import transport_distance

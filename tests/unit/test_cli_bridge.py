@@ -164,7 +164,9 @@ def by_moments(monkeypatch):
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     # The package has the function under the name of its module.
-    monkeypatch.setattr(sys.modules["scorefold.bridges.fit_snapshots"], "fit_bridge", fit_bridge)
+    monkeypatch.setattr(
+        sys.modules["scorefold.bridges.snapshots.fit_snapshots"], "fit_bridge", fit_bridge
+    )
 
 
 def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from scorefold.data import REGISTRY, DataError, audit, load, load_snapshots, read_table
-from scorefold.data.codes import codes_of
-from scorefold.data.coordinates import Coordinates, Part
+from scorefold.data.columns.codes import codes_of
+from scorefold.data.columns.coordinates import Coordinates, Part
 from scorefold.manifolds import Euclidean
 
 RNG = np.random.default_rng(2)

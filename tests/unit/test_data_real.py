@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scorefold.data import REGISTRY, load, read_table
-from scorefold.data.download import locate, sha256_of
+from scorefold.data.sources.download import locate, sha256_of
 
 EARTH = {"volcano": (827, 267), "earthquake": (6120, 5447), "flood": (4875, 4861)}
 EARTH["fire"] = (12809, 12802)

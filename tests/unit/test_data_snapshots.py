@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scorefold.data import DataError, Snapshots, load_snapshots
-from scorefold.data.evolutions import bifurcation, curving_storms, petal
+from scorefold.data.laws.evolutions import bifurcation, curving_storms, petal
 from scorefold.manifolds import Euclidean
 
 

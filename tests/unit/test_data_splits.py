@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from scorefold.data import DataError
-from scorefold.data.published import (
+from scorefold.data.splits.protocols import PROTOCOLS, equal_rows, split
+from scorefold.data.splits.published import (
     rfm_sizes,
     rsgm_permutation,
     rsgm_sizes,
     torch_permutation,
 )
-from scorefold.data.splits import PROTOCOLS, equal_rows, split
 
 EARTH = {"volcano": 827, "earthquake": 6120, "flood": 4875, "fire": 12809}
 

@@ -9,7 +9,7 @@ import pytest
 import scorefold as sf
 from scorefold._compile import quick
 from scorefold.kernels import WrappedMixture, plain_law, truncated, truncated_log_prob
-from scorefold.kernels.tails import log_beyond, radius_beyond
+from scorefold.kernels.wrapped.tails import log_beyond, radius_beyond
 
 SPHERE = sf.Sphere(2)
 N, QUERIES = 3000, 100

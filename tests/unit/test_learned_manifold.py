@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import scorefold as sf
-from scorefold.data.surfaces import DoubleTorus, RoundSphere, RoundTorus
-from scorefold.kernels import (
+from scorefold.data.laws.surfaces import DoubleTorus, RoundSphere, RoundTorus
+from scorefold.learned_manifolds import (
     InducedMetric,
     InverseCovariance,
     LearnedManifold,

@@ -19,7 +19,7 @@ from scorefold.bridges import (
     fit_bridge,
     mixture_pair,
 )
-from scorefold.bridges.origins import made_origins
+from scorefold.bridges.light.origins import made_origins
 from scorefold.fitting import fit, load, save
 from scorefold.heat import FittedProfile, fitted_kernel
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, PointsError, Product, Sphere, Torus

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from scorefold.bridges import HeatPotential, LightBridge, Origins, brownian_reference
-from scorefold.bridges.pinned import most_turns
-from scorefold.bridges.pinned_walk import manifold_path
+from scorefold.bridges.reference.pinned import most_turns
+from scorefold.bridges.reference.pinned_walk import manifold_path
 from scorefold.manifolds import Euclidean, Product, Sphere, Torus
 
 S, N = 1.5, 20 * 1024

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scorefold.data.flat import moons
+from scorefold.data.laws.flat import moons
 from scorefold.manifolds import Euclidean, Hyperbolic, Sphere
 from scorefold.metrics import (
     copying,

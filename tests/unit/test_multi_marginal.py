@@ -179,7 +179,9 @@ def by_moments_with_val(monkeypatch):
         history = History(two, two, two, two, 1, 1, "steps", 0.0, 0.0, 0.0, (0,))
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
-    monkeypatch.setattr(sys.modules["scorefold.bridges.fit_snapshots"], "fit_bridge", fit_bridge)
+    monkeypatch.setattr(
+        sys.modules["scorefold.bridges.snapshots.fit_snapshots"], "fit_bridge", fit_bridge
+    )
 
     def fit(points, val):
         given.clear()
@@ -201,7 +203,7 @@ def by_moments(monkeypatch):
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     # The package has the function under the name of its module.
-    module = sys.modules["scorefold.bridges.fit_snapshots"]
+    module = sys.modules["scorefold.bridges.snapshots.fit_snapshots"]
     monkeypatch.setattr(module, "fit_bridge", fit_bridge)
     return lambda points, **more: fit_snapshots(
         Euclidean(1), range(len(points)), points, key=jax.random.key(0), rate=0.05, **more

@@ -6,7 +6,7 @@ import pytest
 
 from scorefold import report
 from scorefold.cli.axes import axes_of, on_earth
-from scorefold.data.coordinates import Coordinates, Part
+from scorefold.data.columns.coordinates import Coordinates, Part
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
 from scorefold.report._text import plain, visible
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from scorefold.data import DataError, load, read_table
-from scorefold.data.readers import numbers
+from scorefold.data.tables.readers import numbers
 
 
 def table_of(path, content, suffix=".csv", **options):

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from scorefold._hash import structural_hash
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges._ends_clock import EndsClock
+from scorefold.bridges.ends_clock import EndsClock
 from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding

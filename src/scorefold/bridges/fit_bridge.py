@@ -12,11 +12,11 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Scalar
 from scorefold.bridges._base import Bridge
-from scorefold.bridges.alternate import fit_alternating
-from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.intake import both_inside, ends_of, require_resolved
-from scorefold.bridges.learned import LearnedBridge
+from scorefold.bridges.networks.alternate import fit_alternating
+from scorefold.bridges.networks.alternate_history import AlternationHistory
+from scorefold.bridges.networks.learned import LearnedBridge
 from scorefold.bridges.units import Units
 from scorefold.fitting import History, NonFiniteLoss, Trainable, batch_rows, fit
 from scorefold.noising import Noising

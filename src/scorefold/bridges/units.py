@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
-from scorefold.bridges._linear import LinearTransition, is_linear, linear_transition
+from scorefold.bridges.reference.linear import LinearTransition, is_linear, linear_transition
 from scorefold.manifolds import Euclidean, Manifold, Product, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Constant, Noising, OrnsteinUhlenbeck, VarianceExploding

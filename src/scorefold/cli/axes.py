@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from scorefold.data import Coordinates
-from scorefold.data.coordinates import Part
+from scorefold.data.columns.coordinates import Part
 from scorefold.manifolds import Manifold, Product
 from scorefold.report import Axes
 

@@ -43,7 +43,7 @@ from scorefold.cli.parser import (
 )
 from scorefold.cli.run import Run, settled
 from scorefold.data import Dataset
-from scorefold.data.synthetic import is_synthetic
+from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.manifolds import pairwise
 from scorefold.metrics import end_distance, path_energy
 

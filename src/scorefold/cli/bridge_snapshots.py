@@ -38,7 +38,7 @@ from scorefold.cli.parser import READING, UsageError, data_options
 from scorefold.cli.run import Run, settled
 from scorefold.cli.snapshot_report import write_snapshot_report
 from scorefold.data import Dataset, Snapshots, plain_coordinates
-from scorefold.data.evolutions import EVOLUTIONS
+from scorefold.data.laws.evolutions import EVOLUTIONS
 from scorefold.fitting import save
 from scorefold.metrics import end_distance, leave_one_out
 from scorefold.report import Axes

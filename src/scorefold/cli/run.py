@@ -20,8 +20,8 @@ from scorefold._warnings import ScorefoldWarning
 from scorefold.cli import documents
 from scorefold.cli.parser import UsageError
 from scorefold.data import SNAPSHOTS, Coordinates, DataError, Dataset, datasets, load
-from scorefold.data.evolutions import EVOLUTIONS
-from scorefold.data.synthetic import is_synthetic
+from scorefold.data.laws.evolutions import EVOLUTIONS
+from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.fitting import DirectoryInUse, History
 from scorefold.fitting.fingerprint import describe, differences
 from scorefold.fitting.lock import locked

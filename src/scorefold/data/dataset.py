@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.data.audit import Audit, audit_of
-from scorefold.data.codes import Codes, codes_of
-from scorefold.data.coordinates import Coordinates
-from scorefold.data.laws import Law
-from scorefold.data.splits import Split
+from scorefold.data.columns.audit import Audit, audit_of
+from scorefold.data.columns.codes import Codes, codes_of
+from scorefold.data.columns.coordinates import Coordinates
+from scorefold.data.laws.law import Law
+from scorefold.data.splits.protocols import Split
 from scorefold.manifolds import Manifold
 
 __all__ = ["Dataset"]

@@ -1,6 +1,36 @@
 """Gaussian and wrapped normal kernels, and covariances learned from data."""
 
-from scorefold.kernels.background import (
+from scorefold.kernels.bandwidth import leave_one_out_bandwidth
+from scorefold.kernels.gaussian.blockwise import NeighbourMixture, TruncatedDensity, blockwise
+from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
+from scorefold.kernels.gaussian.mixture import GaussianMixture
+from scorefold.kernels.gaussian.network import CovarianceNetwork, Form
+from scorefold.kernels.gaussian.objectives import (
+    held_out_implicit,
+    held_out_nll,
+    leave_one_out,
+    refuse_centres,
+)
+from scorefold.kernels.local.covariance import Kernels, LocalCovariance
+from scorefold.kernels.local.crossfit import CrossFit, Judged
+from scorefold.kernels.local.neighbourhood import (
+    Neighbourhoods,
+    folds_of,
+    resolution,
+    seen_from,
+    shape_features,
+)
+from scorefold.kernels.local.precision import (
+    cap_precision,
+    invert,
+    pack,
+    precision,
+    quadratic,
+    unpack,
+)
+from scorefold.kernels.local.settle import settled
+from scorefold.kernels.local.shares import Shares, likeliest_shares
+from scorefold.kernels.wrapped.background import (
     MixedReference,
     ProductReference,
     TangentNormal,
@@ -8,45 +38,12 @@ from scorefold.kernels.background import (
     density_at,
     plain_law,
 )
-from scorefold.kernels.bandwidth import leave_one_out_bandwidth
-from scorefold.kernels.blockwise import NeighbourMixture, TruncatedDensity, blockwise
-from scorefold.kernels.clustered import ClusteredMixture
-from scorefold.kernels.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
-from scorefold.kernels.crossfit import CrossFit, Judged
-from scorefold.kernels.dimension import (
-    Dimension,
-    intrinsic_dimension,
-    principal_angle,
-    tangents,
-)
-from scorefold.kernels.families import EsagKernel, HeatKernels, KernelFamily, WrappedKernel
-from scorefold.kernels.gaussian import GaussianMixture
-from scorefold.kernels.geodesics import Geodesics, curve_length, geodesics
-from scorefold.kernels.lattice import lattice_normal
-from scorefold.kernels.learned_manifold import LearnedManifold, tangent_projector
-from scorefold.kernels.learned_metric import InducedMetric, InverseCovariance, LearnedMetric
-from scorefold.kernels.local import Kernels, LocalCovariance
-from scorefold.kernels.mass import mixture_mass
-from scorefold.kernels.neighbourhood import (
-    Neighbourhoods,
-    folds_of,
-    resolution,
-    seen_from,
-    shape_features,
-)
-from scorefold.kernels.network import CovarianceNetwork, Form
-from scorefold.kernels.objectives import (
-    held_out_implicit,
-    held_out_nll,
-    leave_one_out,
-    refuse_centres,
-)
-from scorefold.kernels.precision import cap_precision, invert, pack, precision, quadratic, unpack
-from scorefold.kernels.ridge import Projection, project_to_ridge
-from scorefold.kernels.settle import settled
-from scorefold.kernels.shares import Shares, likeliest_shares
-from scorefold.kernels.truncated import cheaper_log_prob, truncated_log_prob
-from scorefold.kernels.wrapped import WrappedMixture
+from scorefold.kernels.wrapped.clustered import ClusteredMixture
+from scorefold.kernels.wrapped.families import EsagKernel, HeatKernels, KernelFamily, WrappedKernel
+from scorefold.kernels.wrapped.lattice import lattice_normal
+from scorefold.kernels.wrapped.mass import mixture_mass
+from scorefold.kernels.wrapped.mixture import WrappedMixture
+from scorefold.kernels.wrapped.truncated import cheaper_log_prob, truncated_log_prob
 
 __all__ = [
     "Cholesky",
@@ -55,26 +52,19 @@ __all__ = [
     "CovarianceNetwork",
     "CrossFit",
     "Diagonal",
-    "Dimension",
     "EsagKernel",
     "Form",
     "GaussianMixture",
-    "Geodesics",
     "HeatKernels",
-    "InducedMetric",
-    "InverseCovariance",
     "Judged",
     "KernelFamily",
     "Kernels",
-    "LearnedManifold",
-    "LearnedMetric",
     "LocalCovariance",
     "LowRankDiagonal",
     "MixedReference",
     "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
-    "Projection",
     "Shares",
     "TangentNormal",
     "TruncatedDensity",
@@ -84,13 +74,10 @@ __all__ = [
     "broad_laws",
     "cap_precision",
     "cheaper_log_prob",
-    "curve_length",
     "density_at",
     "folds_of",
-    "geodesics",
     "held_out_implicit",
     "held_out_nll",
-    "intrinsic_dimension",
     "invert",
     "lattice_normal",
     "leave_one_out",
@@ -100,16 +87,12 @@ __all__ = [
     "pack",
     "plain_law",
     "precision",
-    "principal_angle",
-    "project_to_ridge",
     "quadratic",
     "refuse_centres",
     "resolution",
     "seen_from",
     "settled",
     "shape_features",
-    "tangent_projector",
-    "tangents",
     "truncated_log_prob",
     "unpack",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scorefold.bridges.normal import square_root
+from scorefold.bridges.exact.normal import square_root
 
 __all__ = ["bures_wasserstein", "conditional_bures"]
 

@@ -11,7 +11,7 @@ from scorefold._blocks import in_blocks
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
 from scorefold.kernels import ClusteredMixture, WrappedMixture, density_at
-from scorefold.kernels.clustered import spread_kernel
+from scorefold.kernels.wrapped.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
 
 __all__ = ["flow_draws", "log_ratio", "steps_below"]

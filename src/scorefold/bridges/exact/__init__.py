@@ -1,0 +1,1 @@
+"""Schrödinger bridges in closed form, or exact to rounding on finitely many states."""

@@ -1,0 +1,1 @@
+"""Bridges by one learned potential, in closed form at every time."""

@@ -1,0 +1,1 @@
+"""Bridges learned with networks, in half-steps of alternating direction."""

@@ -1,0 +1,83 @@
+"""How a half-step of a learned bridge is judged."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from scorefold._types import Key, Scalar
+from scorefold.bridges.networks.field import BridgeField
+from scorefold.bridges.networks.learned import LearnedBridge, simulate
+from scorefold.manifolds import Euclidean, Manifold
+
+__all__ = ["Judges", "measure"]
+
+_POINTS, _DIRECTIONS = 2048, 64
+
+
+class Judges(eqx.Module):
+    """Equally many points of both ends, and the distance of two samples of each."""
+
+    points: tuple[Array, Array]
+    floor: tuple[float, float]
+
+    @classmethod
+    def choose(
+        cls,
+        bridge: LearnedBridge,
+        ends: tuple[Array, Array],
+        held: tuple[Array, Array] | None,
+        key: Key,
+    ) -> Judges:
+        """Held-out points against data; without them half of the data against the other half."""
+        if held is None:
+            n = min(_POINTS, len(ends[0]) // 2, len(ends[1]) // 2)
+        else:
+            n = min(_POINTS, *(len(x) for x in (*ends, *held)))
+        chosen, floors = [], []
+        for side in (0, 1):
+            k = jax.random.fold_in(key, side)
+            data = jax.random.permutation(k, ends[side])
+            judges = data[n : 2 * n] if held is None else jax.random.permutation(k, held[side])[:n]
+            chosen.append(judges)
+            floors.append(float(_sliced(bridge.manifold, data[:n], judges)))
+        return cls((chosen[0], chosen[1]), (floors[0], floors[1]))
+
+
+def measure(
+    bridge: LearnedBridge, key: Key, new: BridgeField, old: BridgeField, judges: Judges, side: int
+) -> tuple[float, float]:
+    """(gap, change) of the field towards end ``side``; see ``AlternationHistory``."""
+    start, goal = judges.points[1 - side], judges.points[side]
+    gap, change = _measure(bridge, key, new, old, start, goal)
+    return float(gap), float(change)
+
+
+@eqx.filter_jit
+def _measure(
+    bridge: LearnedBridge, key: Key, new: BridgeField, old: BridgeField, start: Array, goal: Array
+) -> tuple[Scalar, Scalar]:
+    grid = bridge.grid(bridge.steps, start.dtype)
+    paths = simulate(bridge.steered(new), key, start, grid)
+
+    def rate(x: Array, r: Scalar) -> Scalar:
+        apart = new(x, r) - old(x, r)
+        return 0.5 * bridge.manifold.inner(x, apart, apart)
+
+    rates = jax.vmap(jax.vmap(rate), in_axes=(0, None))(paths[:, :-1], grid[:0:-1])
+    change = jnp.mean(rates @ jnp.diff(grid)[::-1])
+    return _sliced(bridge.manifold, paths[:, -1], goal), change
+
+
+@eqx.filter_jit
+def _sliced(manifold: Manifold, x: Array, y: Array) -> Scalar:
+    """√ mean over 64 fixed directions of W₂² between projections, in coordinates on flat space
+    and in the embedding elsewhere."""
+    if not isinstance(manifold, Euclidean):
+        x, y = jax.vmap(manifold.embed)(x), jax.vmap(manifold.embed)(y)
+    e = jax.random.normal(jax.random.key(0), (_DIRECTIONS, x.shape[1]), x.dtype)
+    e = e / jnp.linalg.norm(e, axis=1, keepdims=True)
+    apart = jnp.sort(x @ e.T, axis=0) - jnp.sort(y @ e.T, axis=0)
+    return jnp.sqrt(jnp.mean(apart**2))

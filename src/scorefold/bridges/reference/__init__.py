@@ -1,0 +1,1 @@
+"""Reference processes: their transitions, and their paths pinned at the ends."""

@@ -1,0 +1,1 @@
+"""Bridges and splines through the snapshots of more than two times."""

@@ -1,0 +1,192 @@
+"""``fit_snapshots``: clouds of points at a few times in, a bridge through all of them out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bridges._base import brownian_reference
+from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
+from scorefold.bridges.intake import exact_rows
+from scorefold.bridges.light.bridge import LightBridge
+from scorefold.bridges.networks.alternate_history import AlternationHistory
+from scorefold.bridges.networks.learned import LearnedBridge
+from scorefold.bridges.reference.integrated import check_times
+from scorefold.bridges.snapshots.multi_marginal import MultiMarginalBridge
+from scorefold.fitting import History
+from scorefold.manifolds import Manifold, pairwise
+from scorefold.noising import Noising
+
+__all__ = ["fit_snapshots", "snapshot_rate"]
+
+_SHARE = 0.25
+_JUDGED = 500
+
+
+def fit_snapshots(
+    manifold: Manifold,
+    times: Any,
+    points: Sequence[Any],
+    *,
+    key: Key,
+    rate: float | None = None,
+    val: Sequence[Any] | None = None,
+    weights: Sequence[Any] | None = None,
+    ids: Sequence[Any] | None = None,
+    val_ids: Sequence[Any] | None = None,
+    survivors: bool = False,
+    bridge: Callable[[Noising], TwoEnded | LearnedBridge] = LightBridge,
+    out: Any = None,
+    **settings: Any,
+) -> tuple[MultiMarginalBridge, tuple[History | AlternationHistory, ...]]:
+    """The bridge through snapshots with Brownian motion as reference, fitted interval by interval
+    by ``fit_bridge``; returns it and the history of each interval.
+
+    **Arguments:**
+
+    - ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, lists or frames, shape
+      ``(n_k, *manifold.shape)``. ``val``: the same of held-out points, by which parameters are
+      chosen; an interval with fewer than 2 at an end is trained without, which is said.
+    - ``rate``: variance of the Brownian motion per unit of time; it lasts rate·(t_{k+1} − t_k)
+      in interval k. Default: ``snapshot_rate``.
+    - ``weights``: K + 1 arrays of weights ≥ 0 of the rows (None: equal). Rows of weight 0 are
+      dropped, others are repeated in proportion, n_k rows in all.
+    - ``ids``, ``val_ids`` and ``survivors``: labels of the rows of ``points`` and ``val``. With
+      ``survivors`` the bridge of an interval joins the members seen at both its ends. A path
+      arrives at a snapshot as one of those that lived through the interval before, and goes on as
+      one of those that live through the next: it is continuous, and its law is that of a member
+      that survives; the law at a snapshot time differs from the left and from the right by those
+      who are lost there. Without, the bridge joins all that are seen: where snapshots lose
+      members, others move into their place.
+    - ``bridge``: makes the bridge of one interval from its reference.
+    - ``key`` and ``settings``: those of ``fit_bridge``; ``out``: a folder, with one for each
+      interval inside.
+
+    The numbers of members are kept as ``mass`` of the result: laws are normalised, mass is not.
+
+    **Raises:** ``ValueError`` naming the argument for times that do not increase, arrays that do
+    not fit, a rate that is not positive and an interval that nobody survives; and what
+    ``fit_bridge`` raises.
+    """
+    at = check_times(times)
+    rows = _snapshots(manifold, points, len(at), "points")
+    held = None if val is None else _snapshots(manifold, val, len(at), "val")
+    mass = [len(r) for r in rows]
+    if rate is None:
+        rate = snapshot_rate(manifold, at, rows)
+    if not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"rate must be a positive variance per unit of time, got {rate}.")
+    if survivors and (ids is None or (held is not None and val_ids is None)):
+        raise ValueError("survivors: needs the labels of the members, ids (and val_ids with val).")
+    if survivors and weights is not None:
+        raise ValueError("weights, survivors: give one of the two.")
+    labels = _labels("ids", ids, rows) if survivors else None
+    held_labels = None if held is None or not survivors else _labels("val_ids", val_ids, held)
+    if weights is not None:
+        rows = _weighted(rows, weights)
+    bridges, starts, histories = [], [], []
+    for k, gap in enumerate(np.diff(at)):
+        a, b = _ends("ids", rows, labels, k)
+        more = settings if out is None else {**settings, "out": Path(out) / f"interval-{k}"}
+        judges = None if held is None else _ends("val_ids", held, held_labels, k)
+        if judges is not None and min(map(len, judges)) < 2:
+            warnings.warn(
+                f"val: {min(map(len, judges))} of a snapshot are too few to choose parameters by; "
+                f"the bridge from t = {at[k]:g} to {at[k + 1]:g} is trained without.",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
+            judges = None
+        fitted, history = fit_bridge(
+            bridge(brownian_reference(manifold, rate * float(gap))), a, b,
+            key=jax.random.fold_in(key, k), val=judges, **more,
+        )  # fmt: skip
+        bridges.append(fitted)
+        histories.append(history)
+        starts.append(a)
+    return MultiMarginalBridge(at, bridges, starts, mass), tuple(histories)
+
+
+def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> float:
+    """A quarter of the variance per unit of time at which Brownian motion alone would move points
+    as far as optimal transport does,
+
+        ¼ Σ_k W₂²(μ_k, μ_{k+1}) / (d (t_K − t_0)),
+
+    to two digits, from at most 500 points of each snapshot (evenly spaced rows)."""
+    from scipy.optimize import linear_sum_assignment
+
+    at, total = check_times(times), 0.0
+    for a, b in itertools.pairwise(points):
+        n = min(len(a), len(b), _JUDGED)
+        first, last = (np.asarray(x)[np.linspace(0, len(x) - 1, n).astype(int)] for x in (a, b))
+        square = pairwise(manifold, first, last) ** 2
+        i, j = linear_sum_assignment(square)
+        total += float(square[i, j].mean())
+    if not total > 0:
+        raise ValueError(
+            "points: all snapshots are equal, so nothing moves: state rate (--variance)."
+        )
+    return float(f"{_SHARE * total / (manifold.dim * (at[-1] - at[0])):.2g}")
+
+
+def _snapshots(manifold: Manifold, points: Sequence[Any], count: int, name: str) -> list[Array]:
+    if len(points) != count:
+        raise ValueError(f"{name}: {count} times need as many snapshots, got {len(points)}.")
+    return [exact_rows(manifold, rows, f"{name}[{k}]") for k, rows in enumerate(points)]
+
+
+def _ends(
+    name: str, rows: Sequence[Array], labels: Sequence[np.ndarray] | None, k: int
+) -> tuple[Array, Array]:
+    """Snapshots k and k + 1: all rows, or with labels those of members seen in both."""
+    if labels is None:
+        return rows[k], rows[k + 1]
+    first, last = labels[k], labels[k + 1]
+    kept = np.isin(first, last)
+    if kept.sum() < 2 and name == "ids":
+        raise ValueError(f"{name}: fewer than 2 members are in both snapshots {k} and {k + 1}.")
+    return rows[k][kept], rows[k + 1][np.isin(last, first)]
+
+
+def _labels(name: str, ids: Any, rows: Sequence[Array]) -> list[np.ndarray]:
+    if len(ids) != len(rows):
+        raise ValueError(f"{name}: needs {len(rows)} arrays, got {len(ids)}.")
+    found = [np.asarray(own) for own in ids]
+    for k, (own, points) in enumerate(zip(found, rows, strict=True)):
+        if own.shape != (len(points),):
+            raise ValueError(f"{name}[{k}]: needs {len(points)} labels, got shape {own.shape}.")
+    return found
+
+
+def _weighted(rows: Sequence[Array], weights: Sequence[Any]) -> list[Array]:
+    """Rows repeated in proportion to their weights (systematic resampling with offset ½)."""
+    if len(weights) != len(rows):
+        raise ValueError(f"weights: needs {len(rows)} arrays, got {len(weights)}.")
+    found = []
+    for k, (points, own) in enumerate(zip(rows, weights, strict=True)):
+        if own is None:
+            found.append(points)
+            continue
+        w = np.asarray(own, np.float64)
+        if w.shape != (len(points),) or not ((w >= 0) & np.isfinite(w)).all() or not w.sum() > 0:
+            raise ValueError(
+                f"weights[{k}]: needs {len(points)} finite numbers ≥ 0 that are not all 0."
+            )
+        kept = np.flatnonzero(w)
+        if np.ptp(w[kept]) > 1e-12 * w.max():
+            levels = (np.arange(len(w)) + 0.5) / len(w)
+            kept = np.searchsorted(np.cumsum(w) / w.sum(), levels)
+            kept = np.minimum(kept, len(w) - 1)
+        found.append(points[kept])
+    return found

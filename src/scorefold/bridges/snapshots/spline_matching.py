@@ -1,0 +1,184 @@
+"""Which point of one snapshot became which point of the next: matchings of least bending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key
+from scorefold.bridges.snapshots.splines import spline_energy
+from scorefold.manifolds import Manifold, pairwise
+
+__all__ = ["heat_matching", "joined", "joined_energies", "match", "total_energies"]
+
+
+def match(
+    manifold: Manifold, times: tuple[float, ...], cloud: Array, rounds: int = 50
+) -> np.ndarray:
+    """A matching whose total spline energy no exchange at one snapshot, and none of ends at one
+    cut, can lower. It starts from assignments of least squared distance, snapshot by snapshot, of
+    the points themselves or of where the paths would go on to: whichever bends less in all.
+
+    **Arguments:** ``cloud``: shape (K + 1, n, *shape).
+    **Returns:** shape (n, K + 1): row i holds the point of each snapshot that path i visits.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    count = len(cloud)
+    starts = [_assigned(manifold, times, cloud, ahead) for ahead in (False, True)]
+    if count < 3:
+        return starts[0]
+    values = [_total(manifold, times, cloud, index) for index in starts]
+    index, best = starts[int(np.argmin(values))], min(values)
+    for _ in range(rounds):
+        for k in range(count):
+            for other in (np.arange(count) == k, np.arange(count) >= k)[: 1 + (k > 0)]:
+                costs = _crossed(manifold, times, joined(cloud, index), jnp.asarray(other))
+                donor = linear_sum_assignment(np.asarray(costs))[1]
+                index = np.where(other[None, :], index[donor], index)
+        energy = _total(manifold, times, cloud, index)
+        if not energy < best * (1.0 - 1e-6):
+            break
+        best = energy
+    return index
+
+
+def heat_matching(
+    manifold: Manifold,
+    times: tuple[float, ...],
+    cloud: Array,
+    index: Any,
+    epsilon: float,
+    key: Key,
+    sweeps: int,
+) -> Array:
+    """Draws a matching from P ∝ exp(−Σ E/2ε), started from ``index``, by Metropolis sweeps.
+
+    A sweep takes one snapshot, pairs its points (neighbours along a random direction, or at
+    random; the pairing does not look at the paths, so it is its own reverse), and for all pairs
+    at once proposes to exchange the two points, or the two ends from there on. Pairs share no
+    path, so each is accepted by itself with probability min(1, e^{−ΔE/2ε}).
+    """
+    return _heat(manifold, times, cloud, jnp.asarray(index), epsilon, key, sweeps)
+
+
+def _assigned(
+    manifold: Manifold, times: tuple[float, ...], cloud: Array, ahead: bool
+) -> np.ndarray:
+    """Each snapshot assigned to the one before it, or to where that would be with the velocity it
+    came with, by least squared distance."""
+    from scipy.optimize import linear_sum_assignment
+
+    count, n = cloud.shape[:2]
+    index = np.zeros((n, count), np.int64)
+    index[:, 0] = np.arange(n)
+    for k in range(count - 1):
+        here = cloud[k][index[:, k]]
+        if ahead and k:
+            ratio = (times[k + 1] - times[k]) / (times[k] - times[k - 1])
+            here = _onward(manifold, cloud[k - 1][index[:, k - 1]], here, ratio)
+        index[:, k + 1] = linear_sum_assignment(pairwise(manifold, here, cloud[k + 1]) ** 2)[1]
+    return index
+
+
+def _total(manifold: Manifold, times: tuple[float, ...], cloud: Array, index: np.ndarray) -> float:
+    return float(np.sum(total_energies(manifold, times, joined(cloud, index))))
+
+
+@eqx.filter_jit
+def _onward(manifold: Manifold, before: Array, here: Array, ratio: float) -> Array:
+    """exp_x(−r log_x(y)) for the point y before x."""
+    return jax.vmap(lambda y, x: manifold.exp(x, -ratio * manifold.log(x, y)))(before, here)
+
+
+@eqx.filter_jit
+def total_energies(manifold: Manifold, times: tuple[float, ...], knots: Array) -> Array:
+    """∫|x″|² of each path, shape (n,)."""
+    return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
+
+
+@eqx.filter_jit
+def joined_energies(
+    manifold: Manifold, times: tuple[float, ...], heads: Array, tails: Array
+) -> Array:
+    """Energies of all paths made of one head and one tail, shape (heads, tails)."""
+
+    def row(head):
+        return jax.vmap(lambda tail: spline_energy(manifold, times, jnp.concatenate([head, tail])))(
+            tails
+        )
+
+    return jax.lax.map(row, heads, batch_size=32)
+
+
+@eqx.filter_jit
+def _crossed(manifold: Manifold, times: tuple[float, ...], knots: Array, other: Array) -> Array:
+    """Energies with the knots marked in ``other``, shape (K + 1,), of path i replaced by those of
+    path j, shape (n, n)."""
+    mask = other.reshape(-1, *(1,) * len(manifold.shape))
+
+    def row(path):
+        return jax.vmap(lambda donor: spline_energy(manifold, times, jnp.where(mask, donor, path)))(
+            knots
+        )
+
+    return jax.lax.map(row, knots, batch_size=32)
+
+
+def joined(cloud: Array, index: Any) -> Array:
+    """The points of the paths, shape ``(n, K + 1, *shape)``."""
+    return jnp.stack([cloud[k][index[:, k]] for k in range(len(cloud))], axis=1)
+
+
+@eqx.filter_jit
+def _heat(
+    manifold: Manifold,
+    times: tuple[float, ...],
+    cloud: Array,
+    index: Array,
+    epsilon: float,
+    key: Key,
+    sweeps: int,
+) -> Array:
+    count, n = cloud.shape[:2]
+    flat = cloud.reshape(count, n, -1)
+    half = n // 2
+    scale = jnp.asarray(0.5 / epsilon, cloud.dtype)
+
+    def energies(index):
+        knots = jax.vmap(lambda row: jax.vmap(lambda c, i: c[i])(cloud, row))(index)
+        return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
+
+    def sweep(state, k):
+        index, energy = state
+        which, way, kind, line, offset, coin = jax.random.split(k, 6)
+        at = jax.random.randint(which, (), 0, count)
+        direction = jax.random.normal(line, (flat.shape[2],), flat.dtype)
+        along = jnp.matmul(flat[at], direction)
+        mixed = jax.random.uniform(offset, (n,), flat.dtype)
+        near = jax.random.bernoulli(way)
+        order = jnp.argsort(jnp.where(near, along, mixed))
+        order = jnp.roll(order, jnp.where(mixed[0] < 0.5, 0, 1))
+        holder = jnp.argsort(index[:, at])  # the path that visits each point
+        rows = holder[order]
+        first, second = rows[0 : 2 * half : 2], rows[1 : 2 * half : 2]
+        columns = jnp.arange(count)
+        moved = jnp.where(jax.random.bernoulli(kind), columns == at, columns >= at)
+        swap = index
+        swap = swap.at[first].set(jnp.where(moved[None, :], index[second], index[first]))
+        swap = swap.at[second].set(jnp.where(moved[None, :], index[first], index[second]))
+        new = energies(swap)
+        change = new[first] + new[second] - energy[first] - energy[second]
+        yes = jnp.log(jax.random.uniform(coin, (half,), flat.dtype)) < -change * scale
+        accept = jnp.zeros(n, bool).at[first].set(yes).at[second].set(yes)
+        index = jnp.where(accept[:, None], swap, index)
+        return (index, jnp.where(accept, new, energy)), None
+
+    state = (index, energies(index))
+    (index, _), _ = jax.lax.scan(sweep, state, jax.random.split(key, sweeps))
+    return index

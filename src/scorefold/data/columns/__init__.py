@@ -1,0 +1,1 @@
+"""What columns mean: names, units, codes, coordinates; and what is wrong with them."""

@@ -1,0 +1,271 @@
+"""From the columns of a table to points of a manifold, and back in the units that came in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold.data._errors import DataError
+from scorefold.data.columns.names import DEGREES
+from scorefold.data.columns.systems import SYSTEMS, System, kind, systems_of
+from scorefold.data.splits.protocols import equal_rows, joined
+from scorefold.manifolds import Manifold, Product, manifold_from_name
+
+__all__ = ["Coordinates", "Part", "factors_of"]
+
+_ROUNDING = 1e-10
+"""Curved points whose positions differ by less are the same point, written differently."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one factor of a manifold is read: the ``system`` (a name in ``SYSTEMS``), and for each
+    of its roles the number of the ``places`` column, the ``units`` (of angles, or ``none``),
+    whether angles are written in [0, 360) rather than (−180, 180] (``turns``), and the number that
+    is subtracted from a flat column before points are made (``origin``)."""
+
+    manifold: Manifold
+    system: str
+    places: tuple[int, ...]
+    units: tuple[str, ...]
+    turns: tuple[bool, ...]
+    origin: tuple[float, ...]
+
+    @property
+    def how(self) -> System:
+        return SYSTEMS[self.system]
+
+    @property
+    def degrees(self) -> bool:
+        """Whether the system is given degrees: unless all its angles are in radians."""
+        return any(unit not in ("none", "radians") for unit in self.units)
+
+    def own(self, values: np.ndarray) -> np.ndarray:
+        """The factor's columns in the order of its roles, centred, all angles in one unit."""
+        return (values[:, list(self.places)] - np.array(self.origin)) * self._scale()
+
+    def back(self, columns: np.ndarray) -> np.ndarray:
+        """The inverse of ``own``, in the order of roles, with angles in the range that came in."""
+        columns = columns / self._scale()
+        full = np.array([360.0 / DEGREES.get(unit, 1.0) for unit in self.units])
+        wrapped = np.where(columns < 0, columns + full, columns)
+        return np.where(np.array(self.turns), wrapped, columns) + np.array(self.origin)
+
+    def _scale(self) -> np.ndarray:
+        if not self.degrees:
+            return np.ones(len(self.units))
+        return np.array([DEGREES.get(unit, 1.0) for unit in self.units])
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """How n rows of k numbers are points of a manifold.
+
+    ``columns``: the names of the columns, in the order in which values come and go; ``parts``: one
+    ``Part`` for each factor of the manifold (one where it is no product). Which column is which is
+    decided by names where they are those of the field, see ``scorefold.data.columns.names``.
+    """
+
+    manifold: Manifold
+    columns: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def system(self) -> str:
+        """The name of the coordinate system; those of the factors, joined by `` x ``."""
+        return " x ".join(part.system for part in self.parts)
+
+    @property
+    def column_units(self) -> tuple[str, ...]:
+        """The unit of each column as it came in; ``none`` for what is no angle."""
+        return self._by_column(lambda part: part.units, "none")
+
+    @property
+    def units(self) -> str:
+        """Units of the columns as they came in: one word if the angles share one and nothing else
+        is there, otherwise one for each column."""
+        units = self.column_units
+        return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+    @property
+    def degrees(self) -> bool | None:
+        """Whether angles are in degrees (True) or radians (False); None without angles, or if
+        they have several units."""
+        units = set(self.column_units) - {"none"}
+        return (units == {"degrees"}) if units in ({"degrees"}, {"radians"}) else None
+
+    @property
+    def origin(self) -> tuple[float, ...]:
+        """What is subtracted from each column before points are made: 0 for ordinary tables."""
+        return self._by_column(lambda part: part.origin, 0.0)
+
+    def to_points(self, values: np.ndarray) -> Array:
+        """Points, shape ``(n, *manifold.shape)``, from float64 columns of shape (n, k).
+
+        Origins are subtracted in float64, before the cast to JAX's default float.
+        """
+        values = np.asarray(values, np.float64)
+        if len(self.parts) == 1:
+            return self._points(self.parts[0], values)
+        found = []
+        for i, part in enumerate(self.parts):
+            try:
+                found.append(self._points(part, values))
+            except ValueError as error:
+                raise DataError(f"factor {i} ({part.manifold.name}): {error}") from error
+        return jnp.concatenate([p.reshape(len(values), -1) for p in found], axis=1)
+
+    def to_columns(self, points: Any) -> np.ndarray:
+        """Columns (n, k), float64, in the units and the range that came in."""
+        points = np.asarray(points, dtype=np.float64)
+        flat = points.reshape(len(points), -1)
+        out, start = np.empty((len(points), len(self.columns))), 0
+        for part in self.parts:
+            stop = start + math.prod(part.manifold.shape)
+            own = flat[:, start:stop].reshape(-1, *part.manifold.shape)
+            written = part.how.write(part.manifold, own, part.degrees)
+            out[:, list(part.places)] = part.back(written)
+            start = stop
+        return out
+
+    def outside(self, values: np.ndarray) -> np.ndarray:
+        """Rows out of the range of these coordinates; False for rows that are not finite."""
+        bad = np.zeros(len(values), dtype=bool)
+        finite = np.isfinite(values).all(axis=1)
+        for part in self.parts:
+            bad[finite] |= part.how.outside(part.manifold, part.own(values[finite]), part.degrees)
+        return bad
+
+    def positions(self, values: np.ndarray) -> np.ndarray:
+        """Float64 coordinates in which equal points are equal rows, to rounding, and distance is a
+        chord; those of the factors side by side."""
+        return np.concatenate([self._position(part, values) for part in self.parts], axis=1)
+
+    def labels(self, values: np.ndarray, points: Any = None) -> np.ndarray:
+        """A label 0, 1, … for each row; rows of one point have one label.
+
+        Rows written differently can be one point: whole turns, q and −q, longitudes at a pole,
+        Euler angles at gimbal lock. With ``points`` (``to_points(values)``) so are rows that only
+        the digits lost there told apart: those are the points that are computed with.
+        """
+        each = []
+        for part in self.parts:
+            position = self._position(part, values)
+            labels = equal_rows(position)
+            curved = kind(part.manifold) in ("S", "SO", "T")
+            each.append(_nearly(position, labels) if curved else labels)
+        written = each[0] if len(each) == 1 else equal_rows(np.stack(each, axis=1))
+        if points is None:
+            return written
+        return joined(written, equal_rows(np.asarray(points).reshape(len(values), -1) + 0.0))
+
+    # -- plain JSON ------------------------------------------------------------------------------
+    def to_dict(self) -> dict[str, Any]:
+        """Names, numbers and lists, for JSON."""
+        return {
+            "manifold": self.manifold.name,
+            "columns": list(self.columns),
+            "parts": [
+                {
+                    "system": part.system,
+                    "places": list(part.places),
+                    "units": list(part.units),
+                    "turns": list(part.turns),
+                    "origin": list(part.origin),
+                }
+                for part in self.parts
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Coordinates:
+        """The inverse of ``to_dict``. **Raises:** ``DataError`` if ``fields`` are not of that
+        form."""
+        what = "The description of the coordinates is damaged"
+        if not isinstance(fields, Mapping):
+            raise DataError(f"{what}: not an object.")
+        name, columns, parts = (fields.get(key) for key in ("manifold", "columns", "parts"))
+        if not isinstance(name, str) or len(name) > 1000:
+            raise DataError(f"{what}: no name of a manifold.")
+        if not _list_of(columns, str) or not _list_of(parts, dict):
+            raise DataError(f"{what}: columns must be names, and parts objects.")
+        assert isinstance(columns, list) and isinstance(parts, list)
+        try:
+            manifold = manifold_from_name(name)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{what}: {error}") from error
+        factors = tuple(factors_of(manifold))
+        if len(factors) != len(parts):
+            raise DataError(f"{what}: {len(parts)} parts for the {len(factors)} of {name[:60]}.")
+        made = tuple(_part(m, part, what) for m, part in zip(factors, parts, strict=True))
+        if sorted(i for part in made for i in part.places) != list(range(len(columns))):
+            raise DataError(f"{what}: each column must have one place.")
+        return cls(manifold, tuple(columns), made)
+
+    def _points(self, part: Part, values: np.ndarray) -> Array:
+        return part.how.read(part.manifold, part.own(values), part.degrees)
+
+    def _position(self, part: Part, values: np.ndarray) -> np.ndarray:
+        return part.how.place(part.manifold, part.own(values), part.degrees)
+
+    def _by_column(self, field: Any, empty: Any) -> tuple[Any, ...]:
+        out = [empty] * len(self.columns)
+        for part in self.parts:
+            for place, value in zip(part.places, field(part), strict=True):
+                out[place] = value
+        return tuple(out)
+
+
+def factors_of(manifold: Manifold) -> Iterator[Manifold]:
+    """The factors of a product, nested ones taken apart; the manifold itself if it is none."""
+    if isinstance(manifold, Product):
+        for factor in manifold.factors:
+            yield from factors_of(factor)
+    else:
+        yield manifold
+
+
+def _nearly(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """``labels`` joined where positions differ by rounding."""
+    from scipy.spatial import cKDTree
+
+    first = np.unique(labels, return_index=True)[1]
+    pairs = cKDTree(positions[first]).query_pairs(_ROUNDING, output_type="ndarray")
+    if len(pairs) == 0:
+        return labels
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(first), len(first)))
+    return connected_components(links, directed=False)[1][labels]
+
+
+def _part(manifold: Manifold, fields: dict[str, Any], what: str) -> Part:
+    known = {name for names in systems_of(manifold).values() for name in names}
+    system = fields.get("system")
+    if not isinstance(system, str) or system not in known:
+        raise DataError(f"{what}: {manifold.name} is not read as {str(system)[:40]!r}.")
+    kinds = {"places": int, "units": str, "turns": bool, "origin": float}
+    width = len(SYSTEMS[system].roles(manifold))
+    for key, type_ in kinds.items():
+        if not _list_of(fields.get(key), type_) or len(fields[key]) != width:
+            raise DataError(f"{what}: {key!r} must be {width} values of type {type_.__name__}.")
+    if not set(fields["units"]) <= {"none", *DEGREES}:
+        raise DataError(f"{what}: units must be none, {', '.join(DEGREES)}.")
+    if not np.isfinite(fields["origin"]).all():
+        raise DataError(f"{what}: an origin is not finite.")
+    return Part(manifold, system, *(tuple(fields[key]) for key in kinds))
+
+
+def _list_of(value: Any, type_: type) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(v, (int, float) if type_ is float else type_)
+        and (type_ is bool or not isinstance(v, bool))
+        for v in value
+    )

@@ -1,0 +1,1 @@
+"""Synthetic targets whose density is known exactly."""

@@ -1,0 +1,1 @@
+"""How rows are split, and what a split data set is."""

@@ -1,0 +1,171 @@
+"""Protocols: which rows train, validate and test.
+
+Every protocol gives about 80/10/10 and is a pure function of the rows and the seed. Random
+numbers come from ``numpy.random.Generator(PCG64(seed))``, except for the published splits, which
+use the generators of their authors.
+
+=========================  =====================================================================
+``grouped`` (default)      rows with equal coordinates, or of one group, stay together
+``random``                 rows in random order: repeated rows leak from training to test
+``dedup``                  repeated rows dropped first, then random
+``blocks``                 cells of space stay together: test regions are apart from training
+``published``              the split of Riemannian score-based generative modelling
+``published-partitionable``  the same program under JAX's newer generator flag
+``published-rfm``          the split of Riemannian flow matching
+=========================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from scorefold.data._errors import DataError, nearest
+from scorefold.data.splits.published import (
+    rfm_sizes,
+    rsgm_permutation,
+    rsgm_sizes,
+    torch_permutation,
+)
+
+__all__ = ["LEAKING", "PROTOCOLS", "Split", "equal_rows", "joined", "split"]
+
+PROTOCOLS = (
+    "grouped",
+    "random",
+    "dedup",
+    "blocks",
+    "published",
+    "published-partitionable",
+    "published-rfm",
+)
+LEAKING = tuple(p for p in PROTOCOLS if p == "random" or p.startswith("published"))
+"""Protocols that let rows with equal coordinates into both training and test set."""
+_CELLS = 100
+_SHARES = np.array([0.8, 0.1, 0.1])
+
+
+class Split(NamedTuple):
+    """Row numbers (of the table as read) of the three parts, in the order of the draw."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split(
+    protocol: str,
+    positions: np.ndarray,
+    seed: int,
+    *,
+    labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    blocks: np.ndarray | None = None,
+) -> Split:
+    """The rows of each part.
+
+    **Arguments:** ``positions``: one row per point (shape (n, k)); ``labels``: n numbers, the same
+    for rows of one point (default: those of equal ``positions``); ``groups``: n labels that
+    ``grouped`` keeps together as well; ``blocks``: coordinates (n, m) in which ``blocks`` cuts
+    space, default ``positions``.
+    **Raises:** ``DataError`` for an unknown protocol, a negative seed, or fewer rows (groups,
+    cells) than three.
+    """
+    if protocol not in PROTOCOLS:
+        raise nearest("protocol", protocol, PROTOCOLS)
+    if not 0 <= seed < 2**31:
+        raise DataError(f"The seed of a split must be in [0, 2^31), got {seed}.")
+    n = len(positions)
+    if n < 3:
+        raise DataError(f"{n} rows cannot be split into training, validation and test: need 3.")
+    if protocol == "published":
+        return _cut(rsgm_permutation(n, seed), rsgm_sizes(n))
+    if protocol == "published-partitionable":
+        return _cut(rsgm_permutation(n, seed, partitionable=True), rsgm_sizes(n))
+    if protocol == "published-rfm":
+        return _cut(torch_permutation(n, seed), rfm_sizes(n))
+    rng = np.random.Generator(np.random.PCG64(seed))
+    labels = equal_rows(positions) if labels is None else labels
+    if protocol == "random":
+        return _random(rng, np.arange(n))
+    if protocol == "dedup":
+        first = np.unique(labels, return_index=True)[1]
+        return _random(rng, np.sort(first))
+    if protocol == "grouped":
+        return _whole(rng, labels if groups is None else joined(labels, groups), "groups")
+    if blocks is None:
+        return _whole(rng, joined(_cells(rng, positions), labels), "cells")
+    return _whole(rng, _cells(rng, blocks), "cells")
+
+
+def equal_rows(positions: np.ndarray) -> np.ndarray:
+    """A label 0, 1, … for each row; equal rows have equal labels."""
+    return np.unique(positions, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def joined(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The finest labels 0, 1, … that tell apart neither rows of one label of ``labels`` (whole
+    numbers from 0) nor rows of one of ``others`` (of any kind); ``labels`` themselves where that
+    joins nothing."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    named = np.unique(others, return_inverse=True)[1].reshape(-1)
+    shape = (labels.max() + 1, named.max() + 1)
+    ones = np.ones(len(labels), dtype=np.int8)
+    links = coo_matrix((ones, (labels, named + shape[0])), shape=(sum(shape), sum(shape)))
+    return np.unique(connected_components(links, directed=False)[1][labels], return_inverse=True)[1]
+
+
+def _cut(order: np.ndarray, sizes: tuple[int, int, int]) -> Split:
+    train, val, _ = sizes
+    return Split(order[:train], order[train : train + val], order[train + val :])
+
+
+def _random(rng: np.random.Generator, keep: np.ndarray) -> Split:
+    n = len(keep)
+    if n < 3:
+        raise DataError(f"{n} different rows cannot be split into three parts.")
+    # At least one row each, where ten per cent would be none.
+    val, test = max(1, n // 10), max(1, n - int(0.8 * n) - n // 10)
+    return _cut(rng.permutation(keep), (n - val - test, val, test))
+
+
+def _whole(rng: np.random.Generator, labels: np.ndarray, what: str) -> Split:
+    """Whole groups, in random order, each to the part that lacks the largest share of its rows
+    and can still hold it; groups too large for validation and test go to training."""
+    size = np.bincount(labels)
+    if len(size) < 3:
+        raise DataError(
+            f"The rows form {len(size)} {what}: three parts need at least 3. "
+            "The protocol 'random' splits row by row."
+        )
+    target = _SHARES * len(labels)
+    limit = np.maximum(target, size.min())
+    have = np.zeros(3)
+    part = np.empty(len(size), dtype=np.int64)
+    for group in rng.permutation(len(size)).tolist():
+        lack = 1.0 - have / target
+        lack[1:][have[1:] + size[group] > limit[1:]] = -np.inf
+        part[group] = chosen = int(np.argmax(lack))
+        have[chosen] += size[group]
+    for k in (1, 2):
+        if have[k] == 0:
+            in_train = np.flatnonzero(part == 0)
+            part[in_train[np.argmin(size[in_train])]] = k
+    order = rng.permutation(len(labels))
+    return Split(*(order[part[labels[order]] == k] for k in range(3)))
+
+
+def _cells(rng: np.random.Generator, positions: np.ndarray) -> np.ndarray:
+    """Voronoi cells of rows drawn as centres: about a hundred, fewer for small tables."""
+    from scipy.spatial import cKDTree
+
+    different = np.unique(positions, axis=0)
+    count = min(_CELLS, max(3, len(different) // 10))
+    if len(different) < 3:
+        raise DataError(f"{len(different)} different positions cannot be cut into three regions.")
+    centres = different[rng.choice(len(different), count, replace=False)]
+    labels = cKDTree(centres).query(positions)[1]
+    return np.unique(labels, return_inverse=True)[1]

@@ -1,0 +1,1 @@
+"""Covariances learned from neighbourhoods, judged by points that had no part in them."""

@@ -1,0 +1,140 @@
+"""Local covariances from the neighbours of each centre, with some of the data left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import fixed
+from scorefold._types import Key
+from scorefold.kernels.local.precision import diagonal_of, lower_indices
+from scorefold.manifolds import Manifold, nearest
+
+__all__ = ["Neighbourhoods", "folds_of", "resolution", "shape_features"]
+
+_ROWS = 1 << 13
+
+
+class Neighbourhoods(eqx.Module):
+    """The nearest neighbours of n points, seen from each: v_ij = log_{z_i}(z_j) in the frame there.
+
+    ``index``: rows of the neighbours, nearest first, the point itself left out, shape ``(n, m)``;
+    ``vectors``: shape ``(n, m, d)``. With ``rows``, only those points look around.
+    """
+
+    index: Array = fixed()
+    vectors: Array = fixed()
+
+    @classmethod
+    def of(
+        cls, manifold: Manifold, points: Array, m: int, rows: np.ndarray | None = None
+    ) -> Neighbourhoods:
+        if rows is None:
+            centres = points
+            index, _ = nearest(manifold, points, points, m, exclude_self=True)
+        else:
+            centres = points[rows]
+            near, _ = nearest(manifold, points, centres, m + 1)
+            # The point itself goes to the end; where copies hid it, the farthest does.
+            order = np.argsort(near == rows[:, None], axis=1, kind="stable")
+            index = np.take_along_axis(near, order, axis=1)[:, :m]
+        return cls(jnp.asarray(index, jnp.int32), seen_from(manifold, centres, points[index]))
+
+    def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
+        """C_k = (1/k) Σ v vᵀ and μ_k = (1/k) Σ v over the k nearest neighbours for which ``keep``,
+        for k in ``counts``: C packed, shape ``(n, len(counts), d(d+1)/2)``, and μ, shape
+        ``(n, len(counts), d)``. ``keep``: a mask of all points as neighbours. Neighbours
+        that are missing count as zero.
+        """
+        rows, columns = lower_indices(self.vectors.shape[-1])
+
+        def one(index: Array, vectors: Array) -> Array:
+            outer = vectors[:, rows] * vectors[:, columns]
+            kept = keep[index]
+            rank = jnp.cumsum(kept)
+            each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
+            both = jnp.concatenate([outer, vectors], -1)
+            return jnp.matmul(jnp.stack(each).astype(outer.dtype), both, precision="highest")
+
+        moments = _each(one, self.index, self.vectors)
+        return moments[..., : len(rows)], moments[..., len(rows) :]
+
+
+@eqx.filter_jit
+def seen_from(manifold: Manifold, centres: Array, points: Array) -> Array:
+    """log_{z_i}(x_ij) in the frame at z_i, shape ``(n, m, d)`` for centres z of shape
+    ``(n, …)`` and points x of shape ``(n, m, …)``."""
+
+    def one(z: Array, x: Array) -> Array:
+        return manifold.components(z, manifold.log(z, x))
+
+    return _each(jax.vmap(one, (None, 0)), centres, points)
+
+
+def _each(function: Callable[..., Array], *rows: Array) -> Array:
+    """Row by row; of many rows, so few at a time that memory is that of the result."""
+    if len(rows[0]) <= 2 * _ROWS:
+        return jax.vmap(function)(*rows)
+    return jax.lax.map(lambda row: function(*row), rows, batch_size=_ROWS)
+
+
+def shape_features(moments: Array, floor: float, d: int) -> Array:
+    """Logarithms of size and of roundness of each packed moment, shape ``(n, 2K)``:
+
+    log (tr C_k / d + floor²),   log (tr C_k² / (tr C_k)²), from −log d (round) to 0 (a line).
+    """
+    small = floor * floor
+    trace = jnp.sum(moments[..., diagonal_of(d)], -1) + d * small
+    # Scaled before squaring: fourth powers of distances leave float32.
+    scaled = moments / trace[..., None]
+    diagonal = scaled[..., diagonal_of(d)]
+    square = 2.0 * jnp.sum(scaled * scaled, -1) - jnp.sum(diagonal * diagonal, -1)
+    square = jnp.maximum(square, 1e-6)
+    return jnp.concatenate([jnp.log(trace / d), jnp.log(square)], -1)
+
+
+def folds_of(points: Any, folds: int, key: Key, *, grouped: bool) -> np.ndarray:
+    """A fold number for each row, shape ``(n,)``: all folds of (almost) equal size, at random.
+    ``grouped``: equal rows in one fold."""
+    x = np.asarray(points).reshape(len(points), -1)
+    if grouped:
+        _, group = np.unique(x, axis=0, return_inverse=True)
+        group = group.ravel()
+    else:
+        group = np.arange(len(x))
+    order = np.asarray(jax.random.permutation(key, int(group.max()) + 1))
+    return order[group] % folds
+
+
+def resolution(manifold: Manifold, points: Array, stated: float | None) -> float:
+    """The smallest standard deviation of a kernel: as stated, or the smallest positive distance
+    between two of the points (what they were rounded to), at least 1e-6 of their
+    spread; and at most 1e-3 of it in three and more dimensions, where no two points are close.
+    Never so small that its inverse square leaves the numbers of the points' dtype.
+
+    **Raises:** ``ValueError`` if all points are equal and nothing is stated.
+    """
+    least = float(jnp.finfo(points.dtype).tiny) ** 0.4
+    if stated is not None:
+        return max(float(stated), least)
+    x = np.unique(np.asarray(points).reshape(len(points), -1), axis=0)
+    if len(x) < 2:
+        raise ValueError(
+            "data: all points are equal, so nothing says how wide a kernel should be. State a "
+            "resolution, KernelModel(..., floor=...), or check the data."
+        )
+    x = x.reshape(-1, *manifold.shape)
+    gap = nearest(manifold, x, x, 1, exclude_self=True)[1]
+    _, spread = nearest(manifold, x[:1], x, 1)
+    positive = gap[gap > 0]
+    size = float(np.sqrt(np.mean(spread**2)))
+    closest = float(positive.min()) if len(positive) else 0.0
+    most = 1e-3 * size if manifold.dim > 2 else math.inf
+    return max(min(max(closest, 1e-6 * size), most), least)

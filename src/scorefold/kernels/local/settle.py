@@ -1,0 +1,105 @@
+"""Shares settled at the end of training, by points that had no part in what they judge."""
+
+from __future__ import annotations
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._compile import quick
+from scorefold.kernels.local.crossfit import CrossFit, Judged
+from scorefold.kernels.local.shares import Shares, likeliest_shares
+
+__all__ = ["settled"]
+
+_ASKED = 512
+"""Points of each fold, and eight times as many held-out ones, that are asked."""
+_GRID = 16
+_WIDEST = 1.2
+"""Largest bandwidth on a compact manifold, where no kernel is wider than 0.6 anyway."""
+_BEFOREHAND = 0.5
+"""Points that each broad law is given beforehand, so that none has a share of 0."""
+_WORTH = 0.02
+"""Kernels of one bandwidth with a smaller share are left away."""
+
+
+def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossFit:
+    """The learned kernels with the shares of all parts that make points most likely which had no
+    part in them: training points, by the kernels of other folds, and held-out ones,
+
+        max_π Σ_i log (π_0 e^{−c−g} k(x_i) + Σ_j π_j u_j(x_i) + π_h k_h(x_i)),   Σ π = 1,
+
+    k the learned kernels, u_j the broad laws, k_h kernels of one bandwidth, the likeliest of a
+    grid. The problem is concave and solved exactly. The coefficients of k have been learned from
+    the training points, and the held-out ones have chosen when to stop: c = q/n, with q learned
+    coefficients of a kernel, is what q numbers gain on n points by chance. Where training points
+    gain more than that, g ≥ 0 is by how much k gains on k_h at them in the mean more than at
+    held-out ones, and applies to them alone (0 without held-out points).
+
+    Source: Akaike 1974 (c).
+    """
+    width = min(_ASKED, learner.by_fold.shape[1])
+    rows = np.asarray(learner.by_fold)[:, :width]
+    blocks = [jax.tree.map(lambda a: a[rows], train)]
+    _, first = np.unique(rows, return_index=True)
+    asked = np.zeros(rows.size, bool)
+    asked[first] = True
+    if held_out is not None:
+        n = len(held_out.fold)
+        chosen = np.unique(np.linspace(0, n - 1, min(n, 8 * _ASKED)).round().astype(int))
+        size = -(-len(chosen) // width)
+        out = np.resize(chosen, (size, width))
+        blocks.append(jax.tree.map(lambda a: a[out], held_out))
+        asked = np.concatenate([asked, np.arange(size * width) < len(chosen)])
+    each = jax.tree.map(lambda *a: jnp.concatenate(a), *blocks)
+    grid = _bandwidths(learner, blocks[0])
+    found = quick(_densities)(learner, each, jnp.asarray(grid, each.vectors.dtype))
+    table = np.asarray(found, np.float64).reshape(len(asked), -1)
+    new = np.arange(len(asked)) >= rows.size
+    table, new = table[asked], new[asked]
+    known = 1 + len(learner.broad)
+    table = np.where(np.isfinite(table), table, -1e30)
+    best = known + int(np.argmax(table[:, known:].mean(0)))
+    table = np.concatenate([table[:, :known], table[:, best : best + 1]], axis=1)
+    if new.any():
+        gain = np.clip(table[:, 0] - table[:, -1], -100.0, 100.0)
+        table[~new, 0] -= max(0.0, gain[~new].mean() - gain[new].mean())
+    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / len(learner.own)
+    prior = np.concatenate([[0.0], np.full(known - 1, _BEFOREHAND), [0.0]])
+    share, bandwidth = likeliest_shares(table, prior), grid[best - known]
+    if share[-1] < _WORTH:
+        share, bandwidth = likeliest_shares(table[:, :known], prior[:known]), None
+    dtype = learner.shares.odds.dtype
+    logs = jnp.asarray(np.log(np.maximum(share, 1e-30)), dtype)
+    even = None if bandwidth is None else jnp.asarray(bandwidth, dtype)
+    return eqx.tree_at(lambda k: k.shares, learner, Shares.of(logs, even))
+
+
+def _bandwidths(learner: CrossFit, seen: Judged) -> np.ndarray:
+    """Standard deviations from a quarter of the distance to the nearest kernel to the spread."""
+    square = np.asarray(jnp.sum(seen.vectors * seen.vectors, -1), np.float64)
+    counts = np.asarray(seen.log_weights) > -math.inf
+    square = square.reshape(-1, square.shape[-1])
+    counts = counts.reshape(square.shape)
+    near = np.where(counts & (square > 0), square, np.inf).min(1)
+    near = near[np.isfinite(near)]
+    high = math.sqrt(float(square[counts].mean()) / learner.manifold.dim)
+    floor = float(learner.covariance.floor)
+    low = 0.25 * math.sqrt(float(np.median(near)) / learner.manifold.dim) if len(near) else floor
+    high = max(high, floor)
+    if learner.manifold.compact:
+        high = max(_WIDEST, floor)
+    return np.geomspace(min(max(low, floor), high), high, _GRID)
+
+
+def _densities(learner: CrossFit, blocks: Judged, bandwidths: Array) -> Array:
+    def one(x: Judged) -> Array:
+        fold = x.fold[0]
+        parts = learner.parts(x, fold)
+        return jnp.concatenate([parts, learner.even(x, fold, bandwidths)], axis=1)
+
+    return jax.lax.map(one, blocks)

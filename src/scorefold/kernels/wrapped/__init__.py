@@ -1,0 +1,1 @@
+"""Kernels on manifolds: families, mixtures, their heat flow, and bounds on what sums leave out."""
