@@ -33,7 +33,7 @@ from scorefold.bridges import (
     DiffusionSchrodingerBridge,
     SpectralBridge,
     brownian_reference,
-    fit_alternating,
+    fit_bridge,
 )
 
 OUT = Path(__file__).parent / "results" / "bridge_curved.json"
@@ -64,7 +64,7 @@ def measure(case: str, method: str, seed: int, args: argparse.Namespace) -> dict
     cls, kwargs = METHODS[method]
     bridge = cls(reference, steps=args.chain, network=sf.NetworkSpec(128, 3, fourier=0), **kwargs)
     since = time.monotonic()
-    bridge, history = fit_alternating(
+    bridge, history = fit_bridge(
         bridge, a, b, key=keys[2], half_steps=args.half_steps, steps=args.steps,
         batch_size=args.batch, learning_rate=args.rate, progress=False,
     )  # fmt: skip

@@ -40,8 +40,9 @@ from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
     brownian_reference,
-    fit_alternating,
+    fit_bridge,
 )
+from scorefold.bridges.networks.process import steered
 from scorefold.samplers import uniform_grid
 
 OUT = Path(__file__).parent / "results" / "bridge_gaussian.json"
@@ -101,7 +102,7 @@ def marginals(d: int, method: str, seed: int, args: argparse.Namespace) -> dict[
         reference, network=sf.NetworkSpec(width=args.width, depth=args.depth, fourier=0), **kwargs
     )
     since = time.monotonic()
-    bridge, history = fit_alternating(
+    bridge, history = fit_bridge(
         bridge, a, b, key=keys[2], half_steps=args.half_steps, steps=args.steps,
         batch_size=args.batch, learning_rate=args.rate, paths=args.paths, refresh=args.refresh,
         progress=False,
@@ -109,7 +110,7 @@ def marginals(d: int, method: str, seed: int, args: argparse.Namespace) -> dict[
     seconds = time.monotonic() - since
     start = jax.random.normal(keys[3], (N, d)) - shift
     grid = uniform_grid(1.0, 0.0, 20, start.dtype)
-    step = bridge.steered(bridge.toward_b)
+    step = steered(bridge.reference, bridge.toward_b)
     run = jax.jit(jax.vmap(lambda k, x: sf.walk(step, k, x, grid, keep=True)))
     states = np.asarray(run(jax.random.split(keys[4], N), start), np.float64)
     x, y = states[:, 0] - states[:, 0].mean(0), states[:, -1] - states[:, -1].mean(0)
@@ -141,7 +142,7 @@ def half_steps(baseline: str, seed: int, args: argparse.Namespace) -> dict[str, 
     errors, since = [], time.process_time()
     with tempfile.TemporaryDirectory() as out:
         for n in range(1, args.half_steps + 1):
-            learned, _ = fit_alternating(
+            learned, _ = fit_bridge(
                 bridge, a, b, key=jax.random.key(seed), half_steps=n, steps=args.steps,
                 batch_size=args.batch, learning_rate=args.rate, paths=args.paths,
                 refresh=args.refresh, out=out, resume=True, progress=False,

@@ -48,11 +48,11 @@ from scorefold.bridges import (
     GaussianPotential,
     LightBridge,
     brownian_reference,
-    fit_alternating,
     fit_bridge,
 )
 from scorefold.data.laws.flat import eight_gaussians, moons, swissroll
 from scorefold.metrics.wasserstein import transport_distance
+from scorefold.models import FittedScoreModel
 from scorefold.samplers import HeunFlowStep, refined_grid, sample_reverse, walk
 
 OUT = Path(__file__).parent / "results" / "bridge_short.json"
@@ -73,9 +73,9 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     data, fresh = law.sample(keys[0], N), np.asarray(law.sample(keys[1], JUDGED))
     network = sf.NetworkSpec(width=128, depth=3, fourier=args.fourier, frequency=2.0)
     since = time.process_time()
-    score = sf.ScoreModel(sf.default_noising(PLANE, data), network=network)
     score, _ = sf.fit(
-        score, data, key=keys[3], steps=args.half_steps * args.steps, batch_size=args.batch,
+        sf.ScoreModel(sf.default_noising(PLANE, data), network=network), data, key=keys[3],
+        steps=args.half_steps * args.steps, batch_size=args.batch,
         learning_rate=args.rate, progress=False,
     )  # fmt: skip
     score_seconds = time.process_time() - since
@@ -83,7 +83,7 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     mean, scale = jnp.mean(data, axis=0, keepdims=True), jnp.std(data, axis=0, keepdims=True)
     noise = jax.random.normal(keys[4], (N, 2), data.dtype)
     bridge = BridgeMatching(brownian_reference(PLANE, args.variance), network=network)
-    bridge, _ = fit_alternating(
+    bridge, _ = fit_bridge(
         bridge, (data - mean) / scale, noise, key=keys[5], half_steps=args.half_steps,
         steps=args.steps, batch_size=args.batch, learning_rate=args.rate, progress=False,
     )  # fmt: skip
@@ -127,15 +127,15 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
             "seed": seed}  # fmt: skip
 
 
-def score_flow(score: sf.ScoreModel, start: jax.Array, count: int, end: float) -> jax.Array:
+def score_flow(score: FittedScoreModel, start: jax.Array, count: int, end: float) -> jax.Array:
     """The probability flow of a score model by Heun's method, on the grid of its sampler."""
     grid = refined_grid(score.s_max, end, count, start.dtype)
-    return score._outer(_run(HeunFlowStep(score.noising, score._fitted()), start, grid))
+    return score._outer(_run(HeunFlowStep(score.noising, score.field), start, grid))
 
 
-def score_noisy(score: sf.ScoreModel, key: jax.Array, count: int, end: float) -> jax.Array:
+def score_noisy(score: FittedScoreModel, key: jax.Array, count: int, end: float) -> jax.Array:
     x = sample_reverse(
-        score.noising, score._fitted(), key, JUDGED, steps=count, s_min=end, s_max=score.s_max,
+        score.noising, score.field, key, JUDGED, steps=count, s_min=end, s_max=score.s_max,
         denoised=True,
     )  # fmt: skip
     return score._outer(x)

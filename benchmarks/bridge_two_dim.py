@@ -49,7 +49,6 @@ from scorefold.bridges import (
     GaussianPotential,
     LightBridge,
     brownian_reference,
-    fit_alternating,
     fit_bridge,
 )
 from scorefold.metrics.wasserstein import transport_distance
@@ -157,7 +156,7 @@ def learned(a: np.ndarray, b: np.ndarray, seed: int, args: argparse.Namespace) -
         brownian_reference(PLANE, 1.0), steps=args.chain, **kwargs,
         network=sf.NetworkSpec(width=args.width, depth=3, fourier=args.fourier, frequency=2.0),
     )  # fmt: skip
-    bridge, history = fit_alternating(
+    bridge, history = fit_bridge(
         bridge, a, b, key=jax.random.key(seed), half_steps=args.half_steps,
         steps=args.steps or 3000, batch_size=args.batch, learning_rate=args.rate or 2e-3,
         paths=8192, progress=False,

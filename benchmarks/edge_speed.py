@@ -48,13 +48,15 @@ def points(manifold: Any, n: int, seed: int) -> Any:
 
 
 def model(manifold: Any, n: int) -> Any:
-    import equinox as eqx
+    import jax
     import jax.numpy as jnp
     import numpy as np
 
     import scorefold as sf
     from scorefold.kernels import WrappedMixture, background
     from scorefold.manifolds import nearest
+    from scorefold.models import FittedKernelModel
+    from scorefold.models.standardise import Units
 
     z = points(manifold, n, seed=1)
     rng = np.random.default_rng(2)
@@ -66,9 +68,9 @@ def model(manifold: Any, n: int) -> Any:
         manifold, background(manifold, z), *(jnp.asarray(p, jnp.float32) for p in parts),
         jnp.asarray(-6.0, jnp.float32),
     )  # fmt: skip
-    return eqx.tree_at(
-        lambda k: k.mixture, sf.KernelModel(manifold), mixture, is_leaf=lambda a: a is None
-    )
+    description = sf.KernelModel(manifold, counts=(2,), width=2, depth=1)
+    few = description.cross_fit(jax.random.key(0), jnp.asarray(z[:9], jnp.float32))
+    return FittedKernelModel(description, few.covariance, few.shares, mixture, Units())
 
 
 def timed(function: Any) -> tuple[Any, dict[str, float]]:

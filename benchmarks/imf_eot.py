@@ -29,7 +29,7 @@ import numpy as np
 
 import scorefold as sf
 from scorefold._provenance import provenance
-from scorefold.bridges import BridgeMatching, GaussianBridge, fit_alternating, mixture_pair
+from scorefold.bridges import BridgeMatching, GaussianBridge, fit_bridge, mixture_pair
 from scorefold.metrics import bures_wasserstein, conditional_bures
 from scorefold.noising import Noising
 
@@ -91,7 +91,7 @@ def run(dim: int, epsilon: float, args: argparse.Namespace) -> dict:
 
     bridge = BridgeMatching(pair.bridge.reference, network=NETWORK, steps=args.chain)
     wall, processor = time.perf_counter(), time.process_time()
-    bridge, history = fit_alternating(
+    bridge, history = fit_bridge(
         bridge, a, b, val=(va, vb), key=key, half_steps=args.half_steps, steps=args.steps,
         paths=args.paths, batch_size=args.batch, learning_rate=args.rate, progress=False,
     )  # fmt: skip

@@ -48,7 +48,6 @@ from scorefold.bridges import (
     DiffusionSchrodingerBridge,
     GaussianPotential,
     LightBridge,
-    fit_alternating,
     fit_bridge,
 )
 from scorefold.fields import NetworkSpec
@@ -130,7 +129,7 @@ def equal_work(task: Task, halves: list[dict], iterations: int) -> dict[str, Any
     ours = {}
     for name in ("with_compiling", "without_compiling"):
         wall, processor = time.perf_counter(), time.process_time()
-        _, history = fit_alternating(
+        _, history = fit_bridge(
             bridge, task.a, task.b, key=jax.random.key(0), half_steps=2, steps=iterations,
             paths=PARTICLES, refresh=REFRESH, batch_size=BATCH, learning_rate=RATE, progress=False,
         )  # fmt: skip
@@ -198,7 +197,7 @@ def carried(task: Task, method: type, settings: dict[str, Any]) -> jax.Array:
         light, _ = fit_bridge(light, task.b, task.a, key=key, progress=False, **settings)
         return light.sample_forward(jax.random.key(1), task.start, steps=1)
     bridge = method(task.reference, network=NETWORK, steps=STEPS)
-    bridge, _ = fit_alternating(bridge, task.a, task.b, key=key, progress=False, **settings)
+    bridge, _ = fit_bridge(bridge, task.a, task.b, key=key, progress=False, **settings)
     return bridge.sample_backward(jax.random.key(1), task.start, steps=STEPS)
 
 

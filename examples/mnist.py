@@ -32,7 +32,6 @@ from scorefold.bridges import (
     GaussianPotential,
     LightBridge,
     brownian_reference,
-    fit_alternating,
     fit_bridge,
 )
 
@@ -88,7 +87,7 @@ bridge = BridgeMatching(
     brownian_reference(images.manifold, args.variance), network=network, steps=args.chain,
     coupling="transport",
 )  # fmt: skip
-bridge, history = fit_alternating(
+bridge, history = fit_bridge(
     bridge, train[a], train[b], key=jax.random.key(0), val=(val[a], val[b]),
     half_steps=args.half_steps, steps=args.steps, refresh=args.steps, paths=args.paths,
     batch_size=args.batch, learning_rate=args.rate,

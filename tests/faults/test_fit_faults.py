@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import toy_run
 from jaxtyping import Array
+from toys import Toy
 
 from scorefold import ScorefoldWarning
 from scorefold.fitting import (
@@ -28,14 +29,13 @@ from scorefold.fitting import (
     DiskFull,
     Interrupted,
     NonFiniteLoss,
-    Trainable,
     fit,
     fit_seeds,
 )
 from scorefold.fitting.lock import locked
 
 
-class Untouched(Trainable):
+class Untouched(Toy):
     def init(self, key, data):
         raise AssertionError("the directory should be looked at first")
 
@@ -206,7 +206,7 @@ def test_damaged_checkpoints(tmp_path, uninterrupted):
         toy_run.train(tmp_path, resume=True)
 
 
-class Spoiled(Trainable):
+class Spoiled(Toy):
     """Losses that are not finite somewhere: at rows with a negative coordinate (with ``noise``: or
     where the draw is), where the squares overflow, without a derivative, or after a while."""
 

@@ -13,7 +13,6 @@ import sys
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,7 +28,7 @@ def model():
     """A score model with a small network, as ``fit`` returns it."""
     spec = sf.NetworkSpec(width=4, depth=1, fourier=2, time_features=1)
     started = sf.ScoreModel(sf.Brownian(SPHERE, sf.LogLinear(1e-3, 5.0)), network=spec)
-    return started.init(jax.random.key(0), jnp.eye(3, dtype=jnp.float32))
+    return started.trainer(jax.random.key(0), np.eye(3, dtype=np.float32)).model(None, None)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import toy_run
 from jaxtyping import Array
+from toys import Toy
 
 import scorefold as sf
 from scorefold.data import DataError, read_table
@@ -27,7 +28,6 @@ from scorefold.fitting import (
     DifferentRun,
     DirectoryInUse,
     DiskFull,
-    Trainable,
     container,
     fit,
     load,
@@ -116,7 +116,7 @@ def test_members_of_archives_are_no_paths(name, tmp_path):
 
 
 # -- files of other runs ---------------------------------------------------------------------------
-class OnManifold(Trainable):
+class OnManifold(Toy):
     """One weight, on a manifold."""
 
     manifold: sf.Manifold

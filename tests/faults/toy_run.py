@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -20,14 +21,18 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-from scorefold.fitting import Trainable, container, fit  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from toys import Toy  # noqa: E402
+
+from scorefold.fitting import container, fit  # noqa: E402
 
 STEPS = 400
 DATA = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
 VAL = np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32)
 
 
-class Net(Trainable):
+class Net(Toy):
     """Denoising regression by a small network: the loss is random."""
 
     width: int = 16

@@ -6,7 +6,6 @@ import functools
 import math
 import warnings
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,9 +18,10 @@ from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
+    FittedHeatPotential,
+    FittedLightBridge,
     GaussianBridge,
     GaussianPotential,
-    HeatPotential,
     LightBridge,
     MixturePotential,
     MixturePotentialBridge,
@@ -258,13 +258,12 @@ def near(manifold, n, spread, seed):
 def light(manifold, move=lambda x: x):
     """Two kernels and two origins, carried along by an isometry; nothing trained."""
     centres, origins = (jax.vmap(move)(near(manifold, 2, 0.7, k)) for k in (0, 1))
-    potential = HeatPotential(
-        2, 0.1, 0.01, log_weights=jnp.log(jnp.array([0.6, 0.4])), centres=centres,
-        log_tau=jnp.log(jnp.array([0.05, 0.2])),
-    )  # fmt: skip
-    bridge = LightBridge(brownian_reference(manifold, S), potential=potential)
-    start = made_origins(bridge.reference, potential, origins, jnp.array([0.05, 0.1]))
-    return eqx.tree_at(lambda m: m.start, bridge, start, is_leaf=lambda leaf: leaf is None)
+    potential = FittedHeatPotential(
+        jnp.log(jnp.array([0.6, 0.4])), centres, jnp.array([0.06, 0.21])
+    )
+    reference = brownian_reference(manifold, S)
+    start = made_origins(reference, potential, origins, jnp.array([0.05, 0.1]))
+    return FittedLightBridge(reference, potential, start)
 
 
 TURN = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]

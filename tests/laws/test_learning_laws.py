@@ -109,12 +109,12 @@ def test_losses_of_kernels_are_finite(space, dtype, names):
     for name in names:
         data = points(manifold, name, dtype)
         model = sf.KernelModel(manifold, counts=(2, 5), folds=2, grouped=False, width=4, depth=1)
-        model = model.init(jax.random.key(0), data)
-        judged = model.examples(data)
-        rows = jnp.resize(model.learner.by_fold[0], (8,))
-        check_finite(model, jax.tree.map(lambda a, r=rows: a[r], judged))
+        trainer = model.trainer(jax.random.key(0), np.asarray(data))
+        judged = trainer.examples(np.asarray(data))
+        rows = jnp.resize(trainer.learner.by_fold[0], (8,))
+        check_finite(trainer, jax.tree.map(lambda a, r=rows: a[r], judged))
         if names is CURVED_SETS:
-            value = model.completed(judged, None).finished().log_prob(data)
+            value = trainer.model(judged, None).log_prob(data)
             assert np.isfinite(value).all(), name
 
 
@@ -124,10 +124,11 @@ def test_losses_of_flat_kernels_are_finite(dtype):
     for name in (*HARDEST[1:3], "one far") if fast else tangents(2):
         data = jnp.asarray(tangents(2)[name], dtype)
         model = sf.KernelModel(PLANE, counts=(2, 5), folds=2, grouped=False, width=4, depth=1)
-        model = model.init(jax.random.key(0), data)
-        rows = jnp.resize(model.learner.by_fold[0], (8,))
-        check_finite(model, jax.tree.map(lambda a, r=rows: a[r], model.examples(data)))
+        trainer = model.trainer(jax.random.key(0), np.asarray(data))
+        rows = jnp.resize(trainer.learner.by_fold[0], (8,))
+        examples = trainer.examples(np.asarray(data))
+        check_finite(trainer, jax.tree.map(lambda a, r=rows: a[r], examples))
         for form in ("cholesky",) if fast else ("cholesky", "low-rank", "diagonal"):
             flat = GaussianKernelModel(PLANE, form=form, width=4, depth=1)
-            flat = flat.init(jax.random.key(0), data)
+            flat = flat.trainer(jax.random.key(0), np.asarray(data))
             check_finite(flat, data)

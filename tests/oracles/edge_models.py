@@ -14,12 +14,14 @@ import scorefold as sf
 from scorefold.kernels import WrappedMixture, broad_laws
 from scorefold.models import (
     EmpiricalModel,
+    FittedInformedModel,
+    FittedKernelModel,
     GaussianKernelModel,
     HeatKernelDensity,
     ManifoldParzen,
 )
 from scorefold.models.residual import ResidualField
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, to_inner
 
 KEY = jax.random.key(0)
 LAND = sf.Product(sf.Sphere(2), sf.Euclidean(1))
@@ -47,8 +49,8 @@ def points(manifold, n=24, key=3):
 
 def kernels(manifold, kernel="wrapped"):
     x = points(manifold)
-    model = sf.KernelModel(manifold, kernel=kernel).with_units(x)
-    z = model.to_inner("data", x)
+    units = Units.measure(manifold, x, near=True)
+    z = to_inner(manifold, units, x, "data")
     root = jax.random.normal(KEY, (len(x), manifold.dim, manifold.dim), z.dtype)
     sigma = 0.05 * jnp.eye(manifold.dim)[None] + 0.02 * root @ jnp.swapaxes(root, 1, 2)
     family = sf.models.kernel._FAMILIES[kernel]()
@@ -58,32 +60,40 @@ def kernels(manifold, kernel="wrapped"):
         manifold, z, sigma, jnp.full(len(x), -np.log(len(x))), broad_laws(manifold, z)[-1],
         jnp.asarray(-3.0), family,
     )  # fmt: skip
-    return eqx.tree_at(lambda k: k.mixture, model, mixture, is_leaf=lambda a: a is None)
+    return with_mixture(mixture, units, kernel=kernel)
+
+
+def with_mixture(mixture, units=None, **options):
+    """A fitted ``KernelModel`` with these kernels, in inner coordinates, nothing trained."""
+    description = sf.KernelModel(mixture.manifold, counts=(2,), width=2, depth=1, **options)
+    x = np.asarray(jax.vmap(mixture.sample)(jax.random.split(KEY, 9)))
+    learner = description.cross_fit(KEY, jnp.asarray(x, mixture.centres.dtype))
+    return FittedKernelModel(
+        description, learner.covariance, learner.shares, mixture, units or Units()
+    )
 
 
 def score(manifold):
     x = points(manifold)
     model = sf.ScoreModel(sf.default_noising(manifold, x), network=SMALL, s_min=1e-2, rtol=1e-4)
-    model = model.with_units(x)
-    return model.init(KEY, model.to_inner("data", x))
+    return model.trainer(KEY, x).model(None, None)
 
 
 def gaussian(manifold):
     x = points(manifold)
-    model = GaussianKernelModel(manifold, width=8, depth=1).with_units(x)
-    return model.init(KEY, model.to_inner("data", x))
+    return GaussianKernelModel(manifold, width=8, depth=1).trainer(KEY, x).fitted
 
 
 def informed(manifold):
     base = kernels(manifold)
     model = sf.InformedModel(base, network=SMALL, steps_of_flow=3)
-    z = base.to_inner("data", points(manifold))
+    z = to_inner(manifold, base.units, points(manifold), "data")
     residual = ResidualField.start(
         manifold, SMALL, sf.default_output(manifold), z, 1e-2, 0.2, key=KEY
     )
     weight = 0.1 * jax.random.normal(KEY, residual.network.layers[-1].weight.shape)
     residual = eqx.tree_at(lambda r: r.network.layers[-1].weight, residual, weight)
-    return eqx.tree_at(lambda m: m.residual, model, residual, is_leaf=lambda a: a is None)
+    return FittedInformedModel(model, residual)
 
 
 def heat(manifold):

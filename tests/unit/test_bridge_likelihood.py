@@ -11,7 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scorefold.bridges import BridgeMatching, GaussianBridge, SpectralBridge, brownian_reference
+from scorefold.bridges import (
+    BridgeMatching,
+    GaussianBridge,
+    NetworkBridge,
+    SpectralBridge,
+    brownian_reference,
+)
 from scorefold.bridges.ends_clock import EndsClock, ends_share
 from scorefold.fields import NetworkSpec
 from scorefold.manifolds import Euclidean, Sphere, Torus
@@ -81,7 +87,7 @@ def test_it_has_mass_one_whatever_the_networks_answer():
     circle = Torus(1)
     bridge = BridgeMatching(brownian_reference(circle, 0.7), network=SMALL)
     angles = jnp.linspace(-np.pi, np.pi, 64, endpoint=False)[:, None]
-    bridge = bridge.init(jax.random.key(0), angles, angles)
+    bridge = NetworkBridge(bridge.reference, *bridge.fields(jax.random.key(0), angles, angles))
     arrays, rest = eqx.partition(bridge, eqx.is_inexact_array)
     leaves, tree = jax.tree.flatten(arrays)
     noise = [jax.random.normal(jax.random.key(k), a.shape, a.dtype) for k, a in enumerate(leaves)]

@@ -19,14 +19,15 @@ import pytest
 from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
+    NetworkBridge,
     brownian_reference,
-    fit_alternating,
     fit_bridge,
 )
 from scorefold.bridges.networks.coupling import transport_coupling
-from scorefold.bridges.networks.field import BridgeField
+from scorefold.bridges.networks.field import BridgeField, CurvedFrame, FlatFrame, ReferenceScore
 from scorefold.bridges.networks.gaussian_start import gaussian_iterates
 from scorefold.bridges.networks.objectives import ImplicitMeanMatching, PinnedRegression
+from scorefold.bridges.networks.process import levels, steered
 from scorefold.bridges.reference.pinned import pinned_draw, pinned_walk
 from scorefold.fields import AmbientOutput, NetworkSpec
 from scorefold.fitting import DifferentRun, load, save
@@ -88,8 +89,8 @@ def joint_iterates(reference, a, b, count):
 def carried(bridge, field, mean, cov, steps):
     """Joint moments of start and end of the walk that ``field`` steers: each step is affine in
     (x, z), and its matrices are read off by differentiation."""
-    step = bridge.steered(field)
-    grid = bridge.grid(steps, jnp.float64)[::-1]
+    step = steered(bridge.reference, field)
+    grid = jnp.asarray(levels(bridge.total, steps))[::-1]
     key = jax.random.key(0)
 
     @quick
@@ -115,8 +116,9 @@ def affine_field(bridge, affine, network=None):
     m = bridge.manifold
     network = Push(jnp.zeros(()), 0) if network is None else network
     ones = jnp.ones(2)
-    return BridgeField(m, network, AmbientOutput(), bridge.reference, bridge.floor, affine, ones,
-                       0 * ones, ones)  # fmt: skip
+    start = ReferenceScore(bridge.reference) if affine is None else affine
+    frame = FlatFrame(bridge.reference, ones, 0 * ones, ones)
+    return BridgeField(m, network, AmbientOutput(), bridge.floor, start, frame)
 
 
 class Push(eqx.Module):
@@ -262,7 +264,8 @@ def curved_case(m, total):
 
     def field(size):
         network = Exact(jnp.zeros(()), Tilted(m), reference, size)
-        return BridgeField(m, network, AmbientOutput(), reference, 1e-6)
+        start, frame = ReferenceScore(reference), CurvedFrame(reference)
+        return BridgeField(m, network, AmbientOutput(), 1e-6, start, frame)
 
     return reference, Tilted(m), field
 
@@ -373,10 +376,10 @@ def test_time_grid():
     state, and a backward step from s_{k+1} to s_k asks at s_{k+1}."""
     bridge = DiffusionSchrodingerBridge(BROWNIAN, steps=4, baseline="none")
     a, b = gaussian_data(6)
-    started = bridge.init(jax.random.key(0), a, b)
-    grid = np.asarray(bridge.grid(4, jnp.float64))
+    _, toward_b = bridge.fields(jax.random.key(0), a, b)
+    grid = levels(bridge.total, 4)
     np.testing.assert_allclose(grid + grid[::-1], BROWNIAN.schedule.total, rtol=1e-14)
-    x, r, h, target = bridge.examples(jax.random.key(1), started.toward_b, a, b, False)
+    x, r, h, target = bridge.examples(jax.random.key(1), toward_b, a, b, False)
     np.testing.assert_array_equal(r.reshape(6, 4), np.broadcast_to(grid[1:], (6, 4)))
     before = np.concatenate([np.asarray(a)[:, None], np.asarray(x).reshape(6, 4, 2)[:, :-1]], 1)
     np.testing.assert_allclose(
@@ -386,16 +389,15 @@ def test_time_grid():
 
     still, ticking = (affine_field(bridge, None, Clock(jnp.asarray(a))) for a in (0.0, 1.0))
     key = jax.random.key(2)
-    for toward, sample in (("a", "sample_backward"), ("b", "sample_forward")):
+    for sample in ("sample_backward", "sample_forward"):
         paths = []
         for field in (still, ticking):
-            fields = (field, None) if toward == "a" else (None, field)
-            run = getattr(bridge.with_fields(*fields), sample)
+            run = getattr(NetworkBridge(bridge.reference, field, field), sample)
             paths.append(np.asarray(run(key, a, steps=4, paths=True)))
         moved = np.diff(paths[1] - paths[0], axis=1)[0, :, 0]
-        levels = grid[:0:-1]
-        scale = 1.0 / np.sqrt(levels * (levels + 1.0))  # unit variance at the ends
-        np.testing.assert_allclose(moved, -np.diff(grid[::-1]) * scale * levels, rtol=1e-9)
+        above = grid[:0:-1]
+        scale = 1.0 / np.sqrt(above * (above + 1.0))  # unit variance at the ends
+        np.testing.assert_allclose(moved, -np.diff(grid[::-1]) * scale * above, rtol=1e-9)
 
 
 class Clock(eqx.Module):
@@ -417,9 +419,9 @@ def test_resumed_is_uninterrupted(tmp_path):
     """Bit for bit, through a file; and a saved bridge is the same bridge."""
     a, b = gaussian_data(64)
     bridge, key = small(baseline="iterates"), jax.random.key(0)
-    whole, history = fit_alternating(bridge, a, b, key=key, half_steps=3, **FAST)
+    whole, history = fit_bridge(bridge, a, b, key=key, half_steps=3, **FAST)
     fit_bridge(bridge, a, b, key=key, half_steps=2, out=tmp_path, **FAST)  # the same function
-    again, resumed = fit_alternating(
+    again, resumed = fit_bridge(
         bridge, a, b, key=key, half_steps=3, out=tmp_path, resume=True, **FAST
     )
     same = jax.tree.map(np.array_equal, *(eqx.filter(m, eqx.is_array) for m in (whole, again)))
@@ -438,9 +440,9 @@ def test_resumed_is_uninterrupted(tmp_path):
         )
 
     with pytest.raises(DifferentRun, match=r"settings\.learning_rate"):
-        fit_alternating(bridge, a, b, key=key, out=tmp_path, resume=True, learning_rate=0.1, **FAST)
+        fit_bridge(bridge, a, b, key=key, out=tmp_path, resume=True, learning_rate=0.1, **FAST)
     with pytest.raises(FileExistsError, match="resume=True"):
-        fit_alternating(bridge, a, b, key=key, out=tmp_path, **FAST)
+        fit_bridge(bridge, a, b, key=key, out=tmp_path, **FAST)
 
 
 @pytest.mark.slow
@@ -448,7 +450,7 @@ def test_a_bridge_between_gaussians_is_learned():
     """With the affine start the networks have nothing to learn and do no harm: covariance of the
     ends within 4 standard errors, 4·√(2/4000) of a variance, and 0.03 for the networks."""
     a, b = gaussian_data(4000)
-    bridge, history = fit_alternating(
+    bridge, history = fit_bridge(
         small(BridgeMatching), a, b, key=jax.random.key(0), half_steps=2, steps=60, paths=512,
         batch_size=128, progress=False,
     )  # fmt: skip
@@ -465,7 +467,7 @@ def test_a_bridge_between_gaussians_is_learned():
 def test_a_half_step_that_makes_things_worse_is_told():
     a, b = gaussian_data(512)
     with pytest.warns(UserWarning, match=r"Half-step \d \(towards [ab]\) left its marginal"):
-        fit_alternating(
+        fit_bridge(
             small(), a, b, key=jax.random.key(0), half_steps=4, learning_rate=20.0, clip=None,
             check=False, **FAST,
         )  # fmt: skip
@@ -496,15 +498,12 @@ def test_transport_couplings_are_those_of_the_reference():
             lambda: BridgeMatching(brownian_reference(SO3(), 1.0), baseline="gaussian"),
             "flat space",
         ),
-        (lambda: small().sample_forward(jax.random.key(0), np.zeros((1, 2))), "not been fitted"),
         (
-            lambda: fit_alternating(
-                small(), np.zeros((8, 2)), np.zeros((3, 2)), key=jax.random.key(0)
-            ),
+            lambda: fit_bridge(small(), np.zeros((8, 2)), np.zeros((3, 2)), key=jax.random.key(0)),
             "b: needs at least 4 points",
         ),
         (
-            lambda: fit_alternating(
+            lambda: fit_bridge(
                 small(), np.zeros((8, 2)), np.zeros((8, 2)), key=jax.random.key(0), resume=True
             ),
             "resume=True needs out",

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 from threadpoolctl import threadpool_info, threadpool_limits
+from toys import Toy
 
 from scorefold._fixed import fixed, trainable
-from scorefold.fitting import NonFiniteLoss, Trainable, fit, fit_seeds
+from scorefold.fitting import NonFiniteLoss, fit, fit_seeds
 from scorefold.fitting.batches import batch_rows
 
 KEY = jax.random.key(0)
@@ -25,7 +26,7 @@ VAL = RNG.normal([1.0, -2.0], 0.5, (200, 2)).astype(np.float32)
 TRACES: list[int] = []
 
 
-class Gaussian(Trainable):
+class Gaussian(Toy):
     """N(μ, e^{2ρ}I) with μ and ρ learned by maximum likelihood, from noisy copies if asked."""
 
     mean: Array | None = None
@@ -49,7 +50,7 @@ class Gaussian(Trainable):
         return -jnp.mean(jax.vmap(self.log_prob)(x))
 
 
-class Drift(Trainable):
+class Drift(Toy):
     """A weight pulled down at the full learning rate for ever; ``validate`` is |w − 1|."""
 
     weight: Array | None = None
@@ -64,7 +65,7 @@ class Drift(Trainable):
         return jnp.abs(self.weight[0] - 1.0)
 
 
-class Regression(Trainable):
+class Regression(Toy):
     """A matrix, a bias, and a fixed array beside them."""
 
     matrix: Array | None = None
@@ -330,7 +331,7 @@ def test_refused(change, message):
         fit(Gaussian(), **({"data": DATA, "key": KEY, "progress": False} | change))
 
 
-class Broken(Trainable):
+class Broken(Toy):
     """``validate`` is NaN, and without ``weight`` there is nothing to train."""
 
     trained: bool
@@ -347,7 +348,7 @@ class Broken(Trainable):
 
 
 def test_broken_models():
-    with pytest.raises(ValueError, match=r"Broken.init returned a model with nothing to train"):
+    with pytest.raises(ValueError, match=r"Broken has nothing to train"):
         fit(Broken(False), DATA, key=KEY, progress=False)
     with pytest.raises(NonFiniteLoss, match=r"validate was not finite at any of 3 validations"):
         fit(Broken(True), DATA, val=VAL, key=KEY, steps=2, progress=False)

@@ -98,10 +98,9 @@ def test_batch_loss_leaves_out_the_row_and_its_copies():
     data = X.copy()
     data[1] = data[0]
     model = GaussianKernelModel(Euclidean(3), width=8, depth=1, floor=0.0)
-    model = model.with_units(data)
-    inner = model.to_inner("data", data)
-    start = model.init(jax.random.key(0), inner)
-    loss = eqx.filter_jit(start.batch_loss)(inner[:1], jax.random.key(1))
+    trainer = model.trainer(jax.random.key(0), data)
+    start, inner = trainer.fitted, trainer.examples(data)
+    loss = eqx.filter_jit(trainer.batch_loss)(inner[:1], jax.random.key(1))
     z = (data - data.mean(axis=0)) / data.std(axis=0)
     h2 = float(start.network.bandwidth) ** 2
     square = ((z[2:] - z[0]) ** 2).sum(axis=1)
@@ -187,9 +186,10 @@ def test_float32_is_kept():
     model = GaussianKernelModel(
         Euclidean(3), form="low-rank", objective="implicit", centres=20, width=8, depth=1
     )
-    start = model.init(jax.random.key(0), jnp.asarray(X, "float32"))
+    trainer = model.trainer(jax.random.key(0), X.astype("float32"))
+    start = trainer.fitted
     assert start.points.shape == (20, 3)
-    loss = eqx.filter_jit(start.batch_loss)(jnp.asarray(X, "float32"), jax.random.key(1))
+    loss = eqx.filter_jit(trainer.batch_loss)(jnp.asarray(X, "float32"), jax.random.key(1))
     assert loss.dtype == "float32" and start.log_prob(X.astype("float32")).dtype == "float32"
     double = start.log_prob(X)
     assert double.dtype == "float64"
@@ -205,5 +205,3 @@ def test_mistakes_are_named():
     }.items():
         with pytest.raises(ValueError, match=words):
             GaussianKernelModel(Euclidean(2), **options)
-    with pytest.raises(ValueError, match="has not been fitted"):
-        GaussianKernelModel(Euclidean(2)).log_prob([[0.0, 0.0]])

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles.edge_models import with_mixture
 
 import scorefold as sf
+from scorefold._compile import quick
 from scorefold.data import HeatMixture
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, plain_law
-from scorefold.models import default_output
+from scorefold.models import FittedInformedModel, FittedKernelModel, default_output
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 
 CIRCLE, TORUS, SPHERE = sf.Torus(1), sf.Torus(2), sf.Sphere(2)
@@ -24,8 +26,13 @@ def wide():
     """Kernels of standard deviation 0.5 and more on a law of 0.17, and the informed model."""
     draws = LAW.sample(jax.random.key(0), 900)
     data, val, fresh = draws[:400], draws[400:500], draws[500:]
-    base = sf.KernelModel(CIRCLE, floor=0.5, counts=(2, 5), width=8, folds=4)
-    base = base.init(jax.random.key(1), data).finished()
+    trainer = sf.KernelModel(CIRCLE, floor=0.5, counts=(2, 5), width=8, folds=4).trainer(
+        jax.random.key(1), np.asarray(data)
+    )
+    learner, mixture = trainer.learner, quick(CrossFit.mixture)(trainer.learner)
+    base = FittedKernelModel(
+        trainer.description, learner.covariance, learner.shares, mixture, trainer.units
+    )
     model = sf.InformedModel(base, network=SMALL, s_min=2e-3, levels=8)
     fitted, history = sf.fit(
         model, data, val=val, key=jax.random.key(3), steps=400, learning_rate=3e-3, progress=False
@@ -35,21 +42,20 @@ def wide():
 
 def untrained(manifold, mixture, data, **options):
     """The informed model on given kernels, its residual drawn at random."""
-    base = sf.KernelModel(manifold, mixture=mixture)
-    model = sf.InformedModel(base, **options)
+    model = sf.InformedModel(with_mixture(mixture), **options)
     residual = ResidualField.start(
         manifold, SMALL, default_output(manifold), data, 1e-3, 0.27, key=jax.random.key(0)
     )
     last = residual.network.layers[-1].weight
     weight = 0.05 * jax.random.normal(jax.random.key(2), last.shape)
     residual = eqx.tree_at(lambda r: r.network.layers[-1].weight, residual, weight)
-    return eqx.tree_at(lambda m: m.residual, model, residual, is_leaf=lambda leaf: leaf is None)
+    return FittedInformedModel(model, residual)
 
 
 def test_starts_as_the_kernel_model(wide):
     """Oracle: the score and the density of the kernels, WrappedMixture's own."""
     data, model, _, history, val, _ = wide
-    start = model.init(jax.random.key(0), data)
+    start = FittedInformedModel(model, model.trainer(jax.random.key(0), np.asarray(data)).residual)
     mixture = model.base.mixture
     for s in (0.01,):
         want = jax.jit(jax.vmap(lambda x, s=s: mixture.score(x, s)))(val[:5])
@@ -125,15 +131,13 @@ def test_saved_and_loaded(wide, tmp_path):
     sf.save(tmp_path / "model.safetensors", fitted)
     again = sf.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(again.log_prob(val[:8]), fitted.log_prob(val[:8]))
-    assert again.learner is None and again.draws is None
+    assert again.description.levels == 8
 
 
 def test_other_points_are_refused(wide):
     data, model = wide[:2]
     with pytest.raises(ValueError, match="data: the kernels stand on other points"):
-        model.init(jax.random.key(0), data[:-1])
-    with pytest.raises(ValueError, match="has not been fitted"):
-        model.log_prob(data)
+        model.trainer(jax.random.key(0), np.asarray(data)[:-1])
     with pytest.raises(ValueError, match="levels: an even number"):
         sf.InformedModel(model.base, levels=3)
 

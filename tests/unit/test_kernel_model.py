@@ -111,7 +111,7 @@ def test_kernels_at_landmarks():
     x = law.sample(jax.random.key(0), 5000)
     model = sf.KernelModel(sphere, landmarks=60, width=8, depth=1)
     judge = quick(lambda learner, x: learner.log_prob(x, x.fold[0]))
-    learner = model.init(jax.random.key(1), x[:1000]).learner
+    learner = model.trainer(jax.random.key(1), np.asarray(x[:1000])).learner
     seen = learner.judged(x[1000:1050], held_out=True, candidates=60)
     want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, x[1000:1050])
     np.testing.assert_allclose(judge(learner, seen), want, rtol=1e-5, atol=1e-5)
@@ -134,8 +134,6 @@ def test_kernels_at_other_points():
     x = law.sample(jax.random.key(0), 6000)
     train, test = x[:200], x[2000:3500]
     model = sf.KernelModel(sphere, width=8, depth=1)
-    with pytest.raises(ValueError, match="has not been fitted"):
-        model.with_centres(x)
     few, _ = sf.fit(model, train, key=jax.random.key(1), steps=200, progress=False)
     before = few.log_prob(test)
     np.testing.assert_allclose(few.with_centres(train).log_prob(test), before, rtol=1e-5, atol=1e-5)
@@ -186,7 +184,8 @@ def test_training_starts_from_the_likeliest_coefficients():
     The start chosen must be at least 0.2 nats a point better for the fold that judged it, by
     its own log_prob."""
     x = sf.data.target("swiss-roll-6d").make(jax.random.key(0)).sample(jax.random.key(1), 400)
-    chosen = sf.KernelModel(sf.Euclidean(6), folds=4).init(jax.random.key(0), x).learner
+    model = sf.KernelModel(sf.Euclidean(6), folds=4)
+    chosen = model.trainer(jax.random.key(0), np.asarray(x)).learner
     shares = np.asarray(chosen.covariance.shares)
     assert np.exp(shares).max() == pytest.approx(0.7, rel=1e-6)
     seen = chosen.judged(chosen.centres, held_out=False, candidates=128)
@@ -285,15 +284,13 @@ def test_float32_data_give_a_float32_model():
 def test_a_floor_wider_than_the_data_is_told():
     x = np.random.default_rng(0).normal(size=(40, 1))
     with pytest.warns(sf.ScorefoldWarning, match="kernels of 50 standard deviations and more"):
-        sf.KernelModel(sf.Euclidean(1), floor=50.0, width=4, counts=(2, 5)).init(
-            jax.random.key(0), jnp.asarray(x)
+        sf.KernelModel(sf.Euclidean(1), floor=50.0, width=4, counts=(2, 5)).trainer(
+            jax.random.key(0), x
         )
 
 
 def test_what_cannot_be_fitted_says_why():
     model = sf.KernelModel(sf.Euclidean(1))
-    with pytest.raises(ValueError, match="has not been fitted"):
-        model.log_prob(np.zeros((2, 1)))
     with pytest.raises(ValueError, match="too few"):
         sf.fit(model, np.zeros((2, 1)), key=jax.random.key(0), progress=False)
     with pytest.raises(ValueError, match="all points are equal"):

@@ -26,10 +26,10 @@ def test_moments_in_pieces(monkeypatch):
 
 def test_some_points_judge(monkeypatch):
     """Oracle: what the same points see when all judge."""
-    model = sf.KernelModel(FLAT, candidates=16).init(jax.random.key(0), X)
+    model = sf.KernelModel(FLAT, candidates=16).trainer(jax.random.key(0), X)
     everyone = model.examples(X)
     monkeypatch.setattr(crossfit, "_JUDGED", 40)
-    model = sf.KernelModel(FLAT, candidates=16).init(jax.random.key(0), X)
+    model = sf.KernelModel(FLAT, candidates=16).trainer(jax.random.key(0), X)
     some = model.examples(X)
     rows = np.round(np.linspace(0, 89, 40)).astype(int)
     np.testing.assert_array_equal(some.fold, everyone.fold[rows])

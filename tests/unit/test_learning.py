@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
+from toys import Toy
 
 import scorefold as sf
-from scorefold.fitting import Interrupted, Trainable, fit
+from scorefold.fitting import Defaults, Interrupted, fit
 from scorefold.fitting.adam import norm
 from scorefold.fitting.history import Record
 from scorefold.kernels import MixedReference, likeliest_shares, plain_law
@@ -21,15 +22,15 @@ KEY = jax.random.key(0)
 DATA = np.ones((8, 1), np.float32)
 
 
-class Falling(Trainable):
+class Falling(Toy):
     """A weight on its way from 0 to ``goal``: validation falls until it is there."""
 
     goal: float
     weight: Array | None = None
-    steps = 32
-    patience = 6
-    longest = 128
-    learning_rate = 0.05
+
+    @property
+    def defaults(self):
+        return Defaults(steps=32, patience=6, longest=128, learning_rate=0.05)
 
     def init(self, key, data):
         return Falling(self.goal, jnp.zeros((1,), data.dtype))
@@ -161,7 +162,7 @@ def test_few_points():
     fitted, history = sf.fit(model, x, val=x[:2] + 0.1, key=KEY, steps=3, progress=False)
     assert np.isfinite(history.val_nll).all() and np.isfinite(fitted.log_prob(x)).all()
     with pytest.raises(ValueError, match=r"3 points are too few .* needs 4\. Use Heat"):
-        model.init(KEY, jnp.asarray(x[:3]))
+        model.trainer(KEY, x[:3])
 
 
 def test_a_nearly_uniform_law_is_met(settings_of_users):

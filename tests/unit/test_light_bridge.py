@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from scorefold.bridges import (
+    FittedGaussianPotential,
+    FittedHeatPotential,
+    FittedLightBridge,
     GaussianPotential,
     HeatPotential,
     LightBridge,
@@ -19,8 +22,10 @@ from scorefold.bridges import (
     fit_bridge,
     mixture_pair,
 )
+from scorefold.bridges.light.bridge import Pairs
+from scorefold.bridges.light.gaussian_potential import CoordinateAxes, TurnedAxes
 from scorefold.bridges.light.origins import made_origins
-from scorefold.fitting import fit, load, save
+from scorefold.fitting import load, save
 from scorefold.heat import FittedProfile, fitted_kernel
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, PointsError, Product, Sphere, Torus
 from scorefold.metrics import bures_wasserstein
@@ -45,15 +50,14 @@ def near(manifold, n, spread, seed=0):
 
 def heat_bridge(manifold, total=S):
     """Three kernels of unequal weight, four origins, nothing trained."""
-    potential = HeatPotential(
-        3, 0.1, 0.01, log_weights=jnp.log(jnp.array([0.5, 0.2, 0.3])),
-        centres=near(manifold, 3, 0.7), log_tau=jnp.log(jnp.array([0.05, 0.1, 0.2])),
-    )  # fmt: skip
-    bridge = LightBridge(brownian_reference(manifold, total), potential=potential)
-    start = made_origins(
-        bridge.reference, potential, near(manifold, 4, 0.5, 1), jnp.array([0.05, 0.02, 0.1, 0.04])
+    potential = FittedHeatPotential(
+        jnp.log(jnp.array([0.5, 0.2, 0.3])), near(manifold, 3, 0.7), jnp.array([0.06, 0.11, 0.21])
     )
-    return eqx.tree_at(lambda m: m.start, bridge, start, is_leaf=lambda leaf: leaf is None)
+    reference = brownian_reference(manifold, total)
+    start = made_origins(
+        reference, potential, near(manifold, 4, 0.5, 1), jnp.array([0.05, 0.02, 0.1, 0.04])
+    )
+    return FittedLightBridge(reference, potential, start)
 
 
 def gaussian_bridge(name, full=False):
@@ -62,16 +66,14 @@ def gaussian_bridge(name, full=False):
     reference = brownian_reference(Euclidean(2), S) if full else REFERENCES[name]
     rows = lambda *v: jnp.asarray(v)[:, None] * jnp.array([[1.0, -0.5]])[:, :d]  # noqa: E731
     turn = jnp.array([[0.8, -0.6], [0.6, 0.8]])
-    potential = GaussianPotential(
-        2, "full" if full else "diagonal", log_weights=jnp.log(jnp.array([0.3, 0.7])),
-        centres=rows(-1.0, 1.5), anchors=rows(0.2, -0.4),
-        log_variances=jnp.log(jnp.array([[0.1, 0.25], [0.35, 0.05]]))[:, :d],
-        bases=jnp.stack([turn, turn.T]) if full else None,
+    potential = FittedGaussianPotential(
+        jnp.log(jnp.array([0.3, 0.7])), rows(-1.0, 1.5),
+        jnp.array([[0.1, 0.25], [0.35, 0.05]])[:, :d],
+        TurnedAxes(jnp.stack([turn, turn.T])) if full else CoordinateAxes(), rows(0.2, -0.4),
     )  # fmt: skip
-    bridge = LightBridge(reference, potential=potential)
     points = jnp.array([[-0.5, 0.1], [0.3, 0.0], [1.0, -1.0]])[:, :d]
     start = made_origins(reference, potential, points, jnp.array([0.05, 0.1, 0.02]))
-    return eqx.tree_at(lambda m: m.start, bridge, start, is_leaf=lambda leaf: leaf is None)
+    return FittedLightBridge(reference, potential, start)
 
 
 # -- fitted kernels --------------------------------------------------------------------------------
@@ -207,11 +209,10 @@ def test_walks_to_a_component_have_the_law_of_the_bridge():
     backward E⟨o, X_0⟩ by quadrature over the sphere, within 4 standard errors and 1/steps·½."""
     manifold, tau, h = Sphere(2), 0.08, 0.05
     m, x = jnp.array([0.0, 0.6, 0.8]), jnp.array([0.0, 0.0, 1.0])
-    potential = HeatPotential(1, 0.1, 0.01, log_weights=jnp.zeros(1), centres=m[None],
-                              log_tau=jnp.log(jnp.array([tau - 0.01])))  # fmt: skip
-    bridge = LightBridge(brownian_reference(manifold, S), potential=potential)
+    potential = FittedHeatPotential(jnp.zeros(1), m[None], jnp.array([tau]))
+    reference = brownian_reference(manifold, S)
     start = Origins(m[None], jnp.zeros(1), jnp.array([h]))
-    bridge = eqx.tree_at(lambda b: b.start, bridge, start, is_leaf=lambda leaf: leaf is None)
+    bridge = FittedLightBridge(reference, potential, start)
     z, w = np.polynomial.legendre.leggauss(60)
     turn = 2 * np.pi * np.arange(80) / 80
     r = np.sqrt(1 - z**2)
@@ -389,9 +390,9 @@ def test_fitting_is_exact_to_resume_and_to_load(tmp_path):
 
 def test_every_point_counts_alike_whatever_the_sizes():
     """One epoch of A (6 rows, batch 3, 2 steps) and of B (9 rows, 3 steps): each row once."""
-    bridge = eqx.tree_at(lambda m: m.sizes, LightBridge(brownian_reference(Sphere(2), 1.0)), (6, 9),
-                         is_leaf=lambda leaf: leaf is None)  # fmt: skip
-    rows = [bridge.batch_rows(jax.random.key(0), jnp.int32(k), 15, 3) for k in range(3)]
+    pairs = Pairs(HeatPotential(2), brownian_reference(Sphere(2), 1.0), (6, 9), None)
+    trainer = pairs.trainer(jax.random.key(0), np.asarray(near(Sphere(2), 15, 0.5)))
+    rows = [trainer.batch_rows(jax.random.key(0), jnp.int32(k), 15, 3) for k in range(3)]
     assert sorted(np.concatenate([r[:, 0] for r in rows[:2]]).tolist()) == list(range(6))
     assert sorted(np.concatenate([r[:, 1] for r in rows]).tolist()) == list(range(6, 15))
 
@@ -410,10 +411,6 @@ def test_errors_name_rows_and_remedies():
         fit_bridge(bridge, a[:1], b, key=key)
     with pytest.raises(ValueError, match="val: give a pair"):
         fit_bridge(bridge, a, b, val=(a, b, a), key=key)
-    with pytest.raises(ValueError, match="trained by fit_bridge"):
-        fit(bridge, a, key=key)
-    with pytest.raises(ValueError, match="has not been fitted"):
-        bridge.sample_backward(key, b)
     with pytest.raises(ValueError, match="HeatPotential follows Brownian"):
         LightBridge(REFERENCES["drift"], potential=HeatPotential())
     with pytest.raises(ValueError, match="is not linear"):

@@ -3,13 +3,17 @@
 import math
 from functools import partial
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scorefold.bridges import HeatPotential, LightBridge, Origins, brownian_reference
+from scorefold.bridges import (
+    FittedHeatPotential,
+    FittedLightBridge,
+    Origins,
+    brownian_reference,
+)
 from scorefold.bridges.reference.pinned import most_turns
 from scorefold.bridges.reference.pinned_walk import manifold_path
 from scorefold.manifolds import Euclidean, Product, Sphere, Torus
@@ -35,13 +39,12 @@ def normal(gap, s):
 def light(manifold, centres, taus=TAUS, weights=WEIGHTS):
     """φ = Σ w_k p_{τ_k}(m_k, ·); the origins of the other factor are at the same places."""
     n = len(weights)
-    potential = HeatPotential(
-        n, 0.1, 1e-3, log_weights=jnp.log(jnp.asarray(weights)),
-        centres=jnp.asarray(centres), log_tau=jnp.log(jnp.asarray(taus) - 1e-3),
-    )  # fmt: skip
-    bridge = LightBridge(brownian_reference(manifold, S), potential=potential)
+    potential = FittedHeatPotential(
+        jnp.log(jnp.asarray(weights)), jnp.asarray(centres), jnp.asarray(taus)
+    )
+    reference = brownian_reference(manifold, S)
     start = Origins(jnp.asarray(centres), jnp.log(jnp.asarray(C[:n])), jnp.asarray(H[:n]))
-    return eqx.tree_at(lambda b: b.start, bridge, start, is_leaf=lambda leaf: leaf is None)
+    return FittedLightBridge(reference, potential, start)
 
 
 def furthest(draws, density):

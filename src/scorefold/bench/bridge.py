@@ -18,7 +18,6 @@ from scorefold.bridges import (
     GaussianPotential,
     LightBridge,
     brownian_reference,
-    fit_alternating,
     fit_bridge,
     fit_snapshots,
     interpolate_snapshots,
@@ -111,7 +110,7 @@ def _normal_row(name: Name, d: int) -> Measured:
         if method == "moments":
             moments = [f(np.asarray(x, np.float64)) for x in ends for f in (_mean, _cov)]
             return GaussianBridge(reference, *moments)
-        return fit_alternating(
+        return fit_bridge(
             BridgeMatching(reference), *ends, key=keys[2], half_steps=4, steps=1000, progress=False
         )[0]
 

@@ -2,6 +2,7 @@
 
 from scorefold.bridges._base import Bridge, brownian_reference
 from scorefold.bridges.arrivals import EndGap, arrival, end_gap
+from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.exact.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.exact.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.exact.mixture_pair import MixturePair, mixture_pair
@@ -9,16 +10,18 @@ from scorefold.bridges.exact.mixture_potential import MixturePotential, MixtureP
 from scorefold.bridges.exact.normal import Normal
 from scorefold.bridges.exact.spectral import SpectralBridge
 from scorefold.bridges.exact.transport import Transport, sinkhorn, sinkhorn_divergence, transport
-from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
-from scorefold.bridges.light.bridge import LightBridge
-from scorefold.bridges.light.gaussian_potential import GaussianPotential
+from scorefold.bridges.fit_bridge import fit_bridge
+from scorefold.bridges.light.bridge import FittedLightBridge, LightBridge
+from scorefold.bridges.light.gaussian_potential import FittedGaussianPotential, GaussianPotential
+from scorefold.bridges.light.heat_potential import FittedHeatPotential, HeatPotential
 from scorefold.bridges.light.origins import Origins
-from scorefold.bridges.light.potentials import HeatPotential, Potential, balance
-from scorefold.bridges.networks.alternate import fit_alternating
+from scorefold.bridges.light.potentials import Potential, PotentialDescription
+from scorefold.bridges.light.starts import balance
+from scorefold.bridges.networks.alternate import LearnedBridge
 from scorefold.bridges.networks.alternate_history import AlternationHistory
 from scorefold.bridges.networks.field import BridgeField
-from scorefold.bridges.networks.learned import LearnedBridge
 from scorefold.bridges.networks.matching import BridgeMatching
+from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.networks.schrodinger import DiffusionSchrodingerBridge
 from scorefold.bridges.snapshots.fit_snapshots import fit_snapshots, snapshot_rate
 from scorefold.bridges.snapshots.gaussian_spline import GaussianSpline, gaussian_spline
@@ -31,11 +34,16 @@ from scorefold.bridges.units import Units
 __all__ = [
     "AlternationHistory",
     "Bridge",
+    "BridgeDescription",
     "BridgeField",
     "BridgeMatching",
     "ChainBridge",
     "DiffusionSchrodingerBridge",
     "EndGap",
+    "FittedBridge",
+    "FittedGaussianPotential",
+    "FittedHeatPotential",
+    "FittedLightBridge",
     "GaussianBridge",
     "GaussianPotential",
     "GaussianSpline",
@@ -46,14 +54,15 @@ __all__ = [
     "MixturePotential",
     "MixturePotentialBridge",
     "MultiMarginalBridge",
+    "NetworkBridge",
     "Normal",
     "Origins",
     "Potential",
+    "PotentialDescription",
     "SnapshotInterpolation",
     "SpectralBridge",
     "SplinePaths",
     "Transport",
-    "TwoEnded",
     "Units",
     "arrival",
     "balance",
@@ -62,7 +71,6 @@ __all__ = [
     "chain_ipf",
     "chain_kernels",
     "end_gap",
-    "fit_alternating",
     "fit_bridge",
     "fit_snapshots",
     "gaussian_ipf",

@@ -14,7 +14,7 @@ from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
 
-__all__ = ["End", "both_inside", "ends_of", "exact_rows", "require_resolved"]
+__all__ = ["End", "Samples", "both_inside", "ends_of", "exact_rows", "require_resolved"]
 
 
 class End(NamedTuple):
@@ -80,6 +80,39 @@ def both_inside(
         moved = (end.rows - np.asarray(middle)) / units.scale
         found.append(jnp.asarray(np.where(flat, moved, np.asarray(end.points)), end.dtype))
     return found[0], found[1]
+
+
+class Samples(NamedTuple):
+    """Points of both laws: ``ends`` and held-out ones in the coordinates that a bridge is fitted
+    in, ``given`` and ``given_held`` as they were given, ``reference`` and ``units`` (None: the
+    same coordinates) how one makes the other."""
+
+    ends: tuple[Array, Array]
+    held: tuple[Array, Array] | None
+    given: tuple[End, End]
+    given_held: tuple[End, End] | None
+    reference: Noising
+    units: Units | None
+
+    @classmethod
+    def of(cls, reference: Noising, a: Any, b: Any, val: Any, least: int) -> Samples:
+        """**Raises:** what ``ends_of`` raises, with ``a``, ``b``, ``val[0]``, ``val[1]`` named."""
+        manifold = reference.manifold
+        given = ends_of(manifold, a, b, ("a", "b"), least=least)
+        given_held = None
+        if val is not None:
+            if not (isinstance(val, tuple | list) and len(val) == 2):
+                raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
+            given_held = ends_of(manifold, val[0], val[1], ("val[0]", "val[1]"), given[0].dtype)
+        units = Units.of(reference, *(end.rows for end in given))
+        require_resolved(reference if units is None else units.inside(reference), given[0].dtype)
+        held = None if given_held is None else both_inside(manifold, given_held, units)
+        return cls(both_inside(manifold, given, units), held, given, given_held, reference, units)
+
+    @property
+    def scale(self) -> float:
+        """The unit of length of ``ends`` in that of ``given``."""
+        return 1.0 if self.units is None else self.units.scale
 
 
 def require_resolved(reference: Noising, dtype: Any) -> None:

@@ -100,7 +100,7 @@ def _light(task: Task) -> Fitted:
 
 
 def half_step_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of ``fit_alternating``: training steps are spread over the half-steps."""
+    """Settings of ``fit_bridge``: training steps are spread over the half-steps."""
     if "budget" in settings:
         raise UsageError("--budget is not an option of --model imf or dsb: give --steps.")
     steps = max(1, settings.get("steps", _STEPS) // _HALF_STEPS)

@@ -26,7 +26,7 @@ from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.metrics import held_out, reference_nll
-from scorefold.models import KernelModel, Model
+from scorefold.models import FittedKernelModel, Model
 
 __all__ = [
     "Measures",
@@ -164,7 +164,7 @@ def measure_run(
     take_mass(measures, model, samples, dataset.train, seed)
     take_generalisation(measures, model, samples, dataset, seed)
     more = {}
-    if isinstance(model, KernelModel) and model.covariance is not None:
+    if isinstance(model, FittedKernelModel):
         more["floor"] = float(model.covariance.floor)
     params = jax.tree.leaves(eqx.filter(model, trainable(model)))
     document = {

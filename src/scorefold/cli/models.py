@@ -158,13 +158,13 @@ def _score(arguments: argparse.Namespace, dataset: Dataset) -> ScoreModel:
 
 def _informed(arguments: argparse.Namespace, dataset: Dataset) -> InformedModel:
     """On a kernel model that is fitted here, with its defaults."""
-    base = KernelModel(
+    kernels = KernelModel(
         dataset.manifold,
         grouped=dataset.protocol not in LEAKING,
         **_stated(arguments, "floor"),
     )
     key = jax.random.key(arguments.seed)
-    base, _ = fit(base, dataset.train, val=dataset.val, key=key, progress=not arguments.quiet)
+    base, _ = fit(kernels, dataset.train, val=dataset.val, key=key, progress=not arguments.quiet)
     return InformedModel(base, **_stated(arguments, "s_min"), **_network(arguments))
 
 

@@ -16,7 +16,7 @@ from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Sphere
-from scorefold.models import KernelModel, Model, ScoreModel
+from scorefold.models import FittedKernelModel, FittedScoreModel, Model
 
 __all__ = ["write_run_report"]
 
@@ -102,11 +102,11 @@ class _Parts(NamedTuple):
     figures: Callable[[Any, Any, dict[str, Any]], dict[str, Any]]
 
 
-def _coarse(model: ScoreModel) -> Density:
+def _coarse(model: FittedScoreModel) -> Density:
     return lambda x: model.density(x, rtol=_RTOL).log_prob
 
 
-def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
+def _film(model: FittedScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     levels, frames = model.trajectory(key, _FILM, frames=6, steps=_STEPS)
     manifold, path = model.manifold, np.asarray(frames)
     if not report.views_of(manifold, [path[-1]]) and manifold.dim > 1:
@@ -115,14 +115,12 @@ def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     return {"From noise to data": report.film(manifold, path, times=times, **drawn)}
 
 
-def _kernels(model: KernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
-    if model.mixture is None:
-        return {}
+def _kernels(model: FittedKernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
     return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
 
 
 _PARTS: dict[type[Model], _Parts] = {
-    ScoreModel: _Parts(_coarse, _film),
-    KernelModel: _Parts(lambda model: model.log_prob, _kernels),
+    FittedScoreModel: _Parts(_coarse, _film),
+    FittedKernelModel: _Parts(lambda model: model.log_prob, _kernels),
 }
 _ANY = _Parts(lambda model: model.log_prob, lambda model, key, drawn: {})

@@ -1,7 +1,7 @@
 """Training: one ``fit`` for every model; files of models."""
 
 from scorefold._fixed import fixed
-from scorefold.fitting._contract import Trainable
+from scorefold.fitting._contract import Defaults, Description, Settled, Trainer
 from scorefold.fitting.batches import batch_rows
 from scorefold.fitting.errors import (
     DamagedFile,
@@ -17,13 +17,16 @@ from scorefold.fitting.save import load, save
 
 __all__ = [
     "DamagedFile",
+    "Defaults",
+    "Description",
     "DifferentRun",
     "DirectoryInUse",
     "DiskFull",
     "History",
     "Interrupted",
     "NonFiniteLoss",
-    "Trainable",
+    "Settled",
+    "Trainer",
     "batch_rows",
     "fit",
     "fit_seeds",

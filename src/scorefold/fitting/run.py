@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple
 
 from scorefold._blas import one_blas_thread
-from scorefold.fitting._contract import Trainable
+from scorefold.fitting._contract import Description
 from scorefold.fitting.checkpoints import Checkpoints
 from scorefold.fitting.errors import Interrupted
 from scorefold.fitting.fingerprint import describe
@@ -18,7 +20,7 @@ from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import Problem, TrainState
 
-__all__ = ["Keeping", "run"]
+__all__ = ["Keeper", "Keeping", "run"]
 
 
 class Keeping(NamedTuple):
@@ -29,69 +31,103 @@ class Keeping(NamedTuple):
     save_every: float
 
 
+class Keeper:
+    """The checkpoints of one run, and the wish of a signal to end it after the next.
+
+    ``identity``: names and values, by which a checkpoint is known as one of this run. With a
+    directory, the caller holds its lock. What is wrong with the directory is found at once.
+    """
+
+    def __init__(
+        self,
+        keeping: Keeping,
+        identity: dict[str, Any],
+        like: Any,
+        join: Callable[[dict[str, Any], dict[str, Any]], Any],
+    ) -> None:
+        self.found: tuple[Any, Any] | None = None
+        """The state and the record to go on from."""
+        self._checkpoints: Checkpoints | None = None
+        self._interrupts, self._every = Interrupts(), keeping.save_every
+        if keeping.out is None:
+            if keeping.resume:
+                raise ValueError("resume=True needs out, the directory of the run to go on with.")
+            return
+        lines: dict[str, str] = {}
+        for name, value in identity.items():
+            lines |= describe(value, name)
+        self._checkpoints = Checkpoints(Path(keeping.out), lines)
+        if keeping.resume:
+            self.found = self._checkpoints.restore(like, join)
+        elif self._checkpoints.files():
+            raise FileExistsError(
+                f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on "
+                "with it, or choose another directory."
+            )
+
+    def __enter__(self) -> Keeper:
+        self._saved = time.monotonic()
+        if self._checkpoints is not None:
+            self._interrupts.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._checkpoints is not None:
+            self._interrupts.__exit__(kind, error, trace)
+        if isinstance(error, Interrupted):
+            print(error, file=sys.stderr)
+
+    def note(self, state: Any, record: Any, where: str, *, due: bool) -> None:
+        """Save, if it is ``due``, time, or a signal has come; after a signal raise ``Interrupted``,
+        which says ``where`` the run stopped."""
+        pending = self._interrupts.pending
+        waited = time.monotonic() - self._saved >= self._every
+        if self._checkpoints is None or not (due or pending or waited):
+            return
+        path = self._checkpoints.save(state, record)
+        self._saved = time.monotonic()
+        if pending := self._interrupts.pending:
+            raise Interrupted(
+                f"{pending.name}: stopped {where}, saved to {path}. To go on, run the same again "
+                "with resume=True (--resume).",
+                code=128 + pending,
+                path=path,
+            )
+
+
 @one_blas_thread()
 def run(
-    model: Trainable,
+    description: Description[Any],
     problem: Problem,
     state: TrainState,
     plan: Plan,
     keeping: Keeping,
     progress: bool,
 ) -> Loop:
-    """Train to the end; ``model`` is the description that identifies the run.
-
-    With a directory, the caller holds its lock. What is wrong with it is found before anything
-    is compiled.
-    """
+    """Train to the end; ``description`` identifies the run."""
     loop = Loop(problem, state, plan)
-    if keeping.out is None:
-        if keeping.resume:
-            raise ValueError("resume=True needs out, the directory of the run to go on with.")
-        loop.begin()
-        loop.finish(progress, lambda validated: None)
-        return loop
     identity = {
-        **describe(model, "model"),
-        **describe(problem.settings, "settings"),
-        **describe(plan, "plan"),
-        **describe(problem.data, "data"),
-        **describe(problem.val, "val"),
-        **describe(problem.key, "key"),
+        "model": description,
+        "settings": problem.settings,
+        "plan": plan,
+        "data": problem.data,
+        "val": problem.val,
+        "key": problem.key,
     }
-    checkpoints = Checkpoints(Path(keeping.out), identity)
-    found = checkpoints.restore(state, Record.join) if keeping.resume else None
-    if not keeping.resume and checkpoints.files():
-        raise FileExistsError(
-            f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on with "
-            "it, or choose another directory."
-        )
-    with Interrupts() as interrupts:
-        saved = time.monotonic()
+    with Keeper(keeping, identity, state, Record.join) as keeper:
 
         def between(validated: bool) -> None:
-            nonlocal saved
-            if not (validated or interrupts.pending) and (
-                time.monotonic() - saved < keeping.save_every
-            ):
-                return
-            path = checkpoints.save(loop.state, loop.record)
-            saved = time.monotonic()
-            if interrupts.pending:
-                raise Interrupted(
-                    f"{interrupts.pending.name}: stopped at step {loop.record.steps} of "
-                    f"{loop.record.total}, saved to {path}. To go on, run the same again with "
-                    "resume=True (--resume).",
-                    code=128 + interrupts.pending,
-                    path=path,
-                )
+            where = f"at step {loop.record.steps} of {loop.record.total}"
+            keeper.note(loop.state, loop.record, where, due=validated)
 
-        try:
-            if found is None:
-                loop.begin()
-            else:
-                loop.resume(*found)
-            loop.finish(progress, between)
-        except Interrupted as stop:
-            print(stop, file=sys.stderr)
-            raise
+        if keeper.found is None:
+            loop.begin()
+        else:
+            loop.resume(*keeper.found)
+        loop.finish(progress, between)
     return loop

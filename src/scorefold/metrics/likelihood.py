@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scorefold.models import InformedModel, Model, ScoreModel
+from scorefold.models import FittedInformedModel, FittedScoreModel, Model
 
 __all__ = ["HeldOut", "held_out", "log_densities"]
 
@@ -38,8 +38,8 @@ def held_out(model: Model, x: Any) -> HeldOut:
 
 def log_densities(model: Model, x: Any) -> tuple[np.ndarray, float]:
     """log p at each point, float64, and the evaluations of the network that one takes."""
-    if isinstance(model, ScoreModel):
+    if isinstance(model, FittedScoreModel):
         density = model.density(x)
         return np.asarray(density.log_prob, np.float64), float(np.mean(density.nfe))
-    nfe = float(model.evaluations) if isinstance(model, InformedModel) else 0.0
+    nfe = float(model.evaluations) if isinstance(model, FittedInformedModel) else 0.0
     return np.asarray(model.log_prob(x), np.float64), nfe

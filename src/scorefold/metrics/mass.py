@@ -16,10 +16,10 @@ from scorefold.kernels import WrappedMixture, broad_laws, mixture_mass
 from scorefold.manifolds import Euclidean, Manifold, Product, nearest
 from scorefold.models import (
     EmpiricalModel,
-    GaussianKernelModel,
+    FittedGaussianKernelModel,
+    FittedInformedModel,
+    FittedKernelModel,
     HeatKernelDensity,
-    InformedModel,
-    KernelModel,
     ManifoldParzen,
     Model,
 )
@@ -27,7 +27,7 @@ from scorefold.samplers import Mass, weighted_mass
 
 __all__ = ["total_mass"]
 
-_CLOSED = (EmpiricalModel, GaussianKernelModel, HeatKernelDensity, ManifoldParzen)
+_CLOSED = (EmpiricalModel, FittedGaussianKernelModel, HeatKernelDensity, ManifoldParzen)
 """Mixtures of laws of mass 1."""
 _CENTRES = 1000
 _CHECKED = 256
@@ -58,12 +58,12 @@ def total_mass(model: Model, data: Any, key: Key, n: int = 2048, *, draws: Any =
     """
     if isinstance(model, _CLOSED):
         return Mass(1.0, 0.0, "closed form")
-    if isinstance(model, KernelModel):
-        found = mixture_mass(model.fitted_mixture())
+    if isinstance(model, FittedKernelModel):
+        found = mixture_mass(model.mixture)
         if found is not None:
             return Mass(*found, "closed form")
     take, some = jax.random.split(key)
-    if isinstance(model, InformedModel):
+    if isinstance(model, FittedInformedModel):
         x = model.base.sample(take, n)
         return weighted_mass(
             np.asarray(model.log_prob(x) - model.base.log_prob(x), np.float64),

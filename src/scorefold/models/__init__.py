@@ -2,14 +2,18 @@
 
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising, default_output
-from scorefold.models.flat_kernel import GaussianKernelModel
-from scorefold.models.informed import InformedModel
-from scorefold.models.kernel import KernelModel
+from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
+from scorefold.models.informed import FittedInformedModel, InformedModel
+from scorefold.models.kernel import FittedKernelModel, KernelModel
 from scorefold.models.plain import EmpiricalModel, HeatKernelDensity, ManifoldParzen
-from scorefold.models.score import ScoreModel
+from scorefold.models.score import FittedScoreModel, ScoreModel
 
 __all__ = [
     "EmpiricalModel",
+    "FittedGaussianKernelModel",
+    "FittedInformedModel",
+    "FittedKernelModel",
+    "FittedScoreModel",
     "GaussianKernelModel",
     "HeatKernelDensity",
     "InformedModel",

@@ -2,7 +2,6 @@
 
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
-import dataclasses
 import operator
 import warnings
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from scorefold._hash import structural_hash
 from scorefold._types import Key
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, exact_points
-from scorefold.models.standardise import Units, to_inner
+from scorefold.models.standardise import Units
 
 __all__ = ["Model"]
 
@@ -71,15 +70,10 @@ class Model(eqx.Module):
         return structural_hash(self)
 
     def __repr__(self) -> str:
-        """One line: the space, what was chosen, and how many numbers the model holds."""
-        said = [repr(self.manifold)]
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, bool | int | float | str | tuple) and value != f.default:
-                said.append(f"{f.name}={value!r}")
+        """One line: what was asked for, and how many numbers the model holds."""
         held = sum(leaf.size for leaf in jax.tree.leaves(self) if eqx.is_array(leaf))
-        said.append(f"{held} numbers" if held else "not fitted")
-        return f"{type(self).__name__}({', '.join(said)})"
+        asked = getattr(self, "description", self.manifold)
+        return f"{type(self).__name__}({asked!r}, {held} numbers)"
 
     # -- the edge ----------------------------------------------------------------------------------
     def _rows(self, x: Any, name: str = "x") -> tuple[Array | np.ndarray, tuple[int, ...]]:
@@ -141,15 +135,6 @@ class Model(eqx.Module):
         if self.units.beyond_single:
             return x  # NumPy, 64 bits
         return device(x.astype(z.dtype)) if x is not z else z
-
-    # -- what ``fit`` asks of models that are ``Trainable`` ----------------------------------------
-    def to_inner(self, name: str, data: Any) -> Array:
-        """Training or held-out points as ``init`` and ``examples`` take them.
-
-        **Raises:** ``PointsError`` for rows that are no points, and where inner coordinates in
-        32 bits make more than a hundredth of the different rows equal.
-        """
-        return to_inner(self.manifold, self.units, data, name)
 
 
 def count(n: int) -> int:

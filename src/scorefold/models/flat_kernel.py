@@ -15,21 +15,21 @@ from jaxtyping import Array
 from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.fitting import Trainable
+from scorefold.fitting import Description, Trainer
 from scorefold.kernels import CovarianceNetwork, Form, GaussianMixture
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth, same_points
 from scorefold.kernels.gaussian.network import check_form
 from scorefold.kernels.gaussian.objectives import held_out_implicit, held_out_nll
 from scorefold.manifolds import Euclidean
 from scorefold.models._base import Model, count
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Linear, VarianceExploding
 from scorefold.samplers import sample_ode, sample_reverse
 
-__all__ = ["GaussianKernelModel"]
+__all__ = ["FittedGaussianKernelModel", "GaussianKernelModel"]
 
 
-class GaussianKernelModel(Model, Trainable):
+class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
     """π_θ(x) = (1/n) Σ_i N(x; Z_i, Σ_θ(Z_i)): one Gaussian around every centre, of a shape that a
     network reads off the centre. Density, score and draws at every noise level are closed forms.
 
@@ -68,9 +68,6 @@ class GaussianKernelModel(Model, Trainable):
     centres: int | None = None
     s_min: float = 1e-4
     s_max: float = 25.0
-    network: CovarianceNetwork | None = None
-    points: Array | None = fixed(default=None)
-    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if not isinstance(self.manifold, Euclidean):
@@ -90,7 +87,46 @@ class GaussianKernelModel(Model, Trainable):
         """Brownian motion from the (standardised) data to s_max; s(t) is quadratic in t."""
         return VarianceExploding(self.manifold, Linear(1e-3, 2.0 * self.s_max - 1e-3))
 
-    # -- the law ---------------------------------------------------------------------------------
+    def trainer(self, key: Key, data: np.ndarray) -> GaussianKernelTrainer:
+        """Chooses centres and the bandwidth that training starts from."""
+        units = Units.measure(self.manifold, data)
+        rows = to_inner(self.manifold, units, data, "data")
+        pick, weights = jax.random.split(key)
+        count = len(rows) if self.centres is None else min(self.centres, len(rows))
+        points = rows[np.sort(np.asarray(jax.random.permutation(pick, len(rows)))[:count])]
+        if len(np.unique(np.asarray(points), axis=0)) < 2:
+            raise ValueError("data: needs at least two different points.")
+        network = CovarianceNetwork(
+            self.manifold.d,
+            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, points)),
+            form=self.form,
+            floor=self.floor,
+            rank=self.rank,
+            width=self.width,
+            depth=self.depth,
+            dtype=rows.dtype,
+            key=weights,
+        )
+        return GaussianKernelTrainer(FittedGaussianKernelModel(self, network, points, units))
+
+
+class FittedGaussianKernelModel(Model):
+    """A fitted ``GaussianKernelModel``: ``network`` gives the shapes of kernels at ``points``,
+    which are in inner coordinates."""
+
+    description: GaussianKernelModel
+    network: CovarianceNetwork
+    points: Array = fixed()
+    units: Units = fixed(default=Units())
+
+    @property
+    def manifold(self) -> Euclidean:
+        return self.description.manifold
+
+    def law(self) -> GaussianMixture:
+        """The mixture in inner coordinates."""
+        return self.network.mixture(self.points)
+
     def mixture(self, s: ScalarLike | None = None) -> GaussianMixture:
         """The mixture in the user's units, after Brownian motion for variance-time s of the
         standardised coordinates."""
@@ -119,14 +155,14 @@ class GaussianKernelModel(Model, Trainable):
         law = _mixture(self, None, False)
         if method == "direct":
             return self._draws(lambda keys: _draw(law, keys), key, n)
-        ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": law.centres.dtype}
-        field, n = _MixtureScore(law), count(n)
+        asked, field, n = self.description, _MixtureScore(law), count(n)
+        ends = {"s_min": asked.s_min, "s_max": asked.s_max, "dtype": law.centres.dtype}
         if method == "sde":
             return self._outer(
-                sample_reverse(self.noising, field, key, n, steps=steps, **ends)  # type: ignore[arg-type]
+                sample_reverse(asked.noising, field, key, n, steps=steps, **ends)  # type: ignore[arg-type]
             )
         if method == "ode":
-            return self._outer(sample_ode(self.noising, field, key, n, **ends))  # type: ignore[arg-type]
+            return self._outer(sample_ode(asked.noising, field, key, n, **ends))  # type: ignore[arg-type]
         raise ValueError(f'method must be "direct", "sde" or "ode", got {method!r}.')
 
     def marginal(self, indices: Sequence[int]) -> GaussianMixture:
@@ -138,61 +174,33 @@ class GaussianKernelModel(Model, Trainable):
         ``GaussianMixture.conditional``."""
         return self.mixture().conditional(given, values)
 
-    def with_centres(self, points: Any) -> GaussianKernelModel:
+    def with_centres(self, points: Any) -> FittedGaussianKernelModel:
         """The same network with kernels around other points: more data without training, for
         example training and validation points once validation has chosen."""
-        self._law()
-        assert self.points is not None
         found = self._rows(points, "points")[0]
         return eqx.tree_at(lambda m: m.points, self, jnp.asarray(found, self.points.dtype))
 
-    # -- fitting -----------------------------------------------------------------------------------
-    def with_units(self, data: np.ndarray) -> GaussianKernelModel:
-        return eqx.tree_at(lambda m: m.units, self, Units.measure(self.manifold, data))
 
-    def init(self, key: Key, data: Array) -> GaussianKernelModel:
-        """Chooses centres and the bandwidth that training starts from."""
-        pick, weights = jax.random.split(key)
-        count = len(data) if self.centres is None else min(self.centres, len(data))
-        points = data[np.sort(np.asarray(jax.random.permutation(pick, len(data)))[:count])]
-        if len(np.unique(np.asarray(points), axis=0)) < 2:
-            raise ValueError("data: needs at least two different points.")
-        network = CovarianceNetwork(
-            self.manifold.d,
-            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, points)),
-            form=self.form,
-            floor=self.floor,
-            rank=self.rank,
-            width=self.width,
-            depth=self.depth,
-            dtype=data.dtype,
-            key=weights,
-        )
-        return eqx.tree_at(
-            lambda m: (m.network, m.points),
-            self,
-            (network, points),
-            is_leaf=lambda leaf: leaf is None,
-        )
+class GaussianKernelTrainer(Trainer[FittedGaussianKernelModel]):
+    """The model itself, its network on its way."""
+
+    fitted: FittedGaussianKernelModel
+
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Array:
+        return to_inner(self.fitted.manifold, self.fitted.units, data, name)
 
     def batch_loss(self, x: Array, key: Key) -> Array:
-        assert self.points is not None
-        omitted = same_points(x, self.points)
-        objective = held_out_nll if self.objective == "nll" else held_out_implicit
-        return objective(self._law, x, omitted)
+        omitted = same_points(x, self.fitted.points)
+        likelihood = self.fitted.description.objective == "nll"
+        objective = held_out_nll if likelihood else held_out_implicit
+        return objective(self.fitted.law, x, omitted)
 
     def validate(self, x: Array, key: Key) -> Scalar:
-        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(_log_prob(self, x, None))
+        nll = -jnp.mean(_log_prob(self.fitted, x, None))
+        return jnp.asarray(self.fitted.units.log_volume, x.dtype) + nll
 
-    # -- inside ------------------------------------------------------------------------------------
-    def _law(self) -> GaussianMixture:
-        """The mixture in standardised coordinates."""
-        if self.network is None or self.points is None:
-            raise ValueError(
-                "This GaussianKernelModel has not been fitted: model, history = "
-                "scorefold.fit(model, data, key=key)."
-            )
-        return self.network.mixture(self.points)
+    def model(self, data: Array, val: Array | None) -> FittedGaussianKernelModel:
+        return self.fitted
 
 
 class _MixtureScore(eqx.Module):
@@ -208,22 +216,24 @@ _CHUNK = 1024
 
 
 @eqx.filter_jit
-def _mixture(model: GaussianKernelModel, s: ScalarLike | None, outward: bool) -> GaussianMixture:
-    law, units = model._law().at(s), model.units
+def _mixture(
+    model: FittedGaussianKernelModel, s: ScalarLike | None, outward: bool
+) -> GaussianMixture:
+    law, units = model.law().at(s), model.units
     if not outward or units.shifts is None:
         return law
     return law.rescaled(units.shift, units.scale)
 
 
 @eqx.filter_jit
-def _log_prob(model: GaussianKernelModel, x: Array, s: Scalar | None) -> Array:
-    return in_blocks(model._law().astype(x.dtype).at(s).log_prob, x, _CHUNK)
+def _log_prob(model: FittedGaussianKernelModel, x: Array, s: Scalar | None) -> Array:
+    return in_blocks(model.law().astype(x.dtype).at(s).log_prob, x, _CHUNK)
 
 
 @eqx.filter_jit
-def _score(model: GaussianKernelModel, x: Array, t: Scalar) -> Array:
-    s = model.noising.schedule.s(t)
-    return in_blocks(model._law().astype(x.dtype).at(s).score, x, _CHUNK)
+def _score(model: FittedGaussianKernelModel, x: Array, t: Scalar) -> Array:
+    s = model.description.noising.schedule.s(t)
+    return in_blocks(model.law().astype(x.dtype).at(s).score, x, _CHUNK)
 
 
 @eqx.filter_jit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,17 +16,17 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
-from scorefold.fitting import Trainable
+from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_output
-from scorefold.models.kernel import KernelModel
+from scorefold.models.kernel import FittedKernelModel
 from scorefold.models.residual import Noised, ResidualField, kernel_errors, noised
 from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, to_inner
 
-__all__ = ["InformedModel"]
+__all__ = ["FittedInformedModel", "InformedModel"]
 
 _CURVED = (math.pi / 6.0) ** 2
 """Largest variance-time on curved spaces: the cut locus, at π, is six standard deviations away."""
@@ -36,7 +36,7 @@ _RANGE = (1e-4, 1e-1)
 """Bounds of the smallest noise level over the largest."""
 
 
-class InformedModel(Model, Trainable):
+class InformedModel(Description["FittedInformedModel"]):
     """The score of a fitted kernel model at every noise level plus a learned residual:
 
         s(x, s) = ∇ log p_s(x) + r(x, s),   s_min ≤ s ≤ s_max,
@@ -64,7 +64,7 @@ class InformedModel(Model, Trainable):
 
     **Arguments:**
 
-    - ``base``: a fitted ``KernelModel``; ``init`` takes the points it was fitted to, and no others.
+    - ``base``: a fitted ``KernelModel``; ``fit`` takes the points it was fitted to, and no others.
     - ``network``: sizes of the network; ``output``: how its output becomes tangent
       (default: ``default_output(manifold)``).
     - ``s_min``: default the weighted median of the kernels' mean variances, held within 10⁻⁴ and
@@ -77,20 +77,13 @@ class InformedModel(Model, Trainable):
     cross-fitting and the ratio are this library's.
     """
 
-    steps: ClassVar[int] = 600
-    batch_size: ClassVar[int] = 128
-    learning_rate: ClassVar[float] = 3e-4
-
-    base: KernelModel = fixed()
+    base: FittedKernelModel = fixed()
     network: Architecture = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)
     output: TangentOutput | None = None
     s_min: float | None = None
     s_max: float | None = None
     levels: int = 8
     steps_of_flow: int = 24
-    residual: ResidualField | None = None
-    learner: CrossFit | None = fixed(default=None)
-    draws: Array | None = fixed(default=None)
 
     def __check_init__(self) -> None:
         if self.levels < 2 or self.levels % 2:
@@ -103,19 +96,108 @@ class InformedModel(Model, Trainable):
         return self.base.manifold
 
     @property
+    def defaults(self) -> Defaults:
+        return Defaults(steps=600, batch_size=128, learning_rate=3e-4)
+
+    def trainer(self, key: Key, data: np.ndarray) -> InformedTrainer:
+        start, build, draws = jax.random.split(key, 3)
+        points = to_inner(self.manifold, self.base.units, data, "data")
+        learner = self.base.cross_fit(start, points)
+        output = default_output(self.manifold) if self.output is None else self.output
+        residual = ResidualField.start(
+            self.manifold, self.network, output, points, *self._levels(points), key=build
+        )
+        return InformedTrainer(self, residual, learner, jax.random.key_data(draws))
+
+    def _levels(self, data: Array) -> tuple[float, float]:
+        """(s_min, s_max)."""
+        high = self.s_max
+        if high is None:
+            flat = isinstance(self.manifold, Euclidean)
+            high = float(jnp.mean(jnp.var(data, axis=0))) if flat else _CURVED
+        mixture = self.base.mixture
+        tau = np.asarray(mixture.variances, np.float64).mean(1)
+        order = np.argsort(tau)
+        share = np.cumsum(np.exp(np.asarray(mixture.log_weights, np.float64))[order])
+        middle = np.interp(0.5, share, tau[order])
+        low = self.s_min or float(np.clip(middle, high * _RANGE[0], high * _RANGE[1]))
+        if not 0 < low < high:
+            raise ValueError(f"s_min, s_max: needs 0 < s_min < s_max, got {low:.6g}, {high:.6g}.")
+        return low, high
+
+
+class InformedTrainer(Trainer["FittedInformedModel"]):
+    """A residual, and the kernels without each fold that a point of that fold is noised towards;
+    ``draws``: the words of the key of the noise."""
+
+    description: InformedModel
+    residual: ResidualField
+    learner: CrossFit = fixed()
+    draws: Array = fixed()
+
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Noised:
+        asked, field, folds = self.description, self.residual, self.learner.folds
+        points = to_inner(asked.manifold, asked.base.units, data, name)
+        key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
+        levels = 4 * asked.levels if held_out else asked.levels
+        s, x, score = noised(asked.manifold, points, key, levels, field.s_min, field.s_max)
+        own = np.full(len(points), folds) if held_out else np.asarray(self.learner.own)
+        error = kernel_errors(self.learner, s, x, score, own)
+        nll = jnp.zeros(len(points), points.dtype)
+        if held_out:
+            nll = -asked.base.log_prob(asked.base.units.outward(np.asarray(points)))
+        return Noised(s, x, error, nll)
+
+    def batch_loss(self, x: Noised, key: Key) -> Array:
+        return self._excess(x)
+
+    def validate(self, x: Noised, key: Key) -> Scalar:
+        """Mean of the bound above: the kernels' NLL where the residual is 0."""
+        return jnp.mean(x.nll + self._excess(x))
+
+    def model(self, data: Noised, val: Noised | None) -> FittedInformedModel:
+        return FittedInformedModel(self.description, self.residual)
+
+    def _excess(self, x: Noised) -> Array:
+        """∫ E[½‖r‖² + ⟨r, error⟩] ds for each point, in nats, by log-uniform levels."""
+        field, m = self.residual, self.description.manifold
+
+        def one(p: Point, s: Scalar, error: Point) -> Scalar:
+            r = field(p, s)
+            return s * (0.5 * m.inner(p, r, r) + m.inner(p, r, error))
+
+        each = jax.vmap(jax.vmap(one))(x.x, x.s, x.error)
+        return math.log(field.s_max / field.s_min) * jnp.mean(each, axis=1)
+
+
+class FittedInformedModel(Model):
+    """A fitted ``InformedModel``: ``residual`` is r(x, s) in inner coordinates."""
+
+    description: InformedModel
+    residual: ResidualField
+
+    @property
+    def base(self) -> FittedKernelModel:
+        return self.description.base
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.base.manifold
+
+    @property
     def units(self) -> Units:
         return self.base.units
 
     @property
     def evaluations(self) -> int:
         """Evaluations of the score that the likelihood of a point takes."""
-        return 2 * (self.steps_of_flow + steps_below(self.steps_of_flow))
+        steps = self.description.steps_of_flow
+        return 2 * (steps + steps_below(steps))
 
-    # -- density and samples ---------------------------------------------------------------------
     def log_prob(self, x: Any) -> Array:
         """log q(x) in nats: the kernels' density, in closed form, times the ratio."""
-        kernels, steps = self._kernels(), self.steps_of_flow
-        field, flow = self._fitted(), quick(log_ratio)
+        kernels, steps = self._kernels(), self.description.steps_of_flow
+        field, flow = self.residual, quick(log_ratio)
 
         def at(rows: Array | np.ndarray) -> Array:
             ratio = by_blocks(lambda some: flow(field, kernels, some, steps), rows)
@@ -129,99 +211,21 @@ class InformedModel(Model, Trainable):
     def score_at(self, s: float | Scalar, x: Any) -> Array:
         """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s (of
         the standardised coordinates, where they are flat)."""
-        mixture, field = self.base.fitted_mixture(), self._fitted()
+        mixture, field = self.base.mixture, self.residual
         return self._gradient(lambda rows: _score(mixture, field, rows, device(s, rows.dtype)), x)
 
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
-        mixture, field, steps = self.base.fitted_mixture(), self._fitted(), self.steps_of_flow
+        mixture, field, steps = self.base.mixture, self.residual, self.description.steps_of_flow
         kernels, draw = self._kernels(), quick(flow_draws)
         return self._draws(lambda keys: draw(field, kernels, mixture, keys, steps), key, n)
 
-    # -- fitting -----------------------------------------------------------------------------------
-    def init(self, key: Key, data: Array) -> InformedModel:
-        start, build, draws = jax.random.split(key, 3)
-        learner = self.base.cross_fit(start, data)
-        output = default_output(self.manifold) if self.output is None else self.output
-        residual = ResidualField.start(
-            self.manifold, self.network, output, data, *self._levels(data), key=build
-        )
-        return eqx.tree_at(
-            lambda m: (m.learner, m.residual, m.draws),
-            self,
-            (learner, residual, jax.random.key_data(draws)),
-            is_leaf=lambda leaf: leaf is None,
-        )
-
-    def examples(self, data: Array, *, held_out: bool = False) -> Noised:
-        if self.learner is None or self.draws is None:
-            raise ValueError("This InformedModel is not being fitted: init(key, data) comes first.")
-        field, folds = self._fitted(), self.learner.folds
-        key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
-        levels = 4 * self.levels if held_out else self.levels
-        s, x, score = noised(self.manifold, data, key, levels, field.s_min, field.s_max)
-        own = np.full(len(data), folds) if held_out else np.asarray(self.learner.own)
-        error = kernel_errors(self.learner, s, x, score, own)
-        nll = jnp.zeros(len(data), data.dtype)
-        if held_out:
-            nll = -self.base.log_prob(self.units.outward(np.asarray(data)))
-        return Noised(s, x, error, nll)
-
-    def batch_loss(self, x: Noised, key: Key) -> Array:
-        return self._excess(x)
-
-    def validate(self, x: Noised, key: Key) -> Scalar:
-        """Mean of the bound above: the kernels' NLL where the residual is 0."""
-        return jnp.mean(x.nll + self._excess(x))
-
-    def finished(self) -> InformedModel:
-        """The model without what only its training needs."""
-        return eqx.tree_at(
-            lambda m: (m.learner, m.draws), self, (None, None), is_leaf=lambda leaf: leaf is None
-        )
-
-    # -- inside ------------------------------------------------------------------------------------
-    def _excess(self, x: Noised) -> Array:
-        """∫ E[½‖r‖² + ⟨r, error⟩] ds for each point, in nats, by log-uniform levels."""
-        field, m = self._fitted(), self.manifold
-
-        def one(p: Point, s: Scalar, error: Point) -> Scalar:
-            r = field(p, s)
-            return s * (0.5 * m.inner(p, r, r) + m.inner(p, r, error))
-
-        each = jax.vmap(jax.vmap(one))(x.x, x.s, x.error)
-        return math.log(field.s_max / field.s_min) * jnp.mean(each, axis=1)
-
-    def _levels(self, data: Array) -> tuple[float, float]:
-        """(s_min, s_max)."""
-        high = self.s_max
-        if high is None:
-            flat = isinstance(self.manifold, Euclidean)
-            high = float(jnp.mean(jnp.var(data, axis=0))) if flat else _CURVED
-        mixture = self.base.fitted_mixture()
-        tau = np.asarray(mixture.variances, np.float64).mean(1)
-        order = np.argsort(tau)
-        share = np.cumsum(np.exp(np.asarray(mixture.log_weights, np.float64))[order])
-        middle = np.interp(0.5, share, tau[order])
-        low = self.s_min or float(np.clip(middle, high * _RANGE[0], high * _RANGE[1]))
-        if not 0 < low < high:
-            raise ValueError(f"s_min, s_max: needs 0 < s_min < s_max, got {low:.6g}, {high:.6g}.")
-        return low, high
-
     def _kernels(self) -> ClusteredMixture:
-        mixture = self.base.fitted_mixture()
+        mixture = self.base.mixture
         if is_traced(mixture) or not inside_jit():
             return ClusteredMixture.of(mixture)
         with jax.ensure_compile_time_eval():
             return ClusteredMixture.of(mixture)
-
-    def _fitted(self) -> ResidualField:
-        if self.residual is None:
-            raise ValueError(
-                "This InformedModel has not been fitted: model, history = scorefold.fit(model, "
-                "data, key=key), data the points that its base was fitted to."
-            )
-        return self.residual
 
 
 @eqx.filter_jit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,7 +16,7 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold._warnings import ScorefoldWarning
-from scorefold.fitting import Trainable, batch_rows
+from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.kernels import (
     CrossFit,
     EsagKernel,
@@ -34,9 +34,9 @@ from scorefold.kernels import (
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, to_inner
 
-__all__ = ["KernelModel"]
+__all__ = ["FittedKernelModel", "KernelModel"]
 
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 _SHARE = 12
@@ -58,7 +58,7 @@ _FAMILIES: dict[str, type[KernelFamily]] = {
 }
 
 
-class KernelModel(Model, Trainable):
+class KernelModel(Description["FittedKernelModel"]):
     """Wrapped normal kernels at the training points with learned local covariances:
 
         p(x) = ε u(x) + (1 − ε) Σ_i w_i N(log_{z_i} x; 0, Σ_i) |det d exp|⁻¹.
@@ -106,12 +106,6 @@ class KernelModel(Model, Trainable):
     cross-fitting and the manifold form are this library's.
     """
 
-    steps: ClassVar[int] = 400
-    batch_size: ClassVar[int] = 256
-    learning_rate: ClassVar[float] = 5e-3
-    patience: ClassVar[int | None] = 6
-    longest: ClassVar[int] = 1600
-
     manifold: Manifold
     counts: tuple[int, ...] | None = None
     floor: float | None = None
@@ -122,11 +116,6 @@ class KernelModel(Model, Trainable):
     depth: int = 2
     kernel: str = "wrapped"
     landmarks: int | None = None
-    learner: CrossFit | None = None
-    covariance: LocalCovariance | None = None
-    shares: Shares | None = None
-    mixture: WrappedMixture | None = fixed(default=None)
-    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         if self.kernel not in _FAMILIES:
@@ -138,7 +127,120 @@ class KernelModel(Model, Trainable):
                 f"{self.landmarks}."
             )
 
-    # -- density and samples ---------------------------------------------------------------------
+    @property
+    def defaults(self) -> Defaults:
+        return Defaults(steps=400, batch_size=256, learning_rate=5e-3, patience=6, longest=1600)
+
+    @property
+    def family(self) -> KernelFamily:
+        return _FAMILIES[self.kernel]()
+
+    def trainer(self, key: Key, data: np.ndarray) -> KernelTrainer:
+        units = Units.measure(self.manifold, data, near=True)
+        points = to_inner(self.manifold, units, data, "data")
+        if self.floor is not None and self.floor > _WIDE:
+            warnings.warn(
+                f"floor: kernels of {self.floor:g} "
+                f"{'radians' if self.manifold.compact else 'standard deviations'} and more are "
+                "wider than the data: what is left is the background.",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
+        learner = self.cross_fit(key, points).from_best_start(points, self.candidates)
+        return KernelTrainer(self, learner, units)
+
+    def cross_fit(self, key: Key, data: Array) -> CrossFit:
+        """The kernels before training, for data in inner coordinates."""
+        return CrossFit.start(
+            self.manifold,
+            data,
+            self._counts(len(data)),
+            floor=resolution(self.manifold, data, self.floor),
+            folds=min(self.folds, len(data)),
+            grouped=self.grouped,
+            width=self.width,
+            depth=self.depth,
+            key=key,
+            family=self.family,
+            landmarks=self.landmarks,
+        )
+
+    def every_count(self) -> tuple[int, ...]:
+        """Sizes of neighbourhoods, those too large for the data included."""
+        every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
+        return tuple(sorted(every))
+
+    def _counts(self, n: int) -> tuple[int, ...]:
+        most = (n - 1) * 3 // 4
+        if self.counts is None:
+            held = _NUMBERS // (n * self.manifold.dim)
+            most = min(most, max(55, held), max(_LARGE, n // _SHARE))
+        usable = tuple(k for k in self.every_count() if k <= most)
+        if not usable:
+            smallest = min(self.every_count())
+            raise ValueError(
+                f"data: {n} points are too few for a KernelModel, whose smallest neighbourhood is "
+                f"of {smallest} points with a part of the data left out: it needs "
+                f"{-(-4 * smallest // 3) + 1}. Use HeatKernelDensity.choose(manifold, data), one "
+                "bandwidth for 2 points and more, or more data."
+            )
+        return usable
+
+
+class KernelTrainer(Trainer["FittedKernelModel"]):
+    """Kernels that are judged by points of which they have not seen the fold."""
+
+    description: KernelModel
+    learner: CrossFit
+    units: Units = fixed()
+
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Judged:
+        points = to_inner(self.description.manifold, self.units, data, name)
+        return self.learner.judged(
+            points, held_out=held_out, candidates=self.description.candidates
+        )
+
+    def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
+        """Points of one fold, the folds taking turns."""
+        learner = self.learner
+        place = batch_rows(key, step // learner.folds, learner.by_fold.shape[1], size)
+        return learner.by_fold[step % learner.folds, place]
+
+    def batch_loss(self, x: Judged, key: Key) -> Array:
+        return -self.learner.log_prob(x, x.fold[0])
+
+    def validate(self, x: Judged, key: Key) -> Scalar:
+        """Mean NLL in the user's units, by the kernels within sight."""
+        value = jnp.mean(self.learner.log_prob(x, x.fold[0]))
+        return jnp.asarray(self.units.log_volume, value.dtype) - value
+
+    def model(self, data: Judged, val: Judged | None) -> FittedKernelModel:
+        """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
+        held-out points ask for (``settled``); nothing else is kept of the data."""
+        learner = settled(self.learner, data, val)
+        mixture = quick(CrossFit.mixture)(learner)
+        return FittedKernelModel(
+            self.description, learner.covariance, learner.shares, mixture, self.units
+        )
+
+
+class FittedKernelModel(Model):
+    """A fitted ``KernelModel``: the mixture p(x) = ε u(x) + (1 − ε) Σ_i w_i k_i(x) in closed form.
+
+    ``mixture``: the kernels in inner coordinates; ``covariance``, ``shares``: what was learned of
+    the shape of neighbourhoods, and of the parts.
+    """
+
+    description: KernelModel
+    covariance: LocalCovariance
+    shares: Shares
+    mixture: WrappedMixture = fixed()
+    units: Units = fixed()
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.description.manifold
+
     def log_prob(self, x: Any) -> Array:
         """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take
         longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
@@ -149,36 +251,30 @@ class KernelModel(Model, Trainable):
     def score_at(self, s: float | Scalar, x: Any) -> Array:
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
         standardised coordinates, where they are flat)."""
-        mixture = self.fitted_mixture()
-        return self._gradient(lambda rows: _score(mixture, rows, device(s, rows.dtype)), x)
+        return self._gradient(lambda rows: _score(self.mixture, rows, device(s, rows.dtype)), x)
 
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        mixture = self.fitted_mixture()
-        return self._draws(lambda keys: _draw(mixture, keys), key, n)
+        return self._draws(lambda keys: _draw(self.mixture, keys), key, n)
 
     def mixture_in_units(self) -> WrappedMixture:
         """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
         centres and covariances (``LearnedManifold.of``). ``mixture`` itself is in inner
         coordinates, which differ where flat ones are standardised."""
-        return kernels_in_units(self.fitted_mixture(), self.units)
+        return kernels_in_units(self.mixture, self.units)
 
-    def with_centres(self, points: Any) -> KernelModel:
-        """The fitted model with kernels at other points: what was learned of the shape of
+    def with_centres(self, points: Any) -> FittedKernelModel:
+        """The model with kernels at other points: what was learned of the shape of
         neighbourhoods is applied to theirs. Nothing is trained, and a kernel is added in no time:
         for data that come later, or for the validation points once they have chosen
         (``model.with_centres(jnp.concatenate([train, val]))``). The points are then part of the
         density: held-out points must be others.
 
-        **Raises:** ``ValueError`` before the model has been fitted, and for fewer points than the
-        largest neighbourhood.
+        **Raises:** ``ValueError`` for fewer points than the largest neighbourhood.
         """
-        mixture = self.fitted_mixture()
         rows, batch = self._rows(points, "points")
-        data = jnp.asarray(rows, mixture.centres.dtype)
-        covariance = self.covariance
-        assert covariance is not None and self.shares is not None
-        counts = self._every_count()[: len(covariance.shares)]
+        data = jnp.asarray(rows, self.mixture.centres.dtype)
+        counts = self.description.every_count()[: len(self.covariance.shares)]
         if len(batch) != 1 or len(data) <= counts[-1]:
             raise ValueError(
                 f"points: neighbourhoods of up to {counts[-1]} were learned, and these points, of "
@@ -186,47 +282,29 @@ class KernelModel(Model, Trainable):
                 "them together with the points that the model was fitted to."
             )
         learner = CrossFit.whole(
-            self.manifold, data, counts, covariance, self.shares, _FAMILIES[self.kernel]()
+            self.manifold, data, counts, self.covariance, self.shares, self.description.family
         )
         return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
-
-    # -- fitting -----------------------------------------------------------------------------------
-    def with_units(self, data: np.ndarray) -> KernelModel:
-        return eqx.tree_at(lambda k: k.units, self, Units.measure(self.manifold, data, near=True))
-
-    def init(self, key: Key, data: Array) -> KernelModel:
-        if self.floor is not None and self.floor > _WIDE:
-            warnings.warn(
-                f"floor: kernels of {self.floor:g} "
-                f"{'radians' if self.manifold.compact else 'standard deviations'} and more are "
-                "wider than the data: what is left is the background.",
-                ScorefoldWarning,
-                stacklevel=2,
-            )
-        learner = self._started(key, data).from_best_start(data, self.candidates)
-        return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
         inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
         drawn from ``key``.
 
-        **Raises:** ``ValueError`` for other points, for kernels at landmarks, and before the model
-        has been fitted.
+        **Raises:** ``ValueError`` for other points, and for kernels at landmarks.
         """
-        mixture = self.fitted_mixture()
-        if self.landmarks is not None and self.landmarks < len(data):
+        landmarks, mixture = self.description.landmarks, self.mixture
+        if landmarks is not None and landmarks < len(data):
             raise ValueError(
                 "landmarks: kernels at a part of the points cannot be taken apart by folds again. "
                 "Fit a KernelModel without landmarks."
             )
-        assert self.covariance is not None and self.shares is not None
         each = 1 + len(self.covariance.tail) + (self.shares.bandwidth is not None)
         same = len(mixture.centres) == each * len(data)
         if same:
             learner = eqx.tree_at(
                 lambda k: (k.covariance, k.shares),
-                self._started(key, data),
+                self.description.cross_fit(key, data),
                 (self.covariance, self.shares),
             )
             rebuilt = quick(CrossFit.mixture)(learner).centres
@@ -238,98 +316,14 @@ class KernelModel(Model, Trainable):
             )
         return learner
 
-    def examples(self, data: Array, *, held_out: bool = False) -> Judged:
-        return self._learner().judged(data, held_out=held_out, candidates=self.candidates)
-
-    def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
-        """Points of one fold, the folds taking turns."""
-        learner = self._learner()
-        place = batch_rows(key, step // learner.folds, learner.by_fold.shape[1], size)
-        return learner.by_fold[step % learner.folds, place]
-
-    def batch_loss(self, x: Judged, key: Key) -> Array:
-        return -self._learner().log_prob(x, x.fold[0])
-
-    def validate(self, x: Judged, key: Key) -> Scalar:
-        """Mean NLL in the user's units, by the kernels within sight."""
-        value = jnp.mean(self._learner().log_prob(x, x.fold[0]))
-        return jnp.asarray(self.units.log_volume, value.dtype) - value
-
-    def completed(self, data: Judged, val: Judged | None) -> KernelModel:
-        """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
-        held-out points ask for (``kernels.settled``)."""
-        learner = settled(self._learner(), data, val)
-        return eqx.tree_at(lambda k: k.learner, self, learner)
-
-    def finished(self) -> KernelModel:
-        """The model with its mixture built and nothing else kept of the data."""
-        learner = self._learner()
-        return eqx.tree_at(
-            lambda k: (k.learner, k.covariance, k.shares, k.mixture),
-            self,
-            (None, learner.covariance, learner.shares, quick(CrossFit.mixture)(learner)),
-            is_leaf=lambda leaf: leaf is None,
-        )
-
-    # -- inside ------------------------------------------------------------------------------------
-    def _started(self, key: Key, data: Array) -> CrossFit:
-        return CrossFit.start(
-            self.manifold,
-            data,
-            self._counts(len(data)),
-            floor=resolution(self.manifold, data, self.floor),
-            folds=min(self.folds, len(data)),
-            grouped=self.grouped,
-            width=self.width,
-            depth=self.depth,
-            key=key,
-            family=_FAMILIES[self.kernel](),
-            landmarks=self.landmarks,
-        )
-
-    def _counts(self, n: int) -> tuple[int, ...]:
-        most = (n - 1) * 3 // 4
-        if self.counts is None:
-            held = _NUMBERS // (n * self.manifold.dim)
-            most = min(most, max(55, held), max(_LARGE, n // _SHARE))
-        usable = tuple(k for k in self._every_count() if k <= most)
-        if not usable:
-            smallest = min(self._every_count())
-            raise ValueError(
-                f"data: {n} points are too few for a KernelModel, whose smallest neighbourhood is "
-                f"of {smallest} points with a part of the data left out: it needs "
-                f"{-(-4 * smallest // 3) + 1}. Use HeatKernelDensity.choose(manifold, data), one "
-                "bandwidth for 2 points and more, or more data."
-            )
-        return usable
-
-    def _every_count(self) -> tuple[int, ...]:
-        every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
-        return tuple(sorted(every))
-
     def log_density(self, rows: Array | np.ndarray) -> Array:
         """log p of inner coordinates, one point a row, with respect to their own volume."""
-        mixture = self.fitted_mixture()
+        mixture = self.mixture
         if not is_traced((rows, mixture)):
             found = cheaper_log_prob(mixture, rows, rtol=_LEFT_OUT)
             if found is not None:
                 return found
         return by_blocks(lambda some: _log_prob(mixture, some), rows)
-
-    def fitted_mixture(self) -> WrappedMixture:
-        """The mixture of kernels in inner coordinates; raises ``ValueError`` before the model has
-        been fitted."""
-        if self.mixture is None:
-            raise ValueError(
-                "This KernelModel has not been fitted: model, history = scorefold.fit(model, "
-                "data, key=key)."
-            )
-        return self.mixture
-
-    def _learner(self) -> CrossFit:
-        if self.learner is None:
-            raise ValueError("This KernelModel is not being fitted: init(key, data) comes first.")
-        return self.learner
 
 
 @eqx.filter_jit

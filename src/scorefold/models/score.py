@@ -22,12 +22,12 @@ from scorefold.fields import (
     TangentField,
     TangentOutput,
 )
-from scorefold.fitting import Trainable
+from scorefold.fitting import Description, Trainer
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model, count
 from scorefold.models.defaults import default_output
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
     FlowDensity,
@@ -39,10 +39,10 @@ from scorefold.samplers import (
     walk,
 )
 
-__all__ = ["ScoreModel"]
+__all__ = ["FittedScoreModel", "ScoreModel"]
 
 
-class ScoreModel(Model, Trainable):
+class ScoreModel(Description["FittedScoreModel"]):
     """The time reversal of a noising process with a learned score:
 
         dY = {−b(Y) + s_θ(Y, s)} ds + dB,   s from s_max (reference) back to s_min (data),
@@ -61,7 +61,7 @@ class ScoreModel(Model, Trainable):
 
     Flat coordinates are standardised inside (``units``: mean and standard deviation of the training
     data, of each or, for images, of all together), so that data of any unit can be used as they
-    are; ``s_min`` is in those units. Unfitted models (no ``field``) can only be fitted.
+    are; ``s_min`` is in those units.
 
     Source: De Bortoli et al. 2022, Algorithm 2; Song et al. 2021 (flat space).
     """
@@ -73,8 +73,6 @@ class ScoreModel(Model, Trainable):
     output: TangentOutput | None = None
     s_min: float = 1e-4
     rtol: float = 1e-5
-    field: TangentField | None = None
-    units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
         top = self.s_max
@@ -96,7 +94,76 @@ class ScoreModel(Model, Trainable):
         with jax.ensure_compile_time_eval():
             return float(self.noising.schedule.s(jnp.ones(())))
 
-    # -- density and samples ---------------------------------------------------------------------
+    def trainer(self, key: Key, data: np.ndarray) -> ScoreTrainer:
+        units = Units.measure(self.manifold, data, alike=self.network.alike)
+        points = to_inner(self.manifold, units, data, "data")
+        output = default_output(self.manifold) if self.output is None else self.output
+        sizes = int(self.manifold.embed(points[0]).size), output.size(self.manifold)
+        # One program: half the time of as many programs as there are arrays.
+        network = quick(_build, level=0)(self.network, *sizes, points.dtype, key)
+        field = NetworkField(self.manifold, network, output, self.noising)
+        return ScoreTrainer(self, field, units)
+
+
+class ScoreTrainer(Trainer["FittedScoreModel"]):
+    """A field that learns the score by the loss of its description."""
+
+    description: ScoreModel
+    field: TangentField
+    units: Units = fixed()
+
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Array:
+        return to_inner(self.description.manifold, self.units, data, name)
+
+    def batch_loss(self, x: Array, key: Key) -> Array:
+        asked = self.description
+        # The field as it is trained may be coarser than the one that is used.
+        coarse = asked.network.in_training
+        field = eqx.tree_at(lambda f: f.network, self.field, replace_fn=coarse)
+        levels, draws = jax.random.split(key)
+        s, weight = asked.times.batch(
+            asked.noising, levels, len(x), x.dtype, s_min=asked.s_min, s_max=asked.s_max
+        )
+        keys = jax.random.split(draws, len(x))
+        one = lambda p, s, k: asked.loss(field, asked.noising, p, s, k)  # noqa: E731
+        return weight * jax.vmap(one)(x, s, keys)
+
+    def validate(self, x: Array, key: Key) -> Scalar:
+        """Mean NLL at a loose tolerance (1e-3): enough to compare checkpoints."""
+        asked = self.description
+        found = solve_log_prob(
+            asked.noising, self.field, x, s_min=asked.s_min, s_max=asked.s_max,
+            rtol=1e-3, atol=1e-3, chunk=4096,
+        )  # fmt: skip
+        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
+
+    def model(self, data: Array, val: Array | None) -> FittedScoreModel:
+        return FittedScoreModel(self.description, self.field, self.units)
+
+
+class FittedScoreModel(Model):
+    """A fitted ``ScoreModel``: ``field`` is s_θ(x, s) in inner coordinates."""
+
+    description: ScoreModel
+    field: TangentField
+    units: Units = fixed(default=Units())
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.noising.manifold
+
+    @property
+    def noising(self) -> Noising:
+        return self.description.noising
+
+    @property
+    def s_min(self) -> float:
+        return self.description.s_min
+
+    @property
+    def s_max(self) -> float:
+        return self.description.s_max
+
     def log_prob(self, x: Any) -> Array:
         """log p_{s_min}(x) in nats, by the probability flow with exact divergence."""
         return self.density(x).log_prob
@@ -119,10 +186,10 @@ class ScoreModel(Model, Trainable):
         ``solve_log_prob`` for what the solver refuses.
         """
         rows, batch = self._rows(x)
-        tolerance = self.rtol if rtol is None else rtol
+        tolerance = self.description.rtol if rtol is None else rtol
         found = solve_log_prob(
             self.noising,
-            self._fitted(),
+            self.field,
             rows,
             s_min=self.s_min,
             s_max=self.s_max,
@@ -143,7 +210,7 @@ class ScoreModel(Model, Trainable):
     def score(self, t: float | Scalar, x: Any) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0
         the data end (times before s_min are taken as s_min)."""
-        field, schedule, low = self._fitted(), self.noising.schedule, self.s_min
+        field, schedule, low = self.field, self.noising.schedule, self.s_min
         return self._gradient(
             lambda rows: _score(field, schedule, rows, device(t, rows.dtype), low), x
         )
@@ -160,7 +227,7 @@ class ScoreModel(Model, Trainable):
     ) -> Array | np.ndarray:
         """n draws: by the reversed SDE as a geodesic random walk of ``steps`` steps (finer
         towards data, with optional Langevin corrections), or by the probability flow (adaptive)."""
-        field, n = self._fitted(), count(n)
+        field, n = self.field, count(n)
         ends = {"s_min": self.s_min, "s_max": self.s_max, "dtype": self.units.dtype}
         if method == "ode":
             x = sample_ode(self.noising, field, key, n, **ends)  # type: ignore[arg-type]
@@ -176,56 +243,11 @@ class ScoreModel(Model, Trainable):
     def trajectory(self, key: Key, n: int, *, frames: int = 8, steps: int = 200) -> tuple:
         """(s, points): n draws on their way from noise to data, seen at ``frames`` noise levels;
         shapes ``(frames,)`` and ``(frames, n, *shape)``, noise first."""
-        field = self._fitted()
+        field = self.field
         grid = refined_grid(self.s_max, self.s_min, steps, self.units.dtype)
         shown = jnp.round(jnp.linspace(0, steps, frames)).astype(int)
         paths = _paths(ReverseStep(self.noising, field), key, n, grid)
         return grid[shown], self._outer(jnp.swapaxes(paths[:, shown], 0, 1))
-
-    # -- fitting -----------------------------------------------------------------------------------
-    def with_units(self, data: np.ndarray) -> ScoreModel:
-        units = Units.measure(self.manifold, data, alike=self.network.alike)
-        return eqx.tree_at(lambda m: m.units, self, units)
-
-    def init(self, key: Key, data: Array) -> ScoreModel:
-        output = default_output(self.manifold) if self.output is None else self.output
-        sizes = int(self.manifold.embed(data[0]).size), output.size(self.manifold)
-        # One program: half the time of as many programs as there are arrays.
-        network = quick(_build, level=0)(self.network, *sizes, data.dtype, key)
-        field = NetworkField(self.manifold, network, output, self.noising)
-        return eqx.tree_at(lambda m: m.field, self, field, is_leaf=lambda leaf: leaf is None)
-
-    def batch_loss(self, x: Array, key: Key) -> Array:
-        field = self._trained()
-        levels, draws = jax.random.split(key)
-        s, weight = self.times.batch(
-            self.noising, levels, len(x), x.dtype, s_min=self.s_min, s_max=self.s_max
-        )
-        keys = jax.random.split(draws, len(x))
-        one = lambda p, s, k: self.loss(field, self.noising, p, s, k)  # noqa: E731
-        return weight * jax.vmap(one)(x, s, keys)
-
-    def validate(self, x: Array, key: Key) -> Scalar:
-        """Mean NLL at a loose tolerance (1e-3): enough to compare checkpoints."""
-        found = solve_log_prob(
-            self.noising, self._fitted(), x, s_min=self.s_min, s_max=self.s_max,
-            rtol=1e-3, atol=1e-3, chunk=4096,
-        )  # fmt: skip
-        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
-
-    # -- inside ------------------------------------------------------------------------------------
-    def _fitted(self) -> TangentField:
-        if self.field is None:
-            raise ValueError(
-                "This ScoreModel has not been fitted: model, history = scorefold.fit(model, data, "
-                "key=key)."
-            )
-        return self.field
-
-    def _trained(self) -> TangentField:
-        """The field as it is trained, which may be coarser than the one that is used."""
-        field = self._fitted()
-        return eqx.tree_at(lambda f: f.network, field, replace_fn=self.network.in_training)
 
 
 @eqx.filter_jit

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,25 +15,35 @@ from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.fit_bridge import TwoEnded
+from scorefold.bridges.description import BridgeDescription, FittedBridge
+from scorefold.bridges.intake import Samples
 from scorefold.bridges.light.gaussian_potential import GaussianPotential
+from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import Origins, chosen_origins
-from scorefold.bridges.light.potentials import HeatPotential, Potential
-from scorefold.bridges.reference.linear import linear_transition
+from scorefold.bridges.light.potentials import LearningPotential, Potential, PotentialDescription
 from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
 from scorefold.bridges.reference.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.units import Units
+from scorefold.fitting import (
+    Defaults,
+    Description,
+    History,
+    NonFiniteLoss,
+    Trainer,
+    batch_rows,
+    fit,
+)
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
-__all__ = ["LightBridge"]
+__all__ = ["FittedLightBridge", "LightBridge", "Pairs"]
 
 _CELLS = 1 << 18
 
 
-class LightBridge(TwoEnded):
+class LightBridge(BridgeDescription["FittedLightBridge"]):
     """A Schrödinger bridge by one learned potential φ, without simulation and in seconds:
 
         π(x₁ | x₀) = p_S(x₁ | x₀) φ(x₁) / (P_S φ)(x₀),   ψ_s = P_{S−s} φ,
@@ -65,24 +76,16 @@ class LightBridge(TwoEnded):
     8 and 13. The heat kernel form, the weights it starts from and φ̂ are this library's.
     """
 
-    steps: ClassVar[int] = 800
-    batch_size: ClassVar[int] = 128
-    learning_rate: ClassVar[float] = 5e-2
-
     reference: Noising
-    potential: Potential
+    potential: PotentialDescription
     blur: float | None
     origins: int
-    start: Origins | None
-    sizes: tuple[int, int] | None
-    held_sizes: tuple[int, int] | None
-    units: Units | None
 
     def __init__(
         self,
         reference: Noising,
         *,
-        potential: Potential | None = None,
+        potential: PotentialDescription | None = None,
         blur: float | None = None,
         origins: int = 4000,
     ) -> None:
@@ -91,20 +94,120 @@ class LightBridge(TwoEnded):
             potential = GaussianPotential() if flat else HeatPotential()
         self.reference, self.potential = reference, potential
         self.blur, self.origins = blur, origins
-        self.start = self.sizes = self.held_sizes = self.units = None
 
     def __check_init__(self) -> None:
-        if isinstance(self.potential, HeatPotential) and self.reference.kernel is None:
-            raise ValueError(
-                "reference: a HeatPotential follows Brownian motion only; use "
-                "brownian_reference(manifold, variance), or GaussianPotential on flat space."
-            )
-        if isinstance(self.potential, GaussianPotential):
-            linear_transition(self.reference)
+        self.potential.check(self.reference)
         if self.blur is not None and not (math.isfinite(self.blur) and self.blur > 0):
             raise ValueError(f"blur must be a positive variance-time, got {self.blur}.")
         if self.origins < 1:
             raise ValueError(f"origins must be 1 or more, got {self.origins}.")
+
+    def inside(self, units: Units) -> LightBridge:
+        square = units.scale**2
+        return LightBridge(
+            units.inside(self.reference),
+            potential=self.potential.shorter(square),
+            blur=None if self.blur is None else self.blur / square,
+            origins=self.origins,
+        )
+
+    def train(
+        self, samples: Samples, *, key: Key, **settings: Any
+    ) -> tuple[FittedLightBridge, History]:
+        """By ``fit``, whose settings these are: 800 steps by default."""
+        a, b = samples.ends
+        held = samples.held
+        pairs = Pairs(self.potential, self.reference, _sizes(samples.ends), held and _sizes(held))
+        val = None if held is None else jnp.concatenate(held)
+        try:
+            potential, history = fit(pairs, jnp.concatenate([a, b]), key=key, val=val, **settings)
+        except NonFiniteLoss as error:
+            raise NonFiniteLoss(
+                f"{error} (Rows below {len(a)} are rows of a; subtract {len(a)} from the others "
+                "for rows of b.)",
+                step=error.step,
+                rows=error.rows,
+            ) from error
+        start = chosen_origins(
+            self.reference, potential, jax.random.fold_in(key, 11), a,
+            None if held is None else held[0], self.origins, self.blur,
+        )  # fmt: skip
+        return FittedLightBridge(self.reference, potential, start), _moved_history(history, samples)
+
+
+class Pairs(Description[Potential]):
+    """A potential to be learned from the points of both ends in one array, those of A first;
+    ``sizes`` says how many there are of each, ``held_sizes`` how many held-out ones."""
+
+    potential: PotentialDescription
+    reference: Noising
+    sizes: tuple[int, int]
+    held_sizes: tuple[int, int] | None
+
+    @property
+    def defaults(self) -> Defaults:
+        return Defaults(steps=800, batch_size=128, learning_rate=5e-2)
+
+    def trainer(self, key: Key, data: np.ndarray) -> _PairTrainer:
+        n = self.sizes[0]
+        a, b = jnp.asarray(data[:n]), jnp.asarray(data[n:])
+        learning = self.potential.begin(self.reference, key, a, b)
+        return _PairTrainer(self, learning)
+
+
+class _PairTrainer(Trainer[Potential]):
+    """The loss E_A log P_S φ − E_B log φ. Each batch takes rows of A and of B in epochs of their
+    own, so that every point counts alike whatever the two sizes are."""
+
+    description: Pairs
+    learning: LearningPotential
+
+    def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
+        """Rows of pairs, shape ``(size, 2)``: one of A, one of B."""
+        first, second = self.description.sizes
+        of_a, of_b = jax.random.split(key)
+        rows_a = batch_rows(of_a, step, first, size)
+        rows_b = batch_rows(of_b, step, second, size)
+        return jnp.stack([rows_a, first + rows_b], axis=1)
+
+    def batch_loss(self, x: Array, key: Key) -> Array:
+        first, last = self.learning.ends(self.description.reference, x[:, 0], x[:, 1])
+        return first - last
+
+    def validate(self, x: Array, key: Key) -> Scalar:
+        sizes = self.description.held_sizes
+        n = len(x) // 2 if sizes is None else sizes[0]
+        first, last = self.learning.ends(self.description.reference, x[:n], x[n:])
+        return jnp.mean(first) - jnp.mean(last)
+
+    def model(self, data: Array, val: Array | None) -> Potential:
+        return self.learning.potential(self.description.reference)
+
+
+def _sizes(ends: tuple[Array, Array]) -> tuple[int, int]:
+    return len(ends[0]), len(ends[1])
+
+
+def _moved_history(history: History, samples: Samples) -> History:
+    """With losses in the coordinates of the data."""
+    units, given, held = samples.units, samples.given, samples.given_held
+    if units is None:
+        return history
+    loss = history.loss + units.loss_apart(samples.reference, *(end.rows for end in given))
+    nll = history.val_nll
+    if held is not None:
+        nll = nll + units.loss_apart(samples.reference, *(end.rows for end in held))
+    return dataclasses.replace(history, loss=loss, val_nll=nll)
+
+
+class FittedLightBridge(FittedBridge):
+    """A fitted ``LightBridge``: ``potential`` is φ, ``start`` the points of A that φ̂ is made of,
+    both in the coordinates of ``units``."""
+
+    reference: Noising
+    potential: Potential
+    start: Origins
+    units: Units | None = None
 
     # -- the two factors ---------------------------------------------------------------------------
     def log_psi(self, x: Point, s: Scalar) -> Scalar:
@@ -120,7 +223,7 @@ class LightBridge(TwoEnded):
             y, r = self._here(x, s)
             tilt = self.units.log_tilt(self.reference, x, s) + self._log_unit
             return self._own.log_phi(y, r) - tilt
-        return jax.nn.logsumexp(self._start.log_terms(self.reference, x, s))
+        return jax.nn.logsumexp(self.start.log_terms(self.reference, x, s))
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
@@ -130,7 +233,7 @@ class LightBridge(TwoEnded):
     def backward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
             return self.units.backward(self.reference, self._own, x, s)
-        return self._start.score(self.reference, x, s)
+        return self.start.score(self.reference, x, s)
 
     def grid(self, steps: int, dtype: Any) -> Array:
         """Equally spaced in log(s + h) − log(S − s + τ): steps follow the time in which φ̂ and ψ
@@ -138,8 +241,7 @@ class LightBridge(TwoEnded):
         if self.units is not None:
             own = self._own.grid(steps, jnp.result_type(float))
             return jnp.asarray(self._data_levels(own), dtype)
-        first = self.total * 1e-2 if self.start is None else self.start.scale
-        last = min(self.potential.scale(), self.total)
+        first, last = self.start.scale, min(self.potential.scale, self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)
         f = np.exp(np.linspace(low, high, steps + 1))
         grid = np.clip((f * (self.total + last) - first) / (1.0 + f), 0.0, self.total)
@@ -229,70 +331,16 @@ class LightBridge(TwoEnded):
         forward = direction == "forward"
         if pinned_exactly(self.reference) and not paths:
             grid = grid[jnp.array([0, -1])]  # one step, and exact
-        beyond = 0.0
-        if not forward:
-            beyond = self._start.widest
-        elif isinstance(self.potential, HeatPotential):
-            beyond = self.potential.widest()
+        beyond = self.potential.widest if forward else self.start.widest
         return _sample(self, keys, rows, grid, forward, paths, most_turns(self.total + beyond))
 
-    # -- fitting -----------------------------------------------------------------------------------
     def seen_start(self, key: Key, rows: Array) -> Array:
         """Blurred by h, h that of one of the points it was fitted to."""
         pick, noise = jax.random.split(key)
-        h = jax.random.choice(pick, jnp.asarray(self._start.blur), (len(rows),))
+        h = jax.random.choice(pick, jnp.asarray(self.start.blur), (len(rows),))
         return _blurred(self.manifold, jax.random.split(noise, len(rows)), rows, h)
 
-    def inside(self, units: Units) -> LightBridge:
-        square = units.scale**2
-        blur = None if self.blur is None else self.blur / square
-        return eqx.tree_at(
-            lambda m: (m.reference, m.potential, m.blur, m.units),
-            self,
-            (units.inside(self.reference), self.potential.shorter(square), blur, None),
-            is_leaf=lambda leaf: leaf is None,
-        )
-
-    def outside(self, units: Units, reference: Noising) -> LightBridge:
-        blur = None if self.blur is None else self.blur * units.scale**2
-        return eqx.tree_at(
-            lambda m: (m.reference, m.blur, m.units),
-            self,
-            (reference, blur, units),
-            is_leaf=lambda leaf: leaf is None,
-        )
-
-    def begin(self, key: Key, a: Array, b: Array) -> LightBridge:
-        return eqx.tree_at(
-            lambda m: m.potential, self, self.potential.start(self.reference, key, a, b)
-        )
-
-    def losses(self, a: Array, b: Array, key: Key) -> Array:
-        first, last = self.potential.ends(self.reference, a, b)
-        return first - last
-
-    def held_out_loss(self, a: Array, b: Array, key: Key) -> Scalar:
-        first, last = self.potential.ends(self.reference, a, b)
-        return jnp.mean(first) - jnp.mean(last)
-
-    def finished(self) -> LightBridge:
-        return eqx.tree_at(lambda m: m.potential, self, self.potential.finished(self.reference))
-
-    def settled(self, key: Key, a: Array, b: Array, val: tuple[Array, Array] | None) -> LightBridge:
-        held = None if val is None else val[0]
-        start = chosen_origins(
-            self.reference, self.potential, key, a, held, self.origins, self.blur
-        )
-        return eqx.tree_at(lambda m: m.start, self, start, is_leaf=lambda leaf: leaf is None)
-
     # -- inside ------------------------------------------------------------------------------------
-    @property
-    def placed(self) -> tuple[Units, LightBridge] | None:
-        if self.units is None:
-            return None
-        own = eqx.tree_at(lambda m: m.reference, self, self.units.inside(self.reference))
-        return self.units, eqx.tree_at(lambda m: m.units, own, None)
-
     def _here(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
         """One point and a level in coordinates of the bridge's own."""
         assert self.units is not None
@@ -313,14 +361,6 @@ class LightBridge(TwoEnded):
             values = (values - middle) / self.units.scale
         return jnp.asarray(values, dtype)
 
-    @property
-    def _start(self) -> Origins:
-        if self.start is None:
-            raise ValueError(
-                "This LightBridge has not been fitted: fit_bridge(bridge, a, b, key=key)."
-            )
-        return self.start
-
 
 def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
     """The law of m_B + kY for Y of the law ``law``."""
@@ -339,22 +379,17 @@ def _blurred(manifold: Manifold, keys: Array, rows: Array, h: Array) -> Array:
     return jax.vmap(one)(keys, rows, h)
 
 
-def _size(bridge: LightBridge) -> int:
-    count = 1 if bridge.start is None else len(bridge.start.log_weights)
-    return max(1, _CELLS // count)
-
-
 @eqx.filter_jit
-def _log_prob(bridge: LightBridge, rows: Array, s: Scalar) -> Array:
+def _log_prob(bridge: FittedLightBridge, rows: Array, s: Scalar) -> Array:
     def one(x: Point) -> Scalar:
         return bridge.log_phi(x, s) + bridge.log_psi(x, s)
 
-    return in_blocks(one, rows, _size(bridge))
+    return in_blocks(one, rows, max(1, _CELLS // len(bridge.start.log_weights)))
 
 
 @eqx.filter_jit
 def _sample(
-    bridge: LightBridge,
+    bridge: FittedLightBridge,
     keys: Array,
     rows: Array,
     grid: Array,
@@ -372,13 +407,10 @@ def _sample(
             target = potential.draw(reference, pick, x)
             return flat_path(reference, walk, x, target, grid, bridge.total, paths)
         if forward:
-            assert isinstance(potential, HeatPotential)
-            total = jnp.asarray(bridge.total, x.dtype)
-            k = jax.random.categorical(pick, potential.log_terms(reference, x, total))
-            centres, tau = potential.kernels(reference.manifold, x.dtype)
-            end = total + tau[k]
-            return manifold_path(reference.manifold, walk, x, centres[k], grid, end, paths, turns)
-        start = bridge._start
+            centre, tau = potential.target(reference, pick, x)
+            end = jnp.asarray(bridge.total, x.dtype) + tau
+            return manifold_path(reference.manifold, walk, x, centre, grid, end, paths, turns)
+        start = bridge.start
         k = jax.random.categorical(pick, start.log_terms(reference, x, grid[0]))
         origin, first = start.points[k].astype(x.dtype), -start.blur[k].astype(x.dtype)
         if flat:
@@ -389,12 +421,12 @@ def _sample(
 
 
 @eqx.filter_jit
-def _conditional(bridge: LightBridge, x0: Point) -> GaussianMixture:
+def _conditional(bridge: FittedLightBridge, x0: Point) -> GaussianMixture:
     return bridge.potential.conditional(bridge.reference, x0)
 
 
 @eqx.filter_jit
-def _moments(bridge: LightBridge, rows: Array) -> tuple[Array, Array]:
+def _moments(bridge: FittedLightBridge, rows: Array) -> tuple[Array, Array]:
     def one(x: Point) -> tuple[Array, Array]:
         law = bridge.potential.conditional(bridge.reference, x)
         share = jnp.exp(law.log_weights)
@@ -408,7 +440,7 @@ def _moments(bridge: LightBridge, rows: Array) -> tuple[Array, Array]:
 
 @eqx.filter_jit
 def _given(
-    bridge: LightBridge, keys: Array, rows: Array, given: tuple[int, ...], values: Array
+    bridge: FittedLightBridge, keys: Array, rows: Array, given: tuple[int, ...], values: Array
 ) -> Array:
     d = bridge.manifold.dim
     free = np.asarray([i for i in range(d) if i not in given])
@@ -424,7 +456,7 @@ def _given(
 
 @eqx.filter_jit
 def _starts(
-    bridge: LightBridge, key: Key, rows: Array, given: tuple[int, ...], values: Array
+    bridge: FittedLightBridge, key: Key, rows: Array, given: tuple[int, ...], values: Array
 ) -> Array:
     def one(x: Point) -> Array:
         law = bridge.potential.conditional(bridge.reference, x).marginal(given)

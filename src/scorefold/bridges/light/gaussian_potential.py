@@ -1,5 +1,8 @@
 """The Gaussian potential of light bridges on flat space."""
 
+from __future__ import annotations
+
+import abc
 import math
 from typing import Any, Literal
 
@@ -11,18 +14,23 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import Potential, balance, some_rows, spacing
+from scorefold.bridges.light.potentials import (
+    LearningPotential,
+    Potential,
+    PotentialDescription,
+)
+from scorefold.bridges.light.starts import balance, some_rows, spacing
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 
-__all__ = ["GaussianPotential"]
+__all__ = ["CoordinateAxes", "FittedGaussianPotential", "GaussianPotential", "TurnedAxes"]
 
 _LOG_RANGE = 25.0
 
 
-class GaussianPotential(Potential):
+class GaussianPotential(PotentialDescription):
     """φ(y) = Σ_k w_k N(y; c_k, C_k) e^{|y − a_k|²/2V} on R^d, for a reference with transitions
     N(b(x), V I) from end to end: Brownian motion (b(x) = x, V = S) or Ornstein–Uhlenbeck.
 
@@ -43,14 +51,6 @@ class GaussianPotential(Potential):
     components: int = 50
     covariance: Literal["diagonal", "full"] = "diagonal"
     tau: float | None = None
-    log_weights: Array | None = None
-    offsets: Array | None = None
-    log_variances: Array | None = None
-    skew: Array | None = None
-    centres: Array | None = fixed(default=None)
-    anchors: Array | None = fixed(default=None)
-    bases: Array | None = fixed(default=None)
-    unit: Array | None = fixed(default=None)
 
     def __check_init__(self) -> None:
         if self.components < 1:
@@ -60,14 +60,152 @@ class GaussianPotential(Potential):
         if self.tau is not None and not (math.isfinite(self.tau) and self.tau > 0):
             raise ValueError(f"tau must be a positive variance, got {self.tau}.")
 
-    # -- one point -------------------------------------------------------------------------------
+    def check(self, reference: Noising) -> None:
+        linear_transition(reference)
+
+    def shorter(self, factor: float) -> GaussianPotential:
+        tau = None if self.tau is None else self.tau / factor
+        return GaussianPotential(self.components, self.covariance, tau)
+
+    def begin(self, reference: Noising, key: Key, a: Array, b: Array) -> LearningGaussian:
+        pick, rows_a, rows_b = jax.random.split(key, 3)
+        manifold, total = reference.manifold, reference.schedule.total
+        count = min(self.components, len(b))
+        targets = b[jax.random.permutation(pick, len(b))[:count]]
+        tau = spacing(Euclidean(manifold.dim), targets) if self.tau is None else self.tau
+        scale, shift, whole = linear_transition(reference).moments(jnp.asarray(total, a.dtype))
+        tau = max(tau, 1e-4 * float(whole))
+        sources = scale * some_rows(rows_a, a) + shift[None, :]
+        log_w, log_at, anchors = _start(targets, sources, some_rows(rows_b, b), whole, tau)
+        variance = whole * tau / (whole + tau)
+        landing = anchors + (whole / (whole + tau)) * (targets - anchors)
+        axes: CoordinateAxes | LearningAxes = CoordinateAxes()
+        if self.covariance == "full":
+            skew = jnp.zeros((count, manifold.dim, manifold.dim), b.dtype)
+            axes = LearningAxes(skew, _principal(b))
+        return LearningGaussian(
+            log_weights=jax.nn.log_softmax(log_w + log_at),
+            offsets=jnp.zeros_like(targets),
+            log_variances=jnp.full(targets.shape, jnp.log(variance), b.dtype),
+            axes=axes,
+            centres=landing,
+            anchors=anchors,
+            unit=jnp.sqrt(variance).astype(b.dtype),
+        )
+
+
+class Axes(eqx.Module):
+    """The axes along which the covariances of K components are diagonal."""
+
+    @abc.abstractmethod
+    def turn(self, rows: Array) -> Array:
+        """Vectors, one for each component, shape (K, d), along the axes."""
+
+    @abc.abstractmethod
+    def back(self, rows: Array) -> Array:
+        """The inverse."""
+
+    @abc.abstractmethod
+    def covariances(self, variances: Array) -> Cholesky | Diagonal:
+        """Covariances of these variances, shape (K, d), along the axes."""
+
+    def learned(self) -> Axes:
+        """As they are when training has ended."""
+        return self
+
+
+class CoordinateAxes(Axes):
+    """Those of the coordinates."""
+
+    def turn(self, rows: Array) -> Array:
+        return rows
+
+    def back(self, rows: Array) -> Array:
+        return rows
+
+    def covariances(self, variances: Array) -> Diagonal:
+        return eqx.filter_vmap(Diagonal)(variances)
+
+
+class TurnedAxes(Axes):
+    """``bases``: the axes of each component in columns, shape (K, d, d)."""
+
+    bases: Array
+
+    def turn(self, rows: Array) -> Array:
+        return jnp.einsum("kij,ki->kj", self.bases, rows)
+
+    def back(self, rows: Array) -> Array:
+        return jnp.einsum("kij,kj->ki", self.bases, rows)
+
+    def covariances(self, variances: Array) -> Cholesky:
+        full = jnp.einsum("kij,kj,klj->kil", self.bases, variances, self.bases)
+        return eqx.filter_vmap(Cholesky)(jnp.linalg.cholesky(full))
+
+
+class LearningAxes(eqx.Module):
+    """A common base, shape (d, d), turned for each component by a rotation that is learned."""
+
+    skew: Array
+    base: Array = fixed()
+
+    def learned(self) -> TurnedAxes:
+        return TurnedAxes(jnp.einsum("ij,kjl->kil", self.base, jax.vmap(_rotation)(self.skew)))
+
+
+class LearningGaussian(LearningPotential):
+    """Components that move from where they started, c_k = z_k + unit·o_k."""
+
+    log_weights: Array
+    offsets: Array
+    log_variances: Array
+    axes: CoordinateAxes | LearningAxes
+    centres: Array = fixed()
+    anchors: Array = fixed()
+    unit: Array = fixed()
+
+    def potential(self, reference: Noising) -> FittedGaussianPotential:
+        return FittedGaussianPotential(
+            jax.nn.log_softmax(self.log_weights),
+            self.centres + self.unit * self.offsets,
+            jnp.exp(jnp.clip(self.log_variances, -_LOG_RANGE, _LOG_RANGE)),
+            self.axes.learned(),
+            self.anchors,
+        )
+
+    def ends(self, reference: Noising, a: Array, b: Array) -> tuple[Array, Array]:
+        part = self.potential(reference)
+
+        def first(x: Point) -> Scalar:
+            return jax.nn.logsumexp(part.landing(reference, x)[0])
+
+        def last(y: Point) -> Scalar:
+            z = part.axes.turn(y[None, :] - part.centres)
+            away = jnp.sum((y[None, :] - part.anchors) ** 2, axis=1) / _whole(reference, y)
+            inside = jnp.sum(z * z / part.variances + jnp.log(part.variances), axis=1)
+            return jax.nn.logsumexp(part.log_weights + 0.5 * (away - inside))
+
+        flat = 0.5 * a.shape[-1] * jnp.log(_whole(reference, a[0]))
+        return jax.vmap(first)(a) - flat, jax.vmap(last)(b)
+
+
+class FittedGaussianPotential(Potential):
+    """φ of K components: ``log_weights`` log w, shape (K,); ``centres`` c, (K, d); ``variances``,
+    (K, d), along ``axes``: together C; ``anchors`` a, (K, d)."""
+
+    log_weights: Array
+    centres: Array
+    variances: Array
+    axes: Axes
+    anchors: Array
+
     def log_terms(self, reference: Noising, x: Point, u: Scalar) -> Array:
         a, shift, v = linear_transition(reference).moments(u)
-        part = self.parts(x.dtype)
+        part = self.astype(x.dtype)
         whole = _whole(reference, x)
         curve = 1.0 / part.variances - 1.0 / whole
-        z = part.turn((a * x + shift)[None, :] - part.centres)
-        q = part.turn(part.centres - part.anchors)
+        z = part.axes.turn((a * x + shift)[None, :] - part.centres)
+        q = part.axes.turn(part.centres - part.anchors)
         ahead = 1.0 + v * curve
         power = (z * q / whole + 0.5 * v * (q / whole) ** 2 - 0.5 * curve * z * z) / ahead
         power = power + 0.5 * q * q / whole - 0.5 * jnp.log(2.0 * math.pi * part.variances * ahead)
@@ -77,135 +215,46 @@ class GaussianPotential(Potential):
         return jax.grad(lambda y: self.log_ahead(reference, y, u))(x)
 
     def conditional(self, reference: Noising, x: Point) -> GaussianMixture:
-        part = self.parts(x.dtype)
-        logits, mean = self._landing(reference, part, x)
-        if part.bases is None:
-            covariances: Any = eqx.filter_vmap(Diagonal)(part.variances)
-        else:
-            full = jnp.einsum("kij,kj,klj->kil", part.bases, part.variances, part.bases)
-            covariances = eqx.filter_vmap(Cholesky)(jnp.linalg.cholesky(full))
+        part = self.astype(x.dtype)
+        logits, mean = part.landing(reference, x)
+        covariances: Any = part.axes.covariances(part.variances)
         return GaussianMixture(jax.nn.log_softmax(logits), mean, covariances)
 
     def draw(self, reference: Noising, key: Key, x: Point) -> Point:
         pick, noise = jax.random.split(key)
-        part = self.parts(x.dtype)
-        logits, mean = self._landing(reference, part, x)
+        part = self.astype(x.dtype)
+        logits, mean = part.landing(reference, x)
         k = jax.random.categorical(pick, logits)
-        z = jnp.sqrt(part.variances[k]) * jax.random.normal(noise, x.shape, x.dtype)
-        return mean[k] + (z if part.bases is None else part.bases[k] @ z)
+        z = jax.random.normal(noise, x.shape, x.dtype)
+        one = lambda leaf: leaf[k][None]  # noqa: E731
+        axes = jax.tree.map(one, part.axes)
+        return mean[k] + axes.back(jnp.sqrt(part.variances[k])[None] * z[None])[0]
 
-    def parts(self, dtype: Any = None) -> "_Parts":
-        """Weights, centres c, variances and eigenvectors of C, and anchors a."""
-        log_w, centres, logs, anchors = (
-            self.log_weights, self.centres, self.log_variances, self.anchors
-        )  # fmt: skip
-        if log_w is None or centres is None or logs is None or anchors is None:
-            raise ValueError("This GaussianPotential has no parameters yet: fit a bridge first.")
-        dtype, bases = dtype or log_w.dtype, self.bases
-        if self.offsets is not None and self.unit is not None:
-            centres = centres + self.unit * self.offsets
-        if self.skew is not None:
-            bases = jnp.einsum("ij,kjl->kil", bases, jax.vmap(_rotation)(self.skew))
-        return _Parts(
-            jax.nn.log_softmax(log_w).astype(dtype),
-            centres.astype(dtype),
-            jnp.exp(jnp.clip(logs, -_LOG_RANGE, _LOG_RANGE)).astype(dtype),
-            None if bases is None else bases.astype(dtype),
-            anchors.astype(dtype),
-        )
+    def target(self, reference: Noising, key: Key, x: Point) -> tuple[Point, Scalar]:
+        raise ValueError("The components of a GaussianPotential are no heat kernels.")
 
+    @property
     def scale(self) -> float:
-        if self.log_variances is None:
-            return 1.0 if self.tau is None else self.tau
-        logs = np.asarray(self.log_variances, np.float64)
+        logs = np.log(np.asarray(self.variances, np.float64))
         return float(np.exp(np.quantile(logs, 0.1)))
 
-    # -- fitting ---------------------------------------------------------------------------------
-    def shorter(self, factor: float) -> "GaussianPotential":
-        tau = None if self.tau is None else self.tau / factor
-        return GaussianPotential(self.components, self.covariance, tau)
+    @property
+    def widest(self) -> float:
+        return 0.0
 
-    def start(self, reference: Noising, key: Key, a: Array, b: Array) -> "GaussianPotential":
-        pick, rows_a, rows_b = jax.random.split(key, 3)
-        manifold, total = reference.manifold, reference.schedule.total
-        count = min(self.components, len(b))
-        targets = b[jax.random.permutation(pick, len(b))[:count]]
-        flat = Euclidean(manifold.dim)
-        tau = spacing(flat, targets) if self.tau is None else self.tau
-        scale, shift, whole = linear_transition(reference).moments(jnp.asarray(total, a.dtype))
-        tau = max(tau, 1e-4 * float(whole))
-        sources = scale * some_rows(rows_a, a) + shift[None, :]
-        log_w, log_at, anchors = _start(targets, sources, some_rows(rows_b, b), whole, tau)
-        variance = whole * tau / (whole + tau)
-        landing = anchors + (whole / (whole + tau)) * (targets - anchors)
-        spread = jnp.full(targets.shape, jnp.log(variance), b.dtype)
-        full = self.covariance == "full"
-        return GaussianPotential(
-            self.components,
-            self.covariance,
-            self.tau,
-            log_weights=jax.nn.log_softmax(log_w + log_at),
-            offsets=jnp.zeros_like(targets),
-            log_variances=spread,
-            skew=jnp.zeros((count, manifold.dim, manifold.dim), b.dtype) if full else None,
-            centres=landing,
-            anchors=anchors,
-            bases=_principal(b) if full else None,
-            unit=jnp.sqrt(variance).astype(b.dtype),
-        )
+    def astype(self, dtype: Any) -> FittedGaussianPotential:
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), self)
 
-    def ends(self, reference: Noising, a: Array, b: Array) -> tuple[Array, Array]:
-        part = self.parts(a.dtype)
-
-        def first(x: Point) -> Scalar:
-            return jax.nn.logsumexp(self._landing(reference, part, x)[0])
-
-        def last(y: Point) -> Scalar:
-            z = part.turn(y[None, :] - part.centres)
-            away = jnp.sum((y[None, :] - part.anchors) ** 2, axis=1) / _whole(reference, y)
-            inside = jnp.sum(z * z / part.variances + jnp.log(part.variances), axis=1)
-            return jax.nn.logsumexp(part.log_weights + 0.5 * (away - inside))
-
-        flat = 0.5 * a.shape[-1] * jnp.log(_whole(reference, a[0]))
-        return jax.vmap(first)(a) - flat, jax.vmap(last)(b)
-
-    def finished(self, reference: Noising) -> "GaussianPotential":
-        part = self.parts()
-        bases = part.bases
-        return eqx.tree_at(
-            lambda p: (p.log_weights, p.offsets, p.skew, p.centres, p.bases, p.unit),
-            self,
-            (part.log_weights, None, None, part.centres, bases, None),
-            is_leaf=lambda leaf: leaf is None,
-        )
-
-    # -- inside ----------------------------------------------------------------------------------
-    def _landing(self, reference: Noising, part: "_Parts", x: Point) -> tuple[Array, Array]:
+    def landing(self, reference: Noising, x: Point) -> tuple[Array, Array]:
         """log w_k(x) up to a constant, and the means of X₁ | x, k; shapes (K,) and (K, d)."""
         whole = jnp.asarray(reference.schedule.total, x.dtype)
         a, shift, v = linear_transition(reference).moments(whole)
-        beta = (a * x + shift)[None, :] - part.anchors
-        turned, q = part.turn(beta), part.turn(part.centres - part.anchors)
-        slope = part.variances / v
+        beta = (a * x + shift)[None, :] - self.anchors
+        turned, q = self.axes.turn(beta), self.axes.turn(self.centres - self.anchors)
+        slope = self.variances / v
         power = (turned * q - 0.5 * turned * turned * (1.0 - slope)) / v
-        mean = part.centres + part.back(slope * turned)
-        return part.log_weights + jnp.sum(power, axis=1), mean
-
-
-class _Parts(eqx.Module):
-    """Parameters of K components; ``bases`` (eigenvectors in columns) None if diagonal."""
-
-    log_weights: Array
-    centres: Array
-    variances: Array
-    bases: Array | None
-    anchors: Array
-
-    def turn(self, rows: Array) -> Array:
-        return rows if self.bases is None else jnp.einsum("kij,ki->kj", self.bases, rows)
-
-    def back(self, rows: Array) -> Array:
-        return rows if self.bases is None else jnp.einsum("kij,kj->ki", self.bases, rows)
+        mean = self.centres + self.axes.back(slope * turned)
+        return self.log_weights + jnp.sum(power, axis=1), mean
 
 
 def _whole(reference: Noising, x: Point) -> Scalar:

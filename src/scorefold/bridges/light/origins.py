@@ -12,7 +12,8 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import Potential, some_rows
+from scorefold.bridges.light.potentials import Potential
+from scorefold.bridges.light.starts import some_rows
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.manifolds import nearest
 from scorefold.noising import Noising, OrnsteinUhlenbeck

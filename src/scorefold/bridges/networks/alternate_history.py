@@ -16,7 +16,7 @@ _NUMBERS = ("loss", "gap", "change", "seconds", "simulation_seconds", "simulated
 
 @dataclasses.dataclass(frozen=True)
 class AlternationHistory:
-    """The course of ``fit_alternating``, one entry a half-step.
+    """The course of ``fit_bridge``, one entry a half-step.
 
     - ``toward``: "a" or "b", the end whose field was learned.
     - ``loss``: mean training loss of the last fifth of the half-step.

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Scalar
+from scorefold.bridges.networks.contract import Alternating
 from scorefold.bridges.networks.field import BridgeField
-from scorefold.bridges.networks.learned import LearnedBridge, simulate
+from scorefold.bridges.networks.process import levels, simulate, steered
 from scorefold.manifolds import Euclidean, Manifold
 
 __all__ = ["Judges", "measure"]
@@ -26,7 +27,7 @@ class Judges(eqx.Module):
     @classmethod
     def choose(
         cls,
-        bridge: LearnedBridge,
+        bridge: Alternating,
         ends: tuple[Array, Array],
         held: tuple[Array, Array] | None,
         key: Key,
@@ -47,7 +48,7 @@ class Judges(eqx.Module):
 
 
 def measure(
-    bridge: LearnedBridge, key: Key, new: BridgeField, old: BridgeField, judges: Judges, side: int
+    bridge: Alternating, key: Key, new: BridgeField, old: BridgeField, judges: Judges, side: int
 ) -> tuple[float, float]:
     """(gap, change) of the field towards end ``side``; see ``AlternationHistory``."""
     start, goal = judges.points[1 - side], judges.points[side]
@@ -57,10 +58,10 @@ def measure(
 
 @eqx.filter_jit
 def _measure(
-    bridge: LearnedBridge, key: Key, new: BridgeField, old: BridgeField, start: Array, goal: Array
+    bridge: Alternating, key: Key, new: BridgeField, old: BridgeField, start: Array, goal: Array
 ) -> tuple[Scalar, Scalar]:
-    grid = bridge.grid(bridge.steps, start.dtype)
-    paths = simulate(bridge.steered(new), key, start, grid)
+    grid = jnp.asarray(levels(bridge.total, bridge.steps), start.dtype)
+    paths = simulate(steered(bridge.reference, new), key, start, grid)
 
     def rate(x: Array, r: Scalar) -> Scalar:
         apart = new(x, r) - old(x, r)

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from scorefold._types import Key, Point, Scalar
+from scorefold.bridges.networks.alternate import LearnedBridge
+from scorefold.bridges.networks.contract import Baseline
 from scorefold.bridges.networks.coupling import transport_coupling
 from scorefold.bridges.networks.field import BridgeField
-from scorefold.bridges.networks.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.networks.objectives import Objective, PinnedRegression, Regression
+from scorefold.bridges.networks.process import levels as grid_levels
+from scorefold.bridges.networks.process import simulate, steered
 from scorefold.bridges.reference.pinned import pinned_exactly, pinned_walk
-from scorefold.bridges.units import Units
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.noising import Noising
 
@@ -58,9 +60,6 @@ class BridgeMatching(LearnedBridge):
     coupling: Literal["process", "independent", "transport"] = "process"
     cut: float = 1e-3
     baseline: Baseline | None = None
-    toward_a: BridgeField | None = None
-    toward_b: BridgeField | None = None
-    units: Units | None = None
 
     def __check_init__(self) -> None:
         if not self.reference.exact:
@@ -80,7 +79,7 @@ class BridgeMatching(LearnedBridge):
     def floor(self) -> float:
         if pinned_exactly(self.reference):
             return self.cut * self.total
-        return float(self._levels(self.steps)[1])
+        return float(grid_levels(self.total, self.steps)[1])
 
     @property
     def coupled(self) -> bool:
@@ -96,9 +95,9 @@ class BridgeMatching(LearnedBridge):
         self, key: Key, other: BridgeField, start: Array, far: Array, initial: bool
     ) -> PyTree:
         first, second = jax.random.split(key)
-        grid = self.grid(self.steps, start.dtype)
+        grid = jnp.asarray(grid_levels(self.total, self.steps), start.dtype)
         if not initial or self.coupling == "process":
-            far = simulate(self.steered(other), first, start, grid, keep=False)
+            far = simulate(steered(self.reference, other), first, start, grid, keep=False)
         elif self.coupling == "transport":
             far = transport_coupling(self.reference, first, start, far)
         if pinned_exactly(self.reference):

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from scorefold._types import Key, Point, Scalar
+from scorefold.bridges.networks.alternate import LearnedBridge
+from scorefold.bridges.networks.contract import Baseline
 from scorefold.bridges.networks.field import BridgeField
-from scorefold.bridges.networks.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.networks.objectives import ImplicitMeanMatching, Objective, Regression
-from scorefold.bridges.units import Units
+from scorefold.bridges.networks.process import levels as grid_levels
+from scorefold.bridges.networks.process import simulate, steered
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
@@ -54,9 +56,6 @@ class DiffusionSchrodingerBridge(LearnedBridge):
     steps: int = 20
     loss: Literal["mean", "implicit", "hutchinson"] | None = None
     baseline: Baseline | None = None
-    toward_a: BridgeField | None = None
-    toward_b: BridgeField | None = None
-    units: Units | None = None
 
     def __check_init__(self) -> None:
         if self.loss not in (None, "mean", "implicit", "hutchinson"):
@@ -67,7 +66,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
 
     @property
     def floor(self) -> float:
-        return float(self._levels(self.steps)[1])
+        return float(grid_levels(self.total, self.steps)[1])
 
     @property
     def objective(self) -> Objective:
@@ -87,8 +86,8 @@ class DiffusionSchrodingerBridge(LearnedBridge):
     def examples(
         self, key: Key, other: BridgeField, start: Array, far: Array, initial: bool
     ) -> PyTree:
-        grid = self.grid(self.steps, start.dtype)
-        paths = simulate(self.steered(other), key, start, grid)
+        grid = jnp.asarray(grid_levels(self.total, self.steps), start.dtype)
+        paths = simulate(steered(self.reference, other), key, start, grid)
         one = self._turned if self._loss == "mean" else lambda *a: self._opposed(other, *a)
         levels = jax.vmap(one, in_axes=(0, 0, 0, 0))
         found = jax.vmap(levels, in_axes=(0, 0, None, None))(

@@ -34,8 +34,7 @@ class TwistedStep(Step):
         ratio = v / (m * m)
         z = jax.random.normal(key, x.shape, x.dtype)
         learned, along = jax.jvp(lambda y: self.field.residual(y, s), (x,), (z,))
-        twist = self.field.start(x, s) - 2.0 * self.reference.drift(x) + learned
-        if self.field.affine is not None:
-            z = self.field.affine.spread(z, s, ratio)
-        noise = z + 0.5 * ratio * along
+        start, level = self.field.start, jnp.maximum(s, self.field.floor)
+        twist = start(x, level) - 2.0 * self.reference.drift(x) + learned
+        noise = start.spread(z, s, ratio) + 0.5 * ratio * along
         return m * x + shift + v / m * twist + jnp.sqrt(v) * noise

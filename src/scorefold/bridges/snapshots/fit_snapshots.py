@@ -16,11 +16,11 @@ from jaxtyping import Array
 from scorefold._types import Key
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges._base import brownian_reference
-from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
+from scorefold.bridges.description import BridgeDescription
+from scorefold.bridges.fit_bridge import fit_bridge
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.light.bridge import LightBridge
 from scorefold.bridges.networks.alternate_history import AlternationHistory
-from scorefold.bridges.networks.learned import LearnedBridge
 from scorefold.bridges.reference.integrated import check_times
 from scorefold.bridges.snapshots.multi_marginal import MultiMarginalBridge
 from scorefold.fitting import History
@@ -45,7 +45,7 @@ def fit_snapshots(
     ids: Sequence[Any] | None = None,
     val_ids: Sequence[Any] | None = None,
     survivors: bool = False,
-    bridge: Callable[[Noising], TwoEnded | LearnedBridge] = LightBridge,
+    bridge: Callable[[Noising], BridgeDescription[Any]] = LightBridge,
     out: Any = None,
     **settings: Any,
 ) -> tuple[MultiMarginalBridge, tuple[History | AlternationHistory, ...]]:

@@ -1,0 +1,79 @@
+"""What is to be learned of a bridge, and what comes out: the contracts of both."""
+
+# No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
+import abc
+import dataclasses
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import equinox as eqx
+
+from scorefold._types import Key
+from scorefold.bridges._base import Bridge
+from scorefold.bridges.intake import Samples
+from scorefold.bridges.units import Units
+from scorefold.fitting import Settled
+from scorefold.manifolds import Manifold
+from scorefold.noising import Noising
+
+__all__ = ["BridgeDescription", "FittedBridge"]
+
+F = TypeVar("F", bound="FittedBridge")
+F_co = TypeVar("F_co", bound="FittedBridge", covariant=True)
+
+
+class FittedBridge(Bridge):
+    """A bridge that was learned in coordinates of its own (``Units``), and says what it knows in
+    those of the data. ``units``: None where the two are the same."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def units(self) -> Units | None:
+            """A field."""
+
+    else:
+        units: eqx.AbstractVar[Units | None]
+
+    @property
+    def placed(self) -> "tuple[Units, FittedBridge] | None":
+        if self.units is None:
+            return None
+        return self.units, self._over(self.units.inside(self.reference), None)
+
+    def outside(self: F, units: Units, reference: Noising) -> F:
+        """This bridge, in coordinates of its own, as one over ``reference``."""
+        return self._over(reference, units)
+
+    def _over(self: F, reference: Noising, units: Units | None) -> F:
+        fields: dict[str, Any] = {"reference": reference, "units": units}
+        return dataclasses.replace(self, **fields)
+
+
+class BridgeDescription(Settled, Generic[F_co]):
+    """What ``fit_bridge`` is given: a reference process and settings, no parameters. Descriptions
+    can be compared, hashed and printed."""
+
+    reference: eqx.AbstractVar[Noising]
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.reference.manifold
+
+    @property
+    def total(self) -> float:
+        """S, the variance-time that the bridge lasts."""
+        return self.reference.schedule.total
+
+    @property
+    def least(self) -> int:
+        """Points that each end needs."""
+        return 2
+
+    @abc.abstractmethod
+    def inside(self, units: Units) -> "BridgeDescription[F_co]":
+        """The description in coordinates of its own: of Y in ``Units``."""
+
+    @abc.abstractmethod
+    def train(self, samples: Samples, *, key: Key, **settings: Any) -> tuple[F_co, Any]:
+        """The bridge learned from ``samples``, in the coordinates that it is trained in, and what
+        happened in those of the data."""

@@ -1,0 +1,108 @@
+"""Training in phases: several trainers that take turns, each on examples made for its turn."""
+
+from __future__ import annotations
+
+import abc
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from scorefold._blas import one_blas_thread
+from scorefold._types import Key
+from scorefold.fitting.run import Keeper
+from scorefold.fitting.settings import Settings
+from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
+
+__all__ = ["Phase", "Phases", "Turn", "train_phases"]
+
+
+class Turn(NamedTuple):
+    """What is trained for some steps: a trainer without its trained arrays, what it takes batches
+    of, and the key of their order."""
+
+    trainer: PyTree
+    examples: PyTree
+    key: Key
+
+
+class Phase(NamedTuple):
+    """What happened in a phase: a loss a step, and seconds, ``making`` of them for examples."""
+
+    losses: np.ndarray
+    seconds: float
+    making: float
+
+
+class Phases(abc.ABC):
+    """Trainers that take turns. A phase of number n takes ``steps`` steps of the state
+    ``states[side(n)]``, in turns of ``refresh`` steps on examples of their own; optimiser states
+    go on from one phase of a side to its next, and the learning rate begins anew."""
+
+    settings: Settings
+    count: int
+    steps: int
+    refresh: int
+    states: list[TrainState]
+    record: Any
+    """Has ``steps``, the phases taken, and ``split()`` for checkpoints."""
+
+    @abc.abstractmethod
+    def side(self, n: int) -> int:
+        """Whose turn phase n is."""
+
+    @abc.abstractmethod
+    def turn(self, n: int, number: int) -> Turn:
+        """What turn ``number`` of phase n trains on."""
+
+    @abc.abstractmethod
+    def ended(self, n: int, phase: Phase) -> str:
+        """Take note of a phase; returns what the progress bar says of it."""
+
+    @abc.abstractmethod
+    def failed(self, n: int, step: int) -> Exception:
+        """The error for a loss or gradient that is not finite at a step of phase n."""
+
+
+@one_blas_thread()
+def train_phases(phases: Phases, keeper: Keeper, progress: bool) -> None:
+    """Go through the phases that are left, with a checkpoint after each."""
+    from tqdm import tqdm
+
+    total, done = phases.count * phases.steps, phases.record.steps * phases.steps
+    every = 0.5 if sys.stderr.isatty() else 10.0
+    with (
+        keeper,
+        tqdm(total=total, initial=done, disable=not progress, file=sys.stderr,
+             mininterval=every) as bar,
+    ):  # fmt: skip
+        for n in range(phases.record.steps, phases.count):
+            phase = _train(phases, n, bar)
+            bar.set_postfix_str(phases.ended(n, phase))
+            where = f"after half-step {n + 1} of {phases.count}"
+            keeper.note(tuple(phases.states), phases.record, where, due=True)
+
+
+def _train(phases: Phases, n: int, bar: Any) -> Phase:
+    side, began, making = phases.side(n), time.monotonic(), 0.0
+    losses: list[np.ndarray] = []
+    taken = 0
+    while taken < phases.steps:
+        since, number = time.monotonic(), taken // phases.refresh
+        turn = phases.turn(n, number)
+        making += time.monotonic() - since
+        problem = Problem(turn.trainer, turn.examples, None, turn.key, phases.settings, None)
+        stop = min(phases.steps, (number + 1) * phases.refresh)
+        while taken < stop:
+            count = min(CAPACITY, stop - taken)
+            found: Array
+            phases.states[side], found = train(problem, phases.states[side], jnp.int32(count))
+            if bool(phases.states[side].failed):
+                raise phases.failed(n, taken)
+            losses.append(np.asarray(found)[:count])
+            taken += count
+            bar.update(count)
+    return Phase(np.concatenate(losses), time.monotonic() - began, making)
