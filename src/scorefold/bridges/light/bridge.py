@@ -25,6 +25,7 @@ from scorefold.bridges.units import Units
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.noising import Noising
+from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers import uniform_grid
 
 __all__ = ["LightBridge"]
@@ -334,7 +335,7 @@ def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
 @eqx.filter_jit
 def _blurred(manifold: Manifold, keys: Array, rows: Array, h: Array) -> Array:
     def one(key: Key, x: Point, h: Scalar) -> Point:
-        return manifold.exp(x, jnp.sqrt(h.astype(x.dtype)) * manifold.normal(key, x))
+        return geodesic_step(manifold, key, x, 0.0, h.astype(x.dtype))
 
     return jax.vmap(one)(keys, rows, h)
 
