@@ -160,8 +160,8 @@ class InformedModel(Model, Trainable):
         key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
         levels = 4 * self.levels if held_out else self.levels
         s, x, score = noised(self.manifold, data, key, levels, field.s_min, field.s_max)
-        own = np.full(len(data), folds) if held_out else np.asarray(self.learner.own)
-        error = kernel_errors(self.learner, s, x, score, own)
+        fold = np.full(len(data), folds) if held_out else np.asarray(self.learner.fold_of_point)
+        error = kernel_errors(self.learner, s, x, score, fold)
         nll = jnp.zeros(len(data), data.dtype)
         if held_out:
             nll = -self.base.log_prob(self.units.outward(np.asarray(data)))

@@ -21,15 +21,16 @@ from scorefold.kernels import (
     CrossFit,
     EsagKernel,
     HeatKernels,
-    Judged,
     KernelFamily,
     LocalCovariance,
+    Queries,
     Shares,
     WrappedKernel,
     WrappedMixture,
     cheaper_log_prob,
     resolution,
     settled,
+    with_best_start,
 )
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
@@ -203,7 +204,7 @@ class KernelModel(Model, Trainable):
                 ScorefoldWarning,
                 stacklevel=2,
             )
-        learner = self._started(key, data).from_best_start(data, self.candidates)
+        learner = with_best_start(self._started(key, data), data, self.candidates)
         return eqx.tree_at(lambda k: k.learner, self, learner, is_leaf=lambda leaf: leaf is None)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
@@ -238,8 +239,8 @@ class KernelModel(Model, Trainable):
             )
         return learner
 
-    def examples(self, data: Array, *, held_out: bool = False) -> Judged:
-        return self._learner().judged(data, held_out=held_out, candidates=self.candidates)
+    def examples(self, data: Array, *, held_out: bool = False) -> Queries:
+        return self._learner().queries(data, held_out=held_out, candidates=self.candidates)
 
     def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
         """Points of one fold, the folds taking turns."""
@@ -247,15 +248,15 @@ class KernelModel(Model, Trainable):
         place = batch_rows(key, step // learner.folds, learner.by_fold.shape[1], size)
         return learner.by_fold[step % learner.folds, place]
 
-    def batch_loss(self, x: Judged, key: Key) -> Array:
+    def batch_loss(self, x: Queries, key: Key) -> Array:
         return -self._learner().log_prob(x, x.fold[0])
 
-    def validate(self, x: Judged, key: Key) -> Scalar:
+    def validate(self, x: Queries, key: Key) -> Scalar:
         """Mean NLL in the user's units, by the kernels within sight."""
         value = jnp.mean(self._learner().log_prob(x, x.fold[0]))
         return jnp.asarray(self.units.log_volume, value.dtype) - value
 
-    def completed(self, data: Judged, val: Judged | None) -> KernelModel:
+    def completed(self, data: Queries, val: Queries | None) -> KernelModel:
         """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
         held-out points ask for (``kernels.settled``)."""
         learner = settled(self._learner(), data, val)
