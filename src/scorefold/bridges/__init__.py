@@ -12,8 +12,10 @@ from scorefold.bridges.exact.transport import Transport, sinkhorn, sinkhorn_dive
 from scorefold.bridges.fit_bridge import TwoEnded, fit_bridge
 from scorefold.bridges.light.bridge import LightBridge
 from scorefold.bridges.light.gaussian_potential import GaussianPotential
+from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import Origins
-from scorefold.bridges.light.potentials import HeatPotential, Potential, balance
+from scorefold.bridges.light.potential import LightPotential
+from scorefold.bridges.light.starts import balance
 from scorefold.bridges.networks.alternate import fit_alternating
 from scorefold.bridges.networks.alternate_history import AlternationHistory
 from scorefold.bridges.networks.field import BridgeField
@@ -42,13 +44,13 @@ __all__ = [
     "HeatPotential",
     "LearnedBridge",
     "LightBridge",
+    "LightPotential",
     "MixturePair",
     "MixturePotential",
     "MixturePotentialBridge",
     "MultiMarginalBridge",
     "Normal",
     "Origins",
-    "Potential",
     "SnapshotInterpolation",
     "SpectralBridge",
     "SplinePaths",

@@ -16,8 +16,9 @@ from scorefold._blocks import in_blocks
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.fit_bridge import TwoEnded
 from scorefold.bridges.light.gaussian_potential import GaussianPotential
+from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import Origins, chosen_origins
-from scorefold.bridges.light.potentials import HeatPotential, Potential
+from scorefold.bridges.light.potential import LightPotential
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
 from scorefold.bridges.reference.pinned_walk import flat_path, manifold_path
@@ -71,7 +72,7 @@ class LightBridge(TwoEnded):
     learning_rate: ClassVar[float] = 5e-2
 
     reference: Noising
-    potential: Potential
+    potential: LightPotential
     blur: float | None
     origins: int
     start: Origins | None
@@ -83,7 +84,7 @@ class LightBridge(TwoEnded):
         self,
         reference: Noising,
         *,
-        potential: Potential | None = None,
+        potential: LightPotential | None = None,
         blur: float | None = None,
         origins: int = 4000,
     ) -> None:

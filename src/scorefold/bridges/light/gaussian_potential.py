@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import Potential, balance, some_rows, spacing
+from scorefold.bridges.light.potential import LightPotential
+from scorefold.bridges.light.starts import balance, some_rows, spacing
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean
@@ -22,7 +23,7 @@ __all__ = ["GaussianPotential"]
 _LOG_RANGE = 25.0
 
 
-class GaussianPotential(Potential):
+class GaussianPotential(LightPotential):
     """φ(y) = Σ_k w_k N(y; c_k, C_k) e^{|y − a_k|²/2V} on R^d, for a reference with transitions
     N(b(x), V I) from end to end: Brownian motion (b(x) = x, V = S) or Ornstein–Uhlenbeck.
 

@@ -1,7 +1,5 @@
-"""Potentials with closed-form conditional expectations: what a light bridge learns."""
+"""Mixtures of heat kernels as potentials of light bridges, on any manifold."""
 
-# No postponed annotations here: abstract methods are recognised on the class itself.
-import abc
 import math
 from typing import Any
 
@@ -14,73 +12,22 @@ from jaxtyping import Array
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.heat import HeatKernel, fitted_kernel
+from scorefold.bridges.light.potential import LightPotential
+from scorefold.bridges.light.starts import balance, some_rows, spacing
+from scorefold.heat import HeatKernel, TransitionMixture, fitted_kernel
 from scorefold.kernels import Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, Manifold, nearest
+from scorefold.manifolds import Euclidean, Manifold
 from scorefold.noising import Noising
 
-__all__ = ["HeatPotential", "Potential", "balance", "some_rows", "spacing"]
+__all__ = ["HeatPotential"]
 
-_NEIGHBOUR = 6
 _PAIRS = 1 << 18
-_BALANCING = 100
-_ROWS = 1024
+"""Pairs of a row and a kernel at a time."""
 _FACTORS = (1.0, 0.25, 0.0625)
 """Of the spacing: widths that kernels may start with."""
 
 
-class Potential(eqx.Module):
-    """A positive function φ = Σ_k φ_k on the space of a reference process, with
-
-        (P_u φ)(x) = E[φ(X_{s+u}) | X_s = x] = Σ_k (P_u φ_k)(x)   in closed form.
-
-    Before it is fitted it is a description; ``start`` returns a copy with parameters.
-    """
-
-    @abc.abstractmethod
-    def log_terms(self, reference: Noising, x: Point, u: Scalar) -> Array:
-        """log (P_u φ_k)(x) for each k; u ≥ 0 is the time that is left."""
-
-    @abc.abstractmethod
-    def score_ahead(self, reference: Noising, x: Point, u: Scalar) -> Point:
-        """∇ log P_u φ(x)."""
-
-    @abc.abstractmethod
-    def start(self, reference: Noising, key: Key, a: Array, b: Array) -> "Potential":
-        """A copy with parameters that suit points ``a`` of the first law and ``b`` of the second.
-        The same arguments give the same bits."""
-
-    @abc.abstractmethod
-    def ends(self, reference: Noising, a: Array, b: Array) -> tuple[Array, Array]:
-        """log P_S φ at the points ``a`` and log φ at the points ``b``, for training: errors of
-        10⁻³ nats are allowed if they save time."""
-
-    @abc.abstractmethod
-    def finished(self, reference: Noising) -> "Potential":
-        """The potential alone, exact, without what only training needs."""
-
-    @abc.abstractmethod
-    def conditional(self, reference: Noising, x: Point) -> GaussianMixture:
-        """The law of X_S given X₀ = x on flat space. **Raises:** ``ValueError`` elsewhere."""
-
-    @abc.abstractmethod
-    def draw(self, reference: Noising, key: Key, x: Point) -> Point:
-        """One exact draw of it."""
-
-    @abc.abstractmethod
-    def shorter(self, factor: float) -> "Potential":
-        """The description with stated variance-times divided by ``factor``."""
-
-    @abc.abstractmethod
-    def scale(self) -> float:
-        """Variance-time over which the potential itself varies: its narrowest component."""
-
-    def log_ahead(self, reference: Noising, x: Point, u: Scalar) -> Scalar:
-        """log P_u φ(x)."""
-        return jax.nn.logsumexp(self.log_terms(reference, x, u))
-
-
-class HeatPotential(Potential):
+class HeatPotential(LightPotential):
     """φ = Σ_k w_k p_{τ_k}(m_k, ·), a mixture of heat kernels, on any manifold:
 
         P_u φ = Σ_k w_k p_{τ_k+u}(m_k, ·)
@@ -117,14 +64,10 @@ class HeatPotential(Potential):
 
     # -- one point -------------------------------------------------------------------------------
     def log_terms(self, reference: Noising, x: Point, u: Scalar) -> Array:
-        return self._terms(_kernel(reference), reference.manifold, x, u)
+        return self._ahead(_kernel(reference), reference.manifold, u, x.dtype).log_terms(x)
 
     def score_ahead(self, reference: Noising, x: Point, u: Scalar) -> Point:
-        heat = _kernel(reference)
-        centres, tau = self.kernels(reference.manifold, x.dtype)
-        share = jax.nn.softmax(self.log_terms(reference, x, u))
-        parts = jax.vmap(lambda m, t: heat.score(x, m, t + u))(centres, tau)
-        return jnp.tensordot(share, parts, axes=1)
+        return self._ahead(_kernel(reference), reference.manifold, u, x.dtype).score(x)
 
     def conditional(self, reference: Noising, x: Point) -> GaussianMixture:
         log_w, means, variances = self._landing(reference, x)
@@ -220,7 +163,7 @@ class HeatPotential(Potential):
         whole, none = jnp.asarray(total, a.dtype), jnp.zeros((), a.dtype)
 
         def log(kernel: HeatKernel, u: Scalar, x: Point) -> Scalar:
-            return jax.nn.logsumexp(self._terms(kernel, manifold, x, u))
+            return self._ahead(kernel, manifold, u, x.dtype).log_prob(x)
 
         first = jax.vmap(lambda x: log(slow, whole, x))(a)
         return first, jax.vmap(lambda x: log(near, none, x))(b)
@@ -247,11 +190,14 @@ class HeatPotential(Potential):
         log_w = jax.nn.log_softmax(self.log_terms(reference, x, total))
         return log_w, x[None, :] + part[:, None] * (centres - x[None, :]), part * tau
 
-    def _terms(self, kernel: HeatKernel, manifold: Manifold, x: Point, u: Scalar) -> Array:
-        centres, tau = self.kernels(manifold, x.dtype)
+    def _ahead(
+        self, kernel: HeatKernel, manifold: Manifold, u: Scalar, dtype: Any
+    ) -> TransitionMixture:
+        """P_u φ."""
+        centres, tau = self.kernels(manifold, dtype)
         assert self.log_weights is not None
-        parts = jax.vmap(lambda m, t: kernel.log_prob(x, m, t + u))(centres, tau)
-        return jax.nn.log_softmax(self.log_weights.astype(x.dtype)) + parts
+        log_w = jax.nn.log_softmax(self.log_weights.astype(dtype))
+        return TransitionMixture(kernel, centres, tau + u, log_w)
 
     def _start(self) -> float:
         return 1.0 if self.tau is None else self.tau
@@ -261,27 +207,6 @@ class HeatPotential(Potential):
 
     def _highest(self) -> float:
         return 50.0 * self._start()
-
-
-def balance(at_a: Array, at_b: Array, log_weights: Array, rounds: int = _BALANCING) -> Array:
-    """log w after ``rounds`` of
-
-        w_k ← w_k · mean_j[w_k-th share of φ at b_j]/w_k / mean_i[(P_S φ)_k/(P_S φ)(a_i)],
-
-    from log (P_S φ)_k(a_i), shape (n, K), and log φ_k(b_j), shape (m, K), both without weights.
-    L(w) = mean_i log Σ_k w_k e^{at_a} − mean_j log Σ_k w_k e^{at_b} never grows: the first term is
-    concave in w and lies below its tangent, the second is bounded as in expectation maximisation,
-    and each round minimises the bound Σ_k (α_k w_k − β_k log w_k).
-    """
-    n, m = math.log(len(at_a)), math.log(len(at_b))
-
-    def one(_: Array, log_w: Array) -> Array:
-        a, b = at_a + log_w[None, :], at_b + log_w[None, :]
-        share_a = jax.nn.logsumexp(at_a - jax.nn.logsumexp(a, axis=1, keepdims=True), axis=0) - n
-        share_b = jax.nn.logsumexp(b - jax.nn.logsumexp(b, axis=1, keepdims=True), axis=0) - m
-        return jax.nn.log_softmax(jnp.maximum(share_b - share_a, -60.0))
-
-    return jax.lax.fori_loop(0, rounds, one, log_weights)
 
 
 @eqx.filter_jit
@@ -294,10 +219,8 @@ def _balanced(
     total = jnp.asarray(reference.schedule.total, tau.dtype)
 
     def table(kernel: HeatKernel, times: Array, rows: Array) -> Array:
-        def row(x: Point) -> Array:
-            return jax.vmap(lambda m, t: kernel.log_prob(x, m, t))(centres, times)
-
-        return in_blocks(row, rows, max(1, _PAIRS // len(centres)))
+        each = TransitionMixture(kernel, centres, times).log_kernels
+        return in_blocks(each, rows, max(1, _PAIRS // len(centres)))
 
     at_a, at_b = table(slow, tau + total, a), table(near, tau, b)
     cut_a, cut_b = -(-3 * len(a) // 4), -(-3 * len(b) // 4)
@@ -320,17 +243,6 @@ def _kernel(reference: Noising) -> HeatKernel:
     return kernel
 
 
-def spacing(manifold: Manifold, centres: Array) -> float:
-    """Median squared distance to the 6th neighbour, over d; repeated points are left out."""
-    different = np.unique(np.asarray(centres).reshape(len(centres), -1), axis=0)
-    rows = different.reshape(-1, *manifold.shape)
-    if len(rows) < 2:
-        return 1e-2
-    k = min(_NEIGHBOUR, len(rows) - 1)
-    _, distance = nearest(manifold, rows, rows, k, exclude_self=True)
-    return float(np.median(distance[:, -1] ** 2)) / manifold.dim
-
-
 def _reach(manifold: Manifold, a: Array, b: Array) -> float:
     """A distance that no two points exceed: the diameter, or twice the radius of the data."""
     if math.isfinite(manifold.diameter):
@@ -343,7 +255,3 @@ def _reach(manifold: Manifold, a: Array, b: Array) -> float:
 @eqx.filter_jit
 def _furthest(manifold: Manifold, centre: Point, rows: Array) -> Scalar:
     return jnp.max(jax.vmap(lambda x: manifold.dist(centre, x))(rows))
-
-
-def some_rows(key: Key, rows: Array) -> Array:
-    return rows[jax.random.permutation(key, len(rows))[:_ROWS]]
