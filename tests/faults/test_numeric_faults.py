@@ -35,7 +35,9 @@ def test_precisions_of_hostile_neighbourhoods_are_positive_definite(d, dtype):
     on = np.flatnonzero(np.equal(*lower_indices(d)))
     features = jnp.log(jnp.mean(moments[..., on], axis=-1) + 1e-30).astype(dtype)
     means = jnp.zeros((len(moments), 3, d), dtype)
-    start = LocalCovariance.start(features, 3, 1e-3, 4, 1, jax.random.key(0), dim=d)
+    start = LocalCovariance.start(
+        features, counts=3, floor=1e-3, width=4, depth=1, dim=d, key=jax.random.key(0)
+    )
 
     @jax.jit
     def inverse(change):

@@ -112,7 +112,7 @@ def test_kernels_at_landmarks():
     model = sf.KernelModel(sphere, landmarks=60, width=8, depth=1)
     judge = quick(lambda learner, x: learner.log_prob(x, x.fold[0]))
     learner = model.trainer(jax.random.key(1), np.asarray(x[:1000])).learner
-    seen = learner.judged(x[1000:1050], held_out=True, candidates=60)
+    seen = learner.queries(x[1000:1050], held_out=True, candidates=60)
     want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, x[1000:1050])
     np.testing.assert_allclose(judge(learner, seen), want, rtol=1e-5, atol=1e-5)
     fitted, _ = sf.fit(model, x[:1000], key=jax.random.key(1), steps=200, progress=False)
@@ -188,7 +188,7 @@ def test_training_starts_from_the_likeliest_coefficients():
     chosen = model.trainer(jax.random.key(0), np.asarray(x)).learner
     shares = np.asarray(chosen.covariance.shares)
     assert np.exp(shares).max() == pytest.approx(0.7, rel=1e-6)
-    seen = chosen.judged(chosen.centres, held_out=False, candidates=128)
+    seen = chosen.queries(chosen.centres, held_out=False, candidates=128)
     first = jax.tree.map(lambda a: a[np.asarray(seen.fold) == 0], seen)
     alike = jnp.full_like(chosen.covariance.shares, np.log(0.5 / len(shares)))
     round_parts = (jnp.full((), np.log(0.02)), jnp.full((), -4.0))
@@ -220,13 +220,13 @@ def test_judged_points_see_the_density_of_the_mixture():
         key=jax.random.key(0),
     )  # fmt: skip
     new = jnp.asarray(np.random.default_rng(1).normal(size=(20, 2)))
-    seen = learner.judged(new, held_out=True, candidates=80)
+    seen = learner.queries(new, held_out=True, candidates=80)
     judge = quick(lambda learner, x: learner.log_prob(x, x.fold[0]))
     got = judge(learner, seen)
     want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, new)
     np.testing.assert_allclose(got, want, rtol=1e-9)
     # A tenth of the kernels and random ones for the rest: the mean density is unbiased.
-    few = learner.judged(new, held_out=True, candidates=8)
+    few = learner.queries(new, held_out=True, candidates=8)
     ratio = np.exp(np.asarray(judge(learner, few) - want))
     assert abs(ratio.mean() - 1.0) < 0.1
 
@@ -249,7 +249,7 @@ def test_a_point_is_judged_without_its_fold():
     rows = jnp.asarray([i])
     values = []
     for learner, data in ((one, x), (other, moved)):
-        seen = learner.judged(jnp.asarray(data), held_out=False, candidates=80)
+        seen = learner.queries(jnp.asarray(data), held_out=False, candidates=80)
         part = jax.tree.map(lambda a: a[rows], seen)
         values.append(learner.log_prob(part, jnp.int32(2)))
     np.testing.assert_allclose(values[0], values[1], rtol=1e-10)

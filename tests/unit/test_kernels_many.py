@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import scorefold as sf
-from scorefold.kernels import Neighbourhoods, crossfit, neighbourhood
+from scorefold.kernels.local import neighbourhood, queries
+from scorefold.kernels.local.neighbourhood import Neighbourhoods
 
 FLAT = sf.Euclidean(2)
 X = jnp.asarray(np.random.default_rng(0).normal(size=(90, 2)))
@@ -28,7 +29,7 @@ def test_some_points_judge(monkeypatch):
     """Oracle: what the same points see when all judge."""
     model = sf.KernelModel(FLAT, candidates=16).trainer(jax.random.key(0), X)
     everyone = model.examples(X)
-    monkeypatch.setattr(crossfit, "_JUDGED", 40)
+    monkeypatch.setattr(queries, "_SCORED", 40)
     model = sf.KernelModel(FLAT, candidates=16).trainer(jax.random.key(0), X)
     some = model.examples(X)
     rows = np.round(np.linspace(0, 89, 40)).astype(int)

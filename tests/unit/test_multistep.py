@@ -1,5 +1,7 @@
 """The multistep solver of likelihoods: weights, choice of steps, stiffness, fallback, gradients."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,38 +12,42 @@ from scipy.integrate import quad
 
 from scorefold.manifolds import Euclidean
 from scorefold.noising import OrnsteinUhlenbeck
-from scorefold.samplers import log_prob_ode, multistep, solve_log_prob
+from scorefold.samplers import log_prob_ode, multistep_plan, solve_log_prob
+from scorefold.samplers.clocks import PowerClock
+from scorefold.samplers.multistep_plan import StepCount
 
 
 def test_weights_integrate_the_decay_times_polynomials():
     """Each row against adaptive quadrature (SciPy): the integrand is ds/dτ e^{−s}/√s times the
     highest power of τ that the rule claims, over one step or all of them."""
     s_min, s_max, steps, c, rate = 1e-4, 5.0, 36, 0.5, 1.0
-    rows = multistep._plan(s_min, s_max, steps, c, rate)
+    clock = PowerClock(c)
+    plan = multistep_plan.make_plan(s_min, s_max, steps, clock, rate)
     visits = np.concatenate([[0], np.arange(2, steps + 2)])
-    tau = (-np.expm1(-c * rows["s"][visits]) / c) ** 0.125
-    f = lambda t, k: multistep._size(np.atleast_1d(t), c=c, rate=rate) * t**k  # noqa: E731
+    tau = (-np.expm1(-c * plan.s[visits]) / c) ** 0.125
+    size = functools.partial(multistep_plan._size, clock=clock, decay=rate)
+    f = lambda t, k: size(np.atleast_1d(t)) * t**k  # noqa: E731
     exact = lambda a, b, k: quad(lambda t: f(t, k)[0], a, b, epsabs=0, epsrel=1e-12)[0]  # noqa: E731
     for n in (5, 20, steps):
         step = exact(tau[n - 1], tau[n], 4)
-        predictor, corrector = rows["p"][visits[n]], rows["c"][visits[n]]
+        predictor, corrector = plan.predictor[visits[n]], plan.corrector[visits[n]]
         np.testing.assert_allclose(predictor @ f(tau[n - 5 : n], 4), step, rtol=1e-9)
         np.testing.assert_allclose(corrector @ f(tau[n - 4 : n + 1], 4), step, rtol=1e-9)
     whole = [exact(tau[0], tau[-1], k) for k in (5, 3)]
-    q = rows["q"][visits]
+    q = plan.quadrature[visits]
     np.testing.assert_allclose([q[:, 0] @ f(tau, 5), q[:, 1] @ f(tau, 3)], whole, rtol=1e-9)
-    assert not rows["q"][1].any() and rows["first"].sum() == 1
+    assert not plan.quadrature[1].any() and plan.first.sum() == 1
 
 
 def test_choice_of_steps():
     """36 at 1e-5; an error twice the bound of 100 tolerances asks for 36·1.1·2^{1/5} = 45.5."""
-    grids = multistep.Grids(1e-5, 512)
-    assert grids.steps == 36 and grids.good(1e-3)
-    assert not grids.good(2e-3) and grids.steps == 46
-    assert not grids.good(float("nan")) and grids.steps is None
-    assert multistep.Grids(1e-3, 512).steps == 24
+    count = StepCount.first(1e-5, 512)
+    assert count.steps == 36 and count.bound == pytest.approx(1e-3)
+    assert count.raised(2e-3).steps == 46
+    assert count.raised(float("nan")) is None
+    assert StepCount.first(1e-3, 512).steps == 24
     for tolerance, most in ((1e-6, 512), (1e-2, 512), (1e-5, 3), (0.0, 512)):
-        assert multistep.Grids(tolerance, most).steps is None
+        assert StepCount.first(tolerance, most) is None
 
 
 class Contraction(eqx.Module):

@@ -15,7 +15,7 @@ from scorefold.bridges.light.bridge import FittedLightBridge, LightBridge
 from scorefold.bridges.light.gaussian_potential import FittedGaussianPotential, GaussianPotential
 from scorefold.bridges.light.heat_potential import FittedHeatPotential, HeatPotential
 from scorefold.bridges.light.origins import Origins
-from scorefold.bridges.light.potentials import Potential, PotentialDescription
+from scorefold.bridges.light.potential import LightPotential, PotentialDescription
 from scorefold.bridges.light.starts import balance
 from scorefold.bridges.networks.alternate import LearnedBridge
 from scorefold.bridges.networks.alternate_history import AlternationHistory
@@ -50,6 +50,7 @@ __all__ = [
     "HeatPotential",
     "LearnedBridge",
     "LightBridge",
+    "LightPotential",
     "MixturePair",
     "MixturePotential",
     "MixturePotentialBridge",
@@ -57,7 +58,6 @@ __all__ = [
     "NetworkBridge",
     "Normal",
     "Origins",
-    "Potential",
     "PotentialDescription",
     "SnapshotInterpolation",
     "SpectralBridge",

@@ -4,6 +4,7 @@ from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
 from scorefold.heat.euclidean import EuclideanHeat
 from scorefold.heat.fitted import FittedProduct, FittedProfile, fitted_kernel
 from scorefold.heat.hyperbolic import HyperbolicProfile
+from scorefold.heat.mixture import Transition, TransitionMixture
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.series import TruncatedSeries
 from scorefold.heat.so3 import SO3Profile
@@ -23,6 +24,8 @@ __all__ = [
     "SO3Profile",
     "SphereProfile",
     "TorusHeat",
+    "Transition",
+    "TransitionMixture",
     "TruncatedSeries",
     "Varadhan",
     "fitted_kernel",

@@ -11,8 +11,9 @@ from scorefold.kernels.gaussian.objectives import (
     leave_one_out,
     refuse_centres,
 )
-from scorefold.kernels.local.covariance import Kernels, LocalCovariance
-from scorefold.kernels.local.crossfit import CrossFit, Judged
+from scorefold.kernels.local.best_start import with_best_start
+from scorefold.kernels.local.covariance import LocalCovariance
+from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.neighbourhood import (
     Neighbourhoods,
     folds_of,
@@ -28,6 +29,7 @@ from scorefold.kernels.local.precision import (
     quadratic,
     unpack,
 )
+from scorefold.kernels.local.queries import Queries
 from scorefold.kernels.local.settle import settled
 from scorefold.kernels.local.shares import Shares, likeliest_shares
 from scorefold.kernels.wrapped.background import (
@@ -56,15 +58,14 @@ __all__ = [
     "Form",
     "GaussianMixture",
     "HeatKernels",
-    "Judged",
     "KernelFamily",
-    "Kernels",
     "LocalCovariance",
     "LowRankDiagonal",
     "MixedReference",
     "NeighbourMixture",
     "Neighbourhoods",
     "ProductReference",
+    "Queries",
     "Shares",
     "TangentNormal",
     "TruncatedDensity",
@@ -95,4 +96,5 @@ __all__ = [
     "shape_features",
     "truncated_log_prob",
     "unpack",
+    "with_best_start",
 ]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from scorefold.heat import HeatKernel
+from scorefold.heat import HeatKernel, TransitionMixture
 from scorefold.manifolds import Manifold
 
 __all__ = [
@@ -94,7 +94,7 @@ def kernel_scores(
 
     def one(y: Array) -> Array:
         same = same_points(y[None], centres)[0] & leave_out
-        terms = jax.vmap(lambda row: jax.vmap(lambda c, t: heat.log_prob(y, c, t))(centres, row))(s)
+        terms = jax.vmap(lambda row: TransitionMixture(heat, centres, row).log_kernels(y))(s)
         kept = jnp.where(same[None], -jnp.inf, terms)
         count = jnp.sum(~same).astype(terms.dtype)
         return jax.nn.logsumexp(kept, axis=1) - jnp.log(jnp.maximum(count, 1.0))
@@ -103,15 +103,15 @@ def kernel_scores(
 
 
 def leave_one_out_bandwidth(
-    manifold: Manifold, centres: Array, *, judges: int = 1024, size: int = 24
+    manifold: Manifold, centres: Array, *, scored: int = 1024, size: int = 24
 ) -> float:
     """The variance-time s of a grid for which Σ_i log p̂_{−i}(Z_i) is largest, p̂_{−i} the density
-    of heat kernels around the other centres; at most ``judges`` rows, evenly spaced, are asked.
+    of heat kernels around the other centres; the sum is over ``scored`` of them, evenly spaced.
 
     Source: Habbema, Hermans & van den Broek 1974 (leave-one-out likelihood).
     """
     grid = bandwidth_grid(manifold, centres, size)
-    rows = np.unique(np.linspace(0, len(centres) - 1, judges).round().astype(int))
+    rows = np.unique(np.linspace(0, len(centres) - 1, scored).round().astype(int))
     s = jnp.asarray(np.repeat(grid[:, None], len(centres), axis=1), centres.dtype)
     mean = np.asarray(kernel_scores(manifold, centres, s, centres[rows]).mean(axis=1), np.float64)
     best = float(grid[int(np.argmax(np.where(np.isfinite(mean), mean, -math.inf)))])

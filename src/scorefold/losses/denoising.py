@@ -12,6 +12,7 @@ from scorefold.fields import TangentField
 from scorefold.heat import HeatKernel
 from scorefold.losses._base import Loss
 from scorefold.noising import Noising
+from scorefold.noising.geodesic import geodesic_step
 
 __all__ = ["ConsecutiveDenoising", "Denoising"]
 
@@ -86,7 +87,7 @@ class ConsecutiveDenoising(Loss):
         start = noising.sample(before, x0, s - h)
         if self.walk or not noising.exact:
             drift = h * noising.drift(start)
-            x = m.exp(start, drift + jnp.sqrt(h) * m.normal(last, start))
+            x = geodesic_step(m, last, start, drift, h)
             target = m.log(x, m.exp(start, drift)) / h
         else:
             x = noising.sample(last, start, h)

@@ -2,10 +2,12 @@
 
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising, default_output
+from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
+from scorefold.models.heat_kernel_density import HeatKernelDensity
 from scorefold.models.informed import FittedInformedModel, InformedModel
 from scorefold.models.kernel import FittedKernelModel, KernelModel
-from scorefold.models.plain import EmpiricalModel, HeatKernelDensity, ManifoldParzen
+from scorefold.models.manifold_parzen import ManifoldParzen
 from scorefold.models.score import FittedScoreModel, ScoreModel
 
 __all__ = [

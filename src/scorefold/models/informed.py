@@ -141,8 +141,8 @@ class InformedTrainer(Trainer["FittedInformedModel"]):
         key = jax.random.fold_in(jax.random.wrap_key_data(self.draws), int(held_out))
         levels = 4 * asked.levels if held_out else asked.levels
         s, x, score = noised(asked.manifold, points, key, levels, field.s_min, field.s_max)
-        own = np.full(len(points), folds) if held_out else np.asarray(self.learner.own)
-        error = kernel_errors(self.learner, s, x, score, own)
+        fold = np.full(len(points), folds) if held_out else np.asarray(self.learner.fold_of_point)
+        error = kernel_errors(self.learner, s, x, score, fold)
         nll = jnp.zeros(len(points), points.dtype)
         if held_out:
             nll = -asked.base.log_prob(asked.base.units.outward(np.asarray(points)))

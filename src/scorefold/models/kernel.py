@@ -21,15 +21,16 @@ from scorefold.kernels import (
     CrossFit,
     EsagKernel,
     HeatKernels,
-    Judged,
     KernelFamily,
     LocalCovariance,
+    Queries,
     Shares,
     WrappedKernel,
     WrappedMixture,
     cheaper_log_prob,
     resolution,
     settled,
+    with_best_start,
 )
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
@@ -146,7 +147,7 @@ class KernelModel(Description["FittedKernelModel"]):
                 ScorefoldWarning,
                 stacklevel=2,
             )
-        learner = self.cross_fit(key, points).from_best_start(points, self.candidates)
+        learner = with_best_start(self.cross_fit(key, points), points, self.candidates)
         return KernelTrainer(self, learner, units)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
@@ -194,9 +195,9 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
     learner: CrossFit
     units: Units = fixed()
 
-    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Judged:
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Queries:
         points = to_inner(self.description.manifold, self.units, data, name)
-        return self.learner.judged(
+        return self.learner.queries(
             points, held_out=held_out, candidates=self.description.candidates
         )
 
@@ -206,15 +207,15 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
         place = batch_rows(key, step // learner.folds, learner.by_fold.shape[1], size)
         return learner.by_fold[step % learner.folds, place]
 
-    def batch_loss(self, x: Judged, key: Key) -> Array:
+    def batch_loss(self, x: Queries, key: Key) -> Array:
         return -self.learner.log_prob(x, x.fold[0])
 
-    def validate(self, x: Judged, key: Key) -> Scalar:
+    def validate(self, x: Queries, key: Key) -> Scalar:
         """Mean NLL in the user's units, by the kernels within sight."""
         value = jnp.mean(self.learner.log_prob(x, x.fold[0]))
         return jnp.asarray(self.units.log_volume, value.dtype) - value
 
-    def model(self, data: Judged, val: Judged | None) -> FittedKernelModel:
+    def model(self, data: Queries, val: Queries | None) -> FittedKernelModel:
         """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
         held-out points ask for (``settled``); nothing else is kept of the data."""
         learner = settled(self.learner, data, val)

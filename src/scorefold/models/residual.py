@@ -108,12 +108,14 @@ def _pairs(manifold: Manifold, data: Array, s: Array, keys: Array) -> tuple[Arra
     return jax.vmap(one)(data, s, keys)
 
 
-def kernel_errors(learner: CrossFit, s: Array, x: Array, score: Array, own: np.ndarray) -> Array:
-    """∇ log p_s(x) by the kernels of the folds other than ``own`` (one for each row), minus
+def kernel_errors(
+    learner: CrossFit, s: Array, x: Array, score: Array, fold_of_row: np.ndarray
+) -> Array:
+    """∇ log p_s(x) by the kernels of the folds other than ``fold_of_row``, minus
     ``score``: for points x at levels s as ``noised`` gives them."""
     found = np.empty(x.shape, x.dtype)
-    for fold in np.unique(own):
-        rows = np.flatnonzero(own == fold)
+    for fold in np.unique(fold_of_row):
+        rows = np.flatnonzero(fold_of_row == fold)
         mixture: WrappedMixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
         kernels = ClusteredMixture.of(mixture)
         flat = x[rows].reshape(-1, *x.shape[2:]), s[rows].reshape(-1)

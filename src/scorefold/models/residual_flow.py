@@ -13,9 +13,12 @@ from scorefold.fields import value_and_divergence
 from scorefold.kernels import ClusteredMixture, WrappedMixture, density_at
 from scorefold.kernels.wrapped.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
+from scorefold.samplers.clocks import PowerClock
 
 __all__ = ["flow_draws", "log_ratio", "steps_below"]
 
+_CLOCK = PowerClock()
+"""τ = s^{1/8}."""
 _PAIRS = 1 << 18
 _BELOW = 1 / 3
 """Steps from the data to s_min, as a share of those from there to s_max."""
@@ -35,7 +38,7 @@ def log_ratio(field: ResidualField, kernels: ClusteredMixture, x: Array, steps: 
     the flow of its own score, which holds along the heat flow. The midpoint rule in s^{1/8}.
     ``x``: shape ``(n, *shape)``.
     """
-    low, high = field.s_min**0.125, field.s_max**0.125
+    low, high = _CLOCK.on_host(field.s_min), _CLOCK.on_host(field.s_max)
     below = steps_below(steps)
     ends = np.concatenate(
         [np.linspace(0.0, low, below + 1)[:-1], np.linspace(low, high, steps + 1)]
@@ -52,7 +55,7 @@ def flow_draws(
     """Draws: one of the kernels and Brownian motion for s_max, the flow back to s_min, and the law
     of the kernels given the point there (a normal law for each kernel; exact on flat space)."""
     m, dtype = field.manifold, mixture.centres.dtype
-    ends = np.linspace(field.s_max**0.125, field.s_min**0.125, steps + 1)
+    ends = np.linspace(_CLOCK.on_host(field.s_max), _CLOCK.on_host(field.s_min), steps + 1)
 
     def one(key: Key) -> Point:
         first, noise, last = jax.random.split(key, 3)
@@ -97,7 +100,7 @@ def _flow(
     def stage(carry: tuple, row: tuple) -> tuple[tuple, None]:
         start, y, total = carry
         tau, h, counts, first = row
-        s, ds = tau**8, 8.0 * tau**7
+        s, ds = _CLOCK.s(tau)
         score = kernels.score(y, s)
         level = jnp.maximum(s, jnp.asarray(field.s_min, s.dtype))
         r, div = value_and_divergence(lambda p: field(p, level), m, y)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import Noising, Reference
-from scorefold.noising._walk import check_steps, geodesic_walk
+from scorefold.noising.geodesic import check_steps, geodesic_walk
 from scorefold.noising.references import HeatReference, WrappedNormal, has_compact_part
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 

@@ -6,7 +6,7 @@ from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import Noising, Reference
-from scorefold.noising._walk import check_steps, geodesic_walk
+from scorefold.noising.geodesic import check_steps, geodesic_walk
 from scorefold.noising.schedules import Schedule
 
 __all__ = ["RandomWalk"]

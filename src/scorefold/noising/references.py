@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
+from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold, Product, check_points
 from scorefold.noising._base import Reference
 from scorefold.noising.schedules import check_positive
@@ -107,10 +108,10 @@ class HeatReference(Reference):
         check_centres(self.manifold, self.centres)
 
     def log_prob(self, x: Point) -> Scalar:
-        return heat_mixture(self.manifold, self.centres, x, self.s)
+        return heat_mixture(self.manifold, self.centres, self.s, x.dtype).log_prob(x)
 
     def score(self, x: Point) -> Point:
-        return heat_mixture_score(self.manifold, self.centres, x, self.s)
+        return heat_mixture(self.manifold, self.centres, self.s, x.dtype).score(x)
 
     def sample(self, key: Key, dtype=None) -> Point:
         pick, walk = jax.random.split(key)
@@ -119,21 +120,9 @@ class HeatReference(Reference):
         return self.manifold.heat.sample(walk, centre, self.s)
 
 
-def heat_mixture(manifold: Manifold, centres, x: Point, s) -> Scalar:
-    """log (1/K) Σ_k p_s(x | c_k); ``centres=None``: the origin alone."""
-    c = _centres(manifold, centres, x.dtype)
-    each = jax.vmap(lambda c_k: manifold.heat.log_prob(x, c_k, s))(c)
-    return jax.nn.logsumexp(each) - math.log(c.shape[0])
-
-
-def heat_mixture_score(manifold: Manifold, centres, x: Point, s) -> Point:
-    """∇_x of ``heat_mixture``: the scores of the K kernels weighted by their share of p(x)."""
-    c = _centres(manifold, centres, x.dtype)
-    heat = manifold.heat
-    if c.shape[0] == 1:
-        return heat.score(x, c[0], s)
-    share = jax.nn.softmax(jax.vmap(lambda c_k: heat.log_prob(x, c_k, s))(c))
-    return jnp.tensordot(share, jax.vmap(lambda c_k: heat.score(x, c_k, s))(c), axes=1)
+def heat_mixture(manifold: Manifold, centres, s, dtype) -> TransitionMixture:
+    """(1/K) Σ_k p_s(· | c_k); ``centres=None``: the origin alone."""
+    return TransitionMixture(manifold.heat, _centres(manifold, centres, dtype), s)
 
 
 def check_centres(manifold: Manifold, centres) -> None:

@@ -11,7 +11,7 @@ from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import Noising, Reference
-from scorefold.noising.references import HeatReference, check_centres, heat_mixture_score
+from scorefold.noising.references import HeatReference, check_centres, heat_mixture
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
 __all__ = ["VarianceExploding"]
@@ -80,4 +80,5 @@ class VarianceExploding(Noising):
         return jnp.sqrt(variance / (s * (s + variance)))
 
     def baseline(self, x: Point, s: Scalar) -> Point:
-        return heat_mixture_score(self.manifold, self.centres, x, s + self.data_std**2)
+        s = s + self.data_std**2
+        return heat_mixture(self.manifold, self.centres, s, x.dtype).score(x)

@@ -1,11 +1,11 @@
 """Samplers: one step, one loop; reverse diffusions, the probability flow and its likelihood."""
 
 from scorefold.samplers._base import ScoreFunction, Step
+from scorefold.samplers.clocks import Clock
 from scorefold.samplers.grids import refined_grid, uniform_grid
 from scorefold.samplers.importance import Mass, pareto_shape, weighted_mass
 from scorefold.samplers.normalisation import normalisation
 from scorefold.samplers.probability_flow import (
-    Clock,
     FlowDensity,
     carry_density,
     log_prob_ode,

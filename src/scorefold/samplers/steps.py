@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, Scalar
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
+from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers._base import ScoreFunction, Step
 
 __all__ = [
@@ -24,13 +25,6 @@ __all__ = [
 ]
 
 
-def _geodesic(
-    manifold: Manifold, key: Key, x: Point, drift: Point, ds: Scalar, noise: Scalar
-) -> Point:
-    """exp_x(drift·ds + √noise Z), Z standard normal in the tangent space at x."""
-    return manifold.exp(x, drift * ds + jnp.sqrt(noise) * manifold.normal(key, x))
-
-
 class GeodesicStep(Step):
     """Geodesic random walk: exp_x(f(x, s)·ds + √|ds| Z) for dX = f(X, s) ds + dB.
 
@@ -42,7 +36,7 @@ class GeodesicStep(Step):
     drift: Callable[[Point, Scalar], Point]
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        return _geodesic(self.manifold, key, x, self.drift(x, s), ds, jnp.abs(ds))
+        return geodesic_step(self.manifold, key, x, self.drift(x, s) * ds, jnp.abs(ds))
 
 
 class ForwardStep(Step):
@@ -51,7 +45,8 @@ class ForwardStep(Step):
     noising: Noising
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        return _geodesic(self.noising.manifold, key, x, self.noising.drift(x), ds, jnp.abs(ds))
+        drift = self.noising.drift(x)
+        return geodesic_step(self.noising.manifold, key, x, drift * ds, jnp.abs(ds))
 
 
 class ReverseStep(Step):
@@ -68,7 +63,7 @@ class ReverseStep(Step):
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
         drift = self.noising.drift(x) - self.score(x, s)
-        return _geodesic(self.noising.manifold, key, x, drift, ds, jnp.abs(ds))
+        return geodesic_step(self.noising.manifold, key, x, drift * ds, jnp.abs(ds))
 
 
 class LangevinCorrector(Step):
@@ -94,7 +89,7 @@ class LangevinCorrector(Step):
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
         level = s + ds
         h = self.size * level / (1.0 + level)
-        return _geodesic(self.manifold, key, x, 0.5 * self.score(x, level), h, h)
+        return geodesic_step(self.manifold, key, x, 0.5 * self.score(x, level) * h, h)
 
 
 class Corrected(Step):

@@ -20,7 +20,11 @@ from scorefold.bridges.intake import Samples
 from scorefold.bridges.light.gaussian_potential import GaussianPotential
 from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import Origins, chosen_origins
-from scorefold.bridges.light.potentials import LearningPotential, Potential, PotentialDescription
+from scorefold.bridges.light.potential import (
+    LearningPotential,
+    LightPotential,
+    PotentialDescription,
+)
 from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
 from scorefold.bridges.reference.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.units import Units
@@ -36,6 +40,7 @@ from scorefold.fitting import (
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean, Manifold, check_points
 from scorefold.noising import Noising
+from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers import uniform_grid
 
 __all__ = ["FittedLightBridge", "LightBridge", "Pairs"]
@@ -135,7 +140,7 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
         return FittedLightBridge(self.reference, potential, start), _moved_history(history, samples)
 
 
-class Pairs(Description[Potential]):
+class Pairs(Description[LightPotential]):
     """A potential to be learned from the points of both ends in one array, those of A first;
     ``sizes`` says how many there are of each, ``held_sizes`` how many held-out ones."""
 
@@ -155,7 +160,7 @@ class Pairs(Description[Potential]):
         return _PairTrainer(self, learning)
 
 
-class _PairTrainer(Trainer[Potential]):
+class _PairTrainer(Trainer[LightPotential]):
     """The loss E_A log P_S φ − E_B log φ. Each batch takes rows of A and of B in epochs of their
     own, so that every point counts alike whatever the two sizes are."""
 
@@ -180,7 +185,7 @@ class _PairTrainer(Trainer[Potential]):
         first, last = self.learning.ends(self.description.reference, x[:n], x[n:])
         return jnp.mean(first) - jnp.mean(last)
 
-    def model(self, data: Array, val: Array | None) -> Potential:
+    def model(self, data: Array, val: Array | None) -> LightPotential:
         return self.learning.potential(self.description.reference)
 
 
@@ -205,7 +210,7 @@ class FittedLightBridge(FittedBridge):
     both in the coordinates of ``units``."""
 
     reference: Noising
-    potential: Potential
+    potential: LightPotential
     start: Origins
     units: Units | None = None
 
@@ -374,7 +379,7 @@ def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
 @eqx.filter_jit
 def _blurred(manifold: Manifold, keys: Array, rows: Array, h: Array) -> Array:
     def one(key: Key, x: Point, h: Scalar) -> Point:
-        return manifold.exp(x, jnp.sqrt(h.astype(x.dtype)) * manifold.normal(key, x))
+        return geodesic_step(manifold, key, x, 0.0, h.astype(x.dtype))
 
     return jax.vmap(one)(keys, rows, h)
 

@@ -14,9 +14,9 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import (
+from scorefold.bridges.light.potential import (
     LearningPotential,
-    Potential,
+    LightPotential,
     PotentialDescription,
 )
 from scorefold.bridges.light.starts import balance, some_rows, spacing
@@ -189,7 +189,7 @@ class LearningGaussian(LearningPotential):
         return jax.vmap(first)(a) - flat, jax.vmap(last)(b)
 
 
-class FittedGaussianPotential(Potential):
+class FittedGaussianPotential(LightPotential):
     """φ of K components: ``log_weights`` log w, shape (K,); ``centres`` c, (K, d); ``variances``,
     (K, d), along ``axes``: together C; ``anchors`` a, (K, d)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,13 +14,13 @@ from jaxtyping import Array
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import (
+from scorefold.bridges.light.potential import (
     LearningPotential,
-    Potential,
+    LightPotential,
     PotentialDescription,
 )
 from scorefold.bridges.light.starts import balance, some_rows, spacing
-from scorefold.heat import HeatKernel, fitted_kernel
+from scorefold.heat import HeatKernel, TransitionMixture, fitted_kernel
 from scorefold.kernels import Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.noising import Noising
@@ -152,20 +153,16 @@ class LearningHeat(LearningPotential):
         centres, tau = self.kernels(reference.manifold)
         total = jnp.asarray(reference.schedule.total, a.dtype)
         log_w = jax.nn.log_softmax(self.log_weights)
-
-        def log(kernel: HeatKernel, times: Array, x: Point) -> Scalar:
-            parts = jax.vmap(lambda m, t: kernel.log_prob(x, m, t))(centres, times)
-            return jax.nn.logsumexp(log_w + parts)
-
-        first = jax.vmap(lambda x: log(self.slow, tau + total, x))(a)
-        return first, jax.vmap(lambda x: log(self.near, tau, x))(b)
+        first = TransitionMixture(self.slow, centres, tau + total, log_w)
+        last = TransitionMixture(self.near, centres, tau, log_w)
+        return jax.vmap(first.log_prob)(a), jax.vmap(last.log_prob)(b)
 
     def potential(self, reference: Noising) -> FittedHeatPotential:
         centres, tau = self.kernels(reference.manifold)
         return FittedHeatPotential(jax.nn.log_softmax(self.log_weights), centres, tau)
 
 
-class FittedHeatPotential(Potential):
+class FittedHeatPotential(LightPotential):
     """φ = Σ_k w_k p_{τ_k}(m_k, ·): ``log_weights``, shape (K,); ``centres``, (K, *shape);
     ``tau``, (K,)."""
 
@@ -174,18 +171,10 @@ class FittedHeatPotential(Potential):
     tau: Array
 
     def log_terms(self, reference: Noising, x: Point, u: Scalar) -> Array:
-        heat = _kernel(reference)
-        log_w, centres, tau = (
-            v.astype(x.dtype) for v in (self.log_weights, self.centres, self.tau)
-        )
-        return log_w + jax.vmap(lambda m, t: heat.log_prob(x, m, t + u))(centres, tau)
+        return self._ahead(reference, u, x.dtype).log_terms(x)
 
     def score_ahead(self, reference: Noising, x: Point, u: Scalar) -> Point:
-        heat = _kernel(reference)
-        centres, tau = self.centres.astype(x.dtype), self.tau.astype(x.dtype)
-        share = jax.nn.softmax(self.log_terms(reference, x, u))
-        parts = jax.vmap(lambda m, t: heat.score(x, m, t + u))(centres, tau)
-        return jnp.tensordot(share, parts, axes=1)
+        return self._ahead(reference, u, x.dtype).score(x)
 
     def conditional(self, reference: Noising, x: Point) -> GaussianMixture:
         log_w, means, variances = self._landing(reference, x)
@@ -212,6 +201,12 @@ class FittedHeatPotential(Potential):
     def widest(self) -> float:
         with jax.ensure_compile_time_eval():
             return float(np.max(np.asarray(self.tau, np.float64)))
+
+    def _ahead(self, reference: Noising, u: Scalar, dtype: Any) -> TransitionMixture:
+        """P_u φ."""
+        parts = (self.centres, self.tau, self.log_weights)
+        centres, tau, log_w = (v.astype(dtype) for v in parts)
+        return TransitionMixture(_kernel(reference), centres, tau + u, log_w)
 
     def _landing(self, reference: Noising, x: Point) -> tuple[Array, Array, Array]:
         """Σ_k w_k(x) N(x + S(m_k − x)/(S + τ_k), Sτ_k/(S + τ_k) I), the law of X_S | x."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,9 +13,10 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.bridges.light.potentials import Potential
+from scorefold.bridges.light.potential import LightPotential
 from scorefold.bridges.light.starts import some_rows
 from scorefold.bridges.reference.linear import linear_transition
+from scorefold.heat import TransitionMixture
 from scorefold.manifolds import nearest
 from scorefold.noising import Noising, OrnsteinUhlenbeck
 
@@ -47,21 +49,20 @@ class Origins(eqx.Module):
 
     def log_terms(self, reference: Noising, x: Point, s: Scalar) -> Array:
         """log of the terms of φ̂_s(x), shape (n,)."""
-        points, age = self.points.astype(x.dtype), s + self.blur.astype(x.dtype)
-        each = jax.vmap(lambda o, r: reference.log_prob(x, o, r))(points, age)
-        return self.log_weights.astype(x.dtype) + each
+        return self._started(reference, s, x.dtype).log_terms(x)
 
     def score(self, reference: Noising, x: Point, s: Scalar) -> Point:
         """∇ log φ̂_s(x)."""
-        share = jax.nn.softmax(self.log_terms(reference, x, s))
-        points, age = self.points.astype(x.dtype), s + self.blur.astype(x.dtype)
-        parts = jax.vmap(lambda o, r: reference.score(x, o, r))(points, age)
-        return jnp.tensordot(share, parts, axes=1)
+        return self._started(reference, s, x.dtype).score(x)
+
+    def _started(self, reference: Noising, s: Scalar, dtype: Any) -> TransitionMixture:
+        points, blur, log_w = (a.astype(dtype) for a in (self.points, self.blur, self.log_weights))
+        return TransitionMixture(reference, points, s + blur, log_w)
 
 
 def chosen_origins(
     reference: Noising,
-    potential: Potential,
+    potential: LightPotential,
     key: Key,
     points: Array,
     held_out: Array | None,
@@ -89,7 +90,9 @@ def chosen_origins(
     return made_origins(reference, potential, rows, h)
 
 
-def made_origins(reference: Noising, potential: Potential, rows: Array, blur: Array) -> Origins:
+def made_origins(
+    reference: Noising, potential: LightPotential, rows: Array, blur: Array
+) -> Origins:
     """Origins at all ``rows``, each with its blur, shape (n,)."""
     return Origins(*_weights(reference, potential, rows, blur), blur)
 
@@ -107,7 +110,7 @@ def _apart(reference: Noising, rows: Array) -> Array:
 
 @eqx.filter_jit
 def _weights(
-    reference: Noising, potential: Potential, rows: Array, blur: Array
+    reference: Noising, potential: LightPotential, rows: Array, blur: Array
 ) -> tuple[Array, Array]:
     points = jax.vmap(lambda x, h: _rewound(reference, x, h))(rows, blur)
     total = reference.schedule.total
@@ -122,7 +125,7 @@ def _weights(
 @eqx.filter_jit
 def _likelihood(
     reference: Noising,
-    potential: Potential,
+    potential: LightPotential,
     rows: Array,
     judged: Array,
     blur: Array,

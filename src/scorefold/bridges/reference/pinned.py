@@ -12,6 +12,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.reference.linear import is_linear, linear_transition
 from scorefold.manifolds import Euclidean, Manifold, Product, Torus
 from scorefold.noising import Noising
+from scorefold.noising.geodesic import geodesic_step
 
 __all__ = ["flat", "most_turns", "pinned_brownian", "pinned_draw", "pinned_exactly", "pinned_walk"]
 
@@ -99,8 +100,7 @@ def pinned_walk(reference: Noising, key: Key, start: Point, end: Point, grid: Ar
         left = total - s
         # By reversibility ∇_x log p(end | x) = ∇_x log p(x | end) − 2b(x).
         drift = reference.score(x, end, left) - reference.drift(x)
-        z = manifold.normal(jax.random.fold_in(key, k), x)
-        x = manifold.exp(x, h * drift + jnp.sqrt(h * (1.0 - h / left)) * z)
+        x = geodesic_step(manifold, jax.random.fold_in(key, k), x, h * drift, h * (1.0 - h / left))
         return x, x
 
     n = grid.shape[0] - 2

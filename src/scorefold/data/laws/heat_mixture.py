@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scorefold._types import Key, Point, Scalar, ScalarLike, constant
 from scorefold.data._errors import DataError, rows
 from scorefold.data.laws.law import Law, batched
+from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold, check_points
 
 __all__ = ["HeatMixture"]
@@ -61,20 +62,15 @@ class HeatMixture(Law):
     def sample(self, key: Key, n: int) -> Array:
         return _sample_mixture(self, key, n)
 
-    def _terms(self, x: Point, extra_s: Scalar) -> tuple[Array, Array, Array]:
-        centres, s = self.centres.astype(x.dtype), self.s.astype(x.dtype) + extra_s
-        heat = self.manifold.heat
-        parts = jax.vmap(lambda c, t: heat.log_prob(x, c, t))(centres, s)
-        return centres, s, jnp.log(self.weights.astype(x.dtype)) + parts
-
     def _log_prob(self, x: Point, extra_s: Scalar) -> Scalar:
-        return jax.nn.logsumexp(self._terms(x, extra_s)[2])
+        return self._after(extra_s, x.dtype).log_prob(x)
 
     def _score(self, x: Point, extra_s: Scalar) -> Point:
-        centres, s, terms = self._terms(x, extra_s)
-        heat = self.manifold.heat
-        parts = jax.vmap(lambda c, t: heat.score(x, c, t))(centres, s)
-        return jnp.tensordot(jax.nn.softmax(terms), parts, axes=1)
+        return self._after(extra_s, x.dtype).score(x)
+
+    def _after(self, extra_s: Scalar, dtype: Any) -> TransitionMixture:
+        centres, s, weights = (a.astype(dtype) for a in (self.centres, self.s, self.weights))
+        return TransitionMixture(self.manifold.heat, centres, s + extra_s, jnp.log(weights))
 
 
 @eqx.filter_jit

@@ -1,1 +1,1 @@
-"""Covariances learned from neighbourhoods, judged by points that had no part in them."""
+"""Covariances learned from neighbourhoods, by the likelihood of held-out points."""

@@ -15,7 +15,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.local.precision import diagonal_of
 
-__all__ = ["Kernels", "LocalCovariance"]
+__all__ = ["LocalCovariance", "LocalKernels"]
 
 _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
@@ -32,10 +32,9 @@ _MAIN, _REST = 0.7, 0.03
 """Other starts of a: of one neighbourhood, and of all others together."""
 _LESS = (0.0, -3.5)
 """Other starts of the round parts, in logarithms."""
-_MOST = 12.0
-"""Bound on what network and constants add to the logarithm of a variance, and _LEAST below it: on
-a law without shape wider is always better, and variances would grow until they overflow."""
-_LEAST = -30.0
+_LEAST, _MOST = -30.0, 12.0
+"""Bounds on what network and constants add to the logarithm of a variance: on a law without shape
+wider is always better, and variances would grow until they overflow."""
 _ODDS = 20.0
 """Bound on logarithms of weights and shares."""
 _PULL = 4.0
@@ -47,7 +46,7 @@ _ALIKE = 0.05
 on a lattice they vary by rounding, until a fold is left out."""
 
 
-class Kernels(NamedTuple):
+class LocalKernels(NamedTuple):
     """n kernels in the frames at their centres, each with t wider ones around it."""
 
     covariance: Array
@@ -60,6 +59,36 @@ class Kernels(NamedTuple):
     """f, shape ``(n, t)``."""
     log_shares: Array
     """log g, the narrow kernel first, shape ``(n, t + 1)``."""
+
+
+class _Outputs(NamedTuple):
+    """What the network adds to the coefficients of n kernels (or how many numbers that are), in
+    the order of its output: for K neighbourhoods and t wider kernels."""
+
+    shares: Array
+    """To log a_k, ``(n, K)``."""
+    isotropic: Array
+    """To log b, ``(n, 1)``."""
+    log_weights: Array
+    """log w, ``(n, 1)``."""
+    widening: Array
+    """To log (f_j − 1), ``(n, t)``."""
+    odds: Array
+    """To log (g_j / g_0), ``(n, t)``."""
+    diagonals: Array
+    """To log c_k, ``(n, K)``."""
+    pulls: Array
+    """To K·e_k, ``(n, K)``."""
+
+    @classmethod
+    def split(cls, output: Array, counts: int, tails: int) -> _Outputs:
+        ends = np.cumsum(_sizes(counts, tails))[:-1].tolist()
+        return cls(*jnp.split(output, ends, axis=1))
+
+
+def _sizes(counts: int, tails: int) -> tuple[int, ...]:
+    """How many numbers each of ``_Outputs`` is for one kernel."""
+    return counts, 1, 1, tails, tails, counts, counts
 
 
 class LocalCovariance(eqx.Module):
@@ -94,14 +123,16 @@ class LocalCovariance(eqx.Module):
     def start(
         cls,
         features: Array,
+        *,
         counts: int,
         floor: float,
         width: int,
         depth: int,
-        key: Key,
-        *,
         dim: int,
+        key: Key,
     ) -> LocalCovariance:
+        """Coefficients of ``counts`` neighbourhoods in ``dim`` dimensions for kernels with these
+        features, before training."""
         dtype = features.dtype
         tails = _TAIL if dim <= 2 else _TAILS
         sizes = [features.shape[-1]] + [width] * depth
@@ -110,7 +141,8 @@ class LocalCovariance(eqx.Module):
             eqx.nn.Linear(a, b, key=k, dtype=dtype)
             for a, b, k in zip(sizes[:-1], sizes[1:], keys[:-1], strict=True)
         ]
-        last = eqx.nn.Linear(sizes[-1], 3 * counts + 2 + 2 * len(tails), key=keys[-1], dtype=dtype)
+        outputs = sum(_sizes(counts, len(tails)))
+        last = eqx.nn.Linear(sizes[-1], outputs, key=keys[-1], dtype=dtype)
         layers.append(jax.tree.map(jnp.zeros_like, last))
         scale = jnp.std(features, axis=0)
         scale = jnp.where(jnp.arange(len(scale)) < 2 * counts, jnp.maximum(scale, _ALIKE), scale)
@@ -150,33 +182,35 @@ class LocalCovariance(eqx.Module):
             ),
         )
 
-    def __call__(self, features: Array, moments: Array, means: Array) -> Kernels:
+    def __call__(self, features: Array, moments: Array, means: Array) -> LocalKernels:
         """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
         ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
         z = jnp.clip(z, -_FEATURE, _FEATURE)
         for layer in self.layers[:-1]:
             z = jax.nn.silu(jax.vmap(layer)(z))
-        k, t = self.shares.shape[0], self.tail.shape[0]
-        parts = np.cumsum([k, 1, 1, t, t, k]).tolist()
-        out = jax.vmap(self.layers[-1])(z)
-        shares, plain, log_weights, wide, odds, diagonals, pulls = jnp.split(out, parts, axis=1)
-        covariance = jnp.einsum("nk,nkp->np", _size(self.shares[None] + shares), moments)
-        on = diagonal_of(means.shape[-1])
-        pulls = jnp.clip(self.pulls[None] + pulls, -_PULL, _PULL)
-        mean_shift = jnp.einsum("nk,nkd->nd", pulls / k, means)
-        mean = jnp.mean(covariance[:, on], axis=1)
-        c = _size(self.diagonals[None] + diagonals)
-        extra = jnp.einsum("nk,nkd->nd", c, moments[..., on])
-        plain = _size(self.isotropic + plain[:, 0]) * jnp.exp(features[:, self.middle])
+        k, on = len(self.shares), diagonal_of(means.shape[-1])
+        out = _Outputs.split(jax.vmap(self.layers[-1])(z), k, len(self.tail))
+
+        shaped = jnp.einsum("nk,nkp->np", _size(self.shares[None] + out.shares), moments)
+        mean = jnp.mean(shaped[:, on], axis=1)
+        along = jnp.einsum(
+            "nk,nkd->nd", _size(self.diagonals[None] + out.diagonals), moments[..., on]
+        )
+        middle = jnp.exp(features[:, self.middle])
+        plain = _size(self.isotropic + out.isotropic[:, 0]) * middle
         plain = plain + _size(self.roundness) * mean + self.floor**2
-        plain = plain + _ROUNDEST * (mean + jnp.mean(extra, axis=1))
-        widening = 1.0 + _size(self.tail[:, 0][None] + wide)
-        odds = jnp.clip(self.tail[:, 1][None] + odds, -_ODDS, _ODDS)
-        log_shares = jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1)
-        full = covariance.at[:, on].add(extra + plain[:, None])
-        log_weights = jnp.clip(log_weights[:, 0], -_ODDS, _ODDS)
-        return Kernels(full, mean_shift, log_weights, widening, log_shares)
+        plain = plain + _ROUNDEST * (mean + jnp.mean(along, axis=1))
+
+        pulls = jnp.clip(self.pulls[None] + out.pulls, -_PULL, _PULL)
+        odds = jnp.clip(self.tail[:, 1][None] + out.odds, -_ODDS, _ODDS)
+        return LocalKernels(
+            covariance=shaped.at[:, on].add(along + plain[:, None]),
+            shift=jnp.einsum("nk,nkd->nd", pulls / k, means),
+            log_weights=jnp.clip(out.log_weights[:, 0], -_ODDS, _ODDS),
+            widening=1.0 + _size(self.tail[:, 0][None] + out.widening),
+            log_shares=jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1),
+        )
 
 
 def _size(logarithm: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Shares settled at the end of training, by points that had no part in what they judge."""
+"""Shares settled at the end of training, by held-out points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._compile import quick
-from scorefold.kernels.local.crossfit import CrossFit, Judged
+from scorefold.kernels.local.crossfit import CrossFit
+from scorefold.kernels.local.densities import even_densities
+from scorefold.kernels.local.queries import Queries
 from scorefold.kernels.local.shares import Shares, likeliest_shares
 
 __all__ = ["settled"]
@@ -27,9 +29,9 @@ _WORTH = 0.02
 """Kernels of one bandwidth with a smaller share are left away."""
 
 
-def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossFit:
-    """The learned kernels with the shares of all parts that make points most likely which had no
-    part in them: training points, by the kernels of other folds, and held-out ones,
+def settled(learner: CrossFit, train: Queries, held_out: Queries | None) -> CrossFit:
+    """The learned kernels with the likeliest shares of all parts, by points that had no part in
+    them: training points, each by the kernels of other folds, and held-out ones,
 
         max_π Σ_i log (π_0 e^{−c−g} k(x_i) + Σ_j π_j u_j(x_i) + π_h k_h(x_i)),   Σ π = 1,
 
@@ -68,7 +70,7 @@ def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossF
     if new.any():
         gain = np.clip(table[:, 0] - table[:, -1], -100.0, 100.0)
         table[~new, 0] -= max(0.0, gain[~new].mean() - gain[new].mean())
-    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / len(learner.own)
+    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / len(learner.fold_of_point)
     prior = np.concatenate([[0.0], np.full(known - 1, _BEFOREHAND), [0.0]])
     share, bandwidth = likeliest_shares(table, prior), grid[best - known]
     if share[-1] < _WORTH:
@@ -79,10 +81,10 @@ def settled(learner: CrossFit, train: Judged, held_out: Judged | None) -> CrossF
     return eqx.tree_at(lambda k: k.shares, learner, Shares.of(logs, even))
 
 
-def _bandwidths(learner: CrossFit, seen: Judged) -> np.ndarray:
+def _bandwidths(learner: CrossFit, x: Queries) -> np.ndarray:
     """Standard deviations from a quarter of the distance to the nearest kernel to the spread."""
-    square = np.asarray(jnp.sum(seen.vectors * seen.vectors, -1), np.float64)
-    counts = np.asarray(seen.log_weights) > -math.inf
+    square = np.asarray(jnp.sum(x.vectors * x.vectors, -1), np.float64)
+    counts = np.asarray(x.log_counts) > -math.inf
     square = square.reshape(-1, square.shape[-1])
     counts = counts.reshape(square.shape)
     near = np.where(counts & (square > 0), square, np.inf).min(1)
@@ -96,10 +98,13 @@ def _bandwidths(learner: CrossFit, seen: Judged) -> np.ndarray:
     return np.geomspace(min(max(low, floor), high), high, _GRID)
 
 
-def _densities(learner: CrossFit, blocks: Judged, bandwidths: Array) -> Array:
-    def one(x: Judged) -> Array:
+def _densities(learner: CrossFit, blocks: Queries, bandwidths: Array) -> Array:
+    """Log densities of the parts and of kernels of each bandwidth, a block of a fold at a time."""
+
+    def one(x: Queries) -> Array:
         fold = x.fold[0]
         parts = learner.parts(x, fold)
-        return jnp.concatenate([parts, learner.even(x, fold, bandwidths)], axis=1)
+        even = even_densities(learner.manifold, learner.fold != fold, x, bandwidths)
+        return jnp.concatenate([parts, even], axis=1)
 
     return jax.lax.map(one, blocks)

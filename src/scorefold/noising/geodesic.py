@@ -1,4 +1,4 @@
-"""The forward process by geodesic random walk, where it has no closed form."""
+"""Geodesic random walks: one Euler step on a manifold, and a process simulated by equal ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, ScalarLike
 from scorefold.manifolds import Manifold
 
-__all__ = ["check_steps", "geodesic_walk"]
+__all__ = ["check_steps", "geodesic_step", "geodesic_walk"]
+
+
+def geodesic_step(
+    manifold: Manifold, key: Key, x: Point, shift: Point | float, variance: ScalarLike
+) -> Point:
+    """exp_x(shift + √variance z), z standard normal in the tangent space at x: the step that
+    Euler–Maruyama takes on flat space (Jørgensen 1975)."""
+    return manifold.exp(x, shift + jnp.sqrt(variance) * manifold.normal(key, x))
 
 
 def geodesic_walk(
@@ -23,7 +31,7 @@ def geodesic_walk(
 ) -> Point:
     """One draw of X_s, dX = b(X) ds + dB, in ``steps`` equal steps
 
-        x ← exp_x(b(x) ds + √ds z),  z standard normal in the tangent space at x.
+        x ← exp_x(b(x) ds + √ds z).
 
     Weak order one in ds; at fixed ``steps`` the bias grows with s.
 
@@ -32,7 +40,7 @@ def geodesic_walk(
     ds = jnp.asarray(s, x0.dtype) / steps
 
     def step(x: Point, k: Key) -> tuple[Point, None]:
-        return manifold.exp(x, ds * drift(x) + jnp.sqrt(ds) * manifold.normal(k, x)), None
+        return geodesic_step(manifold, k, x, ds * drift(x), ds), None
 
     return jax.lax.scan(step, x0, jax.random.split(key, steps))[0]
 

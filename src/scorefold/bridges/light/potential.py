@@ -12,10 +12,10 @@ from scorefold.fitting import Settled
 from scorefold.kernels import GaussianMixture
 from scorefold.noising import Noising
 
-__all__ = ["LearningPotential", "Potential", "PotentialDescription"]
+__all__ = ["LearningPotential", "LightPotential", "PotentialDescription"]
 
 
-class Potential(eqx.Module):
+class LightPotential(eqx.Module):
     """A positive function φ = Σ_k φ_k on the space of a reference process, with
 
     (P_u φ)(x) = E[φ(X_{s+u}) | X_s = x] = Σ_k (P_u φ_k)(x)   in closed form.
@@ -67,7 +67,7 @@ class LearningPotential(eqx.Module):
         allowed if they save time."""
 
     @abc.abstractmethod
-    def potential(self, reference: Noising) -> Potential:
+    def potential(self, reference: Noising) -> LightPotential:
         """The potential itself, exact."""
 
 

@@ -1,0 +1,142 @@
+"""Points whose density is asked for while kernels are learned, and the kernels that each sees."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._compile import quick
+from scorefold.manifolds import Manifold, nearest
+from scorefold.noising import Reference
+
+__all__ = ["KernelSites", "Queries", "broad_densities", "scored_rows"]
+
+_WIDEST = 32
+"""Of the widest kernels, every point sees this many besides those of its neighbours."""
+_OTHERS = 96
+"""Of all other kernels, every point sees this many at random, which stand for the rest."""
+_SPARE = 1.15
+"""Of the nearest kernels so many times more are looked up than are left, in the mean, when those
+of a fold are taken out."""
+_PAIRS = 1 << 20
+"""Pairs of a point and a kernel at a time."""
+_SCORED = 1 << 15
+"""Training points whose density is asked for; of more, so many are taken evenly."""
+
+
+class Queries(NamedTuple):
+    """Points x that are asked about, a row a point, each with c kernels that it sees: a sum over
+    these stands for the sum over all kernels."""
+
+    fold: Array
+    """The fold that x is held out with: kernels in it do not count, and neighbourhoods of the
+    others are taken without its points (one past the last fold: nothing is left out), ``(n,)``."""
+    rows: Array
+    """Rows of the kernels, ``(n, c)``."""
+    log_counts: Array
+    """For how many kernels each stands, in logarithms (−∞: it does not count), ``(n, c)``."""
+    vectors: Array
+    """x as each kernel's centre sees it: log_z(x) in the frame at z, ``(n, c, d)``."""
+    log_det: Array
+    """Of the exponential map there, ``(n, c)``."""
+    broad: Array
+    """Log densities of the broad laws at x, ``(n, B)``."""
+
+
+class KernelSites(NamedTuple):
+    """Where n kernels are. ``sizes``: the logarithm of how wide each is; ``fold``: of each, of
+    ``folds``."""
+
+    manifold: Manifold
+    centres: Array
+    sizes: np.ndarray
+    fold: np.ndarray
+    folds: int
+
+    def seen_by(
+        self, points: Array, held_out: np.ndarray, broad: tuple[Reference, ...], candidates: int
+    ) -> Queries:
+        """Points, each held out with a fold (of ``held_out``, one past the last: with none), as
+        queries: each sees its ``candidates`` nearest kernels, the widest, and some others."""
+        n, folds = len(self.centres), self.folds
+        spare = 1.0 if held_out.min() == folds else _SPARE * folds / max(folds - 1, 1)
+        looked_up = min(n, math.ceil(candidates * spare))
+        near, _ = nearest(self.manifold, self.centres, points, looked_up)
+        order = np.argsort(self.fold[near] == held_out[:, None], axis=1, kind="stable")
+        near = np.take_along_axis(near, order[:, :candidates], axis=1)
+        wide = np.argsort(-self.sizes, kind="stable")[:_WIDEST]
+        rows, log_counts = _strata(near, wide, self.fold, held_out)
+        at, step = jnp.asarray(rows, jnp.int32), max(1, _PAIRS // rows.shape[1])
+        parts = [
+            quick(_view)(self.manifold, self.centres[at[i : i + step]], points[i : i + step])
+            for i in range(0, len(points), step)
+        ]
+        vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
+        return Queries(
+            fold=jnp.asarray(held_out, jnp.int32),
+            rows=at,
+            log_counts=jnp.asarray(log_counts, points.dtype),
+            vectors=vectors,
+            log_det=log_det,
+            broad=broad_densities(broad, points),
+        )
+
+
+def scored_rows(n: int) -> np.ndarray:
+    """Which of n training points are asked about: 32768 of them at most."""
+    return np.unique(np.linspace(0, n - 1, min(n, _SCORED)).round().astype(int))
+
+
+def broad_densities(laws: tuple[Reference, ...], x: Array) -> Array:
+    """Log densities, a column a law."""
+    found: Array = quick(_broad)(laws, x)
+    return found
+
+
+def _broad(laws: tuple[Reference, ...], x: Array) -> Array:
+    return jnp.stack([jax.vmap(law.log_prob)(x) for law in laws], axis=1)
+
+
+def _strata(
+    near: np.ndarray, wide: np.ndarray, fold: np.ndarray, held_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the kernels that each point sees, and the logarithm of how many each stands for:
+    the nearest and the widest for themselves, as many random others for all the rest. Kernels of
+    the fold that a point is held out with do not count."""
+    m, n = len(near), len(fold)
+    draw = np.random.default_rng(0).integers(n, size=(m, _OTHERS))
+    rows = np.concatenate([near, np.broadcast_to(wide, (m, len(wide))), draw], axis=1)
+    counted = _first_times(rows) & (fold[rows] != held_out[:, None])
+    sure = near.shape[1] + len(wide)
+    drawn = counted[:, sure:].sum(1)
+    kept = n - np.bincount(fold, minlength=held_out.max() + 1)[held_out]
+    rest = kept - counted[:, :sure].sum(1)
+    log_counts = np.where(counted, 0.0, -np.inf)
+    log_counts[:, sure:] += np.log(np.maximum(rest, 1) / np.maximum(drawn, 1))[:, None]
+    return rows, log_counts
+
+
+def _first_times(rows: np.ndarray) -> np.ndarray:
+    """Where a number stands in its row for the first time."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    first = np.ones(rows.shape, bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    found = np.empty_like(first)
+    np.put_along_axis(found, order, first, axis=1)
+    return found
+
+
+def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:
+    """Points from each of their centres, and log |det d exp| there."""
+
+    def one(z: Array, x: Array) -> tuple[Array, Array]:
+        v = manifold.log(z, x)
+        return manifold.components(z, v), manifold.exp_log_det(z, v)
+
+    return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)

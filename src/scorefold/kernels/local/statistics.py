@@ -1,0 +1,79 @@
+"""Moments of the neighbourhoods of all kernels, without each fold of the data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._compile import quick
+from scorefold._fixed import fixed
+from scorefold.kernels.local.neighbourhood import Neighbourhoods, shape_features
+from scorefold.manifolds import Manifold
+
+__all__ = ["FoldStatistics"]
+
+
+class FoldStatistics(eqx.Module):
+    """Statistics of the neighbourhoods of n centres, taken once without each fold of the data and,
+    in the last place, with all points.
+
+    ``features``: what the coefficients of a kernel are learned from, ``(folds + 1, n, f)``;
+    ``moments``: packed, ``(folds + 1, n, K, d(d+1)/2)``; ``means``: ``(folds + 1, n, K, d)``.
+    """
+
+    features: Array = fixed()
+    moments: Array = fixed()
+    means: Array = fixed()
+
+    @classmethod
+    def of(
+        cls,
+        manifold: Manifold,
+        centres: Array,
+        around: Neighbourhoods,
+        counts: tuple[int, ...],
+        fold_of_point: np.ndarray,
+        floor: float,
+    ) -> FoldStatistics:
+        """``around``: the neighbours of the centres; ``counts``: sizes of the K neighbourhoods;
+        ``fold_of_point``: of each data point, negative where there are no folds."""
+        folds = int(fold_of_point.max()) + 1
+        found = quick(_statistics)(
+            manifold, centres, around, counts, jnp.asarray(fold_of_point), folds, floor
+        )
+        return cls(*found)
+
+    def without(self, fold: Array | int) -> _Statistics:
+        """Those taken without the points of ``fold``; with all for the number of folds."""
+        return _Statistics(self.features[fold], self.moments[fold], self.means[fold])
+
+
+class _Statistics(NamedTuple):
+    features: Array
+    moments: Array
+    means: Array
+
+
+def _statistics(
+    manifold: Manifold,
+    centres: Array,
+    around: Neighbourhoods,
+    counts: tuple[int, ...],
+    fold_of_point: Array,
+    folds: int,
+    floor: float,
+) -> _Statistics:
+    place = jax.vmap(manifold.embed)(centres)
+
+    def one(fold: Array) -> _Statistics:
+        moments, means = around.moments(counts, fold_of_point != fold)
+        shape = shape_features(moments, floor, manifold.dim)
+        return _Statistics(jnp.concatenate([shape, place], -1), moments, means)
+
+    found: _Statistics = jax.lax.map(one, jnp.arange(folds + 1))
+    return found
