@@ -53,7 +53,8 @@ def model(manifold: Any, n: int) -> Any:
     import numpy as np
 
     import scorefold as sf
-    from scorefold.kernels import WrappedMixture, background
+    from scorefold.kernels import WrappedMixture
+    from scorefold.kernels.wrapped.background import background
     from scorefold.manifolds import nearest
     from scorefold.models import FittedKernelModel
     from scorefold.models.standardise import Units
