@@ -315,7 +315,7 @@ def names(rng: np.random.Generator) -> dict[str, bytes]:
 
 def open_the_run(folder: Path, rng: np.random.Generator) -> object:
     """What ``sample``, ``evaluate`` and ``report`` read before they compute anything."""
-    from scorefold.cli.run import Run
+    from scorefold.runs.folder import Run
 
     run = Run.open(str(folder))
     match int(rng.integers(5)):

@@ -10,9 +10,9 @@ from scorefold import ScorefoldWarning
 from scorefold.cli import main
 from scorefold.cli.bridge import _datasets
 from scorefold.cli.commands import build_parser
-from scorefold.cli.run import Run, description
-from scorefold.cli.use import _reading
 from scorefold.data import load
+from scorefold.runs.folder import Run, description
+from scorefold.runs.models.evaluate import _reading
 
 RNG = np.random.default_rng(7)
 N = 60

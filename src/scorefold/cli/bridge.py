@@ -19,19 +19,6 @@ from scorefold._provenance import provenance
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import Bridge, arrival
 from scorefold.bridges.units import flat_coordinates
-from scorefold.cli.arrivals import gap_numbers, missed_line, text
-from scorefold.cli.axes import add_earth_option, on_earth
-from scorefold.cli.bridge_report import write_bridge_report
-from scorefold.cli.bridge_snapshots import bridge_snapshots, is_snapshots, snapshot_names
-from scorefold.cli.bridges import (
-    BRIDGES,
-    Fitted,
-    Task,
-    described_bridge,
-    folder_of,
-    half_step_settings,
-    interrupted,
-)
 from scorefold.cli.facts import say_warnings
 from scorefold.cli.parser import (
     READING,
@@ -41,11 +28,24 @@ from scorefold.cli.parser import (
     data_options,
     positive,
 )
-from scorefold.cli.run import Run, settled
 from scorefold.data import Dataset
 from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.manifolds import pairwise
 from scorefold.metrics import end_distance, path_energy
+from scorefold.runs.axes import add_earth_option, on_earth
+from scorefold.runs.bridges.arrivals import gap_numbers, missed_line, text
+from scorefold.runs.bridges.choices import (
+    BRIDGES,
+    Fitted,
+    Task,
+    described_bridge,
+    folder_of,
+    half_step_settings,
+    interrupted,
+)
+from scorefold.runs.bridges.ends_page import write_bridge_report
+from scorefold.runs.bridges.snapshots import bridge_snapshots, is_snapshots, snapshot_names
+from scorefold.runs.folder import Run, settled
 
 __all__ = ["add_commands"]
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 
 from scorefold._version import __version__
-from scorefold.cli import bench, bridge, carry, facts, fit, sample, use
+from scorefold.cli import bench, bridge, facts, fit
 from scorefold.cli.parser import Parser
+from scorefold.runs.bridges import carry
+from scorefold.runs.models import draws as sample
+from scorefold.runs.models import evaluate as use
 
 __all__ = ["build_parser"]
 

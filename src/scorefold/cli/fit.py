@@ -14,11 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from scorefold import ScorefoldWarning, data
-from scorefold.cli.axes import add_earth_option, on_earth
 from scorefold.cli.facts import say_warnings
-from scorefold.cli.generalisation import draw_samples
-from scorefold.cli.measures import doing, measure_run
-from scorefold.cli.models import LEAST, add_model_options, build_model, choose_model, fit_kde
 from scorefold.cli.notices import one_line
 from scorefold.cli.parser import (
     UsageError,
@@ -30,11 +26,21 @@ from scorefold.cli.parser import (
     real,
     whole,
 )
-from scorefold.cli.report import write_run_report
-from scorefold.cli.run import Run, description, description_of_seeds, is_pipe, settled
-from scorefold.cli.summary import run_lines, summary
 from scorefold.data import Dataset
 from scorefold.fitting import fit, fit_seeds
+from scorefold.runs.axes import add_earth_option, on_earth
+from scorefold.runs.folder import Run, description, description_of_seeds, is_pipe, settled
+from scorefold.runs.models.choices import (
+    LEAST,
+    add_model_options,
+    build_model,
+    choose_model,
+    fit_kde,
+)
+from scorefold.runs.models.generalisation import draw_samples
+from scorefold.runs.models.measures import doing, measure_run
+from scorefold.runs.models.page import write_run_report
+from scorefold.runs.models.summary import run_lines, summary
 
 __all__ = ["add_commands"]
 

@@ -20,13 +20,13 @@ import numpy as np
 from scorefold import ScorefoldWarning
 from scorefold._fixed import trainable
 from scorefold._provenance import provenance
-from scorefold.cli.generalisation import draw_samples, mass_numbers, measured
 from scorefold.cli.notices import one_line, say
-from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.metrics import held_out, reference_nll
 from scorefold.models import KernelModel, Model
+from scorefold.runs.folder import Run
+from scorefold.runs.models.generalisation import draw_samples, mass_numbers, measured
 
 __all__ = [
     "Measures",

@@ -18,10 +18,10 @@ import numpy as np
 from scorefold import ScorefoldWarning
 from scorefold._files import whole_file
 from scorefold._oneline import one_line
-from scorefold.cli import documents
 from scorefold.cli.parser import UsageError, seed, whole
-from scorefold.cli.run import Run
 from scorefold.models import Model
+from scorefold.runs import documents
+from scorefold.runs.folder import Run
 
 __all__ = ["add_commands", "check_out", "write_columns"]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from scorefold import report
 from scorefold.bridges import MultiMarginalBridge
-from scorefold.cli.arrivals import text
-from scorefold.cli.run import Run
 from scorefold.data import Snapshots
 from scorefold.manifolds import Product, Sphere
+from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.folder import Run
 
 __all__ = ["write_snapshot_report"]
 

@@ -26,22 +26,22 @@ from scorefold.bridges import (
     fit_snapshots,
     snapshot_rate,
 )
-from scorefold.cli.arrivals import gap_numbers, missed_line, text
-from scorefold.cli.axes import axes_of, on_earth
-from scorefold.cli.bridges import (
-    described_bridge,
-    folder_of,
-    half_step_settings,
-    interrupted,
-)
 from scorefold.cli.parser import READING, UsageError, data_options
-from scorefold.cli.run import Run, settled
-from scorefold.cli.snapshot_report import write_snapshot_report
 from scorefold.data import Dataset, Snapshots, plain_coordinates
 from scorefold.data.laws.evolutions import EVOLUTIONS
 from scorefold.fitting import save
 from scorefold.metrics import end_distance, leave_one_out
 from scorefold.report import Axes
+from scorefold.runs.axes import axes_of, on_earth
+from scorefold.runs.bridges.arrivals import gap_numbers, missed_line, text
+from scorefold.runs.bridges.choices import (
+    described_bridge,
+    folder_of,
+    half_step_settings,
+    interrupted,
+)
+from scorefold.runs.bridges.snapshots_page import write_snapshot_report
+from scorefold.runs.folder import Run, settled
 
 __all__ = ["bridge_snapshots", "is_snapshots", "snapshot_names"]
 

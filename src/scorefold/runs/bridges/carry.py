@@ -15,11 +15,11 @@ import numpy as np
 from scorefold import ScorefoldWarning
 from scorefold._oneline import one_line
 from scorefold.bridges import MultiMarginalBridge
-from scorefold.cli import documents
 from scorefold.cli.parser import UsageError, add_drop_options, real, seed, whole
-from scorefold.cli.run import Run
-from scorefold.cli.sample import check_out, write_columns
 from scorefold.data import load_points
+from scorefold.runs import documents
+from scorefold.runs.folder import Run
+from scorefold.runs.models.draws import check_out, write_columns
 
 __all__ = ["add_commands"]
 

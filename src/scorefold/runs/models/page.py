@@ -10,13 +10,13 @@ import jax
 import numpy as np
 
 from scorefold import report
-from scorefold.cli.axes import axes_of
-from scorefold.cli.generalisation import HEADING, generalisation_rows
-from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Sphere
 from scorefold.models import KernelModel, Model, ScoreModel
+from scorefold.runs.axes import axes_of
+from scorefold.runs.folder import Run
+from scorefold.runs.models.generalisation import HEADING, generalisation_rows
 
 __all__ = ["write_run_report"]
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from scorefold import report
 from scorefold.bridges import AlternationHistory, Bridge, MultiMarginalBridge
-from scorefold.cli.arrivals import text
-from scorefold.cli.axes import axes_of
-from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Manifold, Product, Sphere
+from scorefold.runs.axes import axes_of
+from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.folder import Run
 
 __all__ = ["write_bridge_report"]
 

@@ -17,7 +17,6 @@ from scorefold import fitting
 from scorefold._files import remove_leftovers, write_whole
 from scorefold._version import __version__
 from scorefold._warnings import ScorefoldWarning
-from scorefold.cli import documents
 from scorefold.cli.parser import UsageError
 from scorefold.data import SNAPSHOTS, Coordinates, DataError, Dataset, datasets, load
 from scorefold.data.laws.evolutions import EVOLUTIONS
@@ -25,6 +24,7 @@ from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.fitting import DirectoryInUse, History
 from scorefold.fitting.fingerprint import describe, differences
 from scorefold.fitting.lock import locked
+from scorefold.runs import documents
 
 __all__ = [
     "Run",

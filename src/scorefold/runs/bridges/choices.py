@@ -24,10 +24,10 @@ from scorefold.bridges import (
     fit_bridge,
 )
 from scorefold.cli.parser import UsageError, data_options
-from scorefold.cli.run import Run, description_of_bridge
 from scorefold.data import Coordinates, Dataset
 from scorefold.fitting import History
 from scorefold.noising import Noising
+from scorefold.runs.folder import Run, description_of_bridge
 
 __all__ = [
     "BRIDGES",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scorefold.cli.generalisation import mass_line
+from scorefold.runs.models.generalisation import mass_line
 
 __all__ = ["run_lines", "summary", "verdict_summary"]
 

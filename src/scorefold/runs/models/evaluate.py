@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 
 from scorefold import ScorefoldWarning
-from scorefold.cli import documents
-from scorefold.cli.axes import add_earth_option
 from scorefold.cli.facts import say_warnings
-from scorefold.cli.generalisation import (
+from scorefold.cli.parser import UsageError, add_drop_options
+from scorefold.data import DataError, datasets, load
+from scorefold.models import Model
+from scorefold.runs import documents
+from scorefold.runs.axes import add_earth_option
+from scorefold.runs.folder import Run
+from scorefold.runs.models.generalisation import (
     draw_samples,
     generalisation_lines,
     generalisation_rows,
     mass_line,
 )
-from scorefold.cli.measures import (
+from scorefold.runs.models.measures import (
     Measures,
     doing,
     take_draws,
@@ -27,12 +31,8 @@ from scorefold.cli.measures import (
     take_likelihood,
     take_mass,
 )
-from scorefold.cli.parser import UsageError, add_drop_options
-from scorefold.cli.report import write_run_report
-from scorefold.cli.run import Run
-from scorefold.cli.summary import summary, verdict_lines
-from scorefold.data import DataError, datasets, load
-from scorefold.models import Model
+from scorefold.runs.models.page import write_run_report
+from scorefold.runs.models.summary import summary, verdict_lines
 
 __all__ = ["add_commands"]
 
