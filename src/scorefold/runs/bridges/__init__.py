@@ -1,1 +1,1 @@
-"""Runs of the command line and of Python."""
+"""Bridges between tables: which there are, what is measured and drawn of each, and carrying."""

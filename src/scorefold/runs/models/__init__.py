@@ -1,1 +1,1 @@
-"""Runs of the command line and of Python."""
+"""Models fitted to one table: which there are, what is measured and drawn of each."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,49 +12,34 @@ from scorefold import report
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Sphere
-from scorefold.models import KernelModel, Model, ScoreModel
 from scorefold.runs.axes import axes_of
-from scorefold.runs.folder import Run
-from scorefold.runs.models.generalisation import HEADING, generalisation_rows
+from scorefold.runs.models.choices import ModelChoice
+from scorefold.runs.models.measures import FittedModel
+from scorefold.runs.models.pictures import Density
+from scorefold.runs.request import Finished
 
-__all__ = ["write_run_report"]
+__all__ = ["write_model_page"]
 
-_FILM = 1000
-_STEPS = 100
 _VALIDATION = "NLL of validation points while training\n(nats, approximate)"
-_RTOL = 1e-3
-"""For pictures: errors of some hundredths of a nat cannot be seen."""
-
-Density = Callable[[Any], Any]
 
 
-def write_run_report(
-    run: Run,
-    model: Model,
-    dataset: Dataset,
-    metrics: dict[str, Any],
-    history: History,
-    samples: np.ndarray,
-    *,
-    earth: bool = False,
+def write_model_page(
+    done: Finished[FittedModel], choice: ModelChoice, tables: dict[str, list[tuple[str, ...]]]
 ) -> Path:
     """Density, samples, training curves, what is particular to the model, measures of
-    generalisation and the audit of the data, in one page. ``earth``: with coastlines."""
-    parts = _PARTS.get(type(model), _ANY)
-    drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": earth}
-    figures = _laws(parts.density(model), dataset, samples, drawn)
-    if history.steps:
+    generalisation and the audit of the data, in one page."""
+    model, dataset, samples = done.subject.model, done.subject.data, done.subject.draws
+    metrics, history = done.metrics, done.course
+    drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": done.earth}
+    figures = _laws(choice.density(model), dataset, samples, drawn)
+    if isinstance(history, History) and history.steps:
         figures["Training"] = report.training_curves(
             history, validation=_VALIDATION, chosen=metrics["val_nll"]
         )
-    figures |= parts.figures(model, jax.random.key(metrics["seed"]), drawn)
+    figures |= choice.figures(model, jax.random.key(metrics["seed"]), drawn)
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
-    tables = {}
-    if metrics.get("generalisation") is not None:
-        rows = generalisation_rows(metrics["generalisation"])
-        tables["Memorisation and generalisation"] = [HEADING, *rows]
     return report.write_report(
-        run.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
+        done.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
         figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=tables,
     )  # fmt: skip
 
@@ -92,37 +76,3 @@ def _notes(dataset: Dataset) -> list[str]:
             "with the protocol 'grouped' or 'dedup'."
         )
     return notes
-
-
-# -- what differs between models -------------------------------------------------------------------
-class _Parts(NamedTuple):
-    """log p for pictures, and the figures that only this kind of model has."""
-
-    density: Callable[[Any], Density]
-    figures: Callable[[Any, Any, dict[str, Any]], dict[str, Any]]
-
-
-def _coarse(model: ScoreModel) -> Density:
-    return lambda x: model.density(x, rtol=_RTOL).log_prob
-
-
-def _film(model: ScoreModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
-    levels, frames = model.trajectory(key, _FILM, frames=6, steps=_STEPS)
-    manifold, path = model.manifold, np.asarray(frames)
-    if not report.views_of(manifold, [path[-1]]) and manifold.dim > 1:
-        return {}
-    times = np.asarray(jax.vmap(model.noising.schedule.t)(levels))
-    return {"From noise to data": report.film(manifold, path, times=times, **drawn)}
-
-
-def _kernels(model: KernelModel, key: Any, drawn: dict[str, Any]) -> dict[str, Any]:
-    if model.mixture is None:
-        return {}
-    return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
-
-
-_PARTS: dict[type[Model], _Parts] = {
-    ScoreModel: _Parts(_coarse, _film),
-    KernelModel: _Parts(lambda model: model.log_prob, _kernels),
-}
-_ANY = _Parts(lambda model: model.log_prob, lambda model, key, drawn: {})

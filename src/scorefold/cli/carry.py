@@ -1,0 +1,49 @@
+"""``scorefold carry``: points moved by a fitted bridge, in the units of its data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from scorefold.cli.parser import add_drop_options, real, seed, whole
+from scorefold.runs import carry
+from scorefold.runs.tables import ENDINGS
+
+__all__ = ["add_command"]
+
+_time = real(-1e30, 1e30)
+
+
+def add_command(commands: Any) -> None:
+    parser = commands.add_parser("carry", help="move points along a fitted bridge")
+    parser.add_argument("run", metavar="DIR", help="the folder of a bridge")
+    parser.add_argument("data", metavar="POINTS", help="a table with the columns of the bridge's")
+    parser.add_argument("--out", metavar="FILE", required=True, help=", ".join(ENDINGS))
+    parser.add_argument("--backward", action="store_true",
+                        help="POINTS are of the end; move them back")  # fmt: skip
+    parser.add_argument("--from", dest="start", type=_time, metavar="T",
+                        help="the time of POINTS, that of a snapshot (default: the first; with "
+                        "--backward the last)")  # fmt: skip
+    parser.add_argument("--at", type=_time, metavar="T",
+                        help="where to (default: the last time; with --backward the "
+                        "first)")  # fmt: skip
+    parser.add_argument("--paths", type=whole(1, 10**5), metavar="N",
+                        help="write the whole way, N steps of equal time, with columns point and "
+                        "t")  # fmt: skip
+    parser.add_argument(
+        "--columns", help="coordinate columns of a file (default: those of the run)"
+    )
+    add_drop_options(parser)
+    parser.add_argument("--seed", type=seed, default=0, help="of the noise (default: 0)")
+    parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+    parser.set_defaults(command=_carry)
+
+
+def _carry(arguments: argparse.Namespace) -> int:
+    print(carry(
+        arguments.run, arguments.data, arguments.out, backward=arguments.backward,
+        start=arguments.start, at=arguments.at, paths=arguments.paths, columns=arguments.columns,
+        drop=bool(arguments.drop), drop_value=arguments.drop_value, seed=arguments.seed,
+        data_dir=arguments.data_dir, listener=arguments.listener,
+    ))  # fmt: skip
+    return 0

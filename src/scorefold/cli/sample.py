@@ -1,0 +1,36 @@
+"""``scorefold sample``: draws of a fitted model, in the units of its data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from scorefold.cli.parser import seed, whole
+from scorefold.runs import write_draws
+from scorefold.runs.tables import ENDINGS
+
+__all__ = ["add_command"]
+
+
+def add_command(commands: Any) -> None:
+    sample = commands.add_parser("sample", help="draw from a fitted model")
+    sample.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
+    sample.add_argument(
+        "-n", type=whole(1, 10**10), default=1000, metavar="N", help="how many (default: 1000)"
+    )
+    sample.add_argument("--out", metavar="FILE", required=True, help=", ".join(ENDINGS))
+    sample.add_argument("--seed", type=seed, default=0, help="of the draws (default: 0)")
+    score = sample.add_argument_group("score model")
+    score.add_argument("--method", choices=["sde", "ode"], help="default: sde")
+    score.add_argument(
+        "--steps", type=whole(1, 10**6), metavar="N", help="of the SDE (default: 200)"
+    )
+    sample.set_defaults(command=_sample)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    print(write_draws(
+        arguments.run, arguments.out, arguments.n, seed=arguments.seed,
+        listener=arguments.listener, method=arguments.method, steps=arguments.steps,
+    ))  # fmt: skip
+    return 0
