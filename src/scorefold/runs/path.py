@@ -56,7 +56,7 @@ def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = N
             "stopped before this training saved a state; the same command with --resume goes on "
             f"with what is in {job.folder}"
         )
-        fit_missing(job, listener)
+        fit_missing(job)
         listener.stage(
             f"stopped while measuring and drawing; the model is in {job.folder}, and the same "
             "command with --resume does the rest"
@@ -95,10 +95,10 @@ def draw_again(
             yield problem.page(Finished(run.folder, subject, metrics, course, earthly))
 
 
-def fit_missing(job: Job, listener: Listener) -> None:
+def fit_missing(job: Job) -> None:
     """Train what has no model yet, and save each as soon as it is there."""
     missing = [run for run in job.problems if not run.model_file.exists()]
-    if missing and not job.fit_together(listener):
+    if missing and not job.fit_together():
         for run in missing:
             run.keep(*job.problems[run].fit(run))
 

@@ -16,7 +16,6 @@ from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
-from scorefold.runs.listener import Listener
 from scorefold.runs.measures import Measure
 from scorefold.runs.reading import Reading
 
@@ -65,10 +64,15 @@ class Finished(Generic[Subject]):
 class Problem(abc.ABC, Generic[Subject]):
     """One model or bridge to fit, its data read: what differs between kinds of runs."""
 
-    described: Mapping[str, Any]
-    """What ``run.json`` says."""
-    warnings: tuple[str, ...]
-    """What should be known about the data."""
+    @property
+    @abc.abstractmethod
+    def described(self) -> Mapping[str, Any]:
+        """What ``run.json`` says."""
+
+    @property
+    @abc.abstractmethod
+    def warnings(self) -> list[str]:
+        """What should be known about the data, a line each."""
 
     @abc.abstractmethod
     def announced(self) -> list[str]:
@@ -122,7 +126,7 @@ class Job:
     def announced(self) -> list[str]:
         return next(iter(self.problems.values())).announced()
 
-    def fit_together(self, listener: Listener) -> bool:
+    def fit_together(self) -> bool:
         """Fit all problems side by side and keep what comes out, if that can be done."""
         return False
 

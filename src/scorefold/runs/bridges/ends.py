@@ -95,15 +95,15 @@ class EndsProblem(Problem["FittedBridge"]):
         return self.request.choice().training(self.request.steps, self.request.budget)
 
     @cached_property
-    def described(self) -> dict[str, Any]:  # type: ignore[override]
+    def described(self) -> dict[str, Any]:
         parts = {name: [getattr(end, name) for end in self.ends]
                  for name in ("train", "val", "test")}  # fmt: skip
         names = [end.name for end in self.ends]
         return self.request.described(names, parts, self.a.coordinates, variance=self.variance)
 
     @property
-    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"{end.name}: {line}" for end in self.ends for line in end.warnings)
+    def warnings(self) -> list[str]:
+        return [f"{end.name}: {line}" for end in self.ends for line in end.warnings]
 
     def announced(self) -> list[str]:
         lines = []

@@ -104,7 +104,7 @@ class SnapshotsProblem(Problem["FittedSnapshots"]):
     sets: tuple[Dataset, ...]
 
     @cached_property
-    def described(self) -> dict[str, Any]:  # type: ignore[override]
+    def described(self) -> dict[str, Any]:
         train, names = self.parts[0], ("train", "val", "test")
         points = {n: list(part.points) for n, part in zip(names, self.parts, strict=True)}
         coordinates = self.sets[0].coordinates if self.sets else plain_coordinates(train.manifold)
@@ -113,8 +113,8 @@ class SnapshotsProblem(Problem["FittedSnapshots"]):
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"{one.name}: {line}" for one in self.sets for line in one.warnings)
+    def warnings(self) -> list[str]:
+        return [f"{one.name}: {line}" for one in self.sets for line in one.warnings]
 
     def announced(self) -> list[str]:
         lines, train = [], self.parts[0]

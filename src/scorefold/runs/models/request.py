@@ -130,7 +130,7 @@ class ModelProblem(Problem[FittedModel]):
         )
 
     @cached_property
-    def described(self) -> dict[str, Any]:  # type: ignore[override]
+    def described(self) -> dict[str, Any]:
         parts = {name: getattr(self.dataset, name) for name in ("train", "val", "test")}
         coordinates = self.dataset.coordinates.to_dict()
         return self.document(
@@ -138,8 +138,8 @@ class ModelProblem(Problem[FittedModel]):
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        return tuple(f"{self.dataset.name}: {line}" for line in self.dataset.warnings)
+    def warnings(self) -> list[str]:
+        return [f"{self.dataset.name}: {line}" for line in self.dataset.warnings]
 
     def announced(self) -> list[str]:
         found, audit = self.dataset, self.dataset.audit
@@ -220,7 +220,7 @@ class _Seeds(Job):
     def _problems(self) -> list[ModelProblem]:
         return [p for p in self.problems.values() if isinstance(p, ModelProblem)]
 
-    def fit_together(self, listener: Any = None) -> bool:
+    def fit_together(self) -> bool:
         problems, first = self._problems, self._problems[0]
         sets = [one.dataset for one in problems]
         if not first.choice.together or len({(d.train.shape, d.val.shape) for d in sets}) > 1:
