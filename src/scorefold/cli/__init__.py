@@ -53,7 +53,7 @@ def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:
         from scorefold._cache import keep_compilations
 
         keep_compilations()
-        arguments.listener = Terminal(stops, notices, getattr(arguments, "quiet", False))
+        arguments.listener = Terminal(stops, notices, not getattr(arguments, "progress", True))
         stops.begun()
         return arguments.command(arguments)
     except RunError as error:

@@ -12,7 +12,7 @@ from scorefold.cli.parser import (
     add_run_options,
     positive,
     reading,
-    run_options,
+    stated,
 )
 from scorefold.runs import BRIDGES, BridgeRequest, RunError, carry_out
 from scorefold.runs.bridges.choices import LENGTH
@@ -43,11 +43,9 @@ def add_command(commands: Any) -> None:
 
 def request_of(arguments: argparse.Namespace) -> BridgeRequest:
     """What is asked for."""
-    names = ("model", "variance", "leave_out", "survivors")
-    return BridgeRequest(
-        data=tuple(arguments.data), times=_times(arguments.times), reading=reading(arguments),
-        **{name: getattr(arguments, name) for name in names}, **run_options(arguments),
-    )  # fmt: skip
+    found = stated(arguments, BridgeRequest)
+    found |= {"data": tuple(arguments.data), "times": _times(arguments.times)}
+    return BridgeRequest(**found, reading=reading(arguments))
 
 
 def _bridge(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scorefold.cli.parser import add_drop_options, real, seed, whole
+from scorefold.cli.parser import add_drop_options, real, seed, stated, whole
 from scorefold.runs import carry
 from scorefold.runs.tables import ENDINGS
 
@@ -16,8 +16,8 @@ _time = real(-1e30, 1e30)
 
 def add_command(commands: Any) -> None:
     parser = commands.add_parser("carry", help="move points along a fitted bridge")
-    parser.add_argument("run", metavar="DIR", help="the folder of a bridge")
-    parser.add_argument("data", metavar="POINTS", help="a table with the columns of the bridge's")
+    parser.add_argument("folder", metavar="DIR", help="the folder of a bridge")
+    parser.add_argument("points", metavar="POINTS", help="a table with the columns of the bridge's")
     parser.add_argument("--out", metavar="FILE", required=True, help=", ".join(ENDINGS))
     parser.add_argument("--backward", action="store_true",
                         help="POINTS are of the end; move them back")  # fmt: skip
@@ -40,10 +40,5 @@ def add_command(commands: Any) -> None:
 
 
 def _carry(arguments: argparse.Namespace) -> int:
-    print(carry(
-        arguments.run, arguments.data, arguments.out, backward=arguments.backward,
-        start=arguments.start, at=arguments.at, paths=arguments.paths, columns=arguments.columns,
-        drop=bool(arguments.drop), drop_value=arguments.drop_value, seed=arguments.seed,
-        data_dir=arguments.data_dir, listener=arguments.listener,
-    ))  # fmt: skip
+    print(carry(**stated(arguments, carry)))
     return 0

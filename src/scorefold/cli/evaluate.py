@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from scorefold.cli.parser import add_drop_options
+from scorefold.cli.parser import add_drop_options, stated
 from scorefold.runs import evaluate
 
 __all__ = ["add_command"]
@@ -14,25 +14,22 @@ __all__ = ["add_command"]
 
 def add_command(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="held-out numbers of a fitted model or bridge")
-    parser.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
+    parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument(
-        "data", metavar="DATA", nargs="?",
+        "points", metavar="DATA", nargs="?",
         help="other points, for a model (default: the run's test points)",
     )  # fmt: skip
     parser.add_argument("--columns", help="coordinate columns of a file: lat,lon (default: those "
                         "of the run)")  # fmt: skip
     add_drop_options(parser)
-    parser.add_argument("--no-samples", action="store_true", help="likelihood and total mass only")
+    parser.add_argument("--no-samples", dest="samples", action="store_false",
+                        help="likelihood and total mass only")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     parser.set_defaults(command=_evaluate)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    found = evaluate(
-        arguments.run, arguments.data, samples=not arguments.no_samples,
-        data_dir=arguments.data_dir, listener=arguments.listener, columns=arguments.columns,
-        drop=arguments.drop, drop_value=arguments.drop_value,
-    )  # fmt: skip
+    found = evaluate(**stated(arguments, evaluate))
     print(json.dumps(found.metrics, allow_nan=False) if arguments.json else found.text)
     return 0

@@ -12,7 +12,7 @@ from scorefold.cli.parser import (
     add_setting,
     few,
     reading,
-    run_options,
+    stated,
 )
 from scorefold.runs import MODELS, FitRequest, carry_out
 from scorefold.runs.models.choices import LEAST, model_settings
@@ -46,12 +46,9 @@ def add_command(commands: Any) -> None:
 
 def _fit(arguments: argparse.Namespace) -> int:
     names = [setting.name for setting in model_settings()]
+    settings = {name: v for name in names if (v := getattr(arguments, name)) is not None}
     request = FitRequest(
-        data=arguments.data, model=arguments.model, seeds=arguments.seeds,
-        settings={k: v for k in names if (v := getattr(arguments, k)) is not None},
-        batch_size=arguments.batch_size, learning_rate=arguments.learning_rate,
-        weight_decay=arguments.weight_decay,
-        reading=reading(arguments), **run_options(arguments),
-    )  # fmt: skip
+        **stated(arguments, FitRequest), settings=settings, reading=reading(arguments)
+    )
     print(carry_out(request, arguments.listener).text)
     return 0

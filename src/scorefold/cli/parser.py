@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -24,8 +25,8 @@ __all__ = [
     "positive",
     "reading",
     "real",
-    "run_options",
     "seed",
+    "stated",
     "whole",
 ]
 
@@ -66,38 +67,36 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of options that are whole numbers from ``low`` to ``high``."""
+def number(setting: Setting) -> Callable[[str], int | float]:
+    """The type of options that state a setting."""
 
-    def read(text: str) -> int:
-        if re.fullmatch(r"[+-]?[0-9]{1,15}", text) and low <= int(text) <= high:
-            return int(text)
-        raise argparse.ArgumentTypeError(
-            f"{text[:40]!r} is not a whole number from {low} to {high:,}"
-        )
-
-    return read
-
-
-def real(low: float, high: float) -> Callable[[str], float]:
-    """The type of options that are real numbers from ``low`` to ``high``."""
-
-    def read(text: str) -> float:
+    def read(text: str) -> int | float:
         try:
-            value = float(text)
+            if setting.kind == "real":
+                value: int | float = float(text)
+            else:
+                value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,15}", text) else math.nan
         except ValueError:
             value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} is not a number from {low:g} to {high:g}"
-            )
+        if not setting.holds(value):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {setting.range()}")
         return value
 
     return read
 
 
+def whole(low: int, high: int) -> Callable[[str], int | float]:
+    """The type of options that are whole numbers from ``low`` to ``high``."""
+    return number(Setting("", "", "whole", low, high))
+
+
+def real(low: float, high: float) -> Callable[[str], int | float]:
+    """The type of options that are real numbers from ``low`` to ``high``."""
+    return number(Setting("", "", "real", low, high))
+
+
 few = whole(1, 1000)
-"""Of seeds and hidden layers: each costs as much as the first."""
+"""Of seeds: each costs as much as the first."""
 seed = whole(0, 2**31 - 1)
 positive = real(1e-30, 1e30)
 """Of sizes and times: float32 holds what is in this range, and its inverse."""
@@ -158,15 +157,14 @@ def add_run_options(
         add_setting(group, setting)
     parser.add_argument("--out", metavar="DIR", help=f"default: {folder}")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--no-report", action="store_true", help="numbers only")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--no-report", dest="report", action="store_false", help="numbers only")
+    parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
 
 
-def run_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What was stated of these, of the seed and of the Earth, by the names of a request."""
-    names = ("seed", "data_dir", "steps", "budget", "out", "resume", "earth")
-    stated = {name: getattr(arguments, name) for name in names}
-    return {**stated, "report": not arguments.no_report, "progress": not arguments.quiet}
+def stated(arguments: argparse.Namespace, call: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments of ``call`` that options of the same names state."""
+    return {name: getattr(arguments, name) for name in inspect.signature(call).parameters
+            if hasattr(arguments, name)}  # fmt: skip
 
 
 def add_setting(group: Any, setting: Setting) -> None:
@@ -174,7 +172,5 @@ def add_setting(group: Any, setting: Setting) -> None:
     if setting.kind == "word":
         group.add_argument(setting.option, choices=setting.choices, help=setting.help)
         return
-    low, high = setting.low, setting.high
-    kind = whole(int(low), int(high)) if setting.kind == "whole" else real(low, high)
     metavar = "SECONDS" if setting.name == "budget" else "N" if setting.kind == "whole" else "X"
-    group.add_argument(setting.option, type=kind, metavar=metavar, help=setting.help)
+    group.add_argument(setting.option, type=number(setting), metavar=metavar, help=setting.help)

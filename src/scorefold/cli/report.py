@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scorefold.cli.parser import add_earth_option
+from scorefold.cli.parser import add_earth_option, stated
 from scorefold.runs import draw_again
 
 __all__ = ["add_command"]
@@ -13,15 +13,13 @@ __all__ = ["add_command"]
 
 def add_command(commands: Any) -> None:
     parser = commands.add_parser("report", help="write the report of a run again")
-    parser.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
+    parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     add_earth_option(parser)
     parser.set_defaults(command=_report)
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    pages = draw_again(arguments.run, earth=arguments.earth, data_dir=arguments.data_dir,
-                       listener=arguments.listener)  # fmt: skip
-    for page in pages:
+    for page in draw_again(**stated(arguments, draw_again)):
         print(page)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scorefold.cli.parser import seed, whole
+from scorefold.cli.parser import seed, stated, whole
 from scorefold.runs import write_draws
 from scorefold.runs.tables import ENDINGS
 
@@ -14,7 +14,7 @@ __all__ = ["add_command"]
 
 def add_command(commands: Any) -> None:
     sample = commands.add_parser("sample", help="draw from a fitted model")
-    sample.add_argument("run", metavar="DIR", help="the folder of a run, or of several seeds")
+    sample.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     sample.add_argument(
         "-n", type=whole(1, 10**10), default=1000, metavar="N", help="how many (default: 1000)"
     )
@@ -29,8 +29,5 @@ def add_command(commands: Any) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    print(write_draws(
-        arguments.run, arguments.out, arguments.n, seed=arguments.seed,
-        listener=arguments.listener, method=arguments.method, steps=arguments.steps,
-    ))  # fmt: skip
+    print(write_draws(**stated(arguments, write_draws)))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,26 +45,29 @@ def evaluate(
     points: str | None = None,
     *,
     samples: bool = True,
+    columns: str | None = None,
+    drop: bool | None = None,
+    drop_value: Sequence[str] | None = None,
     data_dir: str | None = None,
     listener: Listener | None = None,
-    **reading: Any,
 ) -> Evaluation:
     """The numbers of a run, or of several seeds: those that were written of the test points, which
     must be the same points still. They are measured anew, with the same keys, where they are
     missing or another model's. Of a model also those of a table ``points``, read as its own was
-    but for what ``reading`` states (``columns``, ``drop``, ``drop_value``). ``samples``: with the
-    measures of memorisation and generalisation.
+    but for what ``columns``, ``drop`` and ``drop_value`` state. ``samples``: with the measures of
+    memorisation and generalisation.
 
     **Raises:** ``RunError`` for a folder that is no finished run, for data that have changed, and
     for points given to a bridge; ``DataError`` for what cannot be read.
     """
     top, listener = Run.open(folder), listener or Listener()
-    bridge, found = top.kind in ("bridge", "snapshots"), []
+    bridge, found = top.kind == "bridge", []
     if bridge and points is not None:
         raise RunError(f"{folder} holds a bridge: evaluate shows its numbers, and carry moves the "
                        "points of a table along it.")  # fmt: skip
     for run in top.seeds or [top]:
         if points is not None:
+            reading = {"columns": columns, "drop": drop, "drop_value": drop_value}
             name, rows = _points(run, points, data_dir, reading)
             numbers = _of_points(run, rows, samples, data_dir, listener)
             found.append(_shown({**numbers, "dataset": name, "n_test": len(rows)}, samples))
@@ -151,8 +154,7 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         if value is None:
             reason = document.get(f"{name}_reason")
             return f"not measured{f' ({reason})' if reason else ''}"
-        seeds = "runs" in document
-        error = document.get(f"{name}_std" if seeds else _ERRORS.get(name, ""))
+        error = document.get(f"{name}_std" if "runs" in document else _ERRORS.get(name, ""))
         return f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
 
     seeds = f", mean ± std over {len(document['runs'])} seeds" if "runs" in document else ""

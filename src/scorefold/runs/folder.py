@@ -48,7 +48,7 @@ class Run:
         run.refuse_links()
         if not run.file("run.json").exists():
             raise RunError(f"{folder} holds no finished run (run.json is missing).")
-        command = "fit" if run.kind in ("model", "seeds") else "bridge"
+        command = "bridge" if run.kind == "bridge" else "fit"
         if kind == "model" and command == "bridge":
             raise RunError(
                 f"{folder} holds a bridge, whose numbers are in {run.file('metrics.json')} and "
@@ -67,12 +67,8 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """ "model", "bridge" (between two data sets), "snapshots" (through many), or "seeds", the
-        folder above several runs."""
-        found = self.description
-        if "bridge" in found:
-            return "bridge" if len(found["data"]) == 2 else "snapshots"
-        return "seeds" if "seeds" in found else "model"
+        """What is there: "model", "bridge", or "seeds", the folder above several runs."""
+        return next((kind for kind in ("bridge", "seeds") if kind in self.description), "model")
 
     @property
     def model_file(self) -> Path:
@@ -112,7 +108,8 @@ class Run:
 
     def metrics(self) -> dict[str, Any]:
         """The numbers of the run."""
-        return documents.read(self.file("metrics.json"), _NUMBERS[self.kind])
+        kinds = {"bridge": documents.BRIDGE_METRICS, "seeds": documents.SUMMARY}
+        return documents.read(self.file("metrics.json"), kinds.get(self.kind, documents.METRICS))
 
     def measured(self) -> dict[str, Any] | None:
         """The numbers of the run, if there are some and they are those of the model that is
@@ -206,9 +203,10 @@ class Run:
                 f"{path} does not describe a run (no {', '.join(missing)}): give the --out of a "
                 "fit."
             )
-        kinds = {"seeds": documents.SEEDS, "bridge": documents.BRIDGE}
+        kinds = {"bridge": documents.BRIDGE, "seeds": documents.SEEDS}
         shape = next((kinds[word] for word in kinds if word in found), documents.RUN)
-        return documents.read(path, shape)
+        documents.check(path, found, shape)
+        return found
 
     def single(self) -> dict[str, Any]:
         """The description of one run, not of several seeds."""
@@ -244,11 +242,3 @@ class Run:
         """The files of the data whose bytes are not those that were fitted."""
         digests = dict(self.sources)
         return [str(path) for path in self.files if file_digest(path) != digests[str(path)]]
-
-
-_NUMBERS = {
-    "model": documents.METRICS,
-    "seeds": documents.SUMMARY,
-    "bridge": documents.BRIDGE_METRICS,
-    "snapshots": documents.BRIDGE_METRICS,
-}

@@ -34,11 +34,9 @@ def described(
     names = [data] if isinstance(data, str) else list(data)
     paths = [n if is_named(n) or is_pipe(n) else str(Path(n).resolve()) for n in names]
     files = ["pipe" if is_pipe(n) else None if is_named(n) else file_digest(n) for n in names]
-    where = (
-        {"data": paths[0], "file": files[0]}
-        if isinstance(data, str)
-        else {"data": paths, "files": files}
-    )
+    where: dict[str, Any] = {"data": paths, "files": files}
+    if isinstance(data, str):
+        where = {"data": paths[0], "file": files[0]}
     return {
         **where,
         "options": dict(options),

@@ -91,8 +91,9 @@ def draw_again(
             problem.tables(metrics)
         earthly = run.description["earth"] if earth is None else earth
         with run.writing(), (listener or Listener()).doing("drawing the report"):
-            subject = problem.subject(fitted)
-            yield problem.page(Finished(run.folder, subject, metrics, course, earthly))
+            done = Finished(run.folder, problem.subject(fitted), metrics, course, earthly)
+            page = problem.page(done)
+        yield page
 
 
 def fit_missing(job: Job) -> None:

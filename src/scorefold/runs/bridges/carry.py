@@ -37,7 +37,7 @@ def carry(
     at: float | None = None,
     paths: int | None = None,
     columns: str | Sequence[str] | None = None,
-    drop: bool = False,
+    drop: bool | None = None,
     drop_value: Sequence[str] | None = None,
     seed: int = 0,
     data_dir: str | None = None,
@@ -64,7 +64,7 @@ def carry(
     coordinates = run.coordinates()
     with documents.describes(run.file("run.json")):
         rows, said = load_points(
-            points, like=coordinates, columns=columns, drop=drop, drop_value=drop_value,
+            points, like=coordinates, columns=columns, drop=bool(drop), drop_value=drop_value,
             data_dir=data_dir,
         )  # fmt: skip
     for line in said:

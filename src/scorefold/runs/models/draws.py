@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ def write_draws(
     n: int = 1000,
     *,
     seed: int = 0,
+    method: str | None = None,
+    steps: int | None = None,
     listener: Listener | None = None,
-    **stated: Any,
 ) -> str:
     """Write n draws of the model of a run to a table; of several seeds, equally many of each.
-    ``stated``: arguments of ``model.sample`` (``method``, ``steps``; None: not stated). Returns
-    what was done, in words.
+    ``method``, ``steps``: of ``model.sample``, where it has them. Returns what was done, in words.
 
     **Raises:** ``RunError`` for a folder without a model, a file that cannot be written, and
     arguments that the model does not have.
@@ -59,7 +59,7 @@ def write_draws(
         )
     check_out(out, runs[0].files, f"the table that {top.folder} was fitted to")
     models = [run.model() for run in runs]
-    options = [_sampler(stated, model) for model in models]
+    options = [_sampler(model, method=method, steps=steps) for model in models]
     (listener or Listener()).stage(f"stopped; {out} was not written")
 
     def blocks() -> Iterator[np.ndarray]:
@@ -91,7 +91,7 @@ def _blocks(model: Model, key: Key, n: int, options: dict[str, Any]) -> Iterator
         yield points
 
 
-def _sampler(stated: Mapping[str, Any], model: Model) -> dict[str, Any]:
+def _sampler(model: Model, **stated: Any) -> dict[str, Any]:
     """The stated options of ``model.sample``, where it has them."""
     stated = {name: value for name, value in stated.items() if value is not None}
     known = inspect.signature(model.sample).parameters
