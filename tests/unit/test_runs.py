@@ -42,6 +42,7 @@ def test_a_fit(tables, tmp_path):
     heard = Heard()
     done = runs.carry_out(request, heard)
     assert abs(done.metrics["test_nll"] - 0.43) < 4 * 0.29
+    assert done.metrics["command"] == repr(request)
     assert "120 rows" not in heard.lines[0] and "96 training" in heard.lines[0]
     assert len(heard.stages) == 2 and "test NLL" in done.text
     run = runs.Run.open(tmp_path / "run", "model")

@@ -25,7 +25,7 @@ from scorefold.runs.bridges.carry import carry
 from scorefold.runs.bridges.choices import BRIDGES, BridgeChoice
 from scorefold.runs.bridges.ends_measures import END_MEASURES
 from scorefold.runs.bridges.request import BridgeRequest
-from scorefold.runs.bridges.snapshots import SNAPSHOT_MEASURES
+from scorefold.runs.bridges.snapshots_measures import SNAPSHOT_MEASURES
 from scorefold.runs.errors import RunError
 from scorefold.runs.evaluation import Evaluation, evaluate
 from scorefold.runs.folder import Run

@@ -11,8 +11,8 @@ class Listener:
     """A program in Python, which is told nothing; that of the command line speaks on stderr, and
     ends a run in order when a signal comes."""
 
-    command: str = "scorefold.runs"
-    """What ``metrics.json`` says the run was asked for by."""
+    command: str = ""
+    """The words that a run was asked for by, for ``metrics.json`` (empty: those of the request)."""
 
     def tell(self, line: str) -> None:
         """A line on what is going to be done."""

@@ -120,7 +120,7 @@ def _finish(run: Run, problem: Problem, request: Request, listener: Listener) ->
             "evaluate_seconds": time.perf_counter() - started,
             "warnings": listener.warned(),
             "model_sha256": run.model_digest(),
-            "command": listener.command,
+            "command": listener.command or repr(request),
             **provenance(),
         })  # fmt: skip
         metrics = run.metrics()

@@ -78,7 +78,7 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
 
 
 @dataclass(frozen=True)
-class EndsProblem(Problem["FittedBridge"]):
+class EndsProblem(Problem[FittedBridge]):
     """A bridge to fit between two tables."""
 
     request: BridgeRequest
@@ -156,9 +156,10 @@ class EndsProblem(Problem["FittedBridge"]):
         return write_bridge_page(done, self.ends, self.tables(done.metrics))
 
     def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-        lines = []
-        names, ends = metrics["datasets"], metrics["ends"] or {}
-        for name, end in zip(reversed(names), (ends[k] for k in "ba" if k in ends), strict=False):
+        lines, ends = [], metrics["ends"] or {}
+        for name, which in zip(reversed(metrics["datasets"]), "ba", strict=True):
+            if (end := ends.get(which)) is None:
+                continue
             lines.append((
                 f"W₁ at {name}",
                 f"{text(end['w1'], 'g')}, fresh points {text(end['floor'], 'g')} (ratio "

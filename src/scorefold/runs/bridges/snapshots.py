@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,21 +12,24 @@ import jax
 import numpy as np
 
 from scorefold import data
-from scorefold._types import Key
-from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     AlternationHistory,
     MultiMarginalBridge,
-    arrival,
     fit_snapshots,
     snapshot_rate,
 )
 from scorefold.data import Dataset, Snapshots, plain_coordinates
-from scorefold.metrics import end_distance, leave_one_out
 from scorefold.report import Axes
 from scorefold.runs.axes import axes_of
-from scorefold.runs.bridges.arrivals import distance_numbers, gap_numbers, missed_line, text
+from scorefold.runs.bridges.arrivals import text
 from scorefold.runs.bridges.request import BridgeRequest
+from scorefold.runs.bridges.snapshots_measures import (
+    LEFT_OUT,
+    SNAPSHOT_MEASURES,
+    FittedSnapshots,
+    Parts,
+    single_points,
+)
 from scorefold.runs.bridges.snapshots_page import snapshot_tables, write_snapshots_page
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
@@ -36,12 +37,7 @@ from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure
 from scorefold.runs.request import Finished, Job, Problem, load_alike, word_of
 
-__all__ = ["SNAPSHOT_MEASURES", "SnapshotsProblem", "open_snapshots"]
-
-_WALK = 60
-
-Parts = tuple[Snapshots, Snapshots, Snapshots]
-"""Those of the members to train, to validate and to test."""
+__all__ = ["SnapshotsProblem", "open_snapshots"]
 
 
 def open_snapshots(request: BridgeRequest) -> Job:
@@ -94,7 +90,7 @@ def _recorded(request: BridgeRequest) -> tuple[list[str], Parts]:
 
 
 @dataclass(frozen=True)
-class SnapshotsProblem(Problem["FittedSnapshots"]):
+class SnapshotsProblem(Problem[FittedSnapshots]):
     """A bridge to fit through many snapshots; ``sets``: their tables, none of a recorded set."""
 
     request: BridgeRequest
@@ -143,20 +139,20 @@ class SnapshotsProblem(Problem["FittedSnapshots"]):
         asked, choice = self.request, self.request.choice()
         each = None if asked.budget is None else asked.budget / (len(train.times) - 1)
         return fit_snapshots(
-            train.manifold, train.times, _single(train.points), val=_single(val.points),
+            train.manifold, train.times, single_points(train.points), val=single_points(val.points),
             ids=train.ids, val_ids=val.ids, survivors=asked.survivors, rate=self.rate,
             key=jax.random.key(asked.seed), bridge=choice.build, progress=asked.progress,
             **choice.training(asked.steps, each), **keeping,
         )  # fmt: skip
 
     def subject(self, fitted: MultiMarginalBridge) -> FittedSnapshots:
-        return FittedSnapshots(fitted, self)
+        def refit(train: Snapshots, val: Snapshots) -> MultiMarginalBridge:
+            return self.fitted_to(train, val, check=False)[0]
+
+        return FittedSnapshots(fitted, self.labels, self.parts, self.request.seed, refit)
 
     def measures(self) -> Mapping[str, Measure]:
-        wanted = {**SNAPSHOT_MEASURES}
-        if self.request.leave_out:
-            wanted["left_out"] = Measure("what is left out", ("left_out",), _left_out)
-        return wanted
+        return SNAPSHOT_MEASURES | (LEFT_OUT if self.request.leave_out else {})
 
     def facts(self, fitted: MultiMarginalBridge, course: Course) -> dict[str, Any]:
         assert isinstance(course, tuple)
@@ -184,9 +180,7 @@ class SnapshotsProblem(Problem["FittedSnapshots"]):
 
     def page(self, done: Finished[FittedSnapshots]) -> Path:
         axes = axes_of(self.sets[0].coordinates) if self.sets else Axes()
-        return write_snapshots_page(
-            done, done.subject.bridge, self.parts, self.tables(done.metrics), axes
-        )
+        return write_snapshots_page(done, self.tables(done.metrics), axes)
 
     def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines = []
@@ -211,99 +205,3 @@ class SnapshotsProblem(Problem["FittedSnapshots"]):
             ("rate", f"{metrics['rate']:.4g} per {unit}"),
             ("time", f"{metrics['train_seconds']:.1f} s, compiling included"),
         ]  # fmt: skip
-
-
-def _single(points: Any) -> list[np.ndarray]:
-    return [np.asarray(rows, np.float32) for rows in points]
-
-
-# -- numbers -------------------------------------------------------------------------------------
-class FittedSnapshots:
-    """A bridge beside the snapshots that it goes through."""
-
-    def __init__(self, bridge: MultiMarginalBridge, problem: SnapshotsProblem):
-        self.bridge, self.problem = bridge, problem
-        self.key = jax.random.fold_in(jax.random.key(problem.request.seed), 7)
-
-    def distance(self, drawn: Any, k: int, key: Key) -> dict[str, Any]:
-        """W₁ of drawn points to the test points of snapshot k, and its floor."""
-        train, _, test = self.problem.parts
-        found = end_distance(self.bridge.manifold, drawn, test.points[k], train.points[k], key=key)
-        return distance_numbers(found)
-
-
-def _arrivals(fitted: FittedSnapshots) -> dict[str, Any]:
-    """Where test points come to lie, carried from the snapshot before, from the first and back."""
-    bridge, labels = fitted.bridge, fitted.problem.labels
-    train, _, test = fitted.problem.parts
-    points = _single(test.points)
-    # Enough paths for any later snapshot, however small the first is.
-    most = max(map(len, points))
-    start = points[0][np.arange(max(most, len(points[0]))) % len(points[0])]
-    walked = bridge.sample_paths(fitted.key, start, train.times[1:], steps=_WALK)
-    rows = []
-    for k, (low, high) in enumerate(itertools.pairwise(train.times), start=1):
-        into, back, judge = jax.random.split(jax.random.fold_in(fitted.key, k), 3)
-        there = bridge.sample_paths(into, points[k - 1], [high], start=low, steps=_WALK)[:, 0]
-        home = bridge.sample_paths(back, points[k], [low], start=high, steps=_WALK)[:, 0]
-        worth = 1.0 / (1.0 / len(train.points[k]) + 1.0 / len(train.points[k - 1]))
-        gap = arrival(bridge.bridges[k - 1], "b", there, points[k], key=judge, learned_from=worth)
-        if gap.missed:
-            warnings.warn(missed_line(labels[k], gap), ScorefoldWarning, stacklevel=2)
-        rows.append({
-            "snapshot": labels[k],
-            "time": high,
-            "from_before": {**fitted.distance(there, k, judge), **gap_numbers(gap)},
-            "from_first": fitted.distance(walked[:, k - 1], k, judge),
-            "back": fitted.distance(home, k - 1, judge),
-            "unbridged": fitted.distance(points[k - 1], k, judge),
-        })  # fmt: skip
-    return {"arrivals": rows}
-
-
-def _left_out(fitted: FittedSnapshots) -> dict[str, Any]:
-    """Each inner snapshot left out. The reference is Markov: the two neighbours are enough."""
-    problem = fitted.problem
-    train, val, test = problem.parts
-    # Nothing of the snapshot that is left out is seen: all of it judges, but for the half of its
-    # training points that fresh points are drawn from, which the floor needs.
-    judging, fresh = _halves(train, val, test)
-    found = []
-    for k in range(1, len(train.times) - 1):
-        pair = [k - 1, k + 1]
-
-        def fit(_: Snapshots, pair: list[int] = pair) -> MultiMarginalBridge:
-            return problem.fitted_to(_only(train, pair), _only(val, pair), check=False)[0]
-
-        key = jax.random.fold_in(jax.random.key(problem.request.seed), 9)
-        found += [row._asdict() for row in leave_one_out(fresh, judging, fit, key=key, which=[k])]
-    return {"left_out": found}
-
-
-def _halves(*parts: Snapshots) -> tuple[Snapshots, Snapshots]:
-    """Every snapshot whole, in two halves of its rows in an order of their own: members to judge
-    by, and fresh ones for the floor."""
-    halves: tuple[list, list] = [], []
-    for k, rows in enumerate(zip(*(p.points for p in parts), strict=True)):
-        whole = np.concatenate([np.asarray(r) for r in rows])
-        order = np.random.default_rng(k).permutation(len(whole))
-        for half, at in zip(halves, np.array_split(order, 2), strict=True):
-            half.append(whole[at])
-    first = parts[0]
-    judging, fresh = (
-        Snapshots(first.name, first.manifold, first.times, tuple(half)) for half in halves
-    )
-    return judging, fresh
-
-
-def _only(snapshots: Snapshots, keep: list[int]) -> Snapshots:
-    for k in reversed(range(len(snapshots.times))):
-        if k not in keep:
-            snapshots = snapshots.without(k)
-    return snapshots
-
-
-SNAPSHOT_MEASURES: dict[str, Measure] = {
-    "arrivals": Measure("how near the bridge comes to each snapshot", ("arrivals",), _arrivals),
-}
-"""What is measured of every bridge through many snapshots: a new number is an entry."""

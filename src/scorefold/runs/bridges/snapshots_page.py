@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 from scorefold import report
-from scorefold.bridges import MultiMarginalBridge
 from scorefold.data import Snapshots
 from scorefold.manifolds import Product, Sphere
 from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
 from scorefold.runs.request import Finished
 
 __all__ = ["snapshot_tables", "write_snapshots_page"]
@@ -23,9 +23,7 @@ _FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
 
 
 def write_snapshots_page(
-    done: Finished[Any],
-    bridge: MultiMarginalBridge,
-    parts: tuple[Snapshots, Snapshots, Snapshots],
+    done: Finished[FittedSnapshots],
     tables: dict[str, list[tuple[str, ...]]],
     axes: report.Axes,
 ) -> Path:
@@ -33,7 +31,7 @@ def write_snapshots_page(
     intervals, training curves. ``axes``: of the table."""
     metrics, earth = done.metrics, done.earth
     histories = done.course if isinstance(done.course, tuple) else ()
-    train, _, test = parts
+    bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
     start = np.concatenate([test.points[0], train.points[0]])[:_FILM].astype(np.float32)
