@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels", "losses",
-    "manifolds", "metrics", "models", "noising", "proximal", "report", "samplers",
+    "manifolds", "metrics", "models", "noising", "proximal", "report", "runs", "samplers",
 )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_degrees_taken_for_radians(angles, tmp_path, capsys, monkeypatch):
     are legitimate, so only a person can tell."""
     words = ["fit", angles, "--manifold", "T^2", "--out", tmp_path / "run"]
     assert "look like degrees" in said(capsys, words)
-    monkeypatch.setattr("scorefold.cli.fit._train", refuse)
+    monkeypatch.setattr("scorefold.runs.path.fit_missing", refuse)
     assert "if they are degrees, say --degrees" in said(capsys, [*words, "--radians"])
     assert "say --" not in said(capsys, [*words, "--degrees"])
 

@@ -315,20 +315,21 @@ def names(rng: np.random.Generator) -> dict[str, bytes]:
 
 def open_the_run(folder: Path, rng: np.random.Generator) -> object:
     """What ``sample``, ``evaluate`` and ``report`` read before they compute anything."""
-    from scorefold.cli.run import Run
+    from scorefold.runs import Run
+    from scorefold.runs.opening import reopened
 
-    run = Run.open(str(folder))
+    run = Run.open(str(folder), "model")
     match int(rng.integers(5)):
         case 0:
             return run.coordinates()
         case 1:
-            return run.dataset()
+            return reopened(run)
         case 2:
             return run.history()
         case 3:
             return run.metrics()
         case _:
-            return (run.seed, repr(run.model()))
+            return (run.single()["seed"], repr(run.model()))
 
 
 KINDS = {
@@ -344,11 +345,11 @@ KINDS = {
 
 # -- the trial -------------------------------------------------------------------------------------
 def documented() -> tuple[type[BaseException], ...]:
-    from scorefold.cli.parser import UsageError
     from scorefold.data import DataError
     from scorefold.fitting import DamagedFile
+    from scorefold.runs import RunError
 
-    return (DataError, DamagedFile, UsageError)
+    return (DataError, DamagedFile, RunError)
 
 
 def tree(folder: Path) -> dict[str, tuple]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scorefold.cli import main
-from scorefold.cli.generalisation import generalisation_lines
+from scorefold.runs.models.generalisation import generalisation_lines
 
 KEYS = {
     "model", "dataset", "protocol", "seed", "n_train", "n_test", "test_nll", "val_nll", "nfe",

@@ -37,8 +37,8 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     assert {
         "model", "datasets", "manifold", "protocol", "seed", "variance", "n_train", "n_val",
         "n_test", "ends", "path_energy", "path_energy_standard_error", "steps", "best_step",
-        "stopped", "train_seconds", "compile_seconds", "evaluate_seconds", "command", "versions",
-        "device", "git",
+        "stopped", "train_seconds", "compile_seconds", "evaluate_seconds", "warnings",
+        "model_sha256", "command", "versions", "device", "git",
     } == set(metrics)  # fmt: skip
     assert metrics["model"] == "light" and metrics["datasets"] == ["a.npy", "b.npy"]
     assert metrics["variance"] == 0.3 and metrics["steps"] == 60
@@ -61,20 +61,40 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     at = command.index("0.3")
     assert main([*command[:at], "0.4", *command[at + 1 :], "--resume"]) == 2
     assert "settings.variance: 0.3 there, 0.4 here" in capsys.readouterr().err
-    np.save(tmp_path / "b.npy", np.load(tmp_path / "b.npy") + 1.0)
+    b = np.load(tmp_path / "b.npy")
+    np.save(tmp_path / "b.npy", b + 1.0)
     assert main([*command, "--resume"]) == 2
     assert "belongs to another run: points.train.1" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     assert main(["evaluate", str(out)]) == 2
-    assert "holds a bridge" in capsys.readouterr().err
+    assert "b.npy has changed since" in capsys.readouterr().err
+    np.save(tmp_path / "b.npy", b)
+    check_again(out, metrics, capsys)
     check_carried(tmp_path, out, capsys)
+
+
+def check_again(out, metrics, capsys):
+    """evaluate says the numbers that bridge wrote, and measures them anew, the same, where they are
+    not there; report draws the page again; points are for carry."""
+    assert main(["evaluate", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == metrics
+    (out / "metrics.json").rename(out / "other.json")
+    assert main(["evaluate", str(out), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["ends"] == metrics["ends"] and "measured now" in said.err
+    (out / "other.json").rename(out / "metrics.json")
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "report.html")
+    assert "Both ends, on held-out points" in (out / "report.html").read_text()
+    assert main(["evaluate", str(out), "x.csv"]) == 2
+    assert "carry moves" in capsys.readouterr().err
 
 
 def check_carried(folder, run, capsys):
     """The points of A reach the mean of B and those of B that of A; at half way, where the law of
     a bridge between N(0, σ²) and N(2, σ²) has mean 1; whole paths begin where the points are."""
-    a, b = (np.load(folder / f"{name}.npy") for name in "ab")
-    np.save(folder / "b.npy", b - 1.0)  # As it was when the bridge was fitted.
+    a = np.load(folder / "a.npy")
     for words, mean in (([], 2.0), (["--at", "0.5"], 1.0), (["--backward"], 0.0)):
         points = folder / ("b.npy" if "--backward" in words else "a.npy")
         words = ["carry", str(run), str(points), "--out", str(folder / "there.csv"), *words]
@@ -158,9 +178,9 @@ def by_moments(monkeypatch):
 
     def fit_bridge(bridge, a, b, *, key, val, **settings):
         laws = [(np.mean(x, axis=0), np.cov(np.asarray(x, np.float64).T)) for x in (a, b)]
-        two = np.arange(2.0)
-        history = History(two, two, two, two, settings.get("steps", 1), 1, "steps", 0.0, 0.0, 0.0,
-                          (0,))  # fmt: skip
+        two, numbers = np.arange(2), np.arange(2.0)
+        steps = settings.get("steps", 1)
+        history = History(two, numbers, two, numbers, steps, 1, "steps", 0.0, 0.0, 0.0, (0,))
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     # The package has the function under the name of its module.

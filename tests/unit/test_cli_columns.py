@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scorefold import ScorefoldWarning
 from scorefold.cli import main
-from scorefold.cli.bridge import _datasets
+from scorefold.cli.bridge import request_of
 from scorefold.cli.commands import build_parser
-from scorefold.cli.run import Run, description
-from scorefold.cli.use import _reading
 from scorefold.data import load
+from scorefold.runs import FitRequest, Reading, Run
+from scorefold.runs.opening import opened, reopened
+from scorefold.runs.reading import reading_as
 
 RNG = np.random.default_rng(7)
 N = 60
@@ -27,6 +27,12 @@ def points(data):
     return np.concatenate([data.train, data.val, data.test])
 
 
+def problem_of(words):
+    """What a command line asks for, its tables read."""
+    (problem,) = opened(request_of(build_parser().parse_args(words))).problems.values()
+    return problem
+
+
 @pytest.mark.parametrize(
     ("space", "options", "names"),
     [("R^2", [], "xy"), ("R^2", [], ("mass", "age")), ("T^2", ["--degrees"], ("phi", "psi"))],
@@ -37,7 +43,7 @@ def test_a_bridge_reads_both_ends_by_name(tmp_path, space, options, names):
     b = write(tmp_path / "b.csv", **{names[1]: y, names[0]: x + 0.5})
     c = write(tmp_path / "c.csv", **{names[1]: y + 1, "more": x, names[0]: x})
     words = ["bridge", a, b, c, "--manifold", space, "--protocol", "random", *options]
-    one, two, three = _datasets(build_parser().parse_args(words))
+    one, two, three = problem_of(words).sets
     unit = np.pi / 180 if options else 1.0
     shift = points(two) - points(one)
     np.testing.assert_allclose(shift, unit * np.array([[0.5, 0.0]] * N), atol=1e-6)
@@ -49,8 +55,8 @@ def test_ends_with_other_names_are_said_and_half_agreeing_ones_refused(tmp_path,
     x = RNG.normal(size=(N, 2))
     a, b = (write(tmp_path / f"{n[0]}.csv", **dict(zip(n, x.T, strict=True))) for n in ("xy", "uv"))
     words = ["--manifold", "R^2", "--protocol", "random"]
-    with pytest.warns(ScorefoldWarning, match=r"u\.csv: columns u, v read as x, y, by position"):
-        _datasets(build_parser().parse_args(["bridge", a, b, *words]))
+    (said,) = problem_of(["bridge", a, b, *words]).warnings
+    assert "u.csv: columns u, v read as x, y, by position" in said
     c = write(tmp_path / "c.csv", x=x[:, 0], w=x[:, 1])
     assert main(["bridge", a, c, *words, "--out", str(tmp_path / "o")]) == 2
     assert "here 'y' is missing among x, w. Give both tables the same names" in (
@@ -64,14 +70,14 @@ def test_a_run_keeps_how_its_table_was_read(tmp_path, capsys):
     path = write(tmp_path / "t.csv", depth=depth, lon=lon, lat=lat)
     data = load(path, manifold="S^2 x R^1", protocol="random")
     run = Run(tmp_path)
-    options = {"manifold": "S^2 x R^1", "protocol": "random"}
-    run.describe(description(path, options, {"model": "kernel"}, data, earth=False))
+    stated = Reading(manifold="S^2 x R^1", protocol="random")
+    (problem,) = opened(FitRequest(data=path, reading=stated)).problems.values()
+    run.write("run.json", problem.described)
     again = run.coordinates()
     assert again == data.coordinates
-    np.testing.assert_array_equal(run.dataset().train, data.train)
+    np.testing.assert_array_equal(reopened(run).dataset.train, data.train)
     other = write(tmp_path / "u.csv", latitude=lat, extra=lat, depth=depth, longitude=lon)
-    words = build_parser().parse_args(["evaluate", str(tmp_path), other])
-    second = load(other, **_reading(words, again))
+    second = load(other, **reading_as(other, again))
     np.testing.assert_allclose(points(second), points(data), atol=1e-12)
     document = json.loads((tmp_path / "run.json").read_text())
     document["coordinates"]["parts"] = 3

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
+from scorefold._oneline import one_line
 from scorefold.cli import main
 from scorefold.cli.commands import build_parser
-from scorefold.cli.notices import one_line
-from scorefold.cli.parser import UsageError
+from scorefold.runs import RunError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = {
@@ -67,7 +67,7 @@ def test_numbers_out_of_range():
     for (command, option), values in NUMERIC.items():
         for value in values:
             word = f"{option}={value}" if option.startswith("--") else f"{option}{value}"
-            with pytest.raises(UsageError, match=re.escape(option)):
+            with pytest.raises(RunError, match=re.escape(option)):
                 parser.parse_args([*COMMANDS[command], word])
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scorefold.cli import documents, main
-from scorefold.cli.parser import UsageError
-from scorefold.cli.run import Run
-from scorefold.cli.summary import verdict_summary
+from scorefold.cli import main
 from scorefold.report import training_curves
+from scorefold.runs import documents
+from scorefold.runs.errors import RunError
+from scorefold.runs.folder import Run
+from scorefold.runs.models.summary import verdict_summary
+
+PAGE = "scorefold.runs.models.request.write_model_page"
 
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
@@ -167,8 +170,8 @@ def test_links_are_not_followed(own, capsys, name):
 
 # -- what comes after training ---------------------------------------------------------------------
 @pytest.mark.fault(56, "a signal while measuring and drawing")
-@pytest.mark.parametrize("where", ["scorefold.cli.measures.mass_numbers",
-                                   "scorefold.cli.fit.write_run_report"])  # fmt: skip
+@pytest.mark.parametrize("where", ["scorefold.runs.models.measures.mass_numbers",
+                                   PAGE])  # fmt: skip
 def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
     """SIGTERM while measuring or drawing: one line, exit 143, and the model is there; --resume
     does the rest, without training, and comes to the numbers of a run that was not stopped."""
@@ -179,9 +182,9 @@ def test_stopped_after_training(fitted, tmp_path, capsys, monkeypatch, where):
     assert "SIGTERM" in message and "--resume" in message
     there = {p.name for p in (tmp_path / "run").iterdir()}
     assert there - {"metrics.json"} == {"run.json", "run.lock", "history.json", "model.safetensors"}
-    monkeypatch.setattr("scorefold.cli.fit.fit_kde", None)
+    monkeypatch.setattr("scorefold.runs.path.Run.keep", None)
     drawn = []
-    monkeypatch.setattr("scorefold.cli.fit.write_run_report", lambda *a, **_: drawn.append(a))
+    monkeypatch.setattr(PAGE, lambda *a, **_: drawn.append(a))
     assert main([*words, "--resume"]) == 0
     assert len(drawn) == 1
     found, whole = (json.loads((folder / "run" / "metrics.json").read_text())
@@ -197,8 +200,8 @@ def test_what_cannot_be_measured_is_null(fitted, tmp_path, capsys, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no\n\x1b[31mluck")
 
-    monkeypatch.setattr("scorefold.cli.measures.mass_numbers", fail)
-    monkeypatch.setattr("scorefold.cli.measures.measured", lambda *_: {"mmd": float("nan")})
+    monkeypatch.setattr("scorefold.runs.models.measures.mass_numbers", fail)
+    monkeypatch.setattr("scorefold.runs.models.measures.measured", lambda *_: {"mmd": float("nan")})
     assert main(words_of(fitted / "a.csv", tmp_path / "run")) == 0
     said = capsys.readouterr()
     assert (
@@ -266,8 +269,8 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
 
 
 def test_each_seed_has_its_report(own, capsys, monkeypatch):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda run, *_, **__: run.folder)
-    monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
+    monkeypatch.setattr(PAGE, lambda done, *_: done.folder)
+    monkeypatch.setattr("scorefold.runs.models.measures.draw_samples", lambda *_: np.zeros((1, 2)))
     assert main(["report", str(own / "seeds")]) == 0
     pages = [str(own / "seeds" / f"seed-{s}") for s in (0, 1)]
     assert capsys.readouterr().out.split() == pages
@@ -321,7 +324,7 @@ def test_numbers_of_another_model_are_not_used(own, capsys):
 def test_draws_in_blocks_and_a_full_disk(fitted, tmp_path, capsys, monkeypatch, ending):
     """The same table in blocks of 64 as at once, for the first block; and where the disk holds
     fewer bytes than it takes, the file that was there before, and nothing else."""
-    monkeypatch.setattr("scorefold.cli.sample._BLOCK", 64)
+    monkeypatch.setattr("scorefold.runs.models.draws._BLOCK", 64)
     out = tmp_path / f"x.{ending}"
     words = ["sample", str(fitted / "run"), "-n", "150", "--out", str(out)]
     assert main(words) == 0
@@ -365,9 +368,9 @@ def test_documents_with_other_values(own, capsys, monkeypatch, name):
 
 
 def try_documents(own, capsys, monkeypatch, name, every):
-    monkeypatch.setattr("scorefold.cli.use.write_run_report", lambda *_, **__: own)
-    monkeypatch.setattr("scorefold.cli.use.draw_samples", lambda *_: None)
-    monkeypatch.setattr("scorefold.cli.measures.held_out", None)
+    monkeypatch.setattr(PAGE, lambda *_, **__: own)
+    monkeypatch.setattr("scorefold.runs.models.measures.draw_samples", lambda *_: np.zeros((1, 2)))
+    monkeypatch.setattr("scorefold.runs.models.measures.held_out", None)
     path = own / "run" / name
     good = json.loads(path.read_text())
     places = [(key,) for key in good]
@@ -397,7 +400,7 @@ def try_documents(own, capsys, monkeypatch, name, every):
 )  # fmt: skip
 def test_documents_that_are_none(text, tmp_path):
     (tmp_path / "x.json").write_bytes(text)
-    with pytest.raises(UsageError, match=r"x\.json is damaged"):
+    with pytest.raises(RunError, match=r"x\.json is damaged"):
         documents.read(tmp_path / "x.json", documents.METRICS)
 
 

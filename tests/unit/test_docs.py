@@ -51,7 +51,7 @@ def test_python_compiles_and_its_names_exist(name):
 
 @pytest.mark.parametrize("name", TEXT)
 def test_command_lines_parse(name):
-    """argparse raises UsageError for a command or an option that does not exist."""
+    """argparse raises RunError for a command or an option that does not exist."""
     lines = [line for code in blocks(name, "sh") for line in code.splitlines()]
     for line in lines:
         for command in line.split("&&"):

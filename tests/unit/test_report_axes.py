@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from scorefold import report
-from scorefold.cli.axes import axes_of, on_earth
 from scorefold.data.columns.coordinates import Coordinates, Part
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
 from scorefold.report._text import plain, visible
+from scorefold.runs.axes import axes_of, on_earth
 
 NASTY = ["m$\\frac{$.csv", "_hidden", "a\x1b[31mb", "<img onerror='x'>\"&", "x\u202ey", "\udcff",
          "$$", "density", "data", "東京", "%s{}", "a\nb", "", "n" * 300]  # fmt: skip

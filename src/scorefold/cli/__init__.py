@@ -45,17 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:
     from scorefold.cli.commands import build_parser
-    from scorefold.cli.parser import UsageError
+    from scorefold.cli.terminal import Terminal
+    from scorefold.runs import RunError
 
     try:
         arguments = build_parser().parse_args(argv)
         from scorefold._cache import keep_compilations
 
         keep_compilations()
-        arguments.notices, arguments.stops = notices, stops
+        arguments.listener = Terminal(stops, notices, not getattr(arguments, "progress", True))
         stops.begun()
         return arguments.command(arguments)
-    except UsageError as error:
+    except RunError as error:
         return _failed(error, 2)
     except SystemExit as stop:
         # Of --help and --version, or of ``fit``, which has saved a checkpoint and said so.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scorefold.cli.parser import UsageError, few
+from scorefold.cli.parser import few
+from scorefold.runs import RunError
 
-__all__ = ["add_commands"]
+__all__ = ["add_command"]
 
 _TABLES = {
     "wpo": ("closed-form kernel models", "earth,rna,flat", 5),
@@ -16,7 +17,7 @@ _TABLES = {
 """What each is of, its parts by default, and how many seeds."""
 
 
-def add_commands(commands: Any) -> None:
+def add_command(commands: Any) -> None:
     bench = commands.add_parser("bench", help="compute a table of the papers")
     what = "; ".join(f"{name}: {row[0]}" for name, row in _TABLES.items())
     bench.add_argument("table", choices=list(_TABLES), help=what)
@@ -44,6 +45,6 @@ def _bench(arguments: argparse.Namespace) -> int:
             data_dir=arguments.data_dir,
         )
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise RunError(str(error)) from error
     print(table.text())
     return 0

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import warnings
 from dataclasses import asdict
 from typing import Any
 
-from scorefold import ScorefoldWarning, data
-from scorefold.cli.parser import add_data_options, data_options
+from scorefold import data
+from scorefold.cli.parser import add_data_options, reading
 
-__all__ = ["add_commands", "say_warnings"]
-
-
-def say_warnings(dataset: data.Dataset) -> None:
-    """Warn of each thing that should be known about a table: how columns were read where names
-    left that open, codes for no value, constant columns."""
-    for line in dataset.warnings:
-        warnings.warn(f"{dataset.name}: {line}", ScorefoldWarning, stacklevel=2)
+__all__ = ["add_commands"]
 
 
 def add_commands(commands: Any) -> None:
@@ -33,7 +25,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    found = data.audit(arguments.data, seed=arguments.seed, **data_options(arguments))
+    found = data.audit(arguments.data, seed=arguments.seed, data_dir=arguments.data_dir,
+                       **reading(arguments).stated())  # fmt: skip
     print(json.dumps(found.to_dict(), allow_nan=False) if arguments.json else found)
     return 0
 

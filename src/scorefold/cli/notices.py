@@ -7,24 +7,11 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Notices", "one_line", "say"]
+from scorefold._oneline import one_line
 
-_LONGEST, _HEAD, _TAIL = 500, 340, 150
+__all__ = ["Notices", "say"]
+
 _IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
-
-
-def one_line(text: object) -> str:
-    """``text`` as one line of at most 500 characters, its middle left out beyond that; control
-    characters are escaped."""
-    text = str(text)
-    parts = [text] if len(text) <= 2 * _LONGEST else [text[:_LONGEST], text[-_LONGEST:]]
-    head, *tail = (" ".join(part.split()) for part in parts)
-    line = _escaped(" … ".join([head, *tail]))
-    return line if len(line) <= _LONGEST else f"{line[:_HEAD]} … {line[-_TAIL:]}"
-
-
-def _escaped(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(text: object) -> None:

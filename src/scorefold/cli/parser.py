@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, NoReturn
 
-from scorefold._oneline import one_line
+from scorefold.runs import Reading, RunError, Setting
 
 __all__ = [
-    "READING",
     "Parser",
-    "UsageError",
     "add_data_options",
     "add_drop_options",
+    "add_earth_option",
     "add_reading_options",
-    "count",
-    "data_options",
+    "add_run_options",
+    "add_setting",
     "few",
     "positive",
+    "reading",
     "real",
     "seed",
+    "stated",
     "whole",
 ]
 
 
-READING = ("manifold", "columns", "degrees", "group", "drop", "drop_value")
-"""Options that say how a file is read: sets that are known by name have their own reading."""
-
-
-class UsageError(Exception):
-    """A command line that cannot be carried out as written: one printable line."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+_READING = tuple(field.name for field in fields(Reading))
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             hint = _nearest(word, [o for a in self._actions for o in a.option_strings])
         if message.endswith("expected one argument"):
             hint = " A value that begins with a minus sign needs '=': --option=-3."
-        raise UsageError(f"{message}.{hint} See {self.prog} --help.")
+        raise RunError(f"{message}.{hint} See {self.prog} --help.")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
         found, rest = self.parse_known_args(args, namespace)
@@ -72,40 +67,36 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of options that are whole numbers from ``low`` to ``high``."""
+def number(setting: Setting) -> Callable[[str], int | float]:
+    """The type of options that state a setting."""
 
-    def read(text: str) -> int:
-        if re.fullmatch(r"[+-]?[0-9]{1,15}", text) and low <= int(text) <= high:
-            return int(text)
-        raise argparse.ArgumentTypeError(
-            f"{text[:40]!r} is not a whole number from {low} to {high:,}"
-        )
-
-    return read
-
-
-def real(low: float, high: float) -> Callable[[str], float]:
-    """The type of options that are real numbers from ``low`` to ``high``."""
-
-    def read(text: str) -> float:
+    def read(text: str) -> int | float:
         try:
-            value = float(text)
+            if setting.kind == "real":
+                value: int | float = float(text)
+            else:
+                value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,15}", text) else math.nan
         except ValueError:
             value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} is not a number from {low:g} to {high:g}"
-            )
+        if not setting.holds(value):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {setting.range()}")
         return value
 
     return read
 
 
-count = whole(1, 10**9)
-"""The type of options that count something."""
+def whole(low: int, high: int) -> Callable[[str], int | float]:
+    """The type of options that are whole numbers from ``low`` to ``high``."""
+    return number(Setting("", "", "whole", low, high))
+
+
+def real(low: float, high: float) -> Callable[[str], int | float]:
+    """The type of options that are real numbers from ``low`` to ``high``."""
+    return number(Setting("", "", "real", low, high))
+
+
 few = whole(1, 1000)
-"""Of seeds and hidden layers: each costs as much as the first."""
+"""Of seeds: each costs as much as the first."""
 seed = whole(0, 2**31 - 1)
 positive = real(1e-30, 1e30)
 """Of sizes and times: float32 holds what is in this range, and its inverse."""
@@ -143,7 +134,43 @@ def add_drop_options(parser: argparse.ArgumentParser) -> None:
                         "may be repeated")  # fmt: skip
 
 
-def data_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of ``data.load`` that were stated."""
-    stated = {name: getattr(arguments, name) for name in (*READING, "protocol", "data_dir")}
-    return {name: value for name, value in stated.items() if value is not None}
+def reading(arguments: argparse.Namespace) -> Reading:
+    """What was stated of how tables are read and split."""
+    return Reading(**{name: getattr(arguments, name) for name in _READING})
+
+
+def add_earth_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--earth",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="coastlines in pictures of S^2 (default: for known data sets of the Earth)",
+    )
+
+
+def add_run_options(
+    parser: argparse.ArgumentParser, folder: str, length: Sequence[Setting]
+) -> None:
+    """How long is trained, into which folder, and what is shown. ``folder``: that by default."""
+    group = parser.add_mutually_exclusive_group()
+    for setting in length:
+        add_setting(group, setting)
+    parser.add_argument("--out", metavar="DIR", help=f"default: {folder}")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--no-report", dest="report", action="store_false", help="numbers only")
+    parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
+
+
+def stated(arguments: argparse.Namespace, call: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments of ``call`` that options of the same names state."""
+    return {name: getattr(arguments, name) for name in inspect.signature(call).parameters
+            if hasattr(arguments, name)}  # fmt: skip
+
+
+def add_setting(group: Any, setting: Setting) -> None:
+    """The option that states a setting of a model or of its training."""
+    if setting.kind == "word":
+        group.add_argument(setting.option, choices=setting.choices, help=setting.help)
+        return
+    metavar = "SECONDS" if setting.name == "budget" else "N" if setting.kind == "whole" else "X"
+    group.add_argument(setting.option, type=number(setting), metavar=metavar, help=setting.help)

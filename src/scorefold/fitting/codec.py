@@ -45,7 +45,7 @@ _LAYERS = {
     f"equinox.nn.{cls.__name__}": cls
     for cls in (eqx.nn.Linear, eqx.nn.Identity, eqx.nn.LayerNorm, eqx.nn.MLP)
 }
-_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "metrics", "report"}
+_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "metrics", "report", "runs"}
 
 
 def encode(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:

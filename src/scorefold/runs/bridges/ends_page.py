@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +10,29 @@ import jax
 import numpy as np
 
 from scorefold import report
-from scorefold.bridges import AlternationHistory, Bridge, MultiMarginalBridge
-from scorefold.cli.arrivals import text
-from scorefold.cli.axes import axes_of
-from scorefold.cli.run import Run
+from scorefold.bridges import AlternationHistory, MultiMarginalBridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Manifold, Product, Sphere
+from scorefold.runs.axes import axes_of
+from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.ends_measures import FittedBridge
+from scorefold.runs.request import Finished
 
-__all__ = ["write_bridge_report"]
+__all__ = ["end_tables", "write_bridge_page"]
 
 _FILM, _STEPS, _FRAMES = 800, 100, 6
 
 
-def write_bridge_report(
-    run: Run,
-    bridge: Bridge,
+def write_bridge_page(
+    done: Finished[FittedBridge],
     ends: tuple[Dataset, Dataset],
-    metrics: dict[str, Any],
-    history: History | AlternationHistory,
-    drawn: dict[str, np.ndarray],
-    *,
-    earth: bool = False,
+    tables: dict[str, list[tuple[str, ...]]],
 ) -> Path:
     """Both ends beside held-out points, the film from A to B, paths, training curves."""
     a, b = ends
+    bridge, metrics, history = done.subject.bridge, done.metrics, done.course
+    drawn, earth = done.subject.held, done.earth
     shown_on: dict[str, Any] = {"axes": axes_of(a.coordinates), "earth": earth}
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
     start = np.asarray(a.test)
@@ -60,33 +59,45 @@ def write_bridge_report(
         )
     if isinstance(history, AlternationHistory):
         figures["Training"] = report.half_steps(history, ends=(a.name, b.name))
-    else:
+    elif isinstance(history, History):
         figures["Training"] = report.training_curves(history, validation="held-out loss (nats)")
-    rows = [("end", "W₁ of bridged points", "of fresh points", "ratio", "unbridged",
-             "worst line, in deviations")]  # fmt: skip
+    shown = {k: v for k, v in metrics.items() if k != "ends"}
+    shown |= {k: ", ".join(map(str, shown[k])) for k in ("datasets", "n_train", "n_val", "n_test")}
+    return report.write_report(
+        done.folder,
+        title=f"{a.title} to {b.title}: {metrics['model']} bridge",
+        metrics=shown,
+        figures=figures,
+        notes=_notes(ends, metrics),
+        tables=tables,
+    )
+
+
+def end_tables(
+    ends: tuple[Dataset, Dataset], metrics: Mapping[str, Any]
+) -> dict[str, list[tuple[str, ...]]]:
+    """How near the bridge comes to its ends."""
+    a, b = ends
+    if metrics["ends"] is None:
+        return {}
+    rows: list[tuple[str, ...]] = [
+        ("end", "W₁ of bridged points", "of fresh points", "ratio", "unbridged",
+         "worst line, in deviations")
+    ]  # fmt: skip
     for dataset, name in ((b, "b"), (a, "a")):
         end = metrics["ends"][name]
         rows.append(
             (
                 f"{dataset.name} ({end['n']} points)",
-                f"{end['w1']:.4g}",
-                f"{end['floor']:.4g}",
+                text(end["w1"], "g"),
+                text(end["floor"], "g"),
                 f"{text(end['ratio'])} ± {text(end['ratio_std'])}",
-                f"{end['unbridged']:.4g}",
+                text(end["unbridged"], "g"),
                 f"{text(end['miss'])} (chance below {text(end['miss_floor'])})"
                 + (": MISSED" if end["missed"] else ""),
             )
         )
-    shown = {k: v for k, v in metrics.items() if k != "ends"}
-    shown |= {k: ", ".join(map(str, shown[k])) for k in ("datasets", "n_train", "n_val", "n_test")}
-    return report.write_report(
-        run.folder,
-        title=f"{a.title} to {b.title}: {metrics['model']} bridge",
-        metrics=shown,
-        figures=figures,
-        notes=_notes(ends, metrics),
-        tables={"Both ends, on held-out points": rows},
-    )
+    return {"Both ends, on held-out points": rows}
 
 
 def _end(
@@ -101,7 +112,9 @@ def _end(
 
 def _notes(ends: tuple[Dataset, Dataset], metrics: dict[str, Any]) -> list[str]:
     facts = [f"{d.title}. Licence: {d.licence}. {d.citation}".strip() for d in ends]
-    missed = [d.name for d, name in zip(ends, "ab", strict=True) if metrics["ends"][name]["missed"]]
+    judged = metrics["ends"] or {}
+    missed = [d.name for d, name in zip(ends, "ab", strict=True)
+              if judged and judged[name]["missed"]]  # fmt: skip
     return [
         *(
             [

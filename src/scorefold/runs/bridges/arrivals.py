@@ -6,8 +6,15 @@ import math
 from typing import Any
 
 from scorefold.bridges.arrivals import LEAST, EndGap
+from scorefold.metrics import EndDistance
 
-__all__ = ["gap_numbers", "missed_line", "text"]
+__all__ = ["distance_numbers", "gap_numbers", "missed_line", "text"]
+
+
+def distance_numbers(found: EndDistance) -> dict[str, Any]:
+    """What ``metrics.json`` holds of a distance."""
+    return {"w1": found.value, "floor": found.floor, "ratio": found.ratio,
+            "ratio_std": found.ratio_std, "n": found.n}  # fmt: skip
 
 
 def gap_numbers(gap: EndGap) -> dict[str, Any]:
@@ -27,6 +34,7 @@ def missed_line(name: str, gap: EndGap) -> str:
     )
 
 
-def text(value: float | None) -> str:
-    """A number with three decimals, or a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
+def text(value: float | None, kind: str = "f") -> str:
+    """A number with three decimals, or ("g") with four digits; a dash where there is none."""
+    known = value is not None and math.isfinite(value)
+    return format(value, ".3f" if kind == "f" else ".4g") if known else "–"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 
 from scorefold.data import Coordinates
@@ -10,19 +9,10 @@ from scorefold.data.columns.coordinates import Part
 from scorefold.manifolds import Manifold, Product
 from scorefold.report import Axes
 
-__all__ = ["add_earth_option", "axes_of", "on_earth"]
+__all__ = ["axes_of", "on_earth"]
 
 _OF_THE_EARTH = ("airports", "earthquake", "fire", "flood", "hurricanes", "volcano")
 _ANGULAR = ("angles", "euler")
-
-
-def add_earth_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--earth",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="coastlines in pictures of S^2 (default: for known data sets of the Earth)",
-    )
 
 
 def on_earth(stated: bool | None, *names: str) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scorefold.cli.generalisation import mass_line
+from scorefold.runs.models.generalisation import mass_line
+from scorefold.runs.models.measures import MEASURES
 
 __all__ = ["run_lines", "summary", "verdict_summary"]
 
@@ -62,9 +62,9 @@ def _severity(verdict: str) -> int:
     return 2 if verdict.startswith("cop") else verdict != FINE
 
 
-def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
+def run_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The numbers of a run, or of several seeds, for a terminal."""
-    lines = [
+    return [
         ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']} points"),
         ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
         (metrics["reference"] or "plain law",
@@ -72,18 +72,18 @@ def run_lines(metrics: dict[str, Any], folder: Path | str) -> str:
         ("total mass", _mass(metrics)),
         ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
         *verdict_lines(metrics.get("generalisation")),
+        *((measure.title, _number(metrics, measure.names[0]))
+          for measure in MEASURES.values() if measure.title),
         ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
                  f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
-        ("written to", str(folder)),
     ]  # fmt: skip
-    return "\n".join(f"{name:<16} {text}" for name, text in lines)
 
 
-def _mass(metrics: dict[str, Any]) -> str:
+def _mass(metrics: Mapping[str, Any]) -> str:
     return _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)
 
 
-def _number(metrics: dict[str, Any], name: str, digits: int = 4) -> str:
+def _number(metrics: Mapping[str, Any], name: str, digits: int = 4) -> str:
     if metrics.get(name) is None:
         reason = metrics.get(f"{name}_reason")
         return "not measured" + (f" ({reason})" if reason else "")

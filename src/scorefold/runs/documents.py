@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 
 from scorefold._files import write_whole
-from scorefold.cli.parser import UsageError
+from scorefold.runs.errors import RunError
 
 __all__ = [
     "BRIDGE",
+    "BRIDGE_METRICS",
     "HISTORY",
     "METRICS",
     "RUN",
     "SEEDS",
     "SUMMARY",
+    "check",
     "describes",
     "plain",
     "read",
+    "text",
     "write",
 ]
 
@@ -61,6 +64,7 @@ METRICS = {
     "model_sha256": str,
 }
 SUMMARY = {"seed": [_WHOLE], "runs": [METRICS]}
+BRIDGE_METRICS = {"model": str, "seed": _WHOLE, "model_sha256": str}
 HISTORY = {
     "step": [_WHOLE],
     "loss": [(_NUMBER, None)],
@@ -93,26 +97,35 @@ BRIDGE = {"bridge": [str], "data": [_WORD], "files": [(_WORD, None)], "options":
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all. Numbers that are not finite become null, with the
     reason beside them; nothing that a computation can return keeps it from being written."""
-    write_whole(path, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
+    write_whole(path, text(document))
+
+
+def text(document: Mapping[str, Any]) -> str:
+    """The JSON of a document."""
+    return json.dumps(plain(document), indent=1, allow_nan=False) + "\n"
 
 
 def read(path: Path, shape: Any) -> dict[str, Any]:
     """The document in a file, which must have the shape.
 
-    **Raises:** ``UsageError`` naming the file and what is wrong with it.
+    **Raises:** ``RunError`` naming the file and what is wrong with it.
     """
     try:
         if not path.is_file():
-            raise UsageError(f"{path} is missing, or not a file.")
+            raise RunError(f"{path} is missing, or not a file.")
         if path.stat().st_size > _LARGEST:
-            raise UsageError(f"{path} is damaged (larger than {_LARGEST} bytes).")
+            raise RunError(f"{path} is damaged (larger than {_LARGEST} bytes).")
         document = json.loads(path.read_bytes(), parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is damaged ({error or 'nested too deeply'}).") from error
-    wrong = _wrong(document, shape, "")
-    if wrong:
-        raise UsageError(f"{path} is damaged, or of another program ({wrong}).")
+        raise RunError(f"{path} is damaged ({error or 'nested too deeply'}).") from error
+    check(path, document, shape)
     return document
+
+
+def check(path: Path, document: Any, shape: Any) -> None:
+    """**Raises:** ``RunError`` if a document that was read from ``path`` has not the shape."""
+    if wrong := _wrong(document, shape, ""):
+        raise RunError(f"{path} is damaged, or of another program ({wrong}).")
 
 
 @contextmanager
@@ -125,7 +138,7 @@ def describes(path: Path, *more: type[Exception]) -> Iterator[None]:
         yield
     except meaningless as error:
         words = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{path} is damaged, or of another version ({words}).") from error
+        raise RunError(f"{path} is damaged, or of another version ({words}).") from error
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,27 @@ import jax
 import numpy as np
 
 from scorefold import report
-from scorefold.bridges import MultiMarginalBridge
-from scorefold.cli.arrivals import text
-from scorefold.cli.run import Run
 from scorefold.data import Snapshots
 from scorefold.manifolds import Product, Sphere
+from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
+from scorefold.runs.request import Finished
 
-__all__ = ["write_snapshot_report"]
+__all__ = ["snapshot_tables", "write_snapshots_page"]
 
 _FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
 
 
-def write_snapshot_report(
-    run: Run,
-    bridge: MultiMarginalBridge,
-    parts: tuple[Snapshots, Snapshots, Snapshots],
-    metrics: dict[str, Any],
-    histories: tuple[Any, ...],
-    *,
+def write_snapshots_page(
+    done: Finished[FittedSnapshots],
+    tables: dict[str, list[tuple[str, ...]]],
     axes: report.Axes,
-    earth: bool = False,
 ) -> Path:
     """Arrivals at each snapshot beside held-out points, the film and the paths through all
-    intervals, training curves. ``axes``: of the table; ``earth``: with coastlines."""
-    train, _, test = parts
+    intervals, training curves. ``axes``: of the table."""
+    metrics, earth = done.metrics, done.earth
+    histories = done.course if isinstance(done.course, tuple) else ()
+    bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
     start = np.concatenate([test.points[0], train.points[0]])[:_FILM].astype(np.float32)
@@ -79,13 +77,13 @@ def write_snapshot_report(
             else report.training_curves(history, validation="held-out loss (nats)")
         )
     return report.write_report(
-        run.folder,
+        done.folder,
         title=f"{names[0]} to {names[-1]}: {metrics['model']} bridge through "
         f"{len(names)} snapshots",
         metrics=_shown(metrics),
         figures=figures,
         notes=_notes(train, metrics),
-        tables=_tables(metrics),
+        tables=tables,
     )
 
 
@@ -106,27 +104,28 @@ def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
     return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in shown.items()}
 
 
-def _tables(metrics: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+def snapshot_tables(metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    """How near the bridge comes to each snapshot, and to those that were left out."""
     rows: list[tuple[str, ...]] = [
         ("snapshot", "W₁ from the one before", "from the first", "of fresh points", "ratio",
          "unbridged", "worst line, in deviations")
     ]  # fmt: skip
-    for row in metrics["arrivals"]:
+    for row in metrics["arrivals"] or []:
         near = row["from_before"]
         rows.append(
             (
                 f"{row['snapshot']} ({near['n']} points)",
-                f"{near['w1']:.4g}",
-                f"{row['from_first']['w1']:.4g}",
-                f"{near['floor']:.4g}",
+                text(near["w1"], "g"),
+                text(row["from_first"]["w1"], "g"),
+                text(near["floor"], "g"),
                 f"{text(near['ratio'])} ± {text(near['ratio_std'])}",
-                f"{row['unbridged']['w1']:.4g}",
+                text(row["unbridged"]["w1"], "g"),
                 f"{text(near['miss'])} (chance below {text(near['miss_floor'])})"
                 + (": MISSED" if near["missed"] else ""),
             )
         )
     tables = {"Arrivals, on held-out points": rows}
-    if "left_out" in metrics:
+    if metrics.get("left_out"):
         tables["Left out in turn"] = [
             ("snapshot", "W₂", "of fresh points", "W₁", "of fresh points"),
             *(

@@ -1,0 +1,35 @@
+"""``scorefold evaluate``: the numbers of a finished run, or those of other points."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from scorefold.cli.parser import add_drop_options, stated
+from scorefold.runs import evaluate
+
+__all__ = ["add_command"]
+
+
+def add_command(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="held-out numbers of a fitted model or bridge")
+    parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
+    parser.add_argument(
+        "points", metavar="DATA", nargs="?",
+        help="other points, for a model (default: the run's test points)",
+    )  # fmt: skip
+    parser.add_argument("--columns", help="coordinate columns of a file: lat,lon (default: those "
+                        "of the run)")  # fmt: skip
+    add_drop_options(parser)
+    parser.add_argument("--no-samples", dest="samples", action="store_false",
+                        help="likelihood and total mass only")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+    parser.set_defaults(command=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    found = evaluate(**stated(arguments, evaluate))
+    print(json.dumps(found.metrics, allow_nan=False) if arguments.json else found.text)
+    return 0

@@ -1,0 +1,184 @@
+"""A bridge between two tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bridges import AlternationHistory, Bridge, brownian_reference, fit_bridge
+from scorefold.bridges.units import flat_coordinates
+from scorefold.data import Dataset
+from scorefold.fitting import History
+from scorefold.manifolds import pairwise
+from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.choices import training_numbers
+from scorefold.runs.bridges.ends_measures import END_MEASURES, FittedBridge
+from scorefold.runs.bridges.ends_page import end_tables, write_bridge_page
+from scorefold.runs.bridges.request import BridgeRequest
+from scorefold.runs.errors import RunError
+from scorefold.runs.folder import Run
+from scorefold.runs.histories import Course
+from scorefold.runs.measures import Measure
+from scorefold.runs.reading import snapshot_names
+from scorefold.runs.request import Finished, Job, Problem, load_alike, word_of
+
+__all__ = ["EndsProblem", "open_ends"]
+
+_SHARE = 0.1
+"""Of the mean squared distance of the ends per dimension: the variance when none is stated."""
+_LEAST = 1e-5
+"""Of the same: the smallest variance that a walk can follow; its inverse is the largest."""
+
+
+def open_ends(request: BridgeRequest) -> Job:
+    """Read the two tables."""
+    request.choice()
+    for option in ("times", "leave_out", "survivors"):
+        if getattr(request, option):
+            name = option.replace("_", "-")
+            raise RunError(f"--{name}: an option of three or more snapshots only.")
+    if len(request.data) != 2:
+        raise RunError(
+            f"bridge: needs two data sets, got {len(request.data)} ({', '.join(request.data)}), or "
+            f"the name of a set of snapshots: {', '.join(snapshot_names())}."
+        )
+    a, b = load_alike(request.data, request)
+    problem = EndsProblem(request, a, b, _variance(request.variance, a, b))
+    words = (word_of(a.name), word_of(b.name), request.model, str(request.seed))
+    return Job.of_one(request.out or f"runs/bridge-{'-'.join(words)}", problem)
+
+
+def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
+    """As stated, or a tenth of the mean squared distance of the ends per dimension, flat
+    coordinates taken from the mean of their own end: to two digits. Moving an end as a whole
+    changes no coupling, and so not the default."""
+    flat = flat_coordinates(a.manifold)
+    first, last = (np.asarray(d.train, np.float64) for d in (a, b))
+    first, last = (x - np.where(flat, x.mean(axis=0), 0.0) for x in (first, last))
+    square = float(np.mean(pairwise(a.manifold, first[:500], last[:500]) ** 2))
+    size = square / a.manifold.dim
+    if stated is not None:
+        if square > 0 and not _LEAST * size <= stated <= size / _LEAST:
+            raise RunError(
+                f"--variance {stated:g}: the mean squared distance of the ends is {size:.3g} a "
+                f"dimension; choose between {_LEAST:g} and {1 / _LEAST:g} times that."
+            )
+        return stated
+    if not square > 0:
+        raise RunError("--variance: all points are equal, which says nothing of it; state one.")
+    return float(f"{_SHARE * square / a.manifold.dim:.2g}")
+
+
+@dataclass(frozen=True)
+class EndsProblem(Problem[FittedBridge]):
+    """A bridge to fit between two tables."""
+
+    request: BridgeRequest
+    a: Dataset
+    b: Dataset
+    variance: float
+
+    @property
+    def ends(self) -> tuple[Dataset, Dataset]:
+        return self.a, self.b
+
+    @property
+    def training(self) -> dict[str, Any]:
+        return self.request.choice().training(self.request.steps, self.request.budget)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        parts = {name: [getattr(end, name) for end in self.ends]
+                 for name in ("train", "val", "test")}  # fmt: skip
+        names = [end.name for end in self.ends]
+        return self.request.described(names, parts, self.a.coordinates, variance=self.variance)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{end.name}: {line}" for end in self.ends for line in end.warnings]
+
+    def announced(self) -> list[str]:
+        lines = []
+        for end in self.ends:
+            n = "/".join(str(len(p)) for p in (end.train, end.val, end.test))
+            lines.append(f"{end.name} on {end.manifold.name}: {n} points to train, validate and "
+                         f"test, protocol {end.protocol}")  # fmt: skip
+        return lines
+
+    def fit(self, run: Run) -> tuple[Bridge, History | AlternationHistory]:
+        a, b, least = self.a, self.b, min(len(self.a.val), len(self.b.val))
+        if least < 2:
+            warnings.warn(
+                f"{least} validation points at an end are too few to choose by: the last "
+                "parameters are kept.",
+                ScorefoldWarning,
+                stacklevel=2,
+            )
+        bridge = self.request.choice().build(brownian_reference(a.manifold, self.variance))
+        return fit_bridge(
+            bridge, a.train, b.train, val=(a.val, b.val) if least >= 2 else None, check=False,
+            key=jax.random.key(self.request.seed), out=run.checkpoints,
+            resume=self.request.resume, progress=self.request.progress, **self.training,
+        )  # fmt: skip
+
+    def subject(self, fitted: Bridge) -> FittedBridge:
+        return FittedBridge(fitted, self.a, self.b, self.request.seed)
+
+    def measures(self) -> Mapping[str, Measure]:
+        return END_MEASURES
+
+    def facts(self, fitted: Bridge, course: Course) -> dict[str, Any]:
+        assert not isinstance(course, tuple)
+        return {
+            "model": self.request.model,
+            "datasets": [end.name for end in self.ends],
+            "manifold": self.a.manifold.name,
+            "protocol": self.a.protocol,
+            "seed": self.request.seed,
+            "variance": self.variance,
+            **{f"n_{part}": [len(getattr(end, part)) for end in self.ends]
+               for part in ("train", "val", "test")},
+            **training_numbers(course, self.training),
+        }  # fmt: skip
+
+    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+        return end_tables(self.ends, metrics)
+
+    def page(self, done: Finished[FittedBridge]) -> Path:
+        return write_bridge_page(done, self.ends, self.tables(done.metrics))
+
+    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+        lines, ends = [], metrics["ends"] or {}
+        for name, which in zip(reversed(metrics["datasets"]), "ba", strict=True):
+            if (end := ends.get(which)) is None:
+                continue
+            lines.append((
+                f"W₁ at {name}",
+                f"{text(end['w1'], 'g')}, fresh points {text(end['floor'], 'g')} (ratio "
+                f"{text(end['ratio'])} ± {text(end['ratio_std'])}), unbridged "
+                f"{text(end['unbridged'], 'g')}",
+            ))  # fmt: skip
+            if end["missed"]:
+                lines.append((f"missed: {name}", f"by {end['miss']:.2g} standard deviations along "
+                              "the worst line (chance stays below "
+                              f"{end['miss_floor']:.2g})"))  # fmt: skip
+        compiling = metrics["compile_seconds"]
+        lines += [
+            ("path energy", f"{text(metrics['path_energy'])} ± "
+                            f"{text(metrics['path_energy_standard_error'])} nats"),
+            *((measure.title, text(metrics.get(measure.names[0])))
+              for measure in END_MEASURES.values() if measure.title),
+            ("variance", f"{metrics['variance']:.4g} from end to end"),
+            ("time", f"{(compiling or 0) + metrics['train_seconds']:.1f} s for "
+                     f"{metrics['steps']} steps"
+                     + ("" if compiling is None else f", {compiling:.1f} s of it compiling")),
+        ]  # fmt: skip
+        return lines

@@ -1,0 +1,75 @@
+"""What is asked of a bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scorefold.data import Coordinates
+from scorefold.runs.axes import on_earth
+from scorefold.runs.bridges.choices import BRIDGES, LENGTH, BridgeChoice
+from scorefold.runs.errors import RunError
+from scorefold.runs.identity import described, point_digests
+from scorefold.runs.reading import Reading
+from scorefold.runs.request import Request
+from scorefold.runs.setting import check_settings
+
+__all__ = ["BridgeRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeRequest(Request):
+    """A Schrödinger bridge between two tables, or through three and more snapshots: ``data`` are
+    names or files, or the name of one recorded set of snapshots.
+
+    - ``model``: a name of ``BRIDGES``. ``variance``: of Brownian motion from the first table to
+      the last (default: from the data).
+    - of snapshots: ``times`` (default: 0, 1, 2, …); ``survivors``: join members that are seen at
+      both ends of an interval; ``leave_out``: also fit without each inner one, and measure.
+    """
+
+    data: tuple[str, ...]
+    model: str = "light"
+    variance: float | None = None
+    times: tuple[float, ...] | None = None
+    survivors: bool = False
+    leave_out: bool = False
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], **more: Any) -> BridgeRequest:
+        """The request of a run, from its ``run.json``."""
+        settings, times = found["settings"], found["settings"]["times"]
+        return cls(data=tuple(found["data"]), reading=Reading(**found["options"]),
+                   seed=found["seed"], earth=found["earth"],
+                   **settings | {"times": None if times is None else tuple(times)},
+                   **more)  # fmt: skip
+
+    def choice(self) -> BridgeChoice:
+        """**Raises:** ``RunError`` for a name of no bridge, and for training that it does not
+        take."""
+        if self.model not in BRIDGES:
+            raise RunError(f"no bridge is called {self.model!r}: there are {', '.join(BRIDGES)}.")
+        stated = {"steps": self.steps, "budget": self.budget}
+        check_settings(stated, LENGTH, f"--model {self.model}")
+        BRIDGES[self.model].training(self.steps, self.budget)
+        return BRIDGES[self.model]
+
+    def described(
+        self, names: list[str], parts: Mapping[str, Any], coordinates: Coordinates, **found: Any
+    ) -> dict[str, Any]:
+        """What ``run.json`` says: ``parts`` holds the points to train, to validate and to test, an
+        array for each of ``names``; ``coordinates`` are those of the first table; ``found``: what
+        follows from the data where nothing was stated."""
+        stated = ("model", "variance", "steps", "budget", "times", "survivors")
+        return described(
+            self.data,
+            bridge=names,
+            options=self.reading.stated(),
+            settings={name: getattr(self, name) for name in stated},
+            points=point_digests(parts),
+            seed=self.seed,
+            earth=on_earth(self.earth, *(names if len(self.data) > 1 else self.data)),
+            coordinates=coordinates.to_dict(),
+            **found,
+        )

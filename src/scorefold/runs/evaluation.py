@@ -1,0 +1,172 @@
+"""What a finished run is worth: its numbers as they were measured, or those of other points."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scorefold._warnings import ScorefoldWarning
+from scorefold.data import DataError, load
+from scorefold.runs import documents
+from scorefold.runs.errors import RunError
+from scorefold.runs.folder import Run
+from scorefold.runs.listener import Listener
+from scorefold.runs.measures import take_all
+from scorefold.runs.models.generalisation import generalisation_lines, mass_line
+from scorefold.runs.models.measures import MEASURES, FittedModel
+from scorefold.runs.models.request import ModelProblem
+from scorefold.runs.models.summary import summary, verdict_lines
+from scorefold.runs.opening import reopened
+from scorefold.runs.reading import reading_as
+from scorefold.runs.request import Problem, in_columns
+
+__all__ = ["Evaluation", "evaluate"]
+
+_NAMES = {"test_nll": "nll", "test_nll_standard_error": "nll_standard_error"}
+_MASS = ("normalisation", "normalisation_error", "normalisation_how", "normalisation_reason")
+_ERRORS = {"nll": "nll_standard_error", "normalisation": "normalisation_error"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Numbers, and these in words."""
+
+    metrics: dict[str, Any]
+    text: str
+
+
+def evaluate(
+    folder: str | os.PathLike,
+    points: str | None = None,
+    *,
+    samples: bool = True,
+    columns: str | None = None,
+    drop: bool | None = None,
+    drop_value: Sequence[str] | None = None,
+    data_dir: str | None = None,
+    listener: Listener | None = None,
+) -> Evaluation:
+    """The numbers of a run, or of several seeds: those that were written of the test points, which
+    must be the same points still. They are measured anew, with the same keys, where they are
+    missing or another model's. Of a model also those of a table ``points``, read as its own was
+    but for what ``columns``, ``drop`` and ``drop_value`` state. ``samples``: with the measures of
+    memorisation and generalisation.
+
+    **Raises:** ``RunError`` for a folder that is no finished run, for data that have changed, and
+    for points given to a bridge; ``DataError`` for what cannot be read.
+    """
+    top, listener = Run.open(folder), listener or Listener()
+    bridge, found = top.kind == "bridge", []
+    if bridge and points is not None:
+        raise RunError(f"{folder} holds a bridge: evaluate shows its numbers, and carry moves the "
+                       "points of a table along it.")  # fmt: skip
+    for run in top.seeds or [top]:
+        if points is not None:
+            reading = {"columns": columns, "drop": drop, "drop_value": drop_value}
+            name, rows = _points(run, points, data_dir, reading)
+            numbers = _of_points(run, rows, samples, data_dir, listener)
+            found.append(_shown({**numbers, "dataset": name, "n_test": len(rows)}, samples))
+            continue
+        problem = reopened(run, data_dir)
+        numbers = run.measured() or _anew(run, problem, samples, listener)
+        if bridge:
+            with documents.describes(run.file("metrics.json"), ValueError):
+                return Evaluation(numbers, in_columns(problem.lines(numbers), run.folder))
+        found.append(_shown(numbers, samples))
+    document = documents.plain(found[0] if len(found) == 1 else summary(found))
+    with documents.describes(top.file("metrics.json"), ValueError):
+        return Evaluation(document, "\n".join(_lines(document)))
+
+
+def _shown(numbers: Mapping[str, Any], samples: bool) -> dict[str, Any]:
+    """Those of a model's numbers that are about the points it is judged by."""
+    wanted = {name for one in MEASURES.values() if one.fresh for name in one.names} | set(_MASS)
+    wanted -= set() if samples else {"generalisation"}
+    found = {"dataset": numbers["dataset"], "n": numbers["n_test"]}
+    for name, value in numbers.items():
+        stem = name.removesuffix("_reason")
+        if stem in wanted:
+            found[_NAMES.get(stem, stem) + name[len(stem) :]] = value
+    return found
+
+
+def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> dict[str, Any]:
+    """The numbers of a run, measured with the same keys as before."""
+    warnings.warn(
+        f"{run.file('metrics.json')} has no numbers of the model in {run.model_file.name}: they "
+        "are measured now, and not written.",
+        ScorefoldWarning,
+        stacklevel=2,
+    )
+    fitted, measures = run.model(), problem.measures()
+    wanted = [measures[name] for name in measures if samples or name != "generalisation"]
+    found = take_all(wanted, problem.subject(fitted), listener)
+    return documents.plain({**problem.facts(fitted, run.history()), **found})
+
+
+def _of_points(
+    run: Run, points: np.ndarray, samples: bool, data_dir: str | None, listener: Listener
+) -> dict[str, Any]:
+    """Numbers of other points. The total mass is the model's own: that of ``fit`` if known."""
+    found: dict[str, Any] = {}
+    own, known, left = None, run.measured(), set() if samples else {"generalisation"}
+    try:
+        problem = reopened(run, data_dir)
+        own = problem.dataset if isinstance(problem, ModelProblem) else None
+    except (DataError, OSError, RunError) as error:
+        left |= {"generalisation"}
+        if samples:
+            found = {"generalisation": None,
+                     "generalisation_reason": f"no training points: {error}"}  # fmt: skip
+            warnings.warn(f"No measures of generalisation: {error}", ScorefoldWarning, stacklevel=2)
+    if known is not None:
+        left |= {"mass"}
+        found |= {key: known[key] for key in _MASS if key in known}
+    fitted = FittedModel(run.model(), own, run.single()["seed"], points)
+    wanted = [one for name, one in MEASURES.items() if one.fresh and name not in left]
+    return {**take_all(wanted, fitted, listener), **found}
+
+
+def _points(
+    run: Run, table: str, data_dir: str | None, reading: Mapping[str, Any]
+) -> tuple[str, np.ndarray]:
+    """All points of a table, and its name."""
+    with documents.describes(run.file("run.json")):
+        dataset = load(table, data_dir=data_dir, **reading_as(table, run.coordinates(), **reading))
+    manifold = run.model().manifold.name
+    if dataset.manifold.name != manifold:
+        raise RunError(f"{table} is on {dataset.manifold.name}, the model on {manifold}.")
+    for line in dataset.warnings:
+        warnings.warn(f"{dataset.name}: {line}", ScorefoldWarning, stacklevel=2)
+    return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
+
+
+def _lines(document: Mapping[str, Any]) -> list[str]:
+    """The numbers for a terminal, of one run or of several seeds."""
+
+    def number(name: str) -> str:
+        value = document.get(name)
+        if value is None:
+            reason = document.get(f"{name}_reason")
+            return f"not measured{f' ({reason})' if reason else ''}"
+        error = document.get(f"{name}_std" if "runs" in document else _ERRORS.get(name, ""))
+        return f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
+
+    seeds = f", mean ± std over {len(document['runs'])} seeds" if "runs" in document else ""
+    mass = number("normalisation") if seeds else mass_line(document)
+    nfe = "" if document.get("nfe") is None else f", {document['nfe']:.0f} evaluations each"
+    lines = [
+        f"{document['dataset']}: NLL {number('nll')} nats over {document['n']} points{seeds}",
+        f"total mass {mass}{nfe}",
+        *(f"{one.title} {number(one.names[0])}"
+          for one in MEASURES.values() if one.title and one.names[0] in document),
+    ]  # fmt: skip
+    found = document.get("generalisation")
+    if "runs" in document:
+        return lines + ([f"{a:<15} {b}" for a, b in verdict_lines(found)] if found else [])
+    return lines + (generalisation_lines(found) if found else [])

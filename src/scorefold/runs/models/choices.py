@@ -1,0 +1,225 @@
+"""The models that can be fitted by name: how each is made, what can be stated of it, what it shows.
+
+A new one is an entry of ``MODELS``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scorefold import losses
+from scorefold._types import Key
+from scorefold.data import LEAKING, Dataset
+from scorefold.fields import NetworkSpec
+from scorefold.fitting import History, fit
+from scorefold.manifolds import Manifold
+from scorefold.models import (
+    FittedKernelModel,
+    HeatKernelDensity,
+    InformedModel,
+    KernelModel,
+    Model,
+    ScoreModel,
+    default_noising,
+)
+from scorefold.runs.errors import RunError
+from scorefold.runs.models.pictures import (
+    Density,
+    coarse_density,
+    film_of_noise,
+    shapes_of_kernels,
+)
+from scorefold.runs.setting import TRAINING, Setting, check_settings
+
+__all__ = [
+    "LEAST",
+    "MODELS",
+    "USUAL",
+    "ModelChoice",
+    "ModelTask",
+    "choose_model",
+    "model_settings",
+]
+
+LEAST = 20
+"""Training points below which no neighbourhoods are learned unless that is asked for: with eight
+folds, fewer points have neighbourhoods of the whole data."""
+
+_LOSSES: dict[str, Callable[[Manifold], losses.Loss]] = {
+    "denoising": lambda m: losses.Denoising(),
+    "consecutive": lambda m: losses.ConsecutiveDenoising(),
+    "implicit": lambda m: losses.Implicit(),
+    "hutchinson": lambda m: losses.Implicit(divergence="hutchinson"),
+    "sliced": lambda m: losses.Sliced(),
+}
+
+
+class ModelTask(NamedTuple):
+    """What a model is made for: data, the settings that were stated, and the seed of the
+    request."""
+
+    data: Dataset
+    stated: Mapping[str, Any]
+    seed: int
+    progress: bool
+
+    def some(self, *names: str) -> dict[str, Any]:
+        """Those of the settings that were stated."""
+        return {name: self.stated[name] for name in names if name in self.stated}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelChoice:
+    """A model by name.
+
+    - ``build``: the description that ``fit`` trains; of one in closed form (``trained`` False),
+      the model itself.
+    - ``settings``: what can be stated of it, beside ``TRAINING``.
+    - ``needs``: training points, at least. ``budget``: seconds of training where neither steps
+      nor seconds are stated. ``together``: seeds are trained side by side where the splits allow.
+    - ``density``, ``figures``: log p for pictures, and figures of its own from (model, key,
+      keywords of pictures). ``numbers``: what ``metrics.json`` says of it beside what is measured.
+    """
+
+    build: Callable[[ModelTask], Any]
+    settings: tuple[Setting, ...] = ()
+    trained: bool = True
+    needs: int = 2
+    budget: float | None = None
+    together: bool = False
+    density: Callable[[Any], Density] = lambda model: model.log_prob
+    figures: Callable[[Any, Key, dict[str, Any]], dict[str, Any]] = lambda *_: {}
+    numbers: Callable[[Any], dict[str, Any]] = lambda model: {}
+
+    def known(self) -> tuple[Setting, ...]:
+        """All that can be stated."""
+        return (*self.settings, *(TRAINING if self.trained else ()))
+
+    def fit(self, task: ModelTask, **training: Any) -> tuple[Model, History]:
+        """The model, fitted to the data of a task by ``fit`` or in closed form."""
+        data, key = task.data, jax.random.key(task.data.seed)
+        if self.trained:
+            return fit(self.build(task), data.train, val=data.val, key=key, **training)
+        started = time.monotonic()
+        return self.build(task), _no_steps(key, time.monotonic() - started)
+
+
+def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> str:
+    """The name of the model: as stated, or what so many points can bear.
+
+    **Raises:** ``RunError`` for settings of another model and for too few points, before anything
+    is trained.
+    """
+    n = len(data.train)
+    found = name or ("kernel" if n >= LEAST else "kde")
+    if found not in MODELS:
+        raise RunError(f"no model is called {found!r}: there are {', '.join(MODELS)}.")
+    choice = MODELS[found]
+    fallback = "" if name else (
+        f" ({n} training points are too few for the kernel model: below {LEAST} say "
+        "--model kernel to have it all the same)"
+    )  # fmt: skip
+    check_settings(stated, choice.known(), f"--model {found}{fallback}")
+    different = len(np.unique(np.asarray(data.train).reshape(n, -1), axis=0))
+    if n < choice.needs or different < min(choice.needs, 2):
+        raise RunError(
+            f"{data.name}: {n} training points, {different} of them different, are too few for "
+            f"--model {found}, which needs {choice.needs}: "
+            + ("use --model kde, or more rows." if n >= 2 and found != "kde" and different > 1 else
+               "add rows (a tenth of them is kept to validate, a tenth to test).")
+        )  # fmt: skip
+    return found
+
+
+def model_settings() -> dict[Setting, list[str]]:
+    """What can be stated of models beside their training, each with the names of the models."""
+    found: dict[Setting, list[str]] = {}
+    for name, choice in MODELS.items():
+        for setting in choice.settings:
+            found.setdefault(setting, []).append(name)
+    return found
+
+
+# -- how each is made ------------------------------------------------------------------------------
+def _kernel(task: ModelTask) -> KernelModel:
+    return KernelModel(
+        task.data.manifold,
+        # Where the split lets copies of a training point into the test set, so do the folds.
+        grouped=task.data.protocol not in LEAKING,
+        **task.some("floor", "width", "depth"),
+    )
+
+
+def _score(task: ModelTask) -> ScoreModel:
+    manifold = task.data.manifold
+    return ScoreModel(
+        default_noising(manifold, task.data.train),
+        loss=_LOSSES[task.stated.get("loss", "denoising")](manifold),
+        network=NetworkSpec(**task.some("width", "depth", "products")),
+        **task.some("s_min"),
+    )
+
+
+def _informed(task: ModelTask) -> InformedModel:
+    """On a kernel model that is fitted here, with its defaults."""
+    kernels = KernelModel(
+        task.data.manifold, grouped=task.data.protocol not in LEAKING, **task.some("floor")
+    )
+    key = jax.random.key(task.seed)
+    base, _ = fit(kernels, task.data.train, val=task.data.val, key=key, progress=task.progress)
+    network = dataclasses.replace(InformedModel.network, **task.some("width", "depth"))
+    return InformedModel(base, network=network, **task.some("s_min"))
+
+
+def _kde(task: ModelTask) -> HeatKernelDensity:
+    """A kernel density with the bandwidth that leaves out one point best. With so few points the
+    validation points are too few to choose by."""
+    return HeatKernelDensity.choose(task.data.manifold, task.data.train)
+
+
+def _no_steps(key: Key, seconds: float) -> History:
+    """The history of a model in closed form."""
+    nothing = np.zeros(0)
+    words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
+    return History(
+        step=nothing.astype(np.int64), loss=nothing, val_step=nothing.astype(np.int64),
+        val_nll=nothing, steps=0, best_step=0, stopped="closed form", seconds=seconds,
+        compile_seconds=0.0, train_seconds=0.0, seed=words,
+    )  # fmt: skip
+
+
+def _floor(model: FittedKernelModel) -> dict[str, Any]:
+    return {"floor": float(model.covariance.floor)}
+
+
+_WIDTH = Setting("width", "hidden units (kernel: 64, score: 256, informed: 64)", "whole", 1, 16384)
+_DEPTH = Setting("depth", "hidden layers (kernel: 2, score: 4, informed: 3)", "whole", 1, 1000)
+_FLOOR = Setting("floor", "smallest standard deviation of a kernel (default: the smallest positive "
+                 "distance of two training points)", high=1e3)  # fmt: skip
+_LOSS = Setting("loss", "default: denoising", "word", choices=tuple(_LOSSES))
+_S_MIN = Setting("s_min", "variance-time of the data end (score: 1e-4; informed: the median of the "
+                 "kernels)")  # fmt: skip
+_PRODUCTS = Setting("products", "matrix products while training: bfloat16 where the hardware has "
+                    "it (default: float32)", "word", choices=("float32", "bfloat16"))  # fmt: skip
+
+USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
+"""Those that every ``run.json`` has, null where a model has no such thing."""
+
+MODELS: dict[str, ModelChoice] = {
+    "kernel": ModelChoice(
+        _kernel, (_WIDTH, _DEPTH, _FLOOR), needs=4, figures=shapes_of_kernels, numbers=_floor
+    ),
+    "score": ModelChoice(
+        _score, (_WIDTH, _DEPTH, _LOSS, _S_MIN, _PRODUCTS), budget=20.0, together=True,
+        density=coarse_density, figures=film_of_noise,
+    ),
+    "informed": ModelChoice(_informed, (_WIDTH, _DEPTH, _FLOOR, _S_MIN), needs=4),
+    "kde": ModelChoice(_kde, trained=False),
+}  # fmt: skip
+"""By the names of ``--model``."""

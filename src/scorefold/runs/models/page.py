@@ -1,0 +1,78 @@
+"""The pictures and the page of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scorefold import report
+from scorefold.data import Dataset
+from scorefold.fitting import History
+from scorefold.manifolds import Sphere
+from scorefold.runs.axes import axes_of
+from scorefold.runs.models.choices import ModelChoice
+from scorefold.runs.models.measures import FittedModel
+from scorefold.runs.models.pictures import Density
+from scorefold.runs.request import Finished
+
+__all__ = ["write_model_page"]
+
+_VALIDATION = "NLL of validation points while training\n(nats, approximate)"
+
+
+def write_model_page(
+    done: Finished[FittedModel], choice: ModelChoice, tables: dict[str, list[tuple[str, ...]]]
+) -> Path:
+    """Density, samples, training curves, what is particular to the model, measures of
+    generalisation and the audit of the data, in one page."""
+    model, dataset, samples = done.subject.model, done.subject.data, done.subject.draws
+    metrics, history = done.metrics, done.course
+    drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": done.earth}
+    figures = _laws(choice.density(model), dataset, samples, drawn)
+    if isinstance(history, History) and history.steps:
+        figures["Training"] = report.training_curves(
+            history, validation=_VALIDATION, chosen=metrics["val_nll"]
+        )
+    figures |= choice.figures(model, jax.random.key(metrics["seed"]), drawn)
+    shown = {k: v for k, v in metrics.items() if k != "generalisation"}
+    return report.write_report(
+        done.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
+        figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=tables,
+    )  # fmt: skip
+
+
+def _laws(
+    density: Density, dataset: Dataset, samples: np.ndarray, drawn: dict[str, Any]
+) -> dict[str, Any]:
+    manifold = dataset.manifold
+    sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
+    log_prob = density if manifold.dim <= 2 else None
+    globes = {}
+    if isinstance(manifold, Sphere) and manifold.d == 2:
+        log_prob = report.tabulated(density, manifold)
+        fresh = {"test data": sets["test data"]}
+        globes = {
+            "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])
+        }
+    laws = report.picture(
+        manifold, log_prob=log_prob, samples=samples, data=sets, pixels=90, **drawn
+    )
+    return {"Density, data and samples": laws, **globes}
+
+
+def _notes(dataset: Dataset) -> list[str]:
+    notes = [
+        f"{dataset.title}. Licence: {dataset.licence}. {dataset.citation}".strip(),
+        "Likelihoods are densities with respect to Riemannian volume, in nats; lower negative "
+        "log-likelihood is better.",
+    ]
+    if dataset.audit.leak > 0.01:
+        notes.append(
+            f"{100 * dataset.audit.leak:.0f} % of the test points coincide with a training point "
+            f"under the protocol {dataset.protocol!r}: this likelihood rewards memory. Compare "
+            "with the protocol 'grouped' or 'dedup'."
+        )
+    return notes

@@ -1,0 +1,243 @@
+"""A model fitted to one table, with one seed or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from scorefold import data
+from scorefold._fixed import trainable
+from scorefold.data import Dataset
+from scorefold.fitting import History, fit_seeds
+from scorefold.models import Model
+from scorefold.runs.axes import on_earth
+from scorefold.runs.errors import RunError
+from scorefold.runs.folder import Run
+from scorefold.runs.histories import Course
+from scorefold.runs.identity import described, point_digests
+from scorefold.runs.measures import Measure
+from scorefold.runs.models.choices import (
+    LEAST,
+    MODELS,
+    USUAL,
+    ModelChoice,
+    ModelTask,
+    choose_model,
+)
+from scorefold.runs.models.generalisation import HEADING, generalisation_rows
+from scorefold.runs.models.measures import MEASURES, FittedModel
+from scorefold.runs.models.page import write_model_page
+from scorefold.runs.models.summary import run_lines, summary
+from scorefold.runs.reading import Reading, is_pipe
+from scorefold.runs.request import Finished, Job, Problem, Request, word_of
+from scorefold.runs.setting import TRAINING
+
+__all__ = ["FitRequest", "ModelProblem", "open_fit"]
+
+_TRAINING = tuple(setting.name for setting in TRAINING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRequest(Request):
+    """A model to be fitted to the table ``data``, a name or a file.
+
+    - ``model``: a name of ``MODELS`` (default: what so many points can bear); ``settings``: what
+      can be stated of it, such as ``{"width": 64}``.
+    - ``seeds``: how many, from ``seed`` on, each in a folder of its own.
+    - ``batch_size``, ``learning_rate``, ``weight_decay``: of training.
+    """
+
+    data: str
+    model: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 1
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], **more: Any) -> FitRequest:
+        """The request of a run, from its ``run.json``."""
+        settings = {name: v for name, v in found["settings"].items() if v is not None}
+        own = {name: settings.pop(name) for name in ("model", *_TRAINING) if name in settings}
+        return cls(data=found["data"], reading=Reading(**found["options"]), seed=found["seed"],
+                   earth=found["earth"], settings=settings, **own, **more)  # fmt: skip
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What is stated of training, by the names of ``TRAINING``."""
+        return {name: getattr(self, name) for name in _TRAINING}
+
+
+def open_fit(request: FitRequest) -> Job:
+    """Read the table, split by every seed."""
+    options = {"protocol": "grouped", **request.reading.stated()}
+    seeds = range(request.seed, request.seed + request.seeds)
+    if seeds[-1] >= 2**31:
+        raise RunError(f"--seed {request.seed} with --seeds {request.seeds}: seeds must stay "
+                       "below 2^31.")  # fmt: skip
+    if len(seeds) > 1 and is_pipe(request.data):
+        raise RunError(f"{request.data} can be read once only: save it to a file for --seeds.")
+    sets = [data.load(request.data, seed=s, data_dir=request.data_dir, **options) for s in seeds]
+    stated = {**request.training, **request.settings}
+    names = {choose_model(request.model, stated, dataset) for dataset in sets}
+    if len(names) > 1:
+        raise RunError(f"the splits of these seeds lie on both sides of {LEAST} training points: "
+                       "state --model kernel or --model kde.")  # fmt: skip
+    (name,) = names
+    last = f"{request.seed}" if len(sets) == 1 else f"{len(sets)}-seeds"
+    words = (word_of(sets[0].name), name, sets[0].protocol, last)
+    folder = Path(request.out or f"runs/{'-'.join(words)}")
+    problems = [ModelProblem(request, name, options, dataset) for dataset in sets]
+    if len(sets) == 1:
+        return Job.of_one(folder, problems[0])
+    runs = [Run(folder / f"seed-{s}") for s in seeds]
+    return _Seeds(folder, dict(zip(runs, problems, strict=True)))
+
+
+@dataclass(frozen=True)
+class ModelProblem(Problem[FittedModel]):
+    """One model to fit to one split of a table."""
+
+    request: FitRequest
+    model: str
+    options: Mapping[str, Any]
+    dataset: Dataset
+
+    @property
+    def choice(self) -> ModelChoice:
+        return MODELS[self.model]
+
+    @property
+    def task(self) -> ModelTask:
+        stated = {name: value for name, value in self.request.settings.items() if value is not None}
+        return ModelTask(self.dataset, stated, self.request.seed, self.request.progress)
+
+    def document(self, **found: Any) -> dict[str, Any]:
+        """What ``run.json`` says, with what is ``found`` in one folder only."""
+        common = {setting.name: None for setting in (*USUAL, *self.choice.settings)}
+        settings = {"model": self.model, **self.request.training, **common, **self.task.stated}
+        earth = on_earth(self.request.earth, self.dataset.name)
+        return described(
+            self.request.data, options=self.options, settings=settings, earth=earth, **found
+        )
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        parts = {name: getattr(self.dataset, name) for name in ("train", "val", "test")}
+        coordinates = self.dataset.coordinates.to_dict()
+        return self.document(
+            seed=self.dataset.seed, coordinates=coordinates, points=point_digests(parts)
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{self.dataset.name}: {line}" for line in self.dataset.warnings]
+
+    def announced(self) -> list[str]:
+        found, audit = self.dataset, self.dataset.audit
+        n, v, t = len(found.train), len(found.val), len(found.test)
+        lines = [
+            f"{found.name} on {found.manifold.name}: {n} training, {v} validation, {t} test "
+            f"points, protocol {found.protocol}; {audit.duplicates} repeated rows, "
+            f"{100 * audit.leak:.1f} % of test points are also training points."
+        ]
+        if self.model == "kde" and self.request.model is None:
+            lines.append(
+                f"{n} training points are too few to learn the shapes of kernels from (below "
+                f"{LEAST}): a kernel density of one bandwidth is fitted, --model kde."
+            )
+        return lines
+
+    def training(self) -> dict[str, Any]:
+        """The keyword arguments of ``fit``."""
+        found = self.request.training | {"weight_decay": self.request.weight_decay or 0.0}
+        if found["steps"] is None and found["budget"] is None:
+            found["budget"] = self.choice.budget
+        return {**found, "resume": self.request.resume, "progress": self.request.progress}
+
+    def fit(self, run: Run) -> tuple[Model, History]:
+        return self.choice.fit(self.task, out=run.checkpoints, **self.training())
+
+    def subject(self, fitted: Model) -> FittedModel:
+        return FittedModel(fitted, self.dataset, self.dataset.seed)
+
+    def measures(self) -> Mapping[str, Measure]:
+        return MEASURES
+
+    def facts(self, fitted: Model, course: Course) -> dict[str, Any]:
+        assert isinstance(course, History)
+        params = jax.tree.leaves(eqx.filter(fitted, trainable(fitted)))
+        return {
+            "model": self.model,
+            "dataset": self.dataset.name,
+            "manifold": self.dataset.manifold.name,
+            "protocol": self.dataset.protocol,
+            "seed": self.dataset.seed,
+            "n_train": len(self.dataset.train),
+            "n_val": len(self.dataset.val),
+            "n_test": len(self.dataset.test),
+            "steps": course.steps,
+            "best_step": course.best_step,
+            "stopped": course.stopped,
+            "train_seconds": course.seconds - course.compile_seconds,
+            "compile_seconds": course.compile_seconds,
+            "params": sum(int(p.size) for p in params),
+            **self.choice.numbers(fitted),
+        }
+
+    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+        if metrics.get("generalisation") is None:
+            return {}
+        rows = generalisation_rows(metrics["generalisation"])
+        return {"Memorisation and generalisation": [HEADING, *rows]}
+
+    def page(self, done: Finished[FittedModel]) -> Path:
+        return write_model_page(done, self.choice, self.tables(done.metrics))
+
+    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return run_lines(metrics)
+
+
+class _Seeds(Job):
+    """One model for several splits: the folder above them says which, and means of their numbers.
+    They are trained side by side under ``vmap`` where the parts of the splits have equal sizes and
+    the models are the same, otherwise one after another."""
+
+    @property
+    def described(self) -> dict[Run, Mapping[str, Any]]:
+        seeds = [one.dataset.seed for one in self._problems]
+        return super().described | {Run(self.folder): self._problems[0].document(seeds=seeds)}
+
+    @property
+    def _problems(self) -> list[ModelProblem]:
+        return [p for p in self.problems.values() if isinstance(p, ModelProblem)]
+
+    def fit_together(self) -> bool:
+        problems, first = self._problems, self._problems[0]
+        sets = [one.dataset for one in problems]
+        if not first.choice.together or len({(d.train.shape, d.val.shape) for d in sets}) > 1:
+            return False
+        models = [one.choice.build(one.task) for one in problems]
+        if not all(eqx.tree_equal(m, models[0]) for m in models):
+            return False
+        settings = first.training()
+        if settings["budget"] is not None:
+            settings["budget"] *= len(sets)
+        train, val = (jnp.stack([getattr(d, part) for d in sets]) for part in ("train", "val"))
+        keys = [jax.random.key(d.seed) for d in sets]
+        found = fit_seeds(models[0], train, val=val, keys=keys, stacked=True,
+                          out=self.folder / "checkpoints", **settings)  # fmt: skip
+        for run, (model, history) in zip(self.problems, found, strict=True):
+            run.keep(model, history)
+        return True
+
+    def summary(self, found: list[dict[str, Any]]) -> dict[str, Any]:
+        return summary(found)

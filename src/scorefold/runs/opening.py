@@ -1,0 +1,52 @@
+"""The data of a request, and those of a finished run as they were."""
+
+from __future__ import annotations
+
+from scorefold.fitting.fingerprint import differences
+from scorefold.runs import documents
+from scorefold.runs.bridges.ends import open_ends
+from scorefold.runs.bridges.request import BridgeRequest
+from scorefold.runs.bridges.snapshots import open_snapshots
+from scorefold.runs.errors import RunError
+from scorefold.runs.folder import Run
+from scorefold.runs.identity import identity
+from scorefold.runs.models.request import FitRequest, open_fit
+from scorefold.runs.reading import is_snapshots
+from scorefold.runs.request import Job, Problem
+
+__all__ = ["opened", "reopened"]
+
+
+def opened(request: FitRequest | BridgeRequest) -> Job:
+    """The data of a request, read, and whether it can be carried out; nothing is written.
+
+    **Raises:** ``RunError``, ``DataError``.
+    """
+    if isinstance(request, FitRequest):
+        return open_fit(request)
+    return open_snapshots(request) if is_snapshots(request.data) else open_ends(request)
+
+
+def reopened(run: Run, data_dir: str | None = None) -> Problem:
+    """The problem of a run, its data read and split as they were.
+
+    **Raises:** ``RunError`` if they came from a pipe, or have changed since; ``DataError`` if they
+    cannot be read any more.
+    """
+    found, names = run.single(), [name for name, _ in run.sources]
+    if any(digest == "pipe" for _, digest in run.sources):
+        raise RunError(
+            f"the data of {run.folder} came from a pipe and cannot be read again: give DATA."
+        )
+    with documents.describes(run.file("run.json")):
+        kind = FitRequest if run.kind == "model" else BridgeRequest
+        (problem,) = opened(kind.of(found, data_dir=data_dir, out=run.folder)).problems.values()
+    changed = differences(*(identity(one, ["points"]) for one in (found, problem.described)))
+    if changed:
+        lines = [f"{n}: {then} there, {now} here" for n, (then, now) in changed.items()]
+        raise RunError(
+            f"{', '.join(names)} has changed since {run.folder} was fitted "
+            f"({'; '.join(lines[:6])}): its numbers would be those of other points. Restore it, or "
+            "fit again into another --out."
+        )
+    return problem

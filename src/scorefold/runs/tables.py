@@ -1,0 +1,98 @@
+"""Tables that a run writes: points in the units of its data, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from scorefold._files import whole_file
+from scorefold._oneline import one_line
+from scorefold.data import Coordinates
+from scorefold.runs.errors import RunError
+
+__all__ = ["ENDINGS", "check_out", "columns_in_words", "write_columns"]
+
+ENDINGS = (".csv", ".tsv", ".parquet", ".npy")
+_SHOWN = 2**16
+"""Rows beyond which a bar is shown."""
+Writer = Callable[[BinaryIO, Iterator[np.ndarray], tuple[str, ...], int], None]
+
+
+def check_out(out: Path, tables: Sequence[str | os.PathLike], whose: str) -> None:
+    """**Raises:** ``RunError`` if a table cannot be written to ``out``, or is one of ``tables``,
+    which are ``whose``."""
+    if out.suffix not in ENDINGS:
+        raise RunError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
+    if not out.parent.is_dir():
+        raise RunError(f"--out {out}: there is no folder {out.parent}.")
+    if out.is_dir():
+        raise RunError(f"--out {out} is a folder.")
+    for table in tables:
+        if out.exists() and os.path.exists(table) and os.path.samefile(out, table):
+            raise RunError(f"--out {out} is {whose}: choose another name.")
+
+
+def columns_in_words(coordinates: Coordinates) -> str:
+    """The names of the columns, and their units."""
+    units = "" if coordinates.units == "none" else f" in {coordinates.units}"
+    return one_line(", ".join(coordinates.columns), 200) + units
+
+
+def write_columns(path: Path, blocks: Iterator[np.ndarray], names: tuple[str, ...], n: int) -> None:
+    """A table of n rows of numbers that come in blocks, in the format that the ending of ``path``
+    names; whole or not at all."""
+    from tqdm import tqdm
+
+    with whole_file(path) as file, tqdm(total=n, disable=n <= _SHOWN, file=sys.stderr) as bar:
+
+        def counted() -> Iterator[np.ndarray]:
+            for block in blocks:
+                yield block
+                bar.update(len(block))
+
+        _FORMATS[path.suffix](file, counted(), names, n)
+
+
+def _npy(file: BinaryIO, blocks: Iterator[np.ndarray], names: tuple[str, ...], n: int) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(np.float64))
+    header = {"descr": descr, "fortran_order": False, "shape": (n, len(names))}
+    np.lib.format.write_array_header_1_0(file, header)
+    for block in blocks:
+        file.write(np.ascontiguousarray(block, np.float64).tobytes())
+
+
+def _parquet(file: BinaryIO, blocks: Iterator[np.ndarray], names: tuple[str, ...], n: int) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise RunError("--out: writing Parquet needs pyarrow (pip install pyarrow).") from error
+    schema = pa.schema([(name, pa.float64()) for name in names])
+    with pq.ParquetWriter(file, schema) as writer:
+        for block in blocks:
+            columns = [np.ascontiguousarray(column) for column in block.T]
+            writer.write_table(pa.Table.from_arrays(list(map(pa.array, columns)), schema=schema))
+
+
+def _text(separator: str) -> Writer:
+    def write(file: BinaryIO, blocks: Iterator[np.ndarray], names: tuple[str, ...], n: int) -> None:
+        import pandas as pd
+
+        for k, block in enumerate(blocks):
+            table = pd.DataFrame(block, columns=list(names))
+            file.write(table.to_csv(index=False, header=k == 0, sep=separator).encode())
+
+    return write
+
+
+_FORMATS: dict[str, Writer] = {
+    ".csv": _text(","),
+    ".tsv": _text("\t"),
+    ".npy": _npy,
+    ".parquet": _parquet,
+}
