@@ -3,6 +3,7 @@
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth
 from scorefold.kernels.gaussian.blockwise import NeighbourMixture, TruncatedDensity, blockwise
 from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
+from scorefold.kernels.gaussian.eigen import Eigen
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 from scorefold.kernels.gaussian.network import CovarianceNetwork, Form
 from scorefold.kernels.gaussian.objectives import (
@@ -54,6 +55,7 @@ __all__ = [
     "CovarianceNetwork",
     "CrossFit",
     "Diagonal",
+    "Eigen",
     "EsagKernel",
     "Form",
     "GaussianMixture",

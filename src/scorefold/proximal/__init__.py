@@ -12,7 +12,7 @@ from scorefold.proximal.gaussian import (
     gaussian_stationary,
 )
 from scorefold.proximal.kernel import ProximalKernel
-from scorefold.proximal.mixture import GaussianMixture
+from scorefold.proximal.mixture import gaussian_mixture
 from scorefold.proximal.normalisers import ClosedForm, Laplace, MonteCarlo, Normaliser
 from scorefold.proximal.operators import (
     cross_entropy_prox,
@@ -31,7 +31,6 @@ __all__ = [
     "ClosedForm",
     "FiniteDifference",
     "Gaussian",
-    "GaussianMixture",
     "Laplace",
     "LogKernel",
     "MeanFieldGame",
@@ -49,6 +48,7 @@ __all__ = [
     "cross_entropy_prox",
     "fokker_planck_residual",
     "gaussian_brwp_step",
+    "gaussian_mixture",
     "gaussian_prox",
     "gaussian_stationary",
     "hjb_residual",
