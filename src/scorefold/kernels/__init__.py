@@ -9,7 +9,7 @@ from scorefold.kernels.gaussian.network import CovarianceNetwork, Form
 from scorefold.kernels.gaussian.objectives import (
     held_out_implicit,
     held_out_nll,
-    leave_one_out,
+    left_out_masks,
     refuse_centres,
 )
 from scorefold.kernels.local.best_start import with_best_start
@@ -42,7 +42,7 @@ from scorefold.kernels.wrapped.background import (
     plain_law,
 )
 from scorefold.kernels.wrapped.clustered import ClusteredMixture
-from scorefold.kernels.wrapped.families import EsagKernel, HeatKernels, KernelFamily, WrappedKernel
+from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily, KernelFamily, WrappedFamily
 from scorefold.kernels.wrapped.lattice import lattice_normal
 from scorefold.kernels.wrapped.mass import mixture_mass
 from scorefold.kernels.wrapped.mixture import WrappedMixture
@@ -56,10 +56,10 @@ __all__ = [
     "CrossFit",
     "Diagonal",
     "Eigen",
-    "EsagKernel",
+    "EsagFamily",
     "Form",
     "GaussianMixture",
-    "HeatKernels",
+    "HeatFamily",
     "KernelFamily",
     "LocalCovariance",
     "LowRankDiagonal",
@@ -71,7 +71,7 @@ __all__ = [
     "Shares",
     "TangentNormal",
     "TruncatedDensity",
-    "WrappedKernel",
+    "WrappedFamily",
     "WrappedMixture",
     "blockwise",
     "broad_laws",
@@ -83,8 +83,8 @@ __all__ = [
     "held_out_nll",
     "invert",
     "lattice_normal",
-    "leave_one_out",
     "leave_one_out_bandwidth",
+    "left_out_masks",
     "likeliest_shares",
     "mixture_mass",
     "pack",

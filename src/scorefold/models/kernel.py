@@ -19,13 +19,13 @@ from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import Trainable, batch_rows
 from scorefold.kernels import (
     CrossFit,
-    EsagKernel,
-    HeatKernels,
+    EsagFamily,
+    HeatFamily,
     KernelFamily,
     LocalCovariance,
     Queries,
     Shares,
-    WrappedKernel,
+    WrappedFamily,
     WrappedMixture,
     cheaper_log_prob,
     resolution,
@@ -53,9 +53,9 @@ _LEFT_OUT = 1e-4
 _WIDE = 1.0
 """Largest floor, in radians or standard deviations, that nothing is said of."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
-    "wrapped": WrappedKernel,
-    "heat": HeatKernels,
-    "esag": EsagKernel,
+    "wrapped": WrappedFamily,
+    "heat": HeatFamily,
+    "esag": EsagFamily,
 }
 
 

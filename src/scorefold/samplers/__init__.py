@@ -2,9 +2,9 @@
 
 from scorefold.samplers._base import ScoreFunction, Step
 from scorefold.samplers.clocks import Clock
+from scorefold.samplers.density_mass import density_mass
 from scorefold.samplers.grids import refined_grid, uniform_grid
 from scorefold.samplers.importance import Mass, pareto_shape, weighted_mass
-from scorefold.samplers.normalisation import normalisation
 from scorefold.samplers.probability_flow import (
     FlowDensity,
     carry_density,
@@ -40,9 +40,9 @@ __all__ = [
     "Step",
     "carry_density",
     "denoise",
+    "density_mass",
     "flow_velocity",
     "log_prob_ode",
-    "normalisation",
     "pareto_shape",
     "refined_grid",
     "sample_ode",
