@@ -11,15 +11,9 @@ import scipy.stats
 
 import scorefold as sf
 from scorefold.data import HeatMixture
-from scorefold.kernels import (
-    EsagFamily,
-    HeatFamily,
-    WrappedMixture,
-    lattice_normal,
-    plain_law,
-    truncated_log_prob,
-)
+from scorefold.kernels import EsagFamily, HeatFamily, WrappedMixture, plain_law, truncated_log_prob
 from scorefold.kernels.wrapped.families import _moment
+from scorefold.kernels.wrapped.lattice import lattice_normal
 
 TILTED = np.array([[0.3, 0.1], [0.1, 0.06]])
 

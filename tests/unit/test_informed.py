@@ -10,7 +10,8 @@ import pytest
 
 import scorefold as sf
 from scorefold.data import HeatMixture
-from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, plain_law
+from scorefold.kernels import ClusteredMixture, WrappedMixture, plain_law
+from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.models import default_output
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 

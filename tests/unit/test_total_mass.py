@@ -13,7 +13,8 @@ from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Tor
 from scorefold.metrics import total_mass
 from scorefold.models import HeatKernelDensity, Model
 from scorefold.noising import UniformReference, WrappedNormal
-from scorefold.samplers import density_mass, pareto_shape, weighted_mass
+from scorefold.samplers import density_mass
+from scorefold.samplers.importance import pareto_shape, weighted_mass
 
 
 def mixture(manifold, variances, share=0.0, family=None, reference=None):
