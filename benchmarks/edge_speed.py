@@ -92,7 +92,8 @@ def one(name: str, n: int, m: int) -> dict[str, Any]:
 
     import scorefold as sf
     from scorefold._blocks import by_blocks
-    from scorefold.kernels import cheaper_log_prob, truncated_log_prob
+    from scorefold.kernels import truncated_log_prob
+    from scorefold.kernels.wrapped.truncated import cheaper_log_prob
     from scorefold.models.kernel import _log_prob
 
     manifold = sf.manifold_from_name(name)

@@ -30,7 +30,7 @@ def banana(x: jax.Array) -> jax.Array:
 
 def game_on_a_line() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """From N(0, 1) towards three modes by the proximal operator of the cross-entropy, s = 1."""
-    mixture = px.GaussianMixture(
+    mixture = px.gaussian_mixture(
         [[-2.0], [0.5], [2.5]], [[[0.09]], [[0.25]], [[0.16]]], [0.3, 0.45, 0.25]
     )
     box = px.PeriodicBox((-25.0,), (50.0,), (1280,))

@@ -58,7 +58,7 @@ from scorefold.noising import (
     RandomWalk,
     VarianceExploding,
 )
-from scorefold.samplers import normalisation, sample_reverse, solve_log_prob, walk
+from scorefold.samplers import density_mass, sample_reverse, solve_log_prob, walk
 
 __all__ = [
     "SO3",
@@ -107,6 +107,7 @@ __all__ = [
     "data",
     "default_noising",
     "default_output",
+    "density_mass",
     "divergence",
     "fit",
     "fit_bridge",
@@ -114,7 +115,6 @@ __all__ = [
     "hutchinson",
     "load",
     "manifold_from_name",
-    "normalisation",
     "proximal",
     "sample_reverse",
     "save",

@@ -11,15 +11,9 @@ import scipy.stats
 
 import scorefold as sf
 from scorefold.data import HeatMixture
-from scorefold.kernels import (
-    EsagKernel,
-    HeatKernels,
-    WrappedMixture,
-    lattice_normal,
-    plain_law,
-    truncated_log_prob,
-)
+from scorefold.kernels import EsagFamily, HeatFamily, WrappedMixture, plain_law, truncated_log_prob
 from scorefold.kernels.wrapped.families import _moment
+from scorefold.kernels.wrapped.lattice import lattice_normal
 
 TILTED = np.array([[0.3, 0.1], [0.1, 0.06]])
 
@@ -83,7 +77,7 @@ def test_heat_kernels_are_the_heat_mixture_at_every_level(manifold):
     tau = np.array([0.02, 0.7])
     centres = jnp.stack([manifold.uniform(k) for k in jax.random.split(jax.random.key(0), 2)])
     covariances = tau[:, None, None] * np.eye(manifold.dim)
-    law = mixture(manifold, centres, covariances, HeatKernels())
+    law = mixture(manifold, centres, covariances, HeatFamily())
     oracle = HeatMixture(manifold, centres, tau, weights=[1.0, 2.0])
     x = jnp.stack([manifold.uniform(k) for k in jax.random.split(jax.random.key(1), 6)])
     ask = jax.jit(lambda x, s: jax.vmap(lambda p: (law.log_prob(p, s), law.score(p, s)))(x))
@@ -99,7 +93,7 @@ def test_draws_of_heat_kernels():
     20000 draws is within 4 √(1/60000) = 0.016 of it but for one key in 16000."""
     sphere, tau = sf.Sphere(2), 0.7
     z = jnp.asarray([[0.0, 0.6, 0.8]])
-    law = mixture(sphere, z, tau * np.eye(2)[None], HeatKernels())
+    law = mixture(sphere, z, tau * np.eye(2)[None], HeatFamily())
     draws = jax.jit(jax.vmap(law.sample))(jax.random.split(jax.random.key(0), 20_000))
     assert abs(float(jnp.mean(draws @ z[0])) - math.exp(-tau)) < 0.016
 
@@ -141,7 +135,7 @@ def test_esag_has_mass_one_however_wide_and_its_draws_its_mean():
     x, w = _rule(60)
     for variances in ([2.0, 0.3], [0.2, 0.05]):
         angle = np.array([[0.8, 0.6], [-0.6, 0.8]])
-        law = mixture(sphere, z, (angle.T * variances @ angle)[None], EsagKernel())
+        law = mixture(sphere, z, (angle.T * variances @ angle)[None], EsagFamily())
         p = np.exp(np.asarray(jax.jit(jax.vmap(law.log_prob))(jnp.asarray(x))))
         assert abs(np.sum(w * p) - 1.0) < 1e-10
         draws = jax.jit(jax.vmap(law.sample))(jax.random.split(jax.random.key(0), 20_000))
@@ -156,7 +150,7 @@ def test_narrow_esag_laws_are_wrapped_normal(dtype):
     variances 4e-6 and 1e-6 log densities differ by less than 1e-4. Antipodes are finite."""
     sphere, cov = sf.Sphere(2), np.diag([4e-6, 1e-6])
     z = sphere.from_latlon([30.0], [50.0])
-    laws = [mixture(sphere, z, cov[None], f, 1e-3, dtype) for f in (None, EsagKernel())]
+    laws = [mixture(sphere, z, cov[None], f, 1e-3, dtype) for f in (None, EsagFamily())]
     x = jax.jit(jax.vmap(laws[0].sample))(jax.random.split(jax.random.key(0), 50))
     wrapped, esag = (jax.jit(jax.vmap(law.log_prob))(x) for law in laws)
     # float32 points are rounded to 6e-8, 6e-5 standard deviations.
@@ -172,7 +166,7 @@ def test_families_say_where_they_live():
     with pytest.raises(ValueError, match="one of wrapped, heat, esag"):
         sf.KernelModel(sf.Torus(2), kernel="normal")
     sphere = sf.Sphere(2)
-    law = mixture(sphere, sphere.from_latlon([3.0], [5.0]), np.eye(2)[None], HeatKernels())
+    law = mixture(sphere, sphere.from_latlon([3.0], [5.0]), np.eye(2)[None], HeatFamily())
     with pytest.raises(ValueError, match="wrapped normal kernels"):
         truncated_log_prob(law, sphere.from_latlon([3.0], [5.0]))
 

@@ -10,7 +10,7 @@ from oracles.mixture import MixtureReference, mixture
 from scorefold._types import constant
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 from scorefold.noising import Brownian, OrnsteinUhlenbeck, VarianceExploding
-from scorefold.samplers import log_prob_ode, normalisation, sample_ode, solve_log_prob
+from scorefold.samplers import density_mass, log_prob_ode, sample_ode, solve_log_prob
 
 S_MIN = 0.1
 
@@ -92,7 +92,7 @@ def test_mass_draws_and_neighbours():
     ten tolerances of a step. Evaluations: one at the
     start, one a step of 36, one more in the first step."""
     log_prob = lambda x: log_prob_ode(NOISING, Swirl(), x, **OPTIONS)  # noqa: E731
-    assert abs(normalisation(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-4
+    assert abs(density_mass(log_prob, Sphere(2), n=1024).value - 1.0) < 1e-4
 
     x = jax.vmap(Sphere(2).uniform)(jax.random.split(jax.random.key(1), 1024))
     together = solve_log_prob(NOISING, Swirl(), x, **OPTIONS)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from scorefold.proximal import (
-    GaussianMixture,
     LogKernel,
     PeriodicBox,
     Spectral,
     cross_entropy_prox,
     fokker_planck_residual,
+    gaussian_mixture,
     hjb_residual,
     inverse_cross_entropy_prox,
     round_trip,
@@ -38,7 +38,7 @@ BOX = PeriodicBox((-25.0,), (50.0,), (640,))
 
 def on_grid(dtype=jnp.float64):
     x = BOX.points(dtype)
-    mixture = GaussianMixture(**MIXTURE)
+    mixture = gaussian_mixture(**MIXTURE)
     return x, jax.jit(lambda s: jax.vmap(lambda p: mixture.log_prob(p, s))(x))
 
 
@@ -113,7 +113,7 @@ def test_the_potential_of_the_cross_entropy():
 
 
 def test_round_trip_in_two_dimensions_and_single_precision():
-    mixture = GaussianMixture(**PLANE)
+    mixture = gaussian_mixture(**PLANE)
     box = PeriodicBox((-8.0, -8.0), (16.0, 16.0), (64, 64))
     log_flow = jax.jit(jax.vmap(jax.vmap(mixture.log_prob, (0, None)), (0, None)))
     for dtype, atol in ((jnp.float64, 1e-12), (jnp.float32, 2e-5)):
@@ -132,7 +132,7 @@ def test_round_trip_in_two_dimensions_and_single_precision():
 def test_mixtures_solve_both_equations(dtype, bound):
     """U = −2γ log(G_{2γ(τ−t)} * π) and ρ = G_{2γ(τ−t)} * π, full covariances, by automatic
     differentiation, relative to the size of the terms; at t = 0, 0.5 and τ."""
-    mixture, gamma, tau = GaussianMixture(**PLANE), 0.35, 0.9
+    mixture, gamma, tau = gaussian_mixture(**PLANE), 0.35, 0.9
 
     def U(x, t):
         return -2.0 * gamma * mixture.log_prob(x, 2.0 * gamma * (tau - t))
@@ -165,7 +165,7 @@ def test_mixture_density_score_and_draws():
     """Against SciPy's normal law; moments of 20,000 draws within 4 standard errors."""
     from scipy.stats import multivariate_normal
 
-    mixture, s = GaussianMixture(**PLANE), 0.2
+    mixture, s = gaussian_mixture(**PLANE), 0.2
     x = np.random.default_rng(1).normal(size=(20, 2))
     parts = [
         w * multivariate_normal(m, np.asarray(c) + s * np.eye(2)).pdf(x)
@@ -183,7 +183,7 @@ def test_mixture_density_score_and_draws():
 
     n = 20_000
     keys = jax.random.split(jax.random.key(0), n)
-    draws = np.asarray(jax.jit(jax.vmap(lambda k: mixture.sample(k, s)))(keys))
+    draws = np.asarray(jax.jit(jax.vmap(lambda k: mixture.at(s).sample(k, 1)[0]))(keys))
     w, m = np.asarray(PLANE["weights"]), np.asarray(PLANE["means"])
     mean = w @ m
     second = np.einsum(
@@ -205,4 +205,4 @@ def test_mixture_density_score_and_draws():
 )
 def test_bad_mixtures_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        GaussianMixture(**(MIXTURE | change))
+        gaussian_mixture(**(MIXTURE | change))

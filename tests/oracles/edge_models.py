@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import scorefold as sf
-from scorefold.kernels import WrappedMixture, broad_laws
+from scorefold.kernels import WrappedMixture
+from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.models import (
     EmpiricalModel,
     FittedInformedModel,

@@ -15,7 +15,7 @@ from scorefold.kernels import (
     GaussianMixture,
     held_out_implicit,
     held_out_nll,
-    leave_one_out,
+    left_out_masks,
 )
 from scorefold.manifolds import Euclidean
 from scorefold.models import GaussianKernelModel
@@ -62,7 +62,7 @@ def test_unmasked_implicit_loss_has_no_lower_bound_and_is_refused():
     leaves the own kernel out stays above its minimum. Oracle: at a distance from all others,
     Δπ/π = −tr Γ exactly."""
     centres = jnp.asarray(X)
-    masks = leave_one_out(jnp.arange(30), 30)
+    masks = left_out_masks(jnp.arange(30), 30)
 
     @jax.jit
     def losses(precision):
@@ -86,7 +86,7 @@ def test_leaving_one_out_is_deleting_it():
     """Oracle: the mixture of the other 29 kernels."""
     centres = jnp.asarray(X)
     make = lambda z: GaussianMixture.equal(z, jax.vmap(Diagonal)(0.3 + z * z))  # noqa: E731
-    found = jax.jit(lambda c: held_out_nll(lambda: make(c), c, leave_one_out(jnp.arange(30), 30)))
+    found = jax.jit(lambda c: held_out_nll(lambda: make(c), c, left_out_masks(jnp.arange(30), 30)))
     each = jax.jit(lambda rest, x: -make(rest).log_prob(x))
     wanted = [each(np.delete(X, i, axis=0), X[i]) for i in range(30)]
     np.testing.assert_allclose(found(centres), wanted, rtol=1e-12)

@@ -12,7 +12,8 @@ from oracles.edge_models import with_mixture
 import scorefold as sf
 from scorefold._compile import quick
 from scorefold.data import HeatMixture
-from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, plain_law
+from scorefold.kernels import ClusteredMixture, WrappedMixture, plain_law
+from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.models import FittedInformedModel, FittedKernelModel, default_output
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 

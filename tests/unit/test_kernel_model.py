@@ -11,17 +11,9 @@ from oracles.kernel_fit import check_fit
 
 import scorefold as sf
 from scorefold._compile import quick
-from scorefold.kernels import (
-    CrossFit,
-    Neighbourhoods,
-    folds_of,
-    invert,
-    pack,
-    precision,
-    quadratic,
-    resolution,
-    unpack,
-)
+from scorefold.kernels.local.crossfit import CrossFit
+from scorefold.kernels.local.neighbourhood import Neighbourhoods, folds_of, resolution
+from scorefold.kernels.local.precision import invert, pack, precision, quadratic, unpack
 
 
 def positive(d, n, key=0):

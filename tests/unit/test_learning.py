@@ -14,8 +14,9 @@ import scorefold as sf
 from scorefold.fitting import Defaults, Interrupted, fit
 from scorefold.fitting.adam import norm
 from scorefold.fitting.history import Record
-from scorefold.kernels import MixedReference, likeliest_shares, plain_law
-from scorefold.kernels.wrapped.background import density_at
+from scorefold.kernels import plain_law
+from scorefold.kernels.local.shares import likeliest_shares
+from scorefold.kernels.wrapped.background import MixedReference, density_at
 from scorefold.metrics import reference_nll
 
 KEY = jax.random.key(0)

@@ -15,7 +15,7 @@ from scorefold.samplers import (
     LangevinCorrector,
     ReverseStep,
     denoise,
-    normalisation,
+    density_mass,
     refined_grid,
     sample_reverse,
     uniform_grid,
@@ -135,25 +135,25 @@ def test_normalisation_of_densities_with_known_mass():
     I₀, and half of a normal law on R² by importance sampling."""
     kappa = 20.0
     log_c = np.log(kappa / (4 * np.pi * np.sinh(kappa)))
-    on_sphere = normalisation(lambda x: kappa * x[:, 2] + log_c, Sphere(2), n=2000)
+    on_sphere = density_mass(lambda x: kappa * x[:, 2] + log_c, Sphere(2), n=2000)
     assert abs(on_sphere.value - 1) < 1e-12 and on_sphere.error < 1e-9
     log_c = -np.log(2 * np.pi * np.i0(3.0))
-    on_circle = normalisation(lambda x: 3.0 * x[:, 0] + log_c + np.log(2.0), Sphere(1), n=64)
+    on_circle = density_mass(lambda x: 3.0 * x[:, 0] + log_c + np.log(2.0), Sphere(1), n=64)
     assert abs(on_circle.value - 2) < 1e-12
 
     def wrapped(x):
         return jnp.sum(jnp.cos(x), axis=-1) - 2 * np.log(2 * np.pi * np.i0(1.0))
 
-    on_torus = normalisation(wrapped, Torus(2), jax.random.key(0), n=4096)
+    on_torus = density_mass(wrapped, Torus(2), jax.random.key(0), n=4096)
     assert abs(on_torus.value - 1) < 4 * on_torus.error < 0.1
 
     target, proposal = Normal(1.0), Normal(1.3)
-    half = normalisation(
+    half = density_mass(
         lambda x: target.log_prob(x) - np.log(2.0), Euclidean(2), jax.random.key(1),
         n=4096, proposal=proposal,
     )  # fmt: skip
     assert abs(half.value - 0.5) < 4 * half.error < 0.05
     with pytest.raises(ValueError, match="pass key="):
-        normalisation(wrapped, Torus(2))
+        density_mass(wrapped, Torus(2))
     with pytest.raises(ValueError, match="pass proposal="):
-        normalisation(target.log_prob, Euclidean(2), jax.random.key(0))
+        density_mass(target.log_prob, Euclidean(2), jax.random.key(0))

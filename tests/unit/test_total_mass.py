@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from scorefold.kernels import HeatKernels, WrappedMixture, mixture_mass
+from scorefold.kernels import HeatFamily, WrappedMixture, mixture_mass
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 from scorefold.metrics import total_mass
 from scorefold.models import HeatKernelDensity, Model
 from scorefold.noising import UniformReference, WrappedNormal
-from scorefold.samplers import normalisation, pareto_shape, weighted_mass
+from scorefold.samplers import density_mass
+from scorefold.samplers.importance import pareto_shape, weighted_mass
 
 
 def mixture(manifold, variances, share=0.0, family=None, reference=None):
@@ -50,7 +51,7 @@ def test_what_lies_beyond_the_cut_locus():
         -np.pi, np.pi, lambda x: -np.sqrt(np.pi**2 - x**2), lambda x: np.sqrt(np.pi**2 - x**2),
     )[0]  # fmt: skip
     assert value == pytest.approx(disk, abs=1e-7) and value < 0.99
-    assert mixture_mass(mixture(Sphere(2), [3.0, 3.0], family=HeatKernels())) == (1.0, 0.0)
+    assert mixture_mass(mixture(Sphere(2), [3.0, 3.0], family=HeatFamily())) == (1.0, 0.0)
 
 
 class Scaled(Model):
@@ -125,7 +126,7 @@ def test_a_rule_with_peaks_between_its_nodes():
     def narrow(x):
         return -0.5 * jnp.sum((x - peak[None]) ** 2, axis=-1) / 1e-6 - np.log(2 * np.pi * 1e-6)
 
-    found = normalisation(narrow, Sphere(2), n=2000)
+    found = density_mass(narrow, Sphere(2), n=2000)
     assert found.value is None and "nodes" in found.reason
 
 

@@ -17,16 +17,9 @@ from scorefold.bridges.ends_clock import EndsClock
 from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
-from scorefold.samplers import (
-    FlowStep,
-    GeodesicStep,
-    HeunFlowStep,
-    ReverseStep,
-    Step,
-    carry_density,
-    walk,
-)
+from scorefold.samplers import FlowStep, GeodesicStep, HeunFlowStep, ReverseStep, Step, walk
 from scorefold.samplers._check import refuse_rows
+from scorefold.samplers.probability_flow import carry_density
 
 __all__ = ["Bridge", "brownian_reference"]
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold._types import Scalar
-from scorefold.samplers import Clock
+from scorefold.samplers.clocks import Clock
 
 __all__ = ["EndsClock", "ends_share"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key
-from scorefold.kernels import WrappedMixture, broad_laws, mixture_mass
+from scorefold.kernels import WrappedMixture, mixture_mass
+from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.manifolds import Euclidean, Manifold, Product, nearest
 from scorefold.models import (
     EmpiricalModel,
@@ -23,7 +24,8 @@ from scorefold.models import (
     ManifoldParzen,
     Model,
 )
-from scorefold.samplers import Mass, weighted_mass
+from scorefold.samplers import Mass
+from scorefold.samplers.importance import weighted_mass
 
 __all__ = ["total_mass"]
 

@@ -16,9 +16,9 @@ from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fitting import Description, Trainer
-from scorefold.kernels import CovarianceNetwork, Form, GaussianMixture
+from scorefold.kernels import CovarianceNetwork, GaussianMixture
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth, same_points
-from scorefold.kernels.gaussian.network import check_form
+from scorefold.kernels.gaussian.network import Form, check_form
 from scorefold.kernels.gaussian.objectives import held_out_implicit, held_out_nll
 from scorefold.manifolds import Euclidean
 from scorefold.models._base import Model, count

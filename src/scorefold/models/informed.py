@@ -17,7 +17,8 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.fitting import Defaults, Description, Trainer
-from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
+from scorefold.kernels import ClusteredMixture, WrappedMixture
+from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_output

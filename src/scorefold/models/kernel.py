@@ -17,21 +17,15 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import Defaults, Description, Trainer, batch_rows
-from scorefold.kernels import (
-    CrossFit,
-    EsagKernel,
-    HeatKernels,
-    KernelFamily,
-    LocalCovariance,
-    Queries,
-    Shares,
-    WrappedKernel,
-    WrappedMixture,
-    cheaper_log_prob,
-    resolution,
-    settled,
-    with_best_start,
-)
+from scorefold.kernels import EsagFamily, HeatFamily, KernelFamily, WrappedFamily, WrappedMixture
+from scorefold.kernels.local.best_start import with_best_start
+from scorefold.kernels.local.covariance import LocalCovariance
+from scorefold.kernels.local.crossfit import CrossFit
+from scorefold.kernels.local.neighbourhood import resolution
+from scorefold.kernels.local.queries import Queries
+from scorefold.kernels.local.settle import settled
+from scorefold.kernels.local.shares import Shares
+from scorefold.kernels.wrapped.truncated import cheaper_log_prob
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
@@ -53,9 +47,9 @@ _LEFT_OUT = 1e-4
 _WIDE = 1.0
 """Largest floor, in radians or standard deviations, that nothing is said of."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
-    "wrapped": WrappedKernel,
-    "heat": HeatKernels,
-    "esag": EsagKernel,
+    "wrapped": WrappedFamily,
+    "heat": HeatFamily,
+    "esag": EsagFamily,
 }
 
 

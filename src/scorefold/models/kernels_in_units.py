@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.kernels import MixedReference, ProductReference, TangentNormal, WrappedMixture
+from scorefold.kernels import WrappedMixture
+from scorefold.kernels.wrapped.background import MixedReference, ProductReference, TangentNormal
 from scorefold.manifolds import Euclidean, Manifold, Product
 from scorefold.models.standardise import Units
 from scorefold.noising import Reference

@@ -15,7 +15,8 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, Network, TangentField, TangentOutput, zero_network
-from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture
+from scorefold.kernels import ClusteredMixture, WrappedMixture
+from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.manifolds import Euclidean, Manifold
 
 __all__ = ["Noised", "ResidualField", "in_pieces", "kernel_errors", "noised"]

@@ -10,7 +10,8 @@ from jaxtyping import Array
 from scorefold._blocks import in_blocks
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
-from scorefold.kernels import ClusteredMixture, WrappedMixture, density_at
+from scorefold.kernels import ClusteredMixture, WrappedMixture
+from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
 from scorefold.samplers.clocks import PowerClock

@@ -6,13 +6,13 @@ from scorefold.proximal.calculus import Calculus, FiniteDifference, LogKernel, S
 from scorefold.proximal.euclidean import moreau_envelope, prox_particles, pushforward_log_prob
 from scorefold.proximal.game import MeanFieldGame, Residuals
 from scorefold.proximal.gaussian import (
-    Gaussian,
+    Moments,
     gaussian_brwp_step,
     gaussian_prox,
     gaussian_stationary,
 )
 from scorefold.proximal.kernel import ProximalKernel
-from scorefold.proximal.mixture import GaussianMixture
+from scorefold.proximal.mixture import gaussian_mixture
 from scorefold.proximal.normalisers import ClosedForm, Laplace, MonteCarlo, Normaliser
 from scorefold.proximal.operators import (
     cross_entropy_prox,
@@ -30,11 +30,10 @@ __all__ = [
     "Calculus",
     "ClosedForm",
     "FiniteDifference",
-    "Gaussian",
-    "GaussianMixture",
     "Laplace",
     "LogKernel",
     "MeanFieldGame",
+    "Moments",
     "MonteCarlo",
     "Normaliser",
     "PeriodicBox",
@@ -49,6 +48,7 @@ __all__ = [
     "cross_entropy_prox",
     "fokker_planck_residual",
     "gaussian_brwp_step",
+    "gaussian_mixture",
     "gaussian_prox",
     "gaussian_stationary",
     "hjb_residual",

@@ -14,7 +14,7 @@ from scorefold.proximal.potentials import Quadratic
 from scorefold.proximal.preconditioner import Preconditioner
 
 __all__ = [
-    "Gaussian",
+    "Moments",
     "check_contracts",
     "gaussian_brwp_step",
     "gaussian_prox",
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class Gaussian(NamedTuple):
+class Moments(NamedTuple):
     """N(mean, covariance) on R^d."""
 
     mean: Array
@@ -33,12 +33,12 @@ class Gaussian(NamedTuple):
 
 def gaussian_prox(
     potential: Quadratic,
-    law: Gaussian,
+    law: Moments,
     *,
     tau: float,
     beta: float,
     preconditioner: Preconditioner | None = None,
-) -> Gaussian:
+) -> Moments:
     """WProx_{τV,β}(N(m, Σ)) for V = ½(x − c)ᵀA(x − c): with B = (I + τMA)⁻¹
 
         N(c + B(m − c), BΣBᵀ + 2βτ BM),
@@ -59,18 +59,18 @@ def gaussian_prox(
         mean.dtype
     )
     b = jnp.linalg.inv(spread)
-    return Gaussian(centre + b @ (mean - centre), b @ cov @ b.T + 2.0 * beta * tau * (b @ m))
+    return Moments(centre + b @ (mean - centre), b @ cov @ b.T + 2.0 * beta * tau * (b @ m))
 
 
 def gaussian_brwp_step(
     potential: Quadratic,
-    law: Gaussian,
+    law: Moments,
     step: float,
     *,
     tau: float,
     beta: float,
     preconditioner: Preconditioner | None = None,
-) -> Gaussian:
+) -> Moments:
     """The law N(m, Σ) after one BRWP (PRWP) step of infinitely many particles: the affine map
 
         x ↦ x − ηMA(x − c) + ηβM Σ_τ⁻¹(x − m_τ),   N(m_τ, Σ_τ) = WProx_{τV,β}(N(m, Σ)),
@@ -88,7 +88,7 @@ def gaussian_brwp_step(
     matrix = jnp.eye(mean.shape[0], dtype=mean.dtype) - step * m @ a + step * beta * pull
     drift = m @ (a @ (mean - potential.centre.astype(mean.dtype)))
     moved = mean - step * drift + step * beta * (pull @ (mean - later.mean))
-    return Gaussian(moved, matrix @ cov @ matrix.T)
+    return Moments(moved, matrix @ cov @ matrix.T)
 
 
 def gaussian_stationary(
@@ -98,7 +98,7 @@ def gaussian_stationary(
     beta: float,
     preconditioner: Preconditioner | None = None,
     dtype=None,
-) -> Gaussian:
+) -> Moments:
     """The limit of BRWP (PRWP) whatever the step: N(c, β(A⁻¹ − τ²MAM)), (β/a)(1 − a²τ²) in one
     dimension. The target is N(c, βA⁻¹): the bias is −βτ²MAM.
 
@@ -111,7 +111,7 @@ def gaussian_stationary(
     centre = potential.centre.astype(dtype or jnp.result_type(float))
     metric = Preconditioner() if preconditioner is None else preconditioner
     a, m = potential.matrix.astype(centre.dtype), metric.matrix(centre)
-    return Gaussian(centre, beta * (jnp.linalg.inv(a) - tau**2 * (m @ a @ m)))
+    return Moments(centre, beta * (jnp.linalg.inv(a) - tau**2 * (m @ a @ m)))
 
 
 def check_contracts(potential: Quadratic, tau: float, metric: Preconditioner) -> None:

@@ -1,13 +1,11 @@
 """Samplers: one step, one loop; reverse diffusions, the probability flow and its likelihood."""
 
 from scorefold.samplers._base import ScoreFunction, Step
-from scorefold.samplers.clocks import Clock
+from scorefold.samplers.density_mass import density_mass
 from scorefold.samplers.grids import refined_grid, uniform_grid
-from scorefold.samplers.importance import Mass, pareto_shape, weighted_mass
-from scorefold.samplers.normalisation import normalisation
+from scorefold.samplers.importance import Mass
 from scorefold.samplers.probability_flow import (
     FlowDensity,
-    carry_density,
     log_prob_ode,
     sample_ode,
     solve_log_prob,
@@ -26,7 +24,6 @@ from scorefold.samplers.steps import (
 from scorefold.samplers.walk import walk
 
 __all__ = [
-    "Clock",
     "Corrected",
     "FlowDensity",
     "FlowStep",
@@ -38,17 +35,14 @@ __all__ = [
     "ReverseStep",
     "ScoreFunction",
     "Step",
-    "carry_density",
     "denoise",
+    "density_mass",
     "flow_velocity",
     "log_prob_ode",
-    "normalisation",
-    "pareto_shape",
     "refined_grid",
     "sample_ode",
     "sample_reverse",
     "solve_log_prob",
     "uniform_grid",
     "walk",
-    "weighted_mass",
 ]

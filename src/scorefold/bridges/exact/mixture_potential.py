@@ -15,6 +15,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.reference.linear import LinearTransition, einsum, linear_transition, matmul
 from scorefold.bridges.units import Units
+from scorefold.kernels import Diagonal, Eigen, GaussianMixture
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -74,14 +75,15 @@ class MixturePotential(eqx.Module):
 
     def log_parts(self, y: Point, v: Scalar) -> Array:
         """log of the K terms, shape (K,)."""
-        gap = y[None, :] - jnp.asarray(self.means, y.dtype)
+        return self._mixture(y.dtype).at(v).log_terms(y)
+
+    def _mixture(self, dtype: Any) -> GaussianMixture:
+        """The same with numbers on the device; point masses as normal laws without width."""
+        log_w, means = jnp.asarray(self.log_weights, dtype), jnp.asarray(self.means, dtype)
         if self.variances is None:
-            spread = jnp.full_like(gap, 1.0) * v
-        else:
-            gap = einsum("ki,kij->kj", gap, jnp.asarray(self.bases, y.dtype))
-            spread = jnp.asarray(self.variances, y.dtype) + v
-        squares = jnp.sum(gap * gap / spread + jnp.log(2.0 * np.pi * spread), axis=1)
-        return jnp.asarray(self.log_weights, y.dtype) - 0.5 * squares
+            return GaussianMixture(log_w, means, eqx.filter_vmap(Diagonal)(jnp.zeros_like(means)))
+        bases, variances = (jnp.asarray(a, dtype) for a in (self.bases, self.variances))
+        return GaussianMixture(log_w, means, eqx.filter_vmap(Eigen)(bases, variances))
 
 
 class MixturePotentialBridge(Bridge):

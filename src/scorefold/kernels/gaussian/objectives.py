@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, Int
 from scorefold.kernels.bandwidth import same_points
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
-__all__ = ["held_out_implicit", "held_out_nll", "leave_one_out", "refuse_centres"]
+__all__ = ["held_out_implicit", "held_out_nll", "left_out_masks", "refuse_centres"]
 
 
-def leave_one_out(rows: Int[Array, " m"], n: int) -> Bool[Array, "m n"]:
+def left_out_masks(rows: Int[Array, " m"], n: int) -> Bool[Array, "m n"]:
     """The mask that leaves kernel ``rows[j]`` out for point j: points that are rows of the n
     centres, by number."""
     return rows[:, None] == jnp.arange(n, dtype=rows.dtype)[None]
@@ -29,7 +29,7 @@ def held_out_nll(
     """−log π(x_j) in nats, π the mixture of ``build()`` without the kernels ``omitted[j]``.
 
     **Arguments:** ``build``: makes the mixture, so that gradients reach what it is made of;
-    ``omitted``: ``leave_one_out(rows, n)`` where points are centres; None for points that are not.
+    ``omitted``: ``left_out_masks(rows, n)`` where points are centres; None for points that are not.
     **Raises:** ``ValueError`` for points that are centres and are not masked.
     """
     return _each(build, x, omitted, lambda law, y: -law.log_prob(y))
@@ -62,7 +62,7 @@ def refuse_centres(x: Array, centres: Array) -> None:
             f"x: {len(rows)} of {len(x)} points (rows {shown}) are centres of the mixture. The "
             "loss is then unbounded below: each kernel shrinks onto its own centre, and a "
             "precision a times larger makes the loss about a times smaller. Pass "
-            "omitted=leave_one_out(rows, n), or points that are not centres."
+            "omitted=left_out_masks(rows, n), or points that are not centres."
         )
 
 

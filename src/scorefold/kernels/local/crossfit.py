@@ -22,7 +22,7 @@ from scorefold.kernels.local.queries import KernelSites, Queries, broad_densitie
 from scorefold.kernels.local.shares import Shares
 from scorefold.kernels.local.statistics import FoldStatistics
 from scorefold.kernels.wrapped.background import broad_laws
-from scorefold.kernels.wrapped.families import KernelFamily, WrappedKernel
+from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
@@ -57,7 +57,7 @@ class CrossFit(eqx.Module):
     fold_of_point: Array = fixed()
     by_fold: Array = fixed()
     statistics: FoldStatistics = fixed()
-    family: KernelFamily = WrappedKernel()
+    family: KernelFamily = WrappedFamily()
 
     @classmethod
     def start(
@@ -103,7 +103,7 @@ class CrossFit(eqx.Module):
             fold_of_point=jnp.asarray(fold, jnp.int32),
             by_fold=jnp.asarray(_rows_by_fold(fold), jnp.int32),
             statistics=statistics,
-            family=WrappedKernel() if family is None else family,
+            family=WrappedFamily() if family is None else family,
         )
 
     @classmethod

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.kernels.wrapped.families import WrappedKernel
+from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.manifolds import Euclidean, Manifold, Product, pairwise
 from scorefold.noising import Reference, UniformReference
 
@@ -48,16 +48,16 @@ class TangentNormal(Reference):
     variances: Array = fixed()
 
     def log_prob(self, x: Point, s: Scalar | None = None) -> Scalar:
-        """log density; with s, after Brownian motion for the variance-time s (``WrappedKernel``
+        """log density; with s, after Brownian motion for the variance-time s (``WrappedFamily``
         says how exact)."""
-        return WrappedKernel().log_prob(self.manifold, x, *self._kernel(x.dtype), s)
+        return WrappedFamily().log_prob(self.manifold, x, *self._kernel(x.dtype), s)
 
     def score(self, x: Point) -> Point:
         return self.manifold.gradient(x, jax.grad(self.log_prob)(x))
 
     def sample(self, key: Key, dtype=None) -> Point:
         kernel = self._kernel(dtype or jnp.result_type(float))
-        return WrappedKernel().sample(key, self.manifold, *kernel)
+        return WrappedFamily().sample(key, self.manifold, *kernel)
 
     def _kernel(self, dtype: Any) -> tuple[Array, Array, Array]:
         return tuple(a.astype(dtype) for a in (self.location, self.axes, self.variances))  # type: ignore[return-value]

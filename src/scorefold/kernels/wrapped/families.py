@@ -15,7 +15,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.kernels.wrapped.lattice import MOST_ANGLES, lattice_normal
 from scorefold.manifolds import Euclidean, Manifold, Sphere, Torus
 
-__all__ = ["EsagKernel", "HeatKernels", "KernelFamily", "WrappedKernel"]
+__all__ = ["EsagFamily", "HeatFamily", "KernelFamily", "WrappedFamily"]
 
 _SMALLEST = 1e-6
 """Variance-time below which a heat kernel and a wrapped normal law agree to rounding."""
@@ -46,7 +46,7 @@ class KernelFamily(eqx.Module):
         """Raise ``ValueError`` where the family does not exist."""
 
 
-class WrappedKernel(KernelFamily):
+class WrappedFamily(KernelFamily):
     """The law of exp_z(Σ_k √λ_k ξ_k E_k), ξ standard normal. With v = log_z(x),
 
         log p(x) = log N(v; 0, Σ) − log |det d(exp_z)_v|,
@@ -87,7 +87,7 @@ class WrappedKernel(KernelFamily):
         return m.exp(z, m.from_components(z, v))
 
 
-class HeatKernels(KernelFamily):
+class HeatFamily(KernelFamily):
     """The heat kernel p_τ(z, ·), τ = λ_1 = … = λ_d: exact at every noise level, p_{τ+s}(z, ·), on
     every geometry."""
 
@@ -97,17 +97,17 @@ class HeatKernels(KernelFamily):
         time = jnp.mean(variances) if s is None else jnp.mean(variances) + s
         exact = m.heat.log_prob(x, z, jnp.maximum(time, _SMALLEST))
         even = jnp.broadcast_to(time, variances.shape)
-        narrow = WrappedKernel().log_prob(m, x, z, axes, even, None)
+        narrow = WrappedFamily().log_prob(m, x, z, axes, even, None)
         return jnp.where(time < _SMALLEST, narrow, exact)
 
     def sample(self, key, m, z, axes, variances):
         tau = jnp.mean(variances)
         far = m.heat.sample(key, z, jnp.maximum(tau, _SMALLEST))
-        near = WrappedKernel().sample(key, m, z, axes, variances)
+        near = WrappedFamily().sample(key, m, z, axes, variances)
         return jnp.where(tau < _SMALLEST, near, far)
 
 
-class EsagKernel(KernelFamily):
+class EsagFamily(KernelFamily):
     """On S²: the direction of a normal vector of R³ with mean μ = z/√(λ_1λ_2)^½ and covariance V,
     Vμ = μ, det V = 1 (elliptically symmetric angular Gaussian law). With t_k = ⟨x, E_k⟩,
     c = ⟨x, z⟩, ρ = √(λ_1/λ_2), |μ|² = (λ_1λ_2)^{−½},
@@ -116,7 +116,7 @@ class EsagKernel(KernelFamily):
         log p(x) = −log 2π − (3/2) log q − |μ|² Q/2q + log {(1 + a²)Φ(a) + aφ(a)}.
 
     Normalised for every λ, smooth on the whole sphere, and N(0, Σ) where λ → 0. At noise level s
-    it is what a ``WrappedKernel`` is.
+    it is what a ``WrappedFamily`` is.
 
     **Raises** (``check``): ``ValueError`` on other manifolds.
 
@@ -126,7 +126,7 @@ class EsagKernel(KernelFamily):
 
     def log_prob(self, m, x, z, axes, variances, s):
         if s is not None:
-            return WrappedKernel().log_prob(m, x, z, axes, variances, s)
+            return WrappedFamily().log_prob(m, x, z, axes, variances, s)
         t = axes @ m.components(z, m.to_tangent(z, x))
         rho = jnp.sqrt(variances[0] / variances[1])
         size = 1.0 / jnp.sqrt(variances[0] * variances[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scorefold.kernels.wrapped.families import EsagKernel, HeatKernels
+from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
 
@@ -30,7 +30,7 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     10⁻⁹ can be missing, P(R > π/σ) with σ the largest standard deviation, count as whole.
     """
     cuts = _cuts(mixture.manifold)
-    if isinstance(mixture.family, EsagKernel | HeatKernels) or cuts == []:
+    if isinstance(mixture.family, EsagFamily | HeatFamily) or cuts == []:
         return 1.0, 0.0
     if cuts is None:
         return None

@@ -10,7 +10,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.kernels.wrapped.background import density_at
-from scorefold.kernels.wrapped.families import KernelFamily, WrappedKernel
+from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 
@@ -23,12 +23,12 @@ class WrappedMixture(eqx.Module):
         p(x) = ε u(x) + (1 − ε) Σ_i w_i N(v_i; 0, Σ_i) e^{−log |det d(exp_{z_i})_{v_i}|},
         v_i = log_{z_i}(x),  Σ_i = Σ_k λ_ik E_ik E_ikᵀ,
 
-    or of another ``family`` of laws with these covariances (``HeatKernels``, ``EsagKernel``).
+    or of another ``family`` of laws with these covariances (``HeatFamily``, ``EsagFamily``).
     Closed in density and draws on every manifold. On compact ones the kernels must be narrow
     against the distance π of the cut locus (see ``cap_precision``), beyond which they are cut off.
 
     **At noise level s** (Brownian motion for a variance-time s after a draw): exact on R^d, on T^d
-    with up to three angles, and for ``HeatKernels`` everywhere; ``WrappedKernel`` says how exact
+    with up to three angles, and for ``HeatFamily`` everywhere; ``WrappedFamily`` says how exact
     elsewhere.
 
     **Arguments:** ``centres``: z, shape ``(n, *manifold.shape)``; ``axes``: orthonormal in the
@@ -47,7 +47,7 @@ class WrappedMixture(eqx.Module):
     variances: Array = fixed()
     log_weights: Array = fixed()
     log_share: Array = fixed()
-    family: KernelFamily = WrappedKernel()
+    family: KernelFamily = WrappedFamily()
 
     @classmethod
     def from_covariances(
@@ -65,7 +65,7 @@ class WrappedMixture(eqx.Module):
         least = float(jnp.finfo(variances.dtype).tiny) ** 0.5
         axes = jnp.swapaxes(columns, -1, -2)
         variances = jnp.maximum(variances, least)
-        family = WrappedKernel() if family is None else family
+        family = WrappedFamily() if family is None else family
         return cls(manifold, background, centres, axes, variances, log_weights, log_share, family)
 
     # -- density -----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, device
 from scorefold._compile import quick
-from scorefold.kernels.wrapped.families import WrappedKernel
+from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.kernels.wrapped.tails import curved, log_beyond, radius_beyond
 from scorefold.manifolds import SO3, Manifold, Sphere, check_points
@@ -80,7 +80,7 @@ def truncated_log_prob(
     **Raises:** ``ValueError`` for points that are not points, rtol outside (0, 1) and kernels that
     are not wrapped normal laws.
     """
-    if not isinstance(mixture.family, WrappedKernel):
+    if not isinstance(mixture.family, WrappedFamily):
         raise ValueError(
             f"mixture: the bound holds for wrapped normal kernels, these are "
             f"{type(mixture.family).__name__}; sum them all by mixture.log_prob."
@@ -105,7 +105,7 @@ def cheaper_log_prob(mixture: WrappedMixture, rows: Any, *, rtol: float) -> Arra
     """
     m, count = mixture.manifold, len(mixture.centres)
     full = float(len(rows)) * count
-    if not isinstance(mixture.family, WrappedKernel) or full < _SETUP + _KERNEL * count:
+    if not isinstance(mixture.family, WrappedFamily) or full < _SETUP + _KERNEL * count:
         return None
     groups = _groups(mixture)
     whole, trees, _ = groups
@@ -329,6 +329,6 @@ def _terms(manifold, parts, x, kernels):
     z, axes, variances, log_w = (p[kernels] for p in parts)
 
     def one(x, z, axes, variances):
-        return WrappedKernel().log_prob(manifold, x, z, axes, variances, None)
+        return WrappedFamily().log_prob(manifold, x, z, axes, variances, None)
 
     return log_w + jax.vmap(one)(x, z, axes, variances)

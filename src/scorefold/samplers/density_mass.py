@@ -15,12 +15,12 @@ from scorefold._types import Key
 from scorefold.manifolds import Manifold, Sphere
 from scorefold.samplers.importance import Mass, weighted_mass
 
-__all__ = ["Mass", "normalisation"]
+__all__ = ["Mass", "density_mass"]
 
 _NODES = 30.0
 
 
-def normalisation(
+def density_mass(
     log_prob: Callable[[Array], Array],
     manifold: Manifold,
     key: Key | None = None,
@@ -49,7 +49,7 @@ def normalisation(
     if proposal is None and isinstance(manifold, Sphere) and manifold.d <= 2:
         return _by_rule(log_prob, manifold.d, n, dtype)
     if key is None:
-        raise ValueError(f"normalisation on {manifold.name} draws points: pass key=.")
+        raise ValueError(f"density_mass on {manifold.name} draws points: pass key=.")
     if proposal is not None:
         x = proposal.sample(key, n)
         log_ratio = log_prob(x) - proposal.log_prob(x)
