@@ -10,8 +10,8 @@ import pytest
 
 import scorefold as sf
 from scorefold.data import HeatMixture
+from scorefold.fields import default_output
 from scorefold.kernels import ClusteredMixture, CrossFit, WrappedMixture, plain_law
-from scorefold.models import default_output
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 
 CIRCLE, TORUS, SPHERE = sf.Torus(1), sf.Torus(2), sf.Sphere(2)

@@ -15,7 +15,7 @@ from scorefold.cli.axes import axes_of
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.manifolds import Manifold, Product, Sphere
+from scorefold.manifolds import Manifold
 
 __all__ = ["write_bridge_report"]
 
@@ -46,7 +46,7 @@ def write_bridge_report(
         f"At {b.name}": _end(a.manifold, b, drawn["b"], a.name, shown_on),
         f"At {a.name}": _end(a.manifold, a, drawn["a"], b.name, shown_on),
     }
-    if not isinstance(a.manifold, Product):
+    if a.manifold.picture != "factors":
         at = np.linspace(0, _STEPS, _FRAMES).round().astype(int)
         figures[f"From {a.name} to {b.name}"] = report.film(
             a.manifold,
@@ -94,7 +94,7 @@ def _end(
 ) -> Any:
     fresh = {f"{end.name}, held out": np.asarray(end.test)}
     bridged = {f"bridged from {other}": drawn}
-    if isinstance(manifold, Sphere) and manifold.d == 2:
+    if manifold.picture == "sphere":
         return report.globes(samples=bridged, data=fresh, earth=shown_on["earth"])
     return report.picture(manifold, samples=bridged, data=fresh, **shown_on)
 

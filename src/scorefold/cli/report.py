@@ -15,7 +15,6 @@ from scorefold.cli.generalisation import HEADING, generalisation_rows
 from scorefold.cli.run import Run
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.manifolds import Sphere
 from scorefold.models import KernelModel, Model, ScoreModel
 
 __all__ = ["write_run_report"]
@@ -67,8 +66,8 @@ def _laws(
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
     log_prob = density if manifold.dim <= 2 else None
     globes = {}
-    if isinstance(manifold, Sphere) and manifold.d == 2:
-        log_prob = report.tabulated(density, manifold)
+    if manifold.picture == "sphere":
+        log_prob = report.tabulated(density)
         fresh = {"test data": sets["test data"]}
         globes = {
             "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])

@@ -14,7 +14,6 @@ from scorefold.bridges import MultiMarginalBridge
 from scorefold.cli.arrivals import text
 from scorefold.cli.run import Run
 from scorefold.data import Snapshots
-from scorefold.manifolds import Product, Sphere
 
 __all__ = ["write_snapshot_report"]
 
@@ -44,13 +43,13 @@ def write_snapshot_report(
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
         drawn = {f"from {names[0]}": paths[:, int(np.argmin(np.abs(at - times[k])))]}
-        if isinstance(manifold, Sphere) and manifold.d == 2:
+        if manifold.picture == "sphere":
             figures[f"At {names[k]}"] = report.globes(samples=drawn, data=fresh, earth=earth)
         else:
             figures[f"At {names[k]}"] = report.picture(
                 manifold, samples=drawn, data=fresh, axes=axes, earth=earth
             )
-    if not isinstance(manifold, Product):
+    if manifold.picture != "factors":
         frames = _frames(times)
         shown = [int(np.argmin(np.abs(at - t))) for t in frames]
         seen = sum(t in times for t in frames)

@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Callable
 
+from scorefold._geometry import Manifold
 from scorefold._oneline import one_line
-from scorefold.manifolds._base import Manifold
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.product import Product

@@ -1,7 +1,7 @@
 """Models: one file a method."""
 
 from scorefold.models._base import Model
-from scorefold.models.defaults import default_noising, default_output
+from scorefold.models.defaults import default_noising
 from scorefold.models.flat_kernel import GaussianKernelModel
 from scorefold.models.informed import InformedModel
 from scorefold.models.kernel import KernelModel
@@ -18,5 +18,4 @@ __all__ = [
     "Model",
     "ScoreModel",
     "default_noising",
-    "default_output",
 ]

@@ -73,7 +73,7 @@ class GaussianKernelModel(Model, Trainable):
     units: Units = fixed(default=Units())
 
     def __check_init__(self) -> None:
-        if not isinstance(self.manifold, Euclidean):
+        if not self.manifold.euclidean:
             raise ValueError(
                 f"Gaussian kernels live on flat space, not on {self.manifold!r}: pass Euclidean(d)."
             )

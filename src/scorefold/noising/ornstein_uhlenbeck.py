@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.manifolds import Euclidean
+from scorefold.manifolds import Euclidean, Manifold
 from scorefold.noising._base import Noising
 from scorefold.noising.references import WrappedNormal
 from scorefold.noising.schedules import Linear, Schedule, check_positive
@@ -34,7 +34,7 @@ class OrnsteinUhlenbeck(Noising):
     Source: Song et al. 2021, Section 3.4 (VP SDE).
     """
 
-    manifold: Euclidean
+    manifold: Manifold
     schedule: Schedule
     law: WrappedNormal
     std: float
@@ -42,7 +42,7 @@ class OrnsteinUhlenbeck(Noising):
 
     def __init__(
         self,
-        manifold: Euclidean | int,
+        manifold: Manifold | int,
         schedule: Schedule = Linear(),  # noqa: B008  (a frozen value)
         *,
         location: np.ndarray | Array | None = None,
@@ -56,7 +56,7 @@ class OrnsteinUhlenbeck(Noising):
         self.data_std = data_std
 
     def __check_init__(self) -> None:
-        if not isinstance(self.manifold, Euclidean):
+        if not self.manifold.euclidean:
             raise ValueError(
                 f"OrnsteinUhlenbeck is the process on flat space, not on {self.manifold.name}. "
                 "Use Langevin(manifold), which drifts to a reference on any manifold."

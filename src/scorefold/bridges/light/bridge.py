@@ -23,7 +23,7 @@ from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
 from scorefold.bridges.reference.pinned_walk import flat_path, manifold_path
 from scorefold.bridges.units import Units
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, Manifold, check_points
+from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.samplers import uniform_grid
 
@@ -87,7 +87,7 @@ class LightBridge(TwoEnded):
         origins: int = 4000,
     ) -> None:
         if potential is None:
-            flat = isinstance(reference.manifold, Euclidean)
+            flat = reference.manifold.euclidean
             potential = GaussianPotential() if flat else HeatPotential()
         self.reference, self.potential = reference, potential
         self.blur, self.origins = blur, origins
@@ -363,7 +363,7 @@ def _sample(
     turns: int,
 ) -> Array:
     reference, potential = bridge.reference, bridge.potential
-    flat = isinstance(reference.manifold, Euclidean)
+    flat = reference.manifold.euclidean
 
     def one(inputs: tuple[Key, Point]) -> Array:
         key, x = inputs

@@ -16,7 +16,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.heat import HeatKernel, fitted_kernel
 from scorefold.kernels import Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, Manifold, nearest
+from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Noising
 
 __all__ = ["HeatPotential", "Potential", "balance", "some_rows", "spacing"]
@@ -239,7 +239,7 @@ class HeatPotential(Potential):
     def _landing(self, reference: Noising, x: Point) -> tuple[Array, Array, Array]:
         """Σ_k w_k(x) N(x + S(m_k − x)/(S + τ_k), Sτ_k/(S + τ_k) I), the law of X_S | x."""
         manifold = reference.manifold
-        if not isinstance(manifold, Euclidean):
+        if not manifold.euclidean:
             raise ValueError(f"There is no normal law on {manifold.name}: use couple(key, x0).")
         total = jnp.asarray(reference.schedule.total, x.dtype)
         centres, tau = self.kernels(manifold, x.dtype)

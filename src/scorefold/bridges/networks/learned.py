@@ -21,14 +21,11 @@ from scorefold.bridges.networks.twisted import TwistedStep
 from scorefold.bridges.reference.linear import is_linear
 from scorefold.bridges.units import Units
 from scorefold.fields import (
-    AmbientOutput,
     Architecture,
-    FrameOutput,
-    KillingOutput,
     TangentOutput,
+    default_output,
     zero_network,
 )
-from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
 from scorefold.noising import Noising
 from scorefold.samplers import ReverseStep, Step, walk
 
@@ -140,7 +137,7 @@ class LearnedBridge(Bridge):
 
     def init(self, key: Key, a: Array, b: Array) -> "LearnedBridge":
         """A copy with freshly drawn networks that answer 0: the process that it starts from."""
-        output = _default_output(self.manifold) if self.output is None else self.output
+        output = default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(a[0]).size), output.size(self.manifold)
         toward_b, toward_a = self.affine_parts(a, b, 1)
         shift = width = None
@@ -223,11 +220,3 @@ def _spread(points: Array) -> Array:
     """Standard deviations of coordinates, 1 where there is none."""
     std = jnp.std(points, axis=0)
     return jnp.where(std > 0, std, jnp.ones_like(std))
-
-
-def _default_output(manifold: Manifold) -> TangentOutput:
-    if isinstance(manifold, SO3):
-        return KillingOutput()
-    factors = manifold.factors if isinstance(manifold, Product) else (manifold,)
-    curved = any(isinstance(f, Hyperbolic) for f in factors)
-    return FrameOutput() if curved else AmbientOutput()

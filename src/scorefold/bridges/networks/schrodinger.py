@@ -12,7 +12,6 @@ from scorefold.bridges.networks.learned import Baseline, LearnedBridge, simulate
 from scorefold.bridges.networks.objectives import ImplicitMeanMatching, Objective, Regression
 from scorefold.bridges.units import Units
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
-from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 
 __all__ = ["DiffusionSchrodingerBridge"]
@@ -81,7 +80,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
 
     @property
     def _loss(self) -> str:
-        flat = isinstance(self.manifold, Euclidean)
+        flat = self.manifold.euclidean
         return self.loss or ("mean" if flat else "implicit")
 
     def examples(
