@@ -75,6 +75,11 @@ class ProjectivePlane(Manifold):
         return (SineVolume(1, 1.0, 0.5 * math.pi),)
 
     @property
+    def tangent_output(self) -> str:
+        """The projection of an ambient vector would be the same at x and −x, not opposite."""
+        return "killing"
+
+    @property
     def systems(self) -> tuple[System, ...]:
         return (
             System("axis", "axis", ("x", "y", "z"), place=_place, outside=_off, arc=_arc,

@@ -236,7 +236,8 @@ class Manifold(eqx.Module):
     @property
     def tangent_output(self) -> Literal["ambient", "frame", "killing"]:
         """How the output of a network becomes tangent: as the projection of an ambient vector, as
-        components in ``frame``, or as weights of the fields of ``killing``."""
+        components in ``frame``, or as weights of the fields of ``killing`` (which suits where one
+        point is several arrays as well)."""
         return "ambient"
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scorefold import losses
+from scorefold import _installed, losses
 from scorefold.cli.parser import UsageError, few, positive, real, whole
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
@@ -49,9 +49,20 @@ _REFUSED = {
 }
 
 
+_OWN = (*_SCORE, *_KERNEL, "width", "depth")
+"""Refused by the models of installed packages, which are made of a manifold alone."""
+
+
+class _Names(list[str]):
+    """The models, and those of installed packages, which are looked up when they are asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in _installed.names("models")
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", choices=list(MODELS),
+        "--model", choices=_Names(MODELS),
         help=f"default: kernel; below {LEAST} training points kde, one bandwidth for all",
     )  # fmt: skip
     both = parser.add_argument_group("all models but kde")
@@ -89,7 +100,7 @@ def choose_model(arguments: argparse.Namespace, dataset: Dataset) -> str:
     """
     n = len(dataset.train)
     name = arguments.model or ("kernel" if n >= LEAST else "kde")
-    for option in _REFUSED[name]:
+    for option in _REFUSED.get(name, _OWN):
         if getattr(arguments, option) is not None:
             fallback = "" if arguments.model else (
                 f" ({n} training points are too few for the kernel model: below {LEAST} say "
@@ -98,7 +109,7 @@ def choose_model(arguments: argparse.Namespace, dataset: Dataset) -> str:
             raise UsageError(
                 f"--{option.replace('_', '-')} is not an option of --model {name}{fallback}."
             )
-    need = _NEED[name]
+    need = _NEED.get(name, 2)
     different = len(np.unique(np.asarray(dataset.train).reshape(n, -1), axis=0))
     if n < need or different < min(need, 2):
         raise UsageError(
@@ -115,7 +126,12 @@ _NEED = {"kernel": 4, "score": 2, "informed": 4, "kde": 2}
 
 def build_model(name: str, arguments: argparse.Namespace, dataset: Dataset) -> Any:
     """The model that the command line describes, for the data it will be fitted to."""
-    return MODELS[name](arguments, dataset)
+    if name in MODELS:
+        return MODELS[name](arguments, dataset)
+    try:
+        return _installed.find("models", name)(dataset.manifold)
+    except ValueError as error:
+        raise UsageError(f"--model {name}: {error}") from error
 
 
 def fit_kde(model: Any, dataset: Dataset, key: Any) -> tuple[HeatKernelDensity, History]:

@@ -50,17 +50,14 @@ class OrnsteinUhlenbeck(Noising):
         data_std: float = 1.0,
     ) -> None:
         self.manifold = Euclidean(manifold) if isinstance(manifold, int) else manifold
+        _require_flat(self.manifold)
         self.schedule = schedule
         self.law = WrappedNormal(self.manifold, location, std)
         self.std = std
         self.data_std = data_std
 
     def __check_init__(self) -> None:
-        if not self.manifold.euclidean:
-            raise ValueError(
-                f"OrnsteinUhlenbeck is the process on flat space, not on {self.manifold.name}. "
-                "Use Langevin(manifold), which drifts to a reference on any manifold."
-            )
+        _require_flat(self.manifold)
         check_positive("std", self.std)
         check_positive("data_std", self.data_std)
 
@@ -111,3 +108,11 @@ class OrnsteinUhlenbeck(Noising):
     def _location(self, x: Point) -> Point:
         location = self.law.location
         return jnp.zeros_like(x) if location is None else jnp.asarray(location, x.dtype)
+
+
+def _require_flat(manifold: Manifold) -> None:
+    if not manifold.euclidean:
+        raise ValueError(
+            f"OrnsteinUhlenbeck is the process on flat space, not on {manifold.name}. "
+            "Use Langevin(manifold), which drifts to a reference on any manifold."
+        )
