@@ -12,6 +12,7 @@ from scorefold.fields import (
     NetworkSpec,
     ScoreNetwork,
     TangentField,
+    default_output,
     divergence,
     hutchinson,
 )
@@ -45,7 +46,6 @@ from scorefold.models import (
     Model,
     ScoreModel,
     default_noising,
-    default_output,
 )
 from scorefold.noising import (
     Brownian,

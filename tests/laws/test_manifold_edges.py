@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from projective_plane import ProjectivePlane
 
 from scorefold.manifolds import SO3, Hyperbolic, Product, Sphere, Torus
 
-MANIFOLDS = [Sphere(1), Sphere(2), Torus(3), SO3(), Hyperbolic(2), Product(Torus(2), Sphere(2))]
+MANIFOLDS = [Sphere(1), Sphere(2), Torus(3), SO3(), Hyperbolic(2), Product(Torus(2), Sphere(2)),
+             ProjectivePlane()]  # fmt: skip
 CASES = [
     pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")
 ]

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from projective_plane import ProjectivePlane
 
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 
@@ -26,6 +27,7 @@ MANIFOLDS = [
     Euclidean(3),
     Product(Sphere(2), Product(Torus(2), SO3())),
     Product(Sphere(2), Hyperbolic(2)),
+    ProjectivePlane(),
 ]
 CASES = [
     pytest.param((m, t), id=f"{m.name}-{t}") for m in MANIFOLDS for t in ("float32", "float64")
@@ -44,14 +46,14 @@ def places(m, dtype, count):
 
 def around(m, x, c):
     """A point about 1 away from x (about 2 on compact manifolds)."""
-    reach = (2.0 if m.compact else 1.0) / math.sqrt(m.dim)
+    reach = min(2.0 if m.compact else 1.0, 0.8 * m.injectivity_radius) / math.sqrt(m.dim)
     return m.exp(x, m.from_components(x, reach * c))
 
 
 def step(m, x, c):
     """A tangent vector shorter than the injectivity radius."""
     v = m.from_components(x, c)
-    return v * (2.5 / (1.0 + m.norm(x, v)))
+    return v * (min(2.5, 0.95 * m.injectivity_radius) / (1.0 + m.norm(x, v)))
 
 
 def host(out):
@@ -84,6 +86,8 @@ def values(m, dtype_name):
             "project twice": m.project(on) - on,
             "log exp": m.log(x, end),
             "exp log": m.exp(x, m.log(x, y)),
+            "embed(exp log)": m.embed(m.exp(x, m.log(x, y))),
+            "embed(y)": m.embed(y),
             "d(x,y)": m.dist(x, y),
             "d(y,x)": m.dist(y, x),
             "d(y,z)": m.dist(y, z),
@@ -197,9 +201,12 @@ def test_to_tangent_is_the_orthogonal_projection(seen):
 
 @pytest.mark.fault(25, "exp after log and log after exp on each manifold")
 def test_exp_and_log_are_inverse(seen):
-    _, o, tol = seen
+    m, o, tol = seen
     small(o["log exp"] - o["v"], 5 * tol)
-    small(o["exp log"] - o["y"], 5 * tol)
+    # Where one point is several arrays (±x on RP²), exp may give another one.
+    small(o["embed(exp log)"] - o["embed(y)"], 5 * tol)
+    if m != ProjectivePlane():
+        small(o["exp log"] - o["y"], 5 * tol)
 
 
 def test_distance(seen):

@@ -12,9 +12,10 @@ from oracles.edge_models import with_mixture
 import scorefold as sf
 from scorefold._compile import quick
 from scorefold.data import HeatMixture
+from scorefold.fields import default_output
 from scorefold.kernels import ClusteredMixture, WrappedMixture, plain_law
 from scorefold.kernels.local.crossfit import CrossFit
-from scorefold.models import FittedInformedModel, FittedKernelModel, default_output
+from scorefold.models import FittedInformedModel, FittedKernelModel
 from scorefold.models.residual import ResidualField, kernel_errors, noised
 
 CIRCLE, TORUS, SPHERE = sf.Torus(1), sf.Torus(2), sf.Sphere(2)

@@ -52,8 +52,7 @@ def _joined(
 def _gaussian_kernel(
     manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int
 ) -> Model:
-    assert isinstance(manifold, Euclidean)
-    model = GaussianKernelModel(manifold)
+    model = GaussianKernelModel(Euclidean(manifold.dim))
     return fit(model, train, val=val, key=jax.random.key(seed), steps=400, progress=False)[0]
 
 
@@ -66,8 +65,7 @@ def _near_bandwidths(manifold: Manifold, train: Array, val: Array, *_: Any) -> M
 
 
 def _parzen(manifold: Manifold, train: Array, val: Array, *_: Any) -> Model:
-    assert isinstance(manifold, Euclidean)
-    return ManifoldParzen.choose(manifold, train, val=val)
+    return ManifoldParzen.choose(Euclidean(manifold.dim), train, val=val)
 
 
 def _score(manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int) -> Model:

@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from scorefold._types import Key
 from scorefold._warnings import ScorefoldWarning
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 
 if TYPE_CHECKING:
     from scorefold.bridges._base import Bridge
@@ -165,7 +165,7 @@ def _some(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
 
 
 def _features(manifold: Manifold, rows: np.ndarray) -> np.ndarray:
-    if isinstance(manifold, Euclidean):
+    if manifold.euclidean:
         return rows.astype(np.float64)
     return np.asarray(_embedded(manifold, jnp.asarray(rows)), np.float64)
 

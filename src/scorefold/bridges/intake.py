@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.bridges.units import Units, flat_coordinates
+from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
@@ -66,7 +66,7 @@ def exact_rows(manifold: Manifold, x: Any, name: str) -> Any:
     given = as_numbers(name, x)
     if given.dtype != np.float64 or points.dtype == np.float64:
         return points
-    return np.where(flat_coordinates(manifold), given, np.asarray(points, np.float64))
+    return np.where(manifold.flat_coordinates, given, np.asarray(points, np.float64))
 
 
 def both_inside(
@@ -75,7 +75,7 @@ def both_inside(
     """The points of both ends in coordinates of the bridge's own; as they are without ``units``."""
     if units is None:
         return ends[0].points, ends[1].points
-    flat, found = flat_coordinates(manifold), []
+    flat, found = manifold.flat_coordinates, []
     for end, middle in zip(ends, (units.start, units.end), strict=True):
         moved = (end.rows - np.asarray(middle)) / units.scale
         found.append(jnp.asarray(np.where(flat, moved, np.asarray(end.points)), end.dtype))

@@ -14,11 +14,11 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
 from scorefold.bridges.reference.linear import LinearTransition, is_linear, linear_transition
-from scorefold.manifolds import Euclidean, Manifold, Product, check_points
+from scorefold.manifolds import check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Constant, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["Units", "flat_coordinates"]
+__all__ = ["Units"]
 
 
 class Units(eqx.Module):
@@ -50,7 +50,7 @@ class Units(eqx.Module):
         """Those of two sets of points: the means of both, and the root of the mean variance of a
         coordinate around them to three digits (√S if both ends are single points). None where
         nothing moves: on curved spaces, and for references that do not allow it."""
-        flat = flat_coordinates(reference.manifold)
+        flat = reference.manifold.flat_coordinates
         if not flat.any() or not (is_linear(reference) or reference.kernel is not None):
             return None
         ends = [np.asarray(x, np.float64) for x in (a, b)]
@@ -143,7 +143,7 @@ class Units(eqx.Module):
             return self.enter_one(reference, points, s)
         far = as_numbers(name, x).astype(np.float64)
         moved = (far - middle) / self.scale
-        flat = flat_coordinates(reference.manifold)
+        flat = reference.manifold.flat_coordinates
         return jnp.asarray(np.where(flat, moved, np.asarray(points)), points.dtype)
 
     def enter_one(self, reference: Noising, x: Array, s: Any) -> Array:
@@ -184,13 +184,6 @@ class Units(eqx.Module):
     ) -> tuple[Any, Any]:
         a, b, whole = process.moments(xp.asarray(total, s.dtype), xp)
         return whole, end - a * start - b
-
-
-def flat_coordinates(manifold: Manifold) -> np.ndarray:
-    """Which coordinates of a point are those of flat factors, shape ``manifold.shape``."""
-    if isinstance(manifold, Product):
-        return np.concatenate([flat_coordinates(f).ravel() for f in manifold.factors])
-    return np.full(manifold.shape, isinstance(manifold, Euclidean))
 
 
 def _transition(reference: Noising) -> LinearTransition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from scorefold import _installed
 from scorefold.cli.parser import (
     add_data_options,
     add_earth_option,
@@ -25,7 +26,7 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
     parser.add_argument(
-        "--model", choices=list(MODELS),
+        "--model", choices=_Names(MODELS),
         help=f"default: kernel; below {LEAST} training points kde, one bandwidth for all",
     )  # fmt: skip
     groups: dict[str, Any] = {}
@@ -42,6 +43,13 @@ def add_command(commands: Any) -> None:
     for setting in TRAINING[2:]:
         add_setting(parser, setting)
     parser.set_defaults(command=_fit)
+
+
+class _Names(list[str]):
+    """Models by name; those of installed packages are looked up when they are asked for."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in _installed.names("models")
 
 
 def _fit(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from scorefold.fields.tangent import (
     KillingOutput,
     NetworkField,
     TangentOutput,
+    default_output,
 )
 from scorefold.fields.unet import ImageNetworkSpec, UNet
 
@@ -29,6 +30,7 @@ __all__ = [
     "TangentField",
     "TangentOutput",
     "UNet",
+    "default_output",
     "divergence",
     "hutchinson",
     "probe",

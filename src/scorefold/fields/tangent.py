@@ -15,7 +15,14 @@ from scorefold.fields._base import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = ["AmbientOutput", "FrameOutput", "KillingOutput", "NetworkField", "TangentOutput"]
+__all__ = [
+    "AmbientOutput",
+    "FrameOutput",
+    "KillingOutput",
+    "NetworkField",
+    "TangentOutput",
+    "default_output",
+]
 
 
 class TangentOutput(eqx.Module):
@@ -89,3 +96,15 @@ class NetworkField(TangentField):
         c = self.network(self.manifold.embed(x), s)
         v = self.output(self.manifold, x, c)
         return self.noising.baseline(x, s) + self.noising.scale(s) * v
+
+
+def default_output(manifold: Manifold) -> TangentOutput:
+    """The output that suits the manifold (``manifold.tangent_output``): left-invariant fields on
+    SO(3), components in the frame where a factor is hyperbolic, the projection of an ambient vector
+    elsewhere."""
+    outputs: dict[str, type] = {
+        "ambient": AmbientOutput,
+        "frame": FrameOutput,
+        "killing": KillingOutput,
+    }
+    return outputs[manifold.tangent_output]()

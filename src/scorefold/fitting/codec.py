@@ -1,8 +1,9 @@
 """A module as a JSON document and a table of arrays, and back: no pickle, nothing evaluated.
 
 A document names classes and functions; the names are looked up in tables made here, of what
-scorefold itself defines and a few parts of equinox and JAX. A file can choose among them and
-nothing else: no import, no call of its own.
+scorefold itself defines, a few parts of equinox and JAX, and the classes that the caller or the
+entry points of installed packages name. A file can choose among them and nothing else: no import,
+no call of its own.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import math
 import pkgutil
 import sys
 import typing
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold import _installed
 from scorefold._oneline import one_line
 from scorefold.fitting._fields import fits
 from scorefold.fitting.errors import DamagedFile
@@ -57,15 +59,16 @@ def encode(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
     return _encode(tree, "model", arrays), arrays
 
 
-def decode(document: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """The module that ``encode`` wrote, with every array in its dtype.
+def decode(document: Any, arrays: dict[str, np.ndarray], also: Iterable[type] = ()) -> Any:
+    """The module that ``encode`` wrote, with every array in its dtype. ``also``: classes from
+    outside scorefold that may be used.
 
     **Raises:** ``DamagedFile`` naming the field with an unknown class or function, with missing or
     unexpected fields, or with an array of another dtype or shape than the document says.
     """
     unused = dict(arrays)
     try:
-        tree = _decode(document, "model", unused)
+        tree = _decode(document, "model", _Source(unused, dict(map(_outside, also))))
     except RecursionError as error:
         raise DamagedFile("The document is nested too deeply.") from error
     if not isinstance(tree, eqx.Module):
@@ -111,26 +114,39 @@ def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     )
 
 
-def _decode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+class _Source(NamedTuple):
+    """What a document draws on: arrays not used so far, and classes from outside by name."""
+
+    arrays: dict[str, np.ndarray]
+    classes: dict[str, type]
+
+
+def _outside(cls: type) -> tuple[str, type]:
+    if not (isinstance(cls, type) and issubclass(cls, eqx.Module)) or inspect.isabstract(cls):
+        raise TypeError(f"also: holds classes of modules that can be made, got {cls!r:.100}.")
+    return f"{cls.__module__}:{cls.__qualname__}", cls
+
+
+def _decode(node: Any, path: str, source: _Source) -> Any:
     if node is None or type(node) in (bool, int, str, float):
         return node
     match node:
         case {"float": str(name), **rest} if not rest and name in ("inf", "-inf", "nan"):
             return float(name)
         case {"class": str(name), "fields": dict(fields), **rest} if not rest:
-            return _decode_module(name, fields, path, arrays)
+            return _decode_module(name, fields, path, source)
         case {"list": list(items), **rest} if not rest:
-            return [_decode(item, f"{path}.{i}", arrays) for i, item in enumerate(items)]
+            return [_decode(item, f"{path}.{i}", source) for i, item in enumerate(items)]
         case {"tuple": list(items), **rest} if not rest:
-            return tuple(_decode(item, f"{path}.{i}", arrays) for i, item in enumerate(items))
+            return tuple(_decode(item, f"{path}.{i}", source) for i, item in enumerate(items))
         case {"dict": dict(items), **rest} if not rest:
-            return {k: _decode(v, f"{path}.{k}", arrays) for k, v in items.items()}
+            return {k: _decode(v, f"{path}.{k}", source) for k, v in items.items()}
         case {"dtype": str(name), **rest} if not rest and name in _DTYPE_NAMES:
             return jnp.dtype(name)
         case {"array": str(), "kind": "jax" | "numpy", "dtype": str(), "shape": list(), **rest} if (
             not rest
         ):
-            return _decode_array(node, path, arrays)
+            return _decode_array(node, path, source.arrays)
         case {"function": str(name), **rest} if not rest:
             if name not in _functions():
                 raise DamagedFile(f"{path} names the unknown function {name!r}.")
@@ -160,10 +176,11 @@ def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
     return jnp.asarray(array)
 
 
-def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
-    cls = _classes().get(name)
+def _decode_module(name: str, fields: dict, path: str, source: _Source) -> Any:
+    cls = _classes().get(name) or source.classes.get(name) or _of_a_package(name)
     if cls is None:
-        raise DamagedFile(f"{path} is of the unknown class {name!r}.")
+        hint = "" if ":" not in name else ", from outside scorefold: load(path, also=[…]) names it"
+        raise DamagedFile(f"{path} is of the unknown class {name!r}{hint}.")
     wanted = {f.name for f in dataclasses.fields(cls)}
     if set(fields) != wanted:
         missing, extra = sorted(wanted - set(fields)), sorted(set(fields) - wanted)
@@ -173,7 +190,7 @@ def _decode_module(name: str, fields: dict, path: str, arrays: dict[str, np.ndar
         )
     module: Any = object.__new__(cls)
     for field, value in fields.items():
-        object.__setattr__(module, field, _decode(value, f"{path}.{field}", arrays))
+        object.__setattr__(module, field, _decode(value, f"{path}.{field}", source))
     hints = _hints(cls)
     for field in fields:
         value = getattr(module, field)
@@ -229,10 +246,27 @@ def _class_name(cls: type, path: str) -> str:
     for name, known in _classes().items():
         if cls is known:
             return name
+    if not inspect.isabstract(cls) and _leads_to(cls):
+        return f"{cls.__module__}:{cls.__qualname__}"
     raise TypeError(
         f"{path} is a {cls.__module__}.{cls.__qualname__}: only modules of scorefold can be saved, "
-        "because a file must load without running code that it brings."
+        "and classes that can be imported by their name: a file brings no code of its own."
     )
+
+
+def _leads_to(cls: type) -> bool:
+    """Whether the name of a class leads to it: equinox makes short-lived copies of classes under
+    the same name."""
+    return getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls
+
+
+def _of_a_package(name: str) -> type | None:
+    """The class of that name, if an installed package has an entry point for it."""
+    try:
+        cls = _installed.find_class(name) if ":" in name else None
+    except ValueError as error:
+        raise DamagedFile(str(error)) from error
+    return cls if isinstance(cls, type) and _outside(cls)[0] == name else None
 
 
 @functools.cache
@@ -249,15 +283,11 @@ def _classes() -> dict[str, type]:
         if room.name not in _ROOMS_WITHOUT_MODELS and not room.name.startswith("_"):
             importlib.import_module(f"scorefold.{room.name}")
     for cls in _subclasses(eqx.Module):
-        module = sys.modules.get(cls.__module__)
         package, _, rest = cls.__module__.partition(".")
-        # Equinox makes short-lived copies of classes under the same name: only the one that the
-        # name leads to counts.
-        known = getattr(module, cls.__qualname__, None) is cls
         room_name = rest.partition(".")[0]
         if package != "scorefold" or room_name in _ROOMS_WITHOUT_MODELS:
             continue
-        if known and not inspect.isabstract(cls):
+        if _leads_to(cls) and not inspect.isabstract(cls):
             name = f"{room_name}.{cls.__qualname__}"
             if found.setdefault(name, cls) is not cls:
                 raise TypeError(f"Two classes are called {name}.")

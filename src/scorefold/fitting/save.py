@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = 
     ``path`` is replaced, never followed. ``metadata`` is any JSON object of moderate size, kept in
     the file for readers (``load`` ignores it).
 
+    A class from outside scorefold is written by its name, and ``load`` must be told of it.
+
     **Raises:** ``TypeError`` naming the field that cannot be stored (a function other than the
-    usual activations, a class from outside scorefold); ``ValueError`` for metadata that cannot be;
+    usual activations, a class that no name leads to); ``ValueError`` for metadata that cannot be;
     ``DiskFull``; ``OSError``.
     """
     document, arrays = codec.encode(model)
@@ -37,12 +40,15 @@ def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = 
     container.write(Path(path), arrays, header)
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, *, also: Iterable[type] = ()) -> Any:
     """The model in a file written by ``save``, bit for bit, from the file alone.
 
     Files are data: a class or function outside scorefold's own tables is refused, and nothing in
-    the file is executed. A flipped bit or a missing byte is noticed, and so is a value that a field
-    of its class cannot have. Pipes, folders and devices are not opened.
+    the file is executed. ``also``: classes from elsewhere that the file may use, as
+    ``load(path, also=[MyManifold])``; those that installed packages have entry points for
+    (``scorefold.manifolds``, ``scorefold.models``) need not be named. A flipped bit or a missing
+    byte is noticed, and so is a value that a field of its class cannot have. Pipes, folders and
+    devices are not opened.
 
     **Raises:** ``DamagedFile`` saying in one line what is wrong and where; ``FileNotFoundError``;
     ``PermissionError``.
@@ -55,6 +61,6 @@ def load(path: str | Path) -> Any:
             f"{path}: version {header.get('version')!r}; this scorefold reads {_VERSION}."
         )
     try:
-        return codec.decode(header.get("model"), arrays)
+        return codec.decode(header.get("model"), arrays, also)
     except DamagedFile as error:
         raise DamagedFile(f"{path}: {error}") from error

@@ -1,20 +1,20 @@
 """Heat kernels: one file a geometry, exact, in log space."""
 
-from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
+from scorefold._geometry import HeatKernel
+from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.euclidean import EuclideanHeat
-from scorefold.heat.fitted import FittedProduct, FittedProfile, fitted_kernel
+from scorefold.heat.fitted import FittedProfile, fitted_kernel
 from scorefold.heat.hyperbolic import HyperbolicProfile
 from scorefold.heat.mixture import Transition, TransitionMixture
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.series import TruncatedSeries
 from scorefold.heat.so3 import SO3Profile
-from scorefold.heat.sphere import SphereProfile
+from scorefold.heat.sphere import SphereProfile, sphere_dimension
 from scorefold.heat.torus import TorusHeat
 from scorefold.heat.varadhan import Varadhan
 
 __all__ = [
     "EuclideanHeat",
-    "FittedProduct",
     "FittedProfile",
     "HeatKernel",
     "HyperbolicProfile",
@@ -29,4 +29,5 @@ __all__ = [
     "TruncatedSeries",
     "Varadhan",
     "fitted_kernel",
+    "sphere_dimension",
 ]

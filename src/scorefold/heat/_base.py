@@ -1,41 +1,18 @@
-"""What a heat kernel is: the transition density of Brownian motion, one point at a time."""
+"""Heat kernels that are functions of distance."""
 
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 
-if TYPE_CHECKING:
-    from scorefold.manifolds import Manifold
-
-__all__ = ["HeatKernel", "IsotropicHeat", "RadialProfile"]
-
-
-class HeatKernel(eqx.Module):
-    """p_s(x | x₀), the fundamental solution of ∂_s p = ½Δp, with respect to Riemannian volume.
-
-    ``s`` is variance-time: Brownian motion with unit speed has moved for time s. Each method
-    takes one point, one centre and one scalar ``s > 0``.
-    """
-
-    @abc.abstractmethod
-    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
-        """log p_s(x | x₀) in nats."""
-
-    @abc.abstractmethod
-    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
-        """∇_x log p_s(x | x₀), a tangent vector at x."""
-
-    @abc.abstractmethod
-    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
-        """One exact draw from p_s(· | x₀)."""
+__all__ = ["IsotropicHeat", "RadialProfile"]
 
 
 class RadialProfile(eqx.Module):

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
+from scorefold._geometry import HeatKernel
+from scorefold._types import Key, Scalar
+from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.torus import TorusHeat
 
-if TYPE_CHECKING:
-    from scorefold.manifolds import Product
-
-__all__ = ["FittedProduct", "FittedProfile", "fitted_kernel"]
+__all__ = ["FittedProfile", "fitted_kernel"]
 
 _DEGREES = ((6, 3), (9, 4), (13, 5), (18, 6))
 _TOLERANCE = 2e-3
@@ -64,25 +61,6 @@ class FittedProfile(RadialProfile):
         return [_clenshaw(row, u) for row in self.coefficients]
 
 
-class FittedProduct(HeatKernel):
-    """The product of given kernels of the factors of a product manifold."""
-
-    manifold: Product
-    kernels: tuple[HeatKernel, ...]
-
-    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
-        return jnp.sum(jnp.stack([k.log_prob(p, c, s) for k, p, c in self._parts(x, x0)]))
-
-    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
-        return self.manifold.join([k.score(p, c, s) for k, p, c in self._parts(x, x0)])
-
-    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
-        raise NotImplementedError("A fitted kernel has no draws: use manifold.heat.")
-
-    def _parts(self, x: Point, x0: Point):
-        return zip(self.kernels, self.manifold.split(x), self.manifold.split(x0), strict=True)
-
-
 def fitted_kernel(kernel: HeatKernel, low: float, high: float, reach: float) -> HeatKernel:
     """A kernel within 2e-3 nats of an exact one for low ≤ s ≤ high, down to 18 nats below its
     peak, at a cost of some dozens of multiplications: for sums over millions of pairs whose
@@ -99,8 +77,8 @@ def fitted_kernel(kernel: HeatKernel, low: float, high: float, reach: float) -> 
         profile = _fit(kernel.circle, 1, low, high, math.pi)
         return TorusHeat(kernel.manifold, profile)
     if isinstance(kernel, ProductHeat):
-        parts = [fitted_kernel(m.heat, low, high, reach) for m in kernel.manifold.factors]
-        return FittedProduct(kernel.manifold, tuple(parts))
+        parts = tuple(fitted_kernel(k, low, high, reach) for k in kernel.kernels)
+        return ProductHeat(kernel.manifold, parts)
     if isinstance(kernel, IsotropicHeat):
         manifold = kernel.manifold
         far = min(reach, manifold.diameter)

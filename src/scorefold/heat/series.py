@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
+from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import _sphere_large
-from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
+from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.so3 import SO3Profile
 from scorefold.heat.sphere import SphereProfile
 from scorefold.heat.torus import TorusHeat
-
-if TYPE_CHECKING:
-    from scorefold.manifolds import Manifold
 
 __all__ = ["RotationSeries", "SphereSeries", "TruncatedSeries"]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from scorefold._geometry import HeatKernel
 from scorefold._types import Key, Scalar, safe_where
 from scorefold.heat import _sphere_large, _sphere_small
-from scorefold.heat._base import RadialProfile
+from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat._sphere_sample import angle
 
-__all__ = ["SphereProfile"]
+__all__ = ["SphereProfile", "sphere_dimension"]
 
 
 class SphereProfile(RadialProfile):
@@ -64,3 +65,10 @@ class SphereProfile(RadialProfile):
         return _sphere_large.terms_needed(
             self.d, self._switch, 0.01 * float(jnp.finfo(r.dtype).eps)
         )
+
+
+def sphere_dimension(kernel: HeatKernel) -> int | None:
+    """d where the kernel is that of S^d, whose eigenfunctions are spherical harmonics."""
+    if isinstance(kernel, IsotropicHeat) and isinstance(kernel.profile, SphereProfile):
+        return kernel.profile.d
+    return None

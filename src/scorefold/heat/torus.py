@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.heat._base import HeatKernel, RadialProfile
+from scorefold.heat._base import RadialProfile
 from scorefold.heat.sphere import SphereProfile
-
-if TYPE_CHECKING:
-    from scorefold.manifolds import Torus
 
 __all__ = ["TorusHeat"]
 
@@ -31,7 +27,7 @@ class TorusHeat(HeatKernel):
     coordinate, S¹ of length 2π.
     """
 
-    manifold: Torus
+    manifold: Manifold
     circle: RadialProfile = SphereProfile(1)
 
     def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:

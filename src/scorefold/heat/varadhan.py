@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
+from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.heat._base import HeatKernel
-
-if TYPE_CHECKING:
-    from scorefold.manifolds import Manifold
 
 __all__ = ["Varadhan"]
 

@@ -121,7 +121,7 @@ class LearnedManifold(eqx.Module):
 
         **Raises:** ``ValueError`` if the mixture is not on R^D.
         """
-        if not isinstance(mixture.manifold, Euclidean):
+        if not mixture.manifold.euclidean:
             raise ValueError(
                 f"mixture: is on {mixture.manifold.name}; a manifold is learned in R^D. Embed the "
                 "points (manifold.embed) and fit a KernelModel(Euclidean(D)) to them."

@@ -1,6 +1,7 @@
 """Geometries: one file each, one contract."""
 
-from scorefold.manifolds._base import Manifold
+from scorefold._geometry import Chords, Manifold, SineVolume
+from scorefold._systems import System
 from scorefold.manifolds._check import PointsError
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
@@ -14,12 +15,15 @@ from scorefold.manifolds.torus import Torus
 
 __all__ = [
     "SO3",
+    "Chords",
     "Euclidean",
     "Hyperbolic",
     "Manifold",
     "PointsError",
     "Product",
+    "SineVolume",
     "Sphere",
+    "System",
     "Torus",
     "check_points",
     "exact_points",

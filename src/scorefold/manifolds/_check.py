@@ -12,6 +12,7 @@ __all__ = [
     "read_columns",
     "refuse_rows",
     "require_rows",
+    "sine_cosine",
 ]
 
 
@@ -99,3 +100,11 @@ def as_numbers(name: str, values) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise PointsError(f"{name}: has dtype {array.dtype}; real numbers are needed.")
     return array
+
+
+def sine_cosine(angles: np.ndarray, degrees: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Sine and cosine, the same bits for angles that differ by whole turns."""
+    full = 360.0 if degrees else 2 * np.pi
+    # To 1e-9 of a degree: −0.1 and 359.9 differ in the last bit otherwise.
+    fraction = np.remainder(np.round(np.remainder(angles / full, 1.0), 11), 1.0)
+    return np.sin(2 * np.pi * fraction), np.cos(2 * np.pi * fraction)

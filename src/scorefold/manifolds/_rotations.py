@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._geometry import Manifold
+from scorefold._systems import System
 from scorefold.manifolds._check import PointsError, read_array, refuse_rows
-
-if TYPE_CHECKING:
-    from scorefold.manifolds.so3 import SO3
+from scorefold.manifolds.points import check_points
 
 __all__: list[str] = []
 
@@ -113,11 +112,85 @@ def to_axis_angle(x, degrees: bool) -> tuple[np.ndarray, np.ndarray]:
     return axis, np.degrees(angle) if degrees else angle
 
 
-def from_matrix(manifold: SO3, matrices) -> Array:
-    from scorefold.manifolds.points import check_points
-
+def from_matrix(manifold: Manifold, matrices) -> Array:
     shape = np.shape(matrices)
     if shape[-1:] == (9,) and len(shape) <= 2:
         matrices = np.asarray(matrices).reshape(*shape[:-1], 3, 3)
     out = check_points(manifold, matrices, name="matrices")
     return jnp.asarray(out, dtype=jnp.result_type(float))
+
+
+# -- how tables of them are written ----------------------------------------------------------------
+_OFF = 1e-4
+
+
+def _arc(chord: np.ndarray) -> np.ndarray:
+    """The angle between two rotations whose matrices are that far apart."""
+    return 2 * np.arcsin(np.minimum(chord / np.sqrt(8), 1))
+
+
+def _matrices(rotation) -> np.ndarray:
+    return rotation.as_matrix().reshape(-1, 9) + 0.0
+
+
+def _zero(values: np.ndarray, degrees: bool) -> np.ndarray:
+    return np.linalg.norm(values, axis=1) == 0
+
+
+def _off(values: np.ndarray, degrees: bool) -> np.ndarray:
+    x = values.reshape(-1, 3, 3)
+    gram = np.abs(np.einsum("nki,nkj->nij", x, x) - np.eye(3)).max((1, 2))
+    return (gram > _OFF) | (np.linalg.det(x) < 0)
+
+
+def _write_axis_angle(points: np.ndarray, degrees: bool) -> np.ndarray:
+    axis, angle = to_axis_angle(points, degrees)
+    return np.concatenate([axis, angle[:, None]], axis=1)
+
+
+def _place_axis_angle(values: np.ndarray, degrees: bool) -> np.ndarray:
+    axis = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True)
+    return _matrices(_scipy().from_rotvec(axis * values[:, 3:], degrees=degrees))
+
+
+def _euler(name: str, title: str, convention: str, *roles: str) -> System:
+    return System(
+        name, title, roles,
+        lambda v, degrees: from_euler(v, convention, degrees),
+        lambda x, degrees: to_euler(x, convention, degrees),
+        lambda v, degrees: _matrices(_scipy().from_euler(convention, v, degrees=degrees)),
+        arc=_arc, angles=(True,) * 3, ambiguous=True,
+    )  # fmt: skip
+
+
+SYSTEMS = (
+    System(
+        "matrix", "matrix by rows", tuple(f"r{i}{j}" for i in "123" for j in "123"),
+        place=lambda v, degrees: _matrices(_scipy().from_matrix(v.reshape(-1, 3, 3))),
+        outside=_off, arc=_arc, ambiguous=True,
+    ),
+    _euler("euler", "Bunge Euler angles, ZXZ", "ZXZ", "phi1", "Phi", "phi2"),
+    _euler("rollpitchyaw", "roll, pitch and yaw, fixed axes x, y, z", "xyz",
+           "roll", "pitch", "yaw"),
+    _euler("zyz", "Euler angles rot, tilt, psi, ZYZ", "ZYZ", "rot", "tilt", "psi"),
+    System(
+        "rotvec", "rotation vector", ("x", "y", "z"),
+        lambda v, degrees: from_rotation_vector(v, degrees),
+        lambda x, degrees: to_rotation_vector(x, degrees),
+        lambda v, degrees: _matrices(_scipy().from_rotvec(v, degrees=degrees)),
+        arc=_arc, angles=(True,) * 3, wraps=False, ambiguous=True,
+    ),
+    System(
+        "quaternion", "quaternion", ("w", "x", "y", "z"),
+        lambda v, degrees: from_quaternion(v, "wxyz"),
+        lambda x, degrees: to_quaternion(x, "wxyz"),
+        lambda v, degrees: _matrices(_scipy().from_quat(np.roll(v, -1, axis=-1))),
+        _zero, _arc, ambiguous=True,
+    ),
+    System(
+        "axisangle", "axis and angle", ("axis x", "axis y", "axis z", "angle"),
+        lambda v, degrees: from_axis_angle(v[:, :3], v[:, 3], degrees),
+        _write_axis_angle, _place_axis_angle, lambda v, degrees: _zero(v[:, :3], degrees), _arc,
+        (False, False, False, True), wraps=False, ambiguous=True,
+    ),
+)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +10,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
-from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds._base import Manifold
+from scorefold._geometry import Manifold
+from scorefold._systems import System
+from scorefold._types import Point, Scalar, safe_norm
 from scorefold.manifolds._check import read_columns
 
 __all__ = ["Euclidean"]
@@ -39,16 +40,21 @@ class Euclidean(Manifold):
         return (self.d,)
 
     @property
-    def log_volume(self) -> float:
-        return math.inf
+    def periods(self) -> np.ndarray:
+        return np.zeros(self.d)
 
     @property
-    def diameter(self) -> float:
-        return math.inf
+    def negative_type(self) -> Literal["strict"]:
+        return "strict"
 
     @property
-    def spectral_gap(self) -> float:
-        return 0.0
+    def picture(self) -> str:
+        return "coordinates"
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        roles = tuple(f"coordinate {i + 1}" for i in range(self.d))
+        return (System("flat", "numbers", roles, ordered=False),)
 
     @property
     def readers(self) -> str:
@@ -70,15 +76,6 @@ class Euclidean(Manifold):
     def dist(self, x: Point, y: Point) -> Scalar:
         return safe_norm(x - y)
 
-    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        return jnp.sum(u * v)
-
-    def norm(self, x: Point, v: Point) -> Scalar:
-        return safe_norm(v)
-
-    def to_tangent(self, x: Point, u: Point) -> Point:
-        return u
-
     def project(self, u: Point) -> Point:
         return u
 
@@ -91,21 +88,15 @@ class Euclidean(Manifold):
     def exp_log_det(self, x: Point, v: Point) -> Scalar:
         return jnp.zeros((), v.dtype)
 
-    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
-        raise ValueError(f"{self.name} is not compact: it has no uniform law.")
+    def to_tangent(self, x: Point, u: Point) -> Point:
+        return u
 
     def defect(self, x: Point) -> Scalar:
         return jnp.zeros((), x.dtype)
 
-    def embed(self, x: Point) -> Array:
-        return x
-
     def killing(self, x: Point) -> Array:
         """The d translations."""
         return self.frame(x)
-
-    def audit(self, name: str, points: np.ndarray) -> None:
-        """Every finite array is a point."""
 
     def from_columns(self, **columns) -> Array:
         """Points, shape ``(n, d)``, from d named columns of n numbers, in the order given.

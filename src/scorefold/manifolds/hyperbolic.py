@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +11,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
-from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds._base import Manifold
+from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
+from scorefold._systems import System
+from scorefold._types import Point, Scalar, safe_norm
 from scorefold.manifolds._check import read_array, refuse_rows
 from scorefold.manifolds._radial import log_sinhc, sinhc
 
@@ -51,16 +53,56 @@ class Hyperbolic(Manifold):
         return (self.d + 1,)
 
     @property
-    def log_volume(self) -> float:
-        return math.inf
-
-    @property
-    def diameter(self) -> float:
-        return math.inf
-
-    @property
     def spectral_gap(self) -> float:
         return 0.25 * (self.d - 1) ** 2
+
+    @property
+    def sine_volumes(self) -> tuple[SineVolume, ...]:
+        return ()
+
+    @property
+    def negative_type(self) -> Literal["strict"]:
+        return "strict"
+
+    @property
+    def tangent_output(self) -> Literal["frame"]:
+        """The projection of an ambient vector grows like e^r with the distance r from the
+        origin."""
+        return "frame"
+
+    @property
+    def picture(self) -> str:
+        return "disk" if self.d == 2 else "embedding"
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        space = range(1, self.d + 1)
+        return (
+            System("hyperboloid", "hyperboloid", ("time", *(f"x{i}" for i in space))),
+            System(
+                "poincare", "Poincaré ball", tuple(f"p{i}" for i in space),
+                lambda v, degrees: self.from_poincare(v),
+                lambda x, degrees: self.to_poincare(x),
+                outside=lambda v, degrees: np.linalg.norm(v, axis=1) >= 1, ordered=False,
+            ),
+        )  # fmt: skip
+
+    def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        # sinh²(r/2) = sinh²((a − b)/2) + sinh a sinh b sin²(φ/2): two sides and the angle.
+        sizes = [row_norms(z[..., 1:]) for z in (x, y)]
+        ends = [
+            z[..., 1:] / np.where(s > 0, s, 1.0)[..., None]
+            for z, s in zip((x, y), sizes, strict=True)
+        ]
+        radial = np.sinh(0.5 * (np.arcsinh(sizes[0]) - np.arcsinh(sizes[1])))
+        across = 0.5 * np.sqrt(sizes[0]) * np.sqrt(sizes[1]) * row_norms(ends[0] - ends[1])
+        return 2.0 * np.arcsinh(np.hypot(radial, across))
+
+    def chords(self, x: np.ndarray) -> Chords:
+        """log at the origin, which shortens distances where curvature is not positive."""
+        size = np.linalg.norm(x[:, 1:], axis=1, keepdims=True)
+        flat = np.where(size > 0, np.arcsinh(size) / np.where(size > 0, size, 1.0), 1.0) * x[:, 1:]
+        return Chords(flat, np.zeros(self.d))
 
     @property
     def readers(self) -> str:
@@ -120,9 +162,6 @@ class Hyperbolic(Manifold):
     def exp_log_det(self, x: Point, v: Point) -> Scalar:
         """(d − 1) log(sinh r / r), r = |v|."""
         return (self.d - 1) * log_sinhc(self.norm(x, v))
-
-    def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
-        raise ValueError(f"{self.name} is not compact: it has no uniform law.")
 
     def defect(self, x: Point) -> Scalar:
         """|x₀ − √(1 + |x_s|²)| relative to the root."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from typing import Any
 
+from scorefold import _installed
+from scorefold._geometry import Manifold
 from scorefold._oneline import one_line
-from scorefold.manifolds._base import Manifold
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.product import Product
@@ -34,7 +36,10 @@ def manifold_from_name(name: str) -> Manifold:
     """The manifold whose ``name`` this is: ``manifold_from_name(m.name) == m``.
 
     ``"R^3"``, ``"S^2"``, ``"T^7"``, ``"H^2"``, ``"SO(3)"`` and products joined by `` x ``, nested
-    in parentheses. The caret and letter case may be left out (``"s2"``, ``"so3"``).
+    in parentheses. The caret and letter case may be left out (``"s2"``, ``"so3"``). Other names
+    are looked up among the entry points ``scorefold.manifolds`` of installed packages: each leads
+    to a manifold, to what makes it, or, named without the number at its end, to what makes it of
+    that number.
     **Raises:** ``ValueError`` with the valid forms and the nearest valid name; so does a name of
     more than 10,000 characters or 50 levels of parentheses.
     """
@@ -77,8 +82,25 @@ def _factor(word: str) -> Manifold:
         return SO3()
     match = re.fullmatch(r"([rsth])\^?([0-9]{1,6})", word.lower())
     if match is None:
+        found = _from_package(word)
+        if found is not None:
+            return found
         raise ValueError(f"No manifold is called {_quoted(word)}. {_VALID} {_nearest(word)}")
     return _FAMILIES[match[1].upper()](int(match[2]))
+
+
+def _from_package(word: str) -> Manifold | None:
+    """The manifold of an entry point; None if there is none of that name."""
+    size = re.search(r"\^?([0-9]{1,6})$", word)
+    made: Any = _installed.find("manifolds", word)
+    if made is None and size is not None:
+        family = _installed.find("manifolds", word[: size.start()])
+        made = None if family is None else family(int(size[1]))
+    if isinstance(made, type):
+        made = made()
+    if made is None or isinstance(made, Manifold):
+        return made
+    raise ValueError(f"The entry point of {_quoted(word)} leads to no manifold: {made!r:.100}.")
 
 
 def _quoted(text: str) -> str:
@@ -89,5 +111,6 @@ def _nearest(text: str) -> str:
     word = text[:60]
     digits = re.search(r"[1-9][0-9]{0,5}", word)
     d = digits[0] if digits else "2"
-    known = [f"{family}^{d}" for family in _FAMILIES] + ["SO(3)"]
+    known = [f"{family}^{d}" for family in _FAMILIES]
+    known += ["SO(3)", *_installed.names("manifolds")]
     return f'Nearest: "{difflib.get_close_matches(word.upper(), known, n=1, cutoff=0.0)[0]}".'

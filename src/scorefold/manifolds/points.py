@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import device, inside_jit
-from scorefold.manifolds._base import Manifold
+from scorefold._geometry import Manifold
 from scorefold.manifolds._check import PointsError, as_numbers, refuse_rows, require_rows
-from scorefold.manifolds.euclidean import Euclidean
 
 __all__ = ["check_points", "exact_points"]
 
@@ -67,7 +66,7 @@ def exact_points(manifold: Manifold, x, name: str = "points") -> np.ndarray | Ar
     rows = array.reshape(-1, *shape)
     require_rows(name, rows)
     manifold.audit(name, np.asarray(rows, np.float64))
-    mended = rows if isinstance(manifold, Euclidean) else _on_manifold(manifold, rows, name)
+    mended = rows if manifold.euclidean else _on_manifold(manifold, rows, name)
     if mended is rows and isinstance(x, jax.Array) and x.dtype == array.dtype:
         return x
     mended = mended.reshape(array.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
+from scorefold._geometry import AnyArray, Chords, Manifold, SineVolume
+from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds._base import Manifold
 
 __all__ = ["Product"]
 
@@ -22,32 +24,37 @@ class Product(Manifold):
     """M₁ × … × M_k with the product metric: ⟨u, v⟩ = Σ ⟨u_i, v_i⟩, dist² = Σ dist_i².
 
     A point is ONE flat array: the parts ravelled and concatenated; ``split`` and ``join`` convert.
-    Factors may be products themselves. Each factor's own tie-break applies to its part.
+    A factor that is a product itself counts as its factors, in ``parts`` and names it keeps its
+    parentheses. Each factor's own tie-break applies to its part.
     """
 
-    factors: tuple[Manifold, ...]
+    parts: tuple[Manifold, ...]
 
     def __init__(self, *factors: Manifold):
         if not factors:
             raise ValueError("Product(...) needs at least one factor.")
-        self.factors = factors
+        self.parts = factors
 
     def __repr__(self) -> str:
-        return f"Product({', '.join(map(repr, self.factors))})"
+        return f"Product({', '.join(map(repr, self.parts))})"
 
-    def split(self, x: Array) -> tuple[Array, ...]:
-        """The parts of one point or tangent vector, each in its factor's shape."""
+    @property
+    def factors(self) -> tuple[Manifold, ...]:
+        return tuple(factor for part in self.parts for factor in part.factors)
+
+    def split(self, x: AnyArray) -> tuple[AnyArray, ...]:
         ends = np.cumsum([math.prod(m.shape) for m in self.factors])[:-1]
-        parts = jnp.split(x, ends) if len(ends) else [x]
-        return tuple(p.reshape(m.shape) for p, m in zip(parts, self.factors, strict=True))
+        xp: Any = np if isinstance(x, np.ndarray) else jnp
+        parts = xp.split(x, ends, axis=-1) if len(ends) else [x]
+        pairs = zip(parts, self.factors, strict=True)
+        return tuple(p.reshape(*x.shape[:-1], *m.shape) for p, m in pairs)
 
     def join(self, parts: Sequence[Array]) -> Array:
-        """One flat array from the parts: the inverse of ``split``."""
         return jnp.concatenate([jnp.ravel(p) for p in parts])
 
     @property
     def name(self) -> str:
-        names = [f"({m.name})" if isinstance(m, Product) else m.name for m in self.factors]
+        names = [f"({m.name})" if isinstance(m, Product) else m.name for m in self.parts]
         return " x ".join(names)
 
     @property
@@ -76,7 +83,58 @@ class Product(Manifold):
 
     @property
     def heat(self) -> heat.HeatKernel:
-        return heat.ProductHeat(self)
+        return heat.ProductHeat(self, tuple(m.heat for m in self.factors))
+
+    @property
+    def injectivity_radius(self) -> float:
+        return min(m.injectivity_radius for m in self.factors)
+
+    @property
+    def periods(self) -> np.ndarray | None:
+        each = [m.periods for m in self.factors]
+        known = [np.ravel(p) for p in each if p is not None]
+        return np.concatenate(known) if len(known) == len(each) else None
+
+    @property
+    def sine_volumes(self) -> tuple[SineVolume, ...] | None:
+        each = [m.sine_volumes for m in self.factors]
+        known = [part for part in each if part is not None]
+        return sum(known, ()) if len(known) == len(each) else None
+
+    @property
+    def negative_type(self) -> None:
+        """Of few products known; a product of lines has it, one of circles has not."""
+        return None
+
+    @property
+    def tangent_output(self) -> Literal["ambient", "frame"]:
+        return "frame" if any(m.tangent_output == "frame" for m in self.factors) else "ambient"
+
+    @property
+    def picture(self) -> str:
+        return "factors"
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """Each factor is read by systems of its own."""
+        return ()
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        parts = zip(self.factors, self.split(x), strict=True)
+        return np.concatenate([m.normalised(p).reshape(len(x), -1) for m, p in parts], axis=1)
+
+    def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        parts = zip(self.factors, self.split(x), self.split(y), strict=True)
+        return np.sqrt(sum(m.distances(p, q) ** 2 for m, p, q in parts))
+
+    def chords(self, x: np.ndarray) -> Chords | None:
+        """Those of the factors side by side, in which distances are in no order."""
+        each = [m.chords(p) for m, p in zip(self.factors, self.split(x), strict=True)]
+        known = [c for c in each if c is not None]
+        if len(known) < len(each):
+            return None
+        coordinates = np.concatenate([c.coordinates for c in known], axis=1)
+        return Chords(coordinates, np.concatenate([c.periods for c in known]))
 
     def _each(self, method: str, *points: Array) -> list[Array]:
         """The method of every factor on its parts of the points."""
@@ -131,12 +189,8 @@ class Product(Manifold):
         return _blocks(self._each("killing", x))
 
     def audit(self, name: str, points: np.ndarray) -> None:
-        start = 0
-        for k, factor in enumerate(self.factors):
-            stop = start + math.prod(factor.shape)
-            part = points[:, start:stop].reshape(-1, *factor.shape)
+        for k, (factor, part) in enumerate(zip(self.factors, self.split(points), strict=True)):
             factor.audit(f"{name}, factor {k} ({factor.name})", part)
-            start = stop
 
 
 def _blocks(fields: list[Array]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
+from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
+from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
 from scorefold.manifolds import _rotations
-from scorefold.manifolds._base import Manifold
 from scorefold.manifolds._check import refuse_rows
 from scorefold.manifolds._radial import log_sinc, sinc
 
@@ -52,6 +54,34 @@ class SO3(Manifold):
     @property
     def spectral_gap(self) -> float:
         return 2.0
+
+    @property
+    def sine_volumes(self) -> tuple[SineVolume, ...]:
+        return (SineVolume(2, 0.5, math.pi),)
+
+    @property
+    def tangent_output(self) -> Literal["killing"]:
+        return "killing"
+
+    @property
+    def picture(self) -> str:
+        return "rotations"
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        return _rotations.SYSTEMS
+
+    def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        p, q = (_rotations.to_quaternion(z.reshape(-1, 3, 3), "wxyz") for z in (x, y))
+        p, q = p.reshape(*x.shape[:-2], 4), q.reshape(*y.shape[:-2], 4)
+        apart, sum_ = row_norms(p - q), row_norms(p + q)
+        return 4.0 * np.arctan2(np.minimum(apart, sum_), np.maximum(apart, sum_))
+
+    def chords(self, x: np.ndarray) -> Chords:
+        return Chords(x.reshape(len(x), 9) / math.sqrt(2.0), np.zeros(9), ordered=True)
+
+    def chord(self, distance: np.ndarray) -> np.ndarray:
+        return 2.0 * np.sin(0.5 * np.minimum(distance, math.pi))
 
     @property
     def readers(self) -> str:
@@ -130,9 +160,6 @@ class SO3(Manifold):
         skewness = jnp.max(jnp.abs(_matmul(x.T, x) - jnp.eye(3, dtype=x.dtype)))
         volume = jnp.sum(x[0] * jnp.cross(x[1], x[2]))
         return jnp.maximum(skewness, jnp.abs(volume - 1.0))
-
-    def embed(self, x: Point) -> Array:
-        return jnp.ravel(x)
 
     def killing(self, x: Point) -> Array:
         """The left-invariant fields R·hat(e_i); their flows are R ↦ R·exp(t·hat(e_i))."""

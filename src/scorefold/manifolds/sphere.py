@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
+from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
+from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds._base import Manifold
-from scorefold.manifolds._check import read_columns, refuse_rows
+from scorefold.manifolds._check import read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
 __all__ = ["Sphere"]
@@ -58,6 +60,39 @@ class Sphere(Manifold):
         return float(self.d)
 
     @property
+    def sine_volumes(self) -> tuple[SineVolume, ...]:
+        return (SineVolume(self.d - 1, 1.0, math.pi),)
+
+    @property
+    def negative_type(self) -> Literal["weak"]:
+        return "weak"
+
+    @property
+    def picture(self) -> str:
+        return {1: "circle", 2: "sphere"}.get(self.d, "embedding")
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        axes = ("x", "y", "z") if self.d == 2 else tuple(f"x{i}" for i in range(self.d + 1))
+        vector = System(
+            "vector", "unit vector", axes, place=_place, outside=_off, arc=_arc, ambiguous=True
+        )
+        return (vector,) if self.d != 2 else (*_latitudes(self), vector)
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        size = np.linalg.norm(x, axis=-1, keepdims=True)
+        return x / np.where(size > 0, size, 1.0)
+
+    def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return 2.0 * np.arctan2(row_norms(x - y), row_norms(x + y))
+
+    def chords(self, x: np.ndarray) -> Chords:
+        return Chords(x, np.zeros(self.d + 1), ordered=True)
+
+    def chord(self, distance: np.ndarray) -> np.ndarray:
+        return 2.0 * np.sin(0.5 * np.minimum(distance, math.pi))
+
+    @property
     def readers(self) -> str:
         return "Sphere(2).from_latlon(lat, lon) reads latitude and longitude."
 
@@ -92,12 +127,6 @@ class Sphere(Manifold):
         )
         return 2.0 * jnp.arctan2(safe_norm(chord), safe_norm(total))
 
-    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        return jnp.sum(u * v)
-
-    def norm(self, x: Point, v: Point) -> Scalar:
-        return safe_norm(v)
-
     def to_tangent(self, x: Point, u: Point) -> Point:
         return u - jnp.sum(x * u) * x
 
@@ -129,9 +158,6 @@ class Sphere(Manifold):
 
     def defect(self, x: Point) -> Scalar:
         return jnp.abs(safe_norm(x) - 1.0)
-
-    def embed(self, x: Point) -> Array:
-        return x
 
     def killing(self, x: Point) -> Array:
         """The d(d+1)/2 rotations x ↦ x_i e_j − x_j e_i, i < j."""
@@ -192,3 +218,61 @@ class Sphere(Manifold):
 def _antipodal(x: Array, y: Array) -> Array:
     """Whether y = −x to rounding."""
     return safe_norm(x + y) < 4.0 * float(jnp.finfo(x.dtype).eps)
+
+
+# -- how tables of it are written ------------------------------------------------------------------
+_OFF = 1e-4
+
+
+def _place(values: np.ndarray, degrees: bool) -> np.ndarray:
+    return values / np.linalg.norm(values, axis=1, keepdims=True) + 0.0
+
+
+def _off(values: np.ndarray, degrees: bool) -> np.ndarray:
+    return np.abs(np.linalg.norm(values, axis=1) - 1) > _OFF
+
+
+def _arc(chord: np.ndarray) -> np.ndarray:
+    return 2 * np.arcsin(np.minimum(chord / 2, 1))
+
+
+def _top(degrees: bool) -> float:
+    return 90.0 if degrees else np.pi / 2
+
+
+def _place_latlon(values: np.ndarray, degrees: bool) -> np.ndarray:
+    lat, lon = values[:, 0], values[:, 1]
+    z, r = sine_cosine(lat, degrees)
+    r = np.where(np.abs(lat) >= _top(degrees), 0.0, r)
+    y, x = sine_cosine(lon, degrees)
+    return np.stack([r * x, r * y, z], axis=-1) + 0.0
+
+
+def _outside(values: np.ndarray, degrees: bool) -> np.ndarray:
+    top = _top(degrees)
+    return (np.abs(values[:, 0]) > top) | (np.abs(values[:, 1]) > 4 * top)
+
+
+def _from_pole(values: np.ndarray, degrees: bool) -> np.ndarray:
+    """(90° − first, second): colatitude to latitude and back."""
+    return np.stack([_top(degrees) - values[:, 0], values[:, 1]], axis=-1)
+
+
+def _latitudes(m: Sphere) -> tuple[System, System]:
+    latlon = System(
+        "latlon", "latitude and longitude", ("latitude", "longitude"),
+        lambda v, degrees: m.from_latlon(v[:, 0], v[:, 1], degrees=degrees),
+        lambda x, degrees: m.to_latlon(x, degrees=degrees),
+        _place_latlon, _outside, _arc, (True, True), "degrees", ambiguous=True,
+        columns=("lat", "lon"),
+    )  # fmt: skip
+    assert latlon.read is not None
+    read = latlon.read
+    colatlon = latlon._replace(
+        name="colatlon", title="colatitude and longitude", roles=("colatitude", "longitude"),
+        read=lambda v, degrees: read(_from_pole(v, degrees), degrees),
+        write=lambda x, degrees: _from_pole(latlon.write(x, degrees), degrees),
+        place=lambda v, degrees: _place_latlon(_from_pole(v, degrees), degrees),
+        outside=lambda v, degrees: _outside(_from_pole(v, degrees), degrees), columns=(),
+    )  # fmt: skip
+    return latlon, colatlon

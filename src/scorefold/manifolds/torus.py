@@ -11,9 +11,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
+from scorefold._geometry import Manifold
+from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds._base import Manifold
-from scorefold.manifolds._check import read_array, refuse_rows
+from scorefold.manifolds._check import read_array, refuse_rows, sine_cosine
 
 __all__ = ["Torus"]
 
@@ -56,6 +57,29 @@ class Torus(Manifold):
         return 1.0
 
     @property
+    def injectivity_radius(self) -> float:
+        return math.pi
+
+    @property
+    def periods(self) -> np.ndarray:
+        return np.full(self.d, 2.0 * math.pi)
+
+    @property
+    def picture(self) -> str:
+        return "angles"
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        return (
+            System(
+                "angles", "angles", tuple(f"angle {i + 1}" for i in range(self.d)),
+                lambda v, degrees: self.from_angles(v, degrees=degrees),
+                lambda x, degrees: self.to_angles(x, degrees=degrees),
+                _place, angles=(True,) * self.d, ordered=False, ambiguous=True,
+            ),
+        )  # fmt: skip
+
+    @property
     def readers(self) -> str:
         return "Torus.from_angles(angles, degrees=True) reads angles in degrees."
 
@@ -74,12 +98,6 @@ class Torus(Manifold):
 
     def dist(self, x: Point, y: Point) -> Scalar:
         return safe_norm(self.log(x, y))
-
-    def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        return jnp.sum(u * v)
-
-    def norm(self, x: Point, v: Point) -> Scalar:
-        return safe_norm(v)
 
     def to_tangent(self, x: Point, u: Point) -> Point:
         return u
@@ -139,6 +157,11 @@ class Torus(Manifold):
         """The angles of points as float64, in degrees in [−180, 180) or in radians."""
         x = np.asarray(x, dtype=np.float64)
         return np.degrees(x) if degrees else x
+
+
+def _place(values: np.ndarray, degrees: bool) -> np.ndarray:
+    sine, cosine = sine_cosine(values, degrees)
+    return np.concatenate([cosine, sine], axis=-1)
 
 
 def _wrap(angle: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import reduce
 
@@ -10,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.manifolds import Euclidean, Manifold, Product, Torus, pairwise
+from scorefold.heat import IsotropicHeat
+from scorefold.manifolds import Manifold, Torus, pairwise
 from scorefold.manifolds.neighbours import rows_of
 
 __all__ = ["heat_matrix"]
@@ -23,27 +23,40 @@ def heat_matrix(manifold: Manifold, x: np.ndarray, scales: Sequence[float]) -> n
     """The mean over scales σ of k(x_i, x_j) = p_s(x_i | x_j)/p_s(o | o), s = σ², shape ``(n, n)``:
     exp(−r²/2σ²) on R^d.
 
-    Every geometry here looks the same at each point, so the diagonal is 1. Where the kernel is a
-    function of distance it is tabulated at 32 768 distances up to 12σ and joined by straight
-    lines, within 3e-7 of it and rounding if the scales are within a factor 4; it is a product over
-    the angles of a torus and the factors of a product.
+    Where the kernel is a function of distance it is tabulated at 32 768 distances up to 12σ and
+    joined by straight lines, within 3e-7 of it and rounding if the scales are within a factor 4; it
+    is a product over the angles of a torus and the factors of a product. Elsewhere it is computed
+    for all pairs.
     """
     x = rows_of(manifold, "x", x)
-    if type(manifold) is Torus and manifold.dim > 1:
+    if manifold.toral and manifold.dim > 1:
         angles = [Torus(1)] * manifold.dim
         return _mean(_product(angles, list(x.T[:, :, None]), scale) for scale in scales)
-    if type(manifold) is Product:
-        ends = np.cumsum([math.prod(m.shape) for m in manifold.factors])[:-1]
-        pairs = zip(manifold.factors, np.split(x, ends, axis=1), strict=True)
-        parts = [p.reshape(len(x), *m.shape) for m, p in pairs]
+    if len(manifold.factors) > 1:
+        parts = manifold.split(x)
         return _mean(_product(manifold.factors, parts, scale) for scale in scales)
+    if not (manifold.dim == 1 or manifold.euclidean or isinstance(manifold.heat, IsotropicHeat)):
+        return _mean(_all_pairs(manifold, x, scale) for scale in scales)
     distance = pairwise(manifold, x, x)
-    if type(manifold) is Euclidean:
+    if manifold.euclidean:
         return _mean(np.exp(-0.5 / scale**2 * distance**2) for scale in scales)
     furthest = min(float(distance.max()), manifold.diameter, _REACH * max(scales))
     step = max(furthest, 1e-12) / (_NODES - 1)
     table = _mean(_table(manifold, scale, step) for scale in scales)
     return _look_up(table, distance, step)
+
+
+def _all_pairs(manifold: Manifold, x: np.ndarray, scale: float) -> np.ndarray:
+    points = jnp.asarray(x, jnp.result_type(float))
+    values = _log_matrix(manifold, points, jnp.asarray(scale**2, points.dtype))
+    return np.exp(np.asarray(values, np.float64))
+
+
+@jax.jit(static_argnums=0)
+def _log_matrix(manifold: Manifold, x: jax.Array, s: jax.Array) -> jax.Array:
+    o = manifold.origin(s.dtype)
+    row = jax.vmap(manifold.heat.log_prob, (None, 0, None))
+    return jax.lax.map(lambda p: row(p, x, s), x) - manifold.heat.log_prob(o, o, s)
 
 
 def _mean(parts: Iterable[np.ndarray]) -> np.ndarray:

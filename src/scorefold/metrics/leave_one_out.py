@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from scorefold._types import Key
-from scorefold.manifolds import Euclidean, Hyperbolic, Manifold, Sphere, pairwise
+from scorefold.manifolds import Manifold, pairwise
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator
 
@@ -98,7 +98,7 @@ def _judge(
         values.append([*_distances(manifold, rows, some), *_distances(manifold, fresh, some)])
     mean, std = np.mean(values, axis=0), np.std(values, axis=0, ddof=1 if repeats > 1 else 0)
     w2, w1, energy, floor_w2, floor_w1, floor_energy = map(float, mean)
-    known = _negative_type(manifold)
+    known = manifold.negative_type is not None
     return LeftOut(
         k, float(train.times[k]), w2, float(std[0]), w1, energy if known else None,
         floor_w2, floor_w1, floor_energy if known else None, n, m,
@@ -119,9 +119,3 @@ def _distances(manifold: Manifold, x: np.ndarray, y: np.ndarray) -> tuple[float,
     own = pairwise(manifold, x, x).sum() / (n * (n - 1)) if n > 1 else 0.0
     other = pairwise(manifold, y, y).sum() / (m * (m - 1)) if m > 1 else 0.0
     return found[0], found[1], float(2.0 * across.mean() - own - other)
-
-
-def _negative_type(manifold: Manifold) -> bool:
-    return isinstance(manifold, Euclidean | Hyperbolic | Sphere) or (
-        manifold.dim == 1 and manifold.compact
-    )

@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._types import Key
 from scorefold.kernels import WrappedMixture, mixture_mass
 from scorefold.kernels.wrapped.background import broad_laws
-from scorefold.manifolds import Euclidean, Manifold, Product, nearest
+from scorefold.manifolds import Manifold, nearest
 from scorefold.models import (
     EmpiricalModel,
     FittedGaussianKernelModel,
@@ -37,7 +37,8 @@ _NEIGHBOURS = (2, 12, 60)
 """Numbers of neighbours whose second moment is the covariance of a kernel of the proposal."""
 _SHARE = 0.1
 """Of the proposal that is uniform, or broad where the volume is infinite."""
-_CAP = (math.pi / 5.2) ** 2
+_REACH = 5.2
+"""Standard deviations between the widest kernel and the cut locus."""
 _UPPER = 0.1
 
 
@@ -117,20 +118,14 @@ def _log_prob(proposal: WrappedMixture, x: Array) -> Array:
 def _units(manifold: Manifold, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Median and mean distance from it of every flat coordinate, 0 and 1 of all others, in the
     dtype of ``data``, shape ``manifold.shape``."""
-    if isinstance(manifold, Product):
-        parts, first = [], 0
-        for factor in manifold.factors:
-            size = math.prod(factor.shape)
-            own = data[:, first : first + size].reshape(len(data), *factor.shape)
-            parts.append([a.ravel() for a in _units(factor, own)])
-            first += size
-        shift, scale = (np.concatenate(p) for p in zip(*parts, strict=True))
-        return shift, scale
-    if not isinstance(manifold, Euclidean):
-        return np.zeros(manifold.shape, data.dtype), np.ones(manifold.shape, data.dtype)
-    shift = np.median(data, axis=0)
-    spread = np.mean(np.abs(data - shift), axis=0)
-    return shift, np.where(spread > 0, spread, 1).astype(data.dtype)
+    flat = manifold.flat_coordinates
+    shift, scale = np.zeros(manifold.shape, data.dtype), np.ones(manifold.shape, data.dtype)
+    own = data[:, flat]
+    if own.size:
+        shift[flat] = np.median(own, axis=0)
+        spread = np.mean(np.abs(own - shift[flat]), axis=0)
+        scale[flat] = np.where(spread > 0, spread, 1)
+    return shift, scale
 
 
 def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> WrappedMixture:
@@ -176,12 +171,12 @@ def _seen(manifold: Manifold, centres: Array, neighbours: Array) -> Array:
 
 def _within(manifold: Manifold, covariances: np.ndarray) -> np.ndarray:
     """Narrow against the cut locus on compact factors, whole elsewhere."""
-    factors = manifold.factors if isinstance(manifold, Product) else (manifold,)
     shrink, first = np.ones(covariances.shape[:2]), 0
-    for factor in factors:
+    for factor in manifold.factors:
         own = slice(first, first + factor.dim)
         if factor.compact:
+            cap = (factor.injectivity_radius / _REACH) ** 2
             top = np.linalg.eigvalsh(covariances[:, own, own])[:, -1:]
-            shrink[:, own] = np.sqrt(np.minimum(1.0, _CAP / np.maximum(top, 1e-300)))
+            shrink[:, own] = np.sqrt(np.minimum(1.0, cap / np.maximum(top, 1e-300)))
         first += factor.dim
     return covariances * shrink[:, :, None] * shrink[:, None, :]

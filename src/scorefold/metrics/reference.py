@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold.kernels import plain_law
-from scorefold.manifolds import Manifold, Product
+from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Reference
 
@@ -42,5 +42,5 @@ def _log_prob(law: Reference, x: Array) -> Array:
 def _name(manifold: Manifold) -> str:
     if manifold.compact:
         return "uniform law"
-    parts = manifold.factors if isinstance(manifold, Product) else ()
-    return "uniform × normal" if any(m.compact for m in parts) else "one normal law"
+    mixed = any(factor.compact for factor in manifold.factors)
+    return "uniform × normal" if mixed else "one normal law"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scorefold._types import Key
-from scorefold.manifolds import SO3, Euclidean, Manifold, Sphere, Torus
+from scorefold.manifolds import Manifold
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator, limit, permutation_values
 from scorefold.metrics.two_sample import TwoSample
@@ -49,14 +49,14 @@ def sliced_wasserstein(
     tori).
     **Raises:** ``ValueError`` for H^d and products, and for orders other than these.
     """
-    kind = type(manifold)
-    if kind not in (Euclidean, Sphere, SO3, Torus):
+    some = manifold.chords(rows_of(manifold, "reference", reference))
+    if some is None or not some.ordered:
         raise ValueError(
             f"manifold: there are no projections of {manifold.name} to lines or circles that "
             "treat all its points alike; use wasserstein or mmd."
         )
-    if order not in ((1,) if kind is Torus else (1, 2)):
-        allowed = "1" if kind is Torus else "1 or 2"
+    if order not in ((1,) if manifold.toral else (1, 2)):
+        allowed = "1" if manifold.toral else "1 or 2"
         raise ValueError(f"order: must be {allowed} on {manifold.name}, got {order}.")
     rng = generator(key)
     x, y = (
@@ -66,14 +66,16 @@ def sliced_wasserstein(
     if len(y) < 2:
         raise ValueError(f"reference: needs at least 2 points, got {len(y)}.")
     pooled = np.concatenate([x, y])
-    if kind is Torus:
+    if manifold.toral:
         slices, weights, lengths = _characters(manifold.dim, projections, rng)
         images = np.remainder(slices @ pooled.T, _TURN) * (lengths / _TURN)[:, None]
 
         def distance(values: np.ndarray, first: np.ndarray) -> np.ndarray:
             return circle_wasserstein(values, first, lengths)
     else:
-        flat = pooled.reshape(len(pooled), -1) / (math.sqrt(2.0) if kind is SO3 else 1.0)
+        chords = manifold.chords(pooled)
+        assert chords is not None
+        flat = chords.coordinates
         slices = rng.normal(size=(projections, flat.shape[1]))
         images = slices @ flat.T / np.linalg.norm(slices, axis=1, keepdims=True)
         weights = np.full(projections, 1.0 / projections)

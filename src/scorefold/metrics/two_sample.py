@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scorefold._types import Key
-from scorefold.manifolds import Euclidean, Hyperbolic, Manifold, Sphere, Torus, pairwise
+from scorefold.manifolds import Manifold, pairwise
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator, limit, permutation_values
 from scorefold.metrics._kernel import heat_matrix
@@ -104,15 +104,14 @@ def energy_distance(
     **Arguments:** as for ``mmd``.
     **Raises:** ``ValueError`` where the distance is not of negative type.
     """
-    kind = type(manifold)
-    if not (kind in (Euclidean, Hyperbolic, Sphere) or (kind is Torus and manifold.dim == 1)):
+    if manifold.negative_type is None:
         raise ValueError(
             f"manifold: the distance of {manifold.name} is not of negative type, so an energy "
             "distance of different laws could be negative; use mmd."
         )
     x, y, rng = _pair(manifold, samples, reference, at_most, key)
     pooled = np.concatenate([x, y])
-    strict = kind in (Euclidean, Hyperbolic)
+    strict = manifold.negative_type == "strict"
     return _two_sample(-pairwise(manifold, pooled, pooled), len(x), rng, permutations, (), strict)
 
 

@@ -1,7 +1,7 @@
 """Models: one file a method."""
 
 from scorefold.models._base import Model
-from scorefold.models.defaults import default_noising, default_output
+from scorefold.models.defaults import default_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
 from scorefold.models.heat_kernel_density import HeatKernelDensity
@@ -24,5 +24,4 @@ __all__ = [
     "Model",
     "ScoreModel",
     "default_noising",
-    "default_output",
 ]

@@ -1,4 +1,4 @@
-"""What to use when the user has not chosen: the noising process, the output of the network."""
+"""The noising process where the user has not chosen one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.fields import AmbientOutput, FrameOutput, KillingOutput, TangentOutput
-from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product
+from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["default_noising", "default_output"]
+__all__ = ["default_noising"]
 
 _FORGOTTEN = 5.0
 _CENTRES = 16
@@ -29,7 +28,7 @@ def default_noising(manifold: Manifold, data: Any) -> Noising:
     the data's own spread: smooth, and wide enough to stand for the rest. Flat coordinates of
     ``data`` are standardised, as ``ScoreModel`` does.
     """
-    if isinstance(manifold, Euclidean):
+    if manifold.euclidean:
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
     if manifold.compact:
         s_max = 2.0 * _FORGOTTEN / manifold.spectral_gap
@@ -47,18 +46,3 @@ def _spread(manifold: Manifold, data: Array, centres: Array) -> Array:
     """Root mean square distance per dimension to the most central of the centres."""
     squares = jax.vmap(lambda c: jnp.mean(jax.vmap(lambda x: manifold.dist(x, c))(data) ** 2))
     return jnp.sqrt(jnp.min(squares(centres)) / manifold.dim)
-
-
-def default_output(manifold: Manifold) -> TangentOutput:
-    """How a network's output becomes tangent: left-invariant fields on SO(3), components in the
-    frame where a factor is hyperbolic (the projection of an ambient vector grows like e^r with
-    the distance r from the origin), the projection of an ambient vector elsewhere."""
-    if isinstance(manifold, SO3):
-        return KillingOutput()
-    return FrameOutput() if _hyperbolic(manifold) else AmbientOutput()
-
-
-def _hyperbolic(manifold: Manifold) -> bool:
-    if isinstance(manifold, Product):
-        return any(map(_hyperbolic, manifold.factors))
-    return isinstance(manifold, Hyperbolic)

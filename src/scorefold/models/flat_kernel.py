@@ -70,7 +70,7 @@ class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
     s_max: float = 25.0
 
     def __check_init__(self) -> None:
-        if not isinstance(self.manifold, Euclidean):
+        if not self.manifold.euclidean:
             raise ValueError(
                 f"Gaussian kernels live on flat space, not on {self.manifold!r}: pass Euclidean(d)."
             )

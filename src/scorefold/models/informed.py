@@ -15,13 +15,12 @@ from scorefold._blocks import by_blocks, device, inside_jit, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
-from scorefold.fields import Architecture, NetworkSpec, TangentOutput
+from scorefold.fields import Architecture, NetworkSpec, TangentOutput, default_output
 from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.kernels import ClusteredMixture, WrappedMixture
 from scorefold.kernels.local.crossfit import CrossFit
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
-from scorefold.models.defaults import default_output
 from scorefold.models.kernel import FittedKernelModel
 from scorefold.models.residual import Noised, ResidualField, kernel_errors, noised
 from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
@@ -29,8 +28,8 @@ from scorefold.models.standardise import Units, to_inner
 
 __all__ = ["FittedInformedModel", "InformedModel"]
 
-_CURVED = (math.pi / 6.0) ** 2
-"""Largest variance-time on curved spaces: the cut locus, at π, is six standard deviations away."""
+_DEVIATIONS = 6.0
+"""Standard deviations, at the largest variance-time on curved spaces, to the cut locus (or π)."""
 _PAIRS = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _RANGE = (1e-4, 1e-1)
@@ -114,8 +113,10 @@ class InformedModel(Description["FittedInformedModel"]):
         """(s_min, s_max)."""
         high = self.s_max
         if high is None:
-            flat = isinstance(self.manifold, Euclidean)
-            high = float(jnp.mean(jnp.var(data, axis=0))) if flat else _CURVED
+            reach = min(self.manifold.injectivity_radius, math.pi)
+            high = (reach / _DEVIATIONS) ** 2
+            if self.manifold.euclidean:
+                high = float(jnp.mean(jnp.var(data, axis=0)))
         mixture = self.base.mixture
         tau = np.asarray(mixture.variances, np.float64).mean(1)
         order = np.argsort(tau)

@@ -7,7 +7,7 @@ import numpy as np
 
 from scorefold.kernels import WrappedMixture
 from scorefold.kernels.wrapped.background import MixedReference, ProductReference, TangentNormal
-from scorefold.manifolds import Euclidean, Manifold, Product
+from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units
 from scorefold.noising import Reference
 
@@ -35,18 +35,8 @@ def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
 
 def _along(manifold: Manifold, scale: np.ndarray) -> np.ndarray:
     """Scales of the vectors of a frame, shape ``(dim,)``."""
-    if isinstance(manifold, Euclidean):
-        return scale
-    if isinstance(manifold, Product):
-        parts = zip(manifold.factors, _split(manifold, scale), strict=True)
-        return np.concatenate([_along(m, s) for m, s in parts])
-    return np.ones(manifold.dim)
-
-
-def _split(manifold: Product, a: np.ndarray) -> list[np.ndarray]:
-    ends = np.cumsum([int(np.prod(m.shape)) for m in manifold.factors])[:-1]
-    parts = np.split(a, ends)
-    return [p.reshape(m.shape) for p, m in zip(parts, manifold.factors, strict=True)]
+    parts = zip(manifold.factors, manifold.split(scale), strict=True)
+    return np.concatenate([s if m.euclidean else np.ones(m.dim) for m, s in parts])
 
 
 def _law(law: Reference, shift: np.ndarray, scale: np.ndarray) -> Reference:
@@ -54,9 +44,9 @@ def _law(law: Reference, shift: np.ndarray, scale: np.ndarray) -> Reference:
         parts = tuple(_law(part, shift, scale) for part in law.parts)
         return MixedReference(law.manifold, parts, law.log_weights)
     if isinstance(law, ProductReference):
-        each = zip(law.parts, _split(law.manifold, shift), _split(law.manifold, scale), strict=True)
+        each = zip(law.parts, law.manifold.split(shift), law.manifold.split(scale), strict=True)
         return ProductReference(law.manifold, tuple(_law(*part) for part in each))
-    if isinstance(law, TangentNormal) and isinstance(law.manifold, Euclidean):
+    if isinstance(law, TangentNormal) and law.manifold.euclidean:
         root = np.sqrt(np.asarray(law.variances))[:, None] * np.asarray(law.axes) * scale
         variances, columns = np.linalg.eigh(root.T @ root)
         location = shift + scale * np.asarray(law.location)

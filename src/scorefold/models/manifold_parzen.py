@@ -63,7 +63,7 @@ class ManifoldParzen(Model):
         **Arguments:** ``rank``: eigenpairs kept (default: all, at most d and k); ``size``: number
         of σ, log-spaced below the bandwidth range of ``HeatKernelDensity``.
         """
-        if not isinstance(manifold, Euclidean):
+        if not manifold.euclidean:
             raise ValueError(f"ManifoldParzen needs flat space, got {manifold!r}.")
         points, held_out, units = standardised(manifold, data, val)
         ks = [neighbours] if isinstance(neighbours, int) else list(neighbours)

@@ -17,7 +17,7 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, Network, TangentField, TangentOutput, zero_network
 from scorefold.kernels import ClusteredMixture, WrappedMixture
 from scorefold.kernels.local.crossfit import CrossFit
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 
 __all__ = ["Noised", "ResidualField", "in_pieces", "kernel_errors", "noised"]
 
@@ -55,7 +55,7 @@ class ResidualField(TangentField):
     ) -> ResidualField:
         features = jax.vmap(manifold.embed)(data)
         shift, unit = jnp.zeros_like(features[0]), jnp.ones((), data.dtype)
-        if isinstance(manifold, Euclidean):
+        if manifold.euclidean:
             shift = jnp.mean(features, axis=0)
             unit = jnp.sqrt(jnp.mean((features - shift[None]) ** 2))
         sizes = int(features[0].size), output.size(manifold)

@@ -21,12 +21,12 @@ from scorefold.fields import (
     NetworkSpec,
     TangentField,
     TangentOutput,
+    default_output,
 )
 from scorefold.fitting import Description, Trainer
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model, count
-from scorefold.models.defaults import default_output
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (

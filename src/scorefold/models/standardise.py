@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -16,7 +15,7 @@ from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
 from scorefold._types import Scalar
 from scorefold._warnings import ScorefoldWarning
-from scorefold.manifolds import Euclidean, Manifold, PointsError, Product, exact_points
+from scorefold.manifolds import Manifold, PointsError, exact_points
 
 __all__ = ["Units", "to_inner"]
 
@@ -75,14 +74,14 @@ class Units(eqx.Module):
         A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
         **Raises:** ``PointsError`` for numbers that are too large to be squared, or to be cast.
         """
-        flat, x = _flat(manifold), np.asarray(data)
+        flat, x = manifold.flat_coordinates.ravel(), np.asarray(data)
         if not flat.any():
             return cls()
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
         dtype, eps = jax.dtypes.canonicalize_dtype(x.dtype), float(np.finfo(x.dtype).eps)
         x = x.astype(np.float64).reshape(len(x), -1)
         shift, scale = np.zeros(flat.size), np.ones(flat.size)
-        if alike and isinstance(manifold, Euclidean):
+        if alike and manifold.euclidean:
             with np.errstate(over="ignore", invalid="ignore"):
                 a, b = _moments(x.reshape(-1, 1))
             shift[:], scale[:] = a[0], b[0] or 1.0
@@ -90,7 +89,7 @@ class Units(eqx.Module):
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 shift[flat], scale[flat] = _moments(x[:, flat])
-            if near and isinstance(manifold, Euclidean):
+            if near and manifold.euclidean:
                 scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0))
             _refuse_huge(name, x, shift, scale, dtype)
             rounding = 4.0 * eps * np.abs(x).max(axis=0)
@@ -255,13 +254,6 @@ def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
     square -= 2.0 * np.sum(z * (share @ z), axis=0)
     value = float(np.mean(top + np.log(total)) - np.sum(np.log(h)))
     return value, np.maximum(square / len(z), 1e-4)
-
-
-def _flat(manifold: Manifold) -> np.ndarray:
-    """Which entries of a point are flat coordinates, ravelled."""
-    if isinstance(manifold, Product):
-        return np.concatenate([_flat(m) for m in manifold.factors])
-    return np.full(math.prod(manifold.shape), isinstance(manifold, Euclidean))
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

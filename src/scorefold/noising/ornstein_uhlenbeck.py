@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.manifolds import Euclidean
+from scorefold.manifolds import Euclidean, Manifold
 from scorefold.noising._base import Noising
 from scorefold.noising.references import WrappedNormal
 from scorefold.noising.schedules import Linear, Schedule, check_positive
@@ -34,7 +34,7 @@ class OrnsteinUhlenbeck(Noising):
     Source: Song et al. 2021, Section 3.4 (VP SDE).
     """
 
-    manifold: Euclidean
+    manifold: Manifold
     schedule: Schedule
     law: WrappedNormal
     std: float
@@ -42,7 +42,7 @@ class OrnsteinUhlenbeck(Noising):
 
     def __init__(
         self,
-        manifold: Euclidean | int,
+        manifold: Manifold | int,
         schedule: Schedule = Linear(),  # noqa: B008  (a frozen value)
         *,
         location: np.ndarray | Array | None = None,
@@ -50,17 +50,14 @@ class OrnsteinUhlenbeck(Noising):
         data_std: float = 1.0,
     ) -> None:
         self.manifold = Euclidean(manifold) if isinstance(manifold, int) else manifold
+        _require_flat(self.manifold)
         self.schedule = schedule
         self.law = WrappedNormal(self.manifold, location, std)
         self.std = std
         self.data_std = data_std
 
     def __check_init__(self) -> None:
-        if not isinstance(self.manifold, Euclidean):
-            raise ValueError(
-                f"OrnsteinUhlenbeck is the process on flat space, not on {self.manifold.name}. "
-                "Use Langevin(manifold), which drifts to a reference on any manifold."
-            )
+        _require_flat(self.manifold)
         check_positive("std", self.std)
         check_positive("data_std", self.data_std)
 
@@ -111,3 +108,11 @@ class OrnsteinUhlenbeck(Noising):
     def _location(self, x: Point) -> Point:
         location = self.law.location
         return jnp.zeros_like(x) if location is None else jnp.asarray(location, x.dtype)
+
+
+def _require_flat(manifold: Manifold) -> None:
+    if not manifold.euclidean:
+        raise ValueError(
+            f"OrnsteinUhlenbeck is the process on flat space, not on {manifold.name}. "
+            "Use Langevin(manifold), which drifts to a reference on any manifold."
+        )

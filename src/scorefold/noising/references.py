@@ -12,7 +12,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.heat import TransitionMixture
-from scorefold.manifolds import Manifold, Product, check_points
+from scorefold.manifolds import Manifold, check_points
 from scorefold.noising._base import Reference
 from scorefold.noising.schedules import check_positive
 
@@ -136,9 +136,7 @@ def check_centres(manifold: Manifold, centres) -> None:
 
 def has_compact_part(manifold: Manifold) -> bool:
     """Whether the manifold or one of its factors is compact."""
-    if isinstance(manifold, Product):
-        return any(has_compact_part(factor) for factor in manifold.factors)
-    return manifold.compact
+    return any(factor.compact for factor in manifold.factors)
 
 
 def _centres(manifold: Manifold, centres, dtype) -> Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.manifolds import SO3, Manifold, Sphere, Torus, nearest
+from scorefold.manifolds import Manifold, nearest
 from scorefold.report._text import plain
 from scorefold.report.axes import Axes
 from scorefold.report.lines import draw_outlines
@@ -47,7 +47,7 @@ def kernel_shapes(
     rows = np.unique(centres.reshape(len(centres), -1), axis=0, return_index=True)[1]
     stds = np.sqrt(np.asarray(mixture.variances, np.float64))[rows]
     apart = nearest(manifold, centres[rows], centres[rows], 1, exclude_self=True)[1][:, 0]
-    unit = " (rad)" if isinstance(manifold, Sphere | Torus | SO3) else ""
+    unit = " (rad)" if manifold.compact and len(manifold.factors) == 1 else ""
 
     chart = _chart(manifold, centres, axes, earth)
     wide = isinstance(chart, Mollweide)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scorefold.manifolds import Manifold, Sphere
+from scorefold.manifolds import Manifold
 from scorefold.report._text import plain
 from scorefold.report.axes import Axes
 from scorefold.report.maps import Globe, best_centre
@@ -55,7 +55,7 @@ def trajectories(
     if manifold.dim == 1:
         return _against_time(manifold, lines, times, (first, last), title, axes)
     everything = lines.reshape(-1, *manifold.shape)
-    if isinstance(manifold, Sphere) and manifold.d == 2:
+    if manifold.picture == "sphere":
         near = Globe(*best_centre(everything), earth)
         views: list[View] = [near, near.opposite()]
     else:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
+from scorefold.manifolds import Manifold
 from scorefold.report._text import plain
 from scorefold.report.axes import Axes
 from scorefold.report.density import (
@@ -101,20 +101,21 @@ def views_of(
 ) -> list[View]:
     """The views that ``picture`` and ``film`` use for a manifold; ``points`` set the range of
     the axes where the manifold does not. Empty in dimension 1 and for products."""
-    if isinstance(manifold, Sphere) and manifold.d == 2:
-        return [Mollweide(earth=earth)]
-    if isinstance(manifold, SO3):
-        return [AxisView(k) for k in range(3)]
-    if isinstance(manifold, Hyperbolic) and manifold.d == 2:
-        return [PoincareDisk()]
-    if manifold.dim == 1 or isinstance(manifold, Product):
+    kind = manifold.picture
+    if manifold.dim == 1 or kind == "factors":
         return []
-    if isinstance(manifold, Torus):
-        if manifold.d == 2:
+    if kind == "sphere":
+        return [Mollweide(earth=earth)]
+    if kind == "rotations":
+        return [AxisView(k) for k in range(3)]
+    if kind == "disk":
+        return [PoincareDisk()]
+    if kind == "angles":
+        if manifold.dim == 2:
             return [TorusChart(axes=axes)]
-        chosen = pairs or [(k, k + 1) for k in range(min(manifold.d - 1, 4))]
+        chosen = pairs or [(k, k + 1) for k in range(min(manifold.dim - 1, 4))]
         return [AnglePair(i, j, axes) for i, j in chosen]
-    flat = isinstance(manifold, Euclidean) and len(manifold.shape) == 1
+    flat = kind == "coordinates"
     vectors = np.concatenate([_vectors(manifold, p) for p in points] or [np.zeros((0, 2))])
     count = vectors.shape[1]
     own = axes if flat else _NONE
@@ -133,10 +134,8 @@ def views_of(
 
 def view_points(manifold: Manifold, points: np.ndarray) -> np.ndarray:
     """Points in the form that the views of ``views_of`` take: as they are, or embedded."""
-    own = isinstance(manifold, SO3 | Torus | Product) or manifold.dim == 1
-    if own or (isinstance(manifold, Sphere | Hyperbolic) and manifold.dim == 2):
-        return points
-    return _vectors(manifold, points)
+    embedded = manifold.picture in ("coordinates", "embedding") and manifold.dim > 1
+    return _vectors(manifold, points) if embedded else points
 
 
 class Line(NamedTuple):
@@ -154,9 +153,10 @@ class Line(NamedTuple):
     @classmethod
     def of(cls, manifold: Manifold, axes: Axes) -> Line:
         # A circle of unit vectors comes from two columns, which are no angle.
-        own = axes if isinstance(manifold, Torus | Euclidean) else Axes()
-        if not isinstance(manifold, Sphere | Torus):
-            label = own.label(0, "x")
+        own = axes if manifold.picture in ("angles", "coordinates") else Axes()
+        if manifold.picture not in ("angles", "circle"):
+            flat = manifold.picture == "coordinates"
+            label = own.label(0, "x" if flat else "embedding 1")
             return cls(manifold, label, own.unit(0), 1.0, own.shift(0))
         low, full = own.turn(0, "radians")
         unit = own.unit(0, "radians")
@@ -165,22 +165,20 @@ class Line(NamedTuple):
 
     def values(self, points: np.ndarray) -> np.ndarray:
         """Points as numbers, (n,)."""
-        if isinstance(self.manifold, Sphere):
+        if self.manifold.picture == "circle":
             length = np.arctan2(points[:, 1], points[:, 0])
-        elif isinstance(self.manifold, Hyperbolic):
-            length = np.arcsinh(points[:, 1])
+        elif self.manifold.picture == "embedding":
+            length = _vectors(self.manifold, points)[:, 0]
         else:
-            length = points.reshape(len(points), math.prod(self.manifold.shape))[:, 0]
+            length = points[:, 0]
         values = self.scale * length + self.shift
         return values if self.full is None else (values - self.low) % self.full + self.low
 
     def points(self, values: np.ndarray) -> np.ndarray:
-        """The inverse, (n,) → (n, *shape)."""
+        """The inverse, (n,) → (n, *shape); there is none for an embedding."""
         length = (values - self.shift) / self.scale
-        if isinstance(self.manifold, Sphere):
+        if self.manifold.picture == "circle":
             return np.stack([np.cos(length), np.sin(length)], -1)
-        if isinstance(self.manifold, Hyperbolic):
-            return np.stack([np.cosh(length), np.sinh(length)], -1)
         if self.full is not None:
             length = (length + math.pi) % (2.0 * math.pi) - math.pi
         return length.reshape(-1, *self.manifold.shape)
@@ -195,12 +193,14 @@ class Line(NamedTuple):
 
 # -- parts ---------------------------------------------------------------------------------------
 def _exact(manifold: Manifold) -> bool:
-    return manifold.dim <= 2 or isinstance(manifold, SO3)
+    """Whether a density can be drawn, and not only points."""
+    kind = manifold.picture
+    return kind == "rotations" or (manifold.dim <= 2 and kind != "embedding")
 
 
 def _vectors(manifold: Manifold, points: np.ndarray) -> np.ndarray:
-    if isinstance(manifold, Euclidean):
-        return points.reshape(len(points), -1)
+    if manifold.picture == "coordinates":
+        return points
     embedded = jax.vmap(manifold.embed)(jnp.asarray(points.astype(jnp.result_type(float))))
     return np.asarray(embedded, dtype=np.float64)
 
@@ -210,11 +210,11 @@ def _draw(
     written: Axes, pairs: Any, earth: bool, pixels: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Draw into a figure or a part of one; returns the size (inches) it should have."""
-    if isinstance(manifold, Product):
+    if manifold.picture == "factors":
         return _draw_product(figure, manifold, known, drawn, scale, written, earth)
     if manifold.dim == 1:
         return _draw_line(figure, manifold, log_prob, known, drawn, written)
-    if isinstance(manifold, SO3):
+    if manifold.picture == "rotations":
         if not known and not drawn:
             draw_euler(figure, {}, log_prob, written)
             return (8.0, 2.8)
@@ -327,7 +327,7 @@ def _draw_line(
 
 def _draw_product(
     figure: Any,
-    manifold: Product,
+    manifold: Manifold,
     known: Sets,
     drawn: Sets,
     scale: Scale,
@@ -339,16 +339,10 @@ def _draw_product(
     sizes = []
     for k, (part, factor) in enumerate(zip(rows, manifold.factors, strict=True)):
         data, samples = (
-            {name: _factor_points(manifold, points, k) for name, points in sets.items()}
+            {name: manifold.split(points)[k] for name, points in sets.items()}
             for sets in (known, drawn)
         )
         own = written.factor(k)
         sizes.append(_draw(part, factor, None, data, samples, scale, own, None, earth, 1))
         part.suptitle(f"factor {k + 1}: {factor.name}", fontsize=10)
     return max(w for w, _ in sizes), sum(h for _, h in sizes)
-
-
-def _factor_points(manifold: Product, points: np.ndarray, k: int) -> np.ndarray:
-    sizes = [math.prod(factor.shape) for factor in manifold.factors]
-    part = points[:, sum(sizes[:k]) : sum(sizes[: k + 1])]
-    return part.reshape(len(points), *manifold.factors[k].shape)

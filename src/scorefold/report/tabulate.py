@@ -13,19 +13,18 @@ from scorefold.manifolds import Sphere
 __all__ = ["tabulated"]
 
 
-def tabulated(
-    log_prob: Callable[[Any], Any], manifold: Sphere, *, rows: int = 60
-) -> Callable[[Any], np.ndarray]:
+def tabulated(log_prob: Callable[[Any], Any], *, rows: int = 60) -> Callable[[Any], np.ndarray]:
     """A function of points (n, 3) that interpolates log p, linearly in latitude and longitude, on
     ``rows`` × 2·``rows`` cells. For drawing: peaks narrower than a cell are cut.
     """
+    sphere = Sphere(2)
     lat = (np.arange(rows) + 0.5) * (180.0 / rows) - 90.0
     lon = (np.arange(2 * rows) + 0.5) * (180.0 / rows) - 180.0
-    grid = manifold.from_latlon(*(a.ravel() for a in np.meshgrid(lat, lon, indexing="ij")))
+    grid = sphere.from_latlon(*(a.ravel() for a in np.meshgrid(lat, lon, indexing="ij")))
     table = np.asarray(log_prob(grid), np.float64).reshape(rows, 2 * rows)
 
     def interpolated(x: Any) -> np.ndarray:
-        where = manifold.to_latlon(np.asarray(jnp.asarray(x)))
+        where = sphere.to_latlon(np.asarray(jnp.asarray(x)))
         i = np.clip((where[..., 0] + 90.0) * (rows / 180.0) - 0.5, 0, rows - 1.001)
         j = (where[..., 1] + 180.0) * (rows / 180.0) - 0.5
         i0, j0 = np.floor(i).astype(int), np.floor(j).astype(int)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from scorefold.data import Coordinates
 from scorefold.data.columns.coordinates import Part
-from scorefold.manifolds import Manifold, Product
 from scorefold.report import Axes
 
 __all__ = ["axes_of", "on_earth"]
@@ -22,14 +19,8 @@ def on_earth(stated: bool | None, *names: str) -> bool:
 
 def axes_of(coordinates: Coordinates) -> Axes:
     """The columns of a table as axes; those of the factors of a product within it."""
-    parts = iter(coordinates.parts)
-    return _axes_of(coordinates.manifold, coordinates.columns, parts)
-
-
-def _axes_of(manifold: Manifold, columns: tuple[str, ...], parts: Iterator[Part]) -> Axes:
-    if isinstance(manifold, Product):
-        return Axes(factors=tuple(_axes_of(m, columns, parts) for m in manifold.factors))
-    return _axes(columns, next(parts))
+    each = tuple(_axes(coordinates.columns, part) for part in coordinates.parts)
+    return Axes(factors=each) if coordinates.manifold.picture == "factors" else each[0]
 
 
 def _axes(columns: tuple[str, ...], part: Part) -> Axes:

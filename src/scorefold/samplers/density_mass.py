@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key
-from scorefold.manifolds import Manifold, Sphere
+from scorefold.heat import sphere_dimension
+from scorefold.manifolds import Manifold
 from scorefold.samplers.importance import Mass, weighted_mass
 
 __all__ = ["Mass", "density_mass"]
@@ -46,8 +47,8 @@ def density_mass(
     **Raises:** ``ValueError`` when draws are needed and ``key`` or ``proposal`` is missing.
     """
     dtype = jnp.dtype(dtype or jnp.result_type(float))
-    if proposal is None and isinstance(manifold, Sphere) and manifold.d <= 2:
-        return _by_rule(log_prob, manifold.d, n, dtype)
+    if proposal is None and sphere_dimension(manifold.heat) in (1, 2):
+        return _by_rule(log_prob, manifold.dim, n, dtype)
     if key is None:
         raise ValueError(f"density_mass on {manifold.name} draws points: pass key=.")
     if proposal is not None:

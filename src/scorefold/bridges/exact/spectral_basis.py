@@ -12,7 +12,8 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
-from scorefold.manifolds import SO3, Manifold, Sphere, Torus
+from scorefold.heat import IsotropicHeat, SO3Profile, sphere_dimension
+from scorefold.manifolds import Manifold
 
 __all__ = ["ClassFunctions", "SpectralBasis", "Waves", "Zonal", "spectral_basis"]
 
@@ -44,14 +45,14 @@ class Zonal(SpectralBasis):
     """Functions of z = ⟨x, axis⟩ on S^d: B_l = √(mult(l)/vol) R_l(z), R_l(1) = 1, Legendre
     polynomials for d = 2; Gauss–Gegenbauer nodes; λ_l = l(l + d − 1)."""
 
-    manifold: Sphere
+    manifold: Manifold
     degree: int
     axis: np.ndarray = fixed()
 
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         from scipy.special import roots_gegenbauer
 
-        d, n = self.manifold.d, self.degree + 1
+        d, n = self.manifold.dim, self.degree + 1
         z, w = roots_gegenbauer(n, 0.5 * (d - 1))
         table = [np.ones(n), z]
         for l in range(1, self.degree):
@@ -61,13 +62,13 @@ class Zonal(SpectralBasis):
         return z, w * (self.manifold.volume / w.sum()), degrees * (degrees + d - 1), values
 
     def bounds(self) -> np.ndarray:
-        d = self.manifold.d
+        d = self.manifold.dim
         degrees = range(self.degree + 1)
         mult = [math.comb(l + d, d) - (math.comb(l + d - 2, d) if l > 1 else 0) for l in degrees]
         return np.sqrt(np.array(mult, np.float64) / self.manifold.volume)
 
     def evaluate(self, x: Point, c: Array) -> tuple[Scalar, Point]:
-        d, axis = self.manifold.d, jnp.asarray(self.axis, x.dtype)
+        d, axis = self.manifold.dim, jnp.asarray(self.axis, x.dtype)
         scaled = c * jnp.asarray(self.bounds(), x.dtype)
         l = np.arange(self.degree + 1.0)
         grow = jnp.asarray((2 * l + d - 1) / (l + d - 1), x.dtype)
@@ -80,7 +81,7 @@ class ClassFunctions(SpectralBasis):
     """Functions of the angle ω of centreᵀR on SO(3): B_l = χ_l/√vol, χ_l = sin((l + ½)ω)/sin(ω/2);
     Gauss–Chebyshev nodes of the Weyl measure (1 − cos ω)/π; λ_l = l(l + 1)."""
 
-    manifold: SO3
+    manifold: Manifold
     degree: int
     centre: np.ndarray = fixed()
 
@@ -110,11 +111,11 @@ class Waves(SpectralBasis):
     """All functions on T^d: products of 1/√2π, cos(kx)/√π, sin(kx)/√π, k ≤ ``degree``; equally
     spaced nodes, 2·degree + 1 to a circle; λ = |k|²."""
 
-    manifold: Torus
+    manifold: Manifold
     degree: int
 
     def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        d, n = self.manifold.d, 2 * self.degree + 1
+        d, n = self.manifold.dim, 2 * self.degree + 1
         line = -math.pi + 2.0 * math.pi * np.arange(n) / n
         k = np.arange(1, self.degree + 1)[:, None]
         waves = np.concatenate([np.cos(k * line), np.sin(k * line)]) / math.sqrt(math.pi)
@@ -131,7 +132,7 @@ class Waves(SpectralBasis):
         one = np.full(2 * self.degree + 1, 1.0 / math.sqrt(math.pi))
         one[0] = 1.0 / math.sqrt(2.0 * math.pi)
         out = one
-        for _ in range(self.manifold.d - 1):
+        for _ in range(self.manifold.dim - 1):
             out = np.kron(out, one)
         return out
 
@@ -144,8 +145,8 @@ class Waves(SpectralBasis):
             return jnp.concatenate([constant, waves / math.sqrt(math.pi)])
 
         def value(x: Point) -> Scalar:
-            total = c.reshape((2 * self.degree + 1,) * self.manifold.d)
-            for i in range(self.manifold.d):
+            total = c.reshape((2 * self.degree + 1,) * self.manifold.dim)
+            for i in range(self.manifold.dim):
                 total = jnp.tensordot(circle(x[i]), total, axes=1, precision="highest")
             return total
 
@@ -159,16 +160,18 @@ def spectral_basis(manifold: Manifold, degree: int, centre: Any) -> SpectralBasi
     """
     if degree < 1:
         raise ValueError(f"degree must be at least 1, got {degree}.")
-    if isinstance(manifold, Torus) and manifold.d <= 2:
+    heat = manifold.heat
+    if manifold.toral and manifold.dim <= 2:
         if centre is not None:
             raise ValueError("centre: functions on the torus have no symmetry; leave it out.")
         return Waves(manifold, degree)
-    if isinstance(manifold, Sphere | SO3) and manifold.dim >= 2:
+    sphere = (sphere_dimension(heat) or 0) >= 2
+    if sphere or (isinstance(heat, IsotropicHeat) and isinstance(heat.profile, SO3Profile)):
         point = manifold.origin() if centre is None else jnp.asarray(centre, jnp.result_type(float))
         if point.shape != manifold.shape or not bool(manifold.belongs(point, 1e-4)):
             raise ValueError(f"centre: must be one point of {manifold.name}.")
         held = np.asarray(manifold.project(point))
-        if isinstance(manifold, Sphere):
+        if sphere:
             return Zonal(manifold, degree, held)
         return ClassFunctions(manifold, degree, held)
     raise ValueError(

@@ -38,7 +38,7 @@ from scorefold.fitting import (
     fit,
 )
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, Manifold, check_points
+from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers import uniform_grid
@@ -95,7 +95,7 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
         origins: int = 4000,
     ) -> None:
         if potential is None:
-            flat = isinstance(reference.manifold, Euclidean)
+            flat = reference.manifold.euclidean
             potential = GaussianPotential() if flat else HeatPotential()
         self.reference, self.potential = reference, potential
         self.blur, self.origins = blur, origins
@@ -403,7 +403,7 @@ def _sample(
     turns: int,
 ) -> Array:
     reference, potential = bridge.reference, bridge.potential
-    flat = isinstance(reference.manifold, Euclidean)
+    flat = reference.manifold.euclidean
 
     def one(inputs: tuple[Key, Point]) -> Array:
         key, x = inputs

@@ -22,7 +22,7 @@ from scorefold.bridges.light.potential import (
 from scorefold.bridges.light.starts import balance, some_rows, spacing
 from scorefold.heat import HeatKernel, TransitionMixture, fitted_kernel
 from scorefold.kernels import Diagonal, GaussianMixture
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
 __all__ = ["FittedHeatPotential", "HeatPotential"]
@@ -210,7 +210,7 @@ class FittedHeatPotential(LightPotential):
 
     def _landing(self, reference: Noising, x: Point) -> tuple[Array, Array, Array]:
         """Σ_k w_k(x) N(x + S(m_k − x)/(S + τ_k), Sτ_k/(S + τ_k) I), the law of X_S | x."""
-        if not isinstance(reference.manifold, Euclidean):
+        if not reference.manifold.euclidean:
             raise ValueError(
                 f"There is no normal law on {reference.manifold.name}: use couple(key, x0)."
             )

@@ -11,7 +11,7 @@ from scorefold._types import Key, Scalar
 from scorefold.bridges.networks.contract import Alternating
 from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.process import levels, simulate, steered
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 
 __all__ = ["Judges", "measure"]
 
@@ -76,7 +76,7 @@ def _measure(
 def _sliced(manifold: Manifold, x: Array, y: Array) -> Scalar:
     """√ mean over 64 fixed directions of W₂² between projections, in coordinates on flat space
     and in the embedding elsewhere."""
-    if not isinstance(manifold, Euclidean):
+    if not manifold.euclidean:
         x, y = jax.vmap(manifold.embed)(x), jax.vmap(manifold.embed)(y)
     e = jax.random.normal(jax.random.key(0), (_DIRECTIONS, x.shape[1]), x.dtype)
     e = e / jnp.linalg.norm(e, axis=1, keepdims=True)

@@ -27,14 +27,11 @@ from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.reference.linear import is_linear
 from scorefold.bridges.units import Units
 from scorefold.fields import (
-    AmbientOutput,
     Architecture,
-    FrameOutput,
-    KillingOutput,
     TangentOutput,
+    default_output,
     zero_network,
 )
-from scorefold.manifolds import SO3, Hyperbolic, Manifold, Product
 
 __all__ = ["Alternating", "Baseline"]
 
@@ -92,7 +89,7 @@ class Alternating(BridgeDescription[NetworkBridge]):
     def fields(self, key: Key, a: Array, b: Array) -> tuple[BridgeField, BridgeField]:
         """(towards A, towards B) with freshly drawn networks that answer 0: the process that it
         starts from."""
-        output = _default_output(self.manifold) if self.output is None else self.output
+        output = default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(a[0]).size), output.size(self.manifold)
         starts = self.starts(a, b, 1)
         fields = []
@@ -139,11 +136,3 @@ def _spread(points: Array) -> Array:
     """Standard deviations of coordinates, 1 where there is none."""
     std = jnp.std(points, axis=0)
     return jnp.where(std > 0, std, jnp.ones_like(std))
-
-
-def _default_output(manifold: Manifold) -> TangentOutput:
-    if isinstance(manifold, SO3):
-        return KillingOutput()
-    factors = manifold.factors if isinstance(manifold, Product) else (manifold,)
-    curved = any(isinstance(f, Hyperbolic) for f in factors)
-    return FrameOutput() if curved else AmbientOutput()

@@ -14,7 +14,6 @@ from scorefold.bridges.networks.objectives import ImplicitMeanMatching, Objectiv
 from scorefold.bridges.networks.process import levels as grid_levels
 from scorefold.bridges.networks.process import simulate, steered
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
-from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 
 __all__ = ["DiffusionSchrodingerBridge"]
@@ -80,7 +79,7 @@ class DiffusionSchrodingerBridge(LearnedBridge):
 
     @property
     def _loss(self) -> str:
-        flat = isinstance(self.manifold, Euclidean)
+        flat = self.manifold.euclidean
         return self.loss or ("mean" if flat else "implicit")
 
     def examples(

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
 
 __all__ = ["LinearTransition", "einsum", "is_linear", "linear_transition", "matmul"]
@@ -57,8 +56,9 @@ class LinearTransition(eqx.Module):
 
 def is_linear(reference: Noising) -> bool:
     """Whether the reference is Brownian motion or an Ornstein–Uhlenbeck process on flat space."""
-    flat = isinstance(reference.manifold, Euclidean)
-    return flat and isinstance(reference, VarianceExploding | OrnsteinUhlenbeck)
+    return reference.manifold.euclidean and isinstance(
+        reference, VarianceExploding | OrnsteinUhlenbeck
+    )
 
 
 def linear_transition(reference: Noising) -> LinearTransition:
@@ -68,7 +68,7 @@ def linear_transition(reference: Noising) -> LinearTransition:
     """
     manifold = reference.manifold
     zero = np.zeros(manifold.shape)
-    if isinstance(reference, VarianceExploding) and isinstance(manifold, Euclidean):
+    if isinstance(reference, VarianceExploding) and manifold.euclidean:
         return LinearTransition(0.0, zero)
     if isinstance(reference, OrnsteinUhlenbeck):
         location = reference.law.location

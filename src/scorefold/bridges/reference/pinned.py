@@ -10,24 +10,19 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.reference.linear import is_linear, linear_transition
-from scorefold.manifolds import Euclidean, Manifold, Product, Torus
+from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 
-__all__ = ["flat", "most_turns", "pinned_brownian", "pinned_draw", "pinned_exactly", "pinned_walk"]
+__all__ = ["most_turns", "pinned_brownian", "pinned_draw", "pinned_exactly", "pinned_walk"]
 
 
 def pinned_exactly(reference: Noising) -> bool:
     """Whether ``pinned_draw`` knows the reference: linear on flat space, or Brownian motion on
     flat spaces, tori and their products."""
-    return is_linear(reference) or (reference.kernel is not None and flat(reference.manifold))
-
-
-def flat(manifold: Manifold) -> bool:
-    """Whether it is R^d, T^d or a product of these: Brownian motion pinned there is known."""
-    if isinstance(manifold, Product):
-        return all(map(flat, manifold.factors))
-    return isinstance(manifold, Euclidean | Torus)
+    return is_linear(reference) or (
+        reference.kernel is not None and reference.manifold.periods is not None
+    )
 
 
 def most_turns(total: float) -> int:
@@ -67,17 +62,19 @@ def pinned_draw(
 def pinned_brownian(
     manifold: Manifold, key: Key, start: Point, end: Point, s: Scalar, total: Scalar, turns: int
 ) -> Point:
-    """The same for Brownian motion on a ``flat`` manifold and a ``total`` that may vary from draw
-    to draw; ``turns``: ``most_turns`` of the largest."""
-    if isinstance(manifold, Product):
+    """The same for Brownian motion where ``manifold.periods`` are known, and a ``total`` that may
+    vary from draw to draw; ``turns``: ``most_turns`` of the largest."""
+    if len(manifold.factors) > 1:
         keys = jax.random.split(key, len(manifold.factors))
         parts = zip(manifold.factors, keys, manifold.split(start), manifold.split(end), strict=True)
         return manifold.join([pinned_brownian(f, k, p, q, s, total, turns) for f, k, p, q in parts])
     turn, noise = jax.random.split(key)
     gap = manifold.log(start, end)
-    if isinstance(manifold, Torus):
-        around = 2.0 * math.pi * jnp.arange(-turns, turns + 1).astype(gap.dtype)
-        ways = gap[:, None] + around[None, :]
+    periods = manifold.periods
+    assert periods is not None
+    if periods.any():
+        turn_counts = jnp.arange(-turns, turns + 1).astype(gap.dtype)
+        ways = gap[:, None] + jnp.asarray(periods, gap.dtype)[:, None] * turn_counts[None, :]
         chosen = jax.random.categorical(turn, -0.5 * ways**2 / total, axis=1)
         gap = jnp.take_along_axis(ways, chosen[:, None], axis=1)[:, 0]
     z = jax.random.normal(noise, start.shape, start.dtype)

@@ -10,8 +10,8 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.reference.linear import LinearTransition, linear_transition
-from scorefold.bridges.reference.pinned import flat, pinned_brownian
-from scorefold.manifolds import Manifold, Product
+from scorefold.bridges.reference.pinned import pinned_brownian
+from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers import GeodesicStep, Step, walk
 
@@ -54,7 +54,7 @@ class _PinnedBrownian(Step):
 class _PinnedFactors(Step):
     """One step for each factor of a product: pinned Brownian motions there are independent."""
 
-    manifold: Product
+    manifold: Manifold
     steps: tuple[Step, ...]
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
@@ -106,9 +106,9 @@ def manifold_path(
 
 
 def _pinned(manifold: Manifold, target: Point, end: Scalar, turns: int) -> Step:
-    if flat(manifold):
+    if manifold.periods is not None:
         return _PinnedBrownian(manifold, target, end, turns)
-    if isinstance(manifold, Product):
+    if len(manifold.factors) > 1:
         parts = zip(manifold.factors, manifold.split(target), strict=True)
         return _PinnedFactors(manifold, tuple(_pinned(f, q, end, turns) for f, q in parts))
     return _Towards(manifold, target, end)

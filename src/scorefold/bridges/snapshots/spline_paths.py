@@ -23,7 +23,6 @@ from scorefold.bridges.snapshots.spline_matching import (
     total_energies,
 )
 from scorefold.bridges.snapshots.splines import spline_at, spline_velocities
-from scorefold.bridges.units import flat_coordinates
 from scorefold.manifolds import Manifold, check_points
 
 __all__ = ["SplinePaths", "spline_paths"]
@@ -207,7 +206,7 @@ def spline_paths(
 
 def _origin(manifold: Manifold, clouds: list[Any]) -> np.ndarray | None:
     """The mean of flat coordinates if it is above 100 of their spreads, else None."""
-    flat = flat_coordinates(manifold)
+    flat = manifold.flat_coordinates
     every = np.concatenate([np.asarray(c, np.float64) for c in clouds])
     middle = np.where(flat, every.mean(axis=0), 0.0)
     return middle if (np.abs(middle) > 100.0 * every.std(axis=0)).any() else None

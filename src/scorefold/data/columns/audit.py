@@ -213,16 +213,11 @@ def _metric(
 ) -> tuple[np.ndarray, float | None, Callable[[np.ndarray], np.ndarray]]:
     """Where rows lie for a search of neighbours, the period of that space, and how a distance
     there becomes a geodesic distance."""
-    name = coordinates.manifold.name
-    if name.startswith("T^"):
-        d = coordinates.manifold.dim
-        angles = np.arctan2(positions[:, d:], positions[:, :d])
+    if coordinates.manifold.toral:
+        cosine, sine = np.split(positions, 2, axis=1)
+        angles = np.arctan2(sine, cosine)
         return np.remainder(np.remainder(angles, 2 * np.pi), 2 * np.pi), 2 * np.pi, lambda r: r
-    if name.startswith("S^"):
-        return positions, None, lambda chord: 2 * np.arcsin(np.minimum(chord / 2, 1))
-    if name == "SO(3)":
-        return positions, None, lambda chord: 2 * np.arcsin(np.minimum(chord / np.sqrt(8), 1))
-    return positions, None, lambda chord: chord
+    return positions, None, coordinates.parts[0].how.arc
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.columns.names import read_name
-from scorefold.data.columns.systems import kind
 
 __all__ = ["Codes", "codes_of"]
 
@@ -86,9 +85,7 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
     """
     found: dict[str, dict[float, float]] = {}
     constant, index = [], []
-    flat = {
-        place for part in coordinates.parts if kind(part.manifold) == "R" for place in part.places
-    }
+    flat = {place for part in coordinates.parts if part.manifold.euclidean for place in part.places}
     if len(values) < _FEWEST:
         return Codes({}, 0.0, (), (), {})
     for j, column in enumerate(coordinates.columns):
@@ -170,7 +167,7 @@ def _zeros(c: Coordinates, values: np.ndarray) -> tuple[float, dict[str, float]]
     of another curved factor, where they repeat far more often than other points do."""
     island, found = 0.0, {}
     for part in c.parts:
-        if kind(part.manifold) == "R" or part.system in ("vector", "matrix", "hyperboloid"):
+        if part.manifold.euclidean or part.system in ("vector", "matrix", "hyperboloid"):
             continue
         own = values[:, list(part.places)]
         target = np.zeros(own.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._systems import System
 from scorefold.data._errors import DataError
 from scorefold.data.columns.names import DEGREES
-from scorefold.data.columns.systems import SYSTEMS, System, kind, systems_of
 from scorefold.data.splits.protocols import equal_rows, joined
-from scorefold.manifolds import Manifold, Product, manifold_from_name
+from scorefold.manifolds import Manifold, check_points, manifold_from_name
 
-__all__ = ["Coordinates", "Part", "factors_of"]
+__all__ = ["Coordinates", "Part", "system_of"]
 
 _ROUNDING = 1e-10
 """Curved points whose positions differ by less are the same point, written differently."""
@@ -25,10 +25,10 @@ _ROUNDING = 1e-10
 
 @dataclass(frozen=True)
 class Part:
-    """How one factor of a manifold is read: the ``system`` (a name in ``SYSTEMS``), and for each
-    of its roles the number of the ``places`` column, the ``units`` (of angles, or ``none``),
-    whether angles are written in [0, 360) rather than (−180, 180] (``turns``), and the number that
-    is subtracted from a flat column before points are made (``origin``)."""
+    """How one factor of a manifold is read: the ``system`` (a name in ``manifold.systems``), and
+    for each of its roles the number of the ``places`` column, the ``units`` (of angles, or
+    ``none``), whether angles are written in [0, 360) rather than (−180, 180] (``turns``), and the
+    number that is subtracted from a flat column before points are made (``origin``)."""
 
     manifold: Manifold
     system: str
@@ -39,7 +39,7 @@ class Part:
 
     @property
     def how(self) -> System:
-        return SYSTEMS[self.system]
+        return system_of(self.manifold, self.system)
 
     @property
     def degrees(self) -> bool:
@@ -129,7 +129,7 @@ class Coordinates:
         for part in self.parts:
             stop = start + math.prod(part.manifold.shape)
             own = flat[:, start:stop].reshape(-1, *part.manifold.shape)
-            written = part.how.write(part.manifold, own, part.degrees)
+            written = part.how.write(own, part.degrees)
             out[:, list(part.places)] = part.back(written)
             start = stop
         return out
@@ -139,7 +139,7 @@ class Coordinates:
         bad = np.zeros(len(values), dtype=bool)
         finite = np.isfinite(values).all(axis=1)
         for part in self.parts:
-            bad[finite] |= part.how.outside(part.manifold, part.own(values[finite]), part.degrees)
+            bad[finite] |= part.how.outside(part.own(values[finite]), part.degrees)
         return bad
 
     def positions(self, values: np.ndarray) -> np.ndarray:
@@ -158,8 +158,7 @@ class Coordinates:
         for part in self.parts:
             position = self._position(part, values)
             labels = equal_rows(position)
-            curved = kind(part.manifold) in ("S", "SO", "T")
-            each.append(_nearly(position, labels) if curved else labels)
+            each.append(_nearly(position, labels) if part.how.ambiguous else labels)
         written = each[0] if len(each) == 1 else equal_rows(np.stack(each, axis=1))
         if points is None:
             return written
@@ -200,7 +199,7 @@ class Coordinates:
             manifold = manifold_from_name(name)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{what}: {error}") from error
-        factors = tuple(factors_of(manifold))
+        factors = manifold.factors
         if len(factors) != len(parts):
             raise DataError(f"{what}: {len(parts)} parts for the {len(factors)} of {name[:60]}.")
         made = tuple(_part(m, part, what) for m, part in zip(factors, parts, strict=True))
@@ -209,10 +208,13 @@ class Coordinates:
         return cls(manifold, tuple(columns), made)
 
     def _points(self, part: Part, values: np.ndarray) -> Array:
-        return part.how.read(part.manifold, part.own(values), part.degrees)
+        read, own, m = part.how.read, part.own(values), part.manifold
+        if read is None:
+            return check_points(m, own.reshape(len(own), *m.shape), "points")
+        return read(own, part.degrees)
 
     def _position(self, part: Part, values: np.ndarray) -> np.ndarray:
-        return part.how.place(part.manifold, part.own(values), part.degrees)
+        return part.how.place(part.own(values), part.degrees)
 
     def _by_column(self, field: Any, empty: Any) -> tuple[Any, ...]:
         out = [empty] * len(self.columns)
@@ -222,13 +224,9 @@ class Coordinates:
         return tuple(out)
 
 
-def factors_of(manifold: Manifold) -> Iterator[Manifold]:
-    """The factors of a product, nested ones taken apart; the manifold itself if it is none."""
-    if isinstance(manifold, Product):
-        for factor in manifold.factors:
-            yield from factors_of(factor)
-    else:
-        yield manifold
+def system_of(manifold: Manifold, name: str) -> System:
+    """The coordinate system of that name."""
+    return next(system for system in manifold.systems if system.name == name)
 
 
 def _nearly(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -247,12 +245,11 @@ def _nearly(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _part(manifold: Manifold, fields: dict[str, Any], what: str) -> Part:
-    known = {name for names in systems_of(manifold).values() for name in names}
     system = fields.get("system")
-    if not isinstance(system, str) or system not in known:
+    if not isinstance(system, str) or system not in [s.name for s in manifold.systems]:
         raise DataError(f"{what}: {manifold.name} is not read as {str(system)[:40]!r}.")
     kinds = {"places": int, "units": str, "turns": bool, "origin": float}
-    width = len(SYSTEMS[system].roles(manifold))
+    width = len(system_of(manifold, system).roles)
     for key, type_ in kinds.items():
         if not _list_of(fields.get(key), type_) or len(fields[key]) != width:
             raise DataError(f"{what}: {key!r} must be {width} values of type {type_.__name__}.")

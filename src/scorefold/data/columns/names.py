@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from scorefold._systems import System
+from scorefold.manifolds import Manifold
+
 __all__ = [
     "DEGREES",
     "PLACES",
@@ -277,6 +280,7 @@ _ROTATION = (
     _family("euler", "x", "y", "z", prefixes=("rot", "rotation", "euler", "angle"), weak=True,
             refuse=f"{_RIGID}, or rotvec_x=A,rotvec_y=B,rotvec_z=C (rotation vectors)"),
 )  # fmt: skip
+_NAMED = {family.system for family in (*_SPHERE, *_ROTATION)}
 _FLAT = (
     ("x", "y", "z"),
     ("easting", "northing", "height altitude elevation up z"),
@@ -293,29 +297,39 @@ _SMALL = 64
 """Spaces of more dimensions are named by running numbers only."""
 
 
-def families(kind: str, d: int) -> Iterator[Family]:
-    """The families of names for a space: ``kind`` is ``S``, ``SO``, ``H``, ``R`` or ``T`` and d
-    its dimension. On R^d and T^d they only order columns."""
-    if kind == "SO":
-        yield from _ROTATION
-    elif kind == "S":
-        yield from (_SPHERE if d == 2 else ())
-        yield from _numbered("vector", d + 1)
-    elif kind == "H":
-        letters = tuple("xyz"[:d]) if d <= 3 else ()
-        if letters:
-            yield _family("hyperboloid", "t time ct", *letters, weak=True)
-            yield _family("poincare", *letters, weak=True)
-        yield Family("hyperboloid", tuple((str(i),) for i in range(d + 1)), weak=True)
-        yield Family("hyperboloid", (("t", "time"), *((f"x{i}",) for i in range(1, d + 1))))
-        yield from _numbered("poincare", d)
-    elif kind == "R":
+def families(space: Manifold) -> Iterator[Family]:
+    """The usual names for columns of the systems of a space. On R^d and T^d they only order
+    columns. A system that is unknown here has the names of its roles."""
+    systems = {system.name: system for system in space.systems}
+    for family in (*_SPHERE, *_ROTATION):
+        system = systems.get(family.system)
+        if system is not None and len(system.roles) == len(family.names):
+            yield family
+    for system in space.systems:
+        yield from _by_size(system)
+
+
+def _by_size(system: System) -> Iterator[Family]:
+    """Families of systems of any number of columns: letters, running numbers, roles."""
+    name, k = system.name, len(system.roles)
+    if name == "hyperboloid":
+        if k <= 4:
+            yield _family(name, "t time ct", *"xyz"[: k - 1], weak=True)
+        yield Family(name, tuple((str(i),) for i in range(k)), weak=True)
+        yield Family(name, (("t", "time"), *((f"x{i}",) for i in range(1, k))))
+    elif name == "poincare":
+        if k <= 3:
+            yield _family(name, *"xyz"[:k], weak=True)
+        yield from _numbered(name, k)
+    elif name == "flat":
         for words in _FLAT:
-            if 1 < d <= len(words):
-                yield _family("flat", *words[:d], weak=True)
-        yield from _numbered("flat", d)
-    elif kind == "T":
-        yield from _numbered("angles", d)
+            if 1 < k <= len(words):
+                yield _family(name, *words[:k], weak=True)
+        yield from _numbered(name, k)
+    elif name in ("vector", "angles"):
+        yield from _numbered(name, k)
+    elif name not in _NAMED:
+        yield Family(name, tuple((read_name(role).key,) for role in system.roles), weak=True)
 
 
 def _numbered(system: str, k: int) -> Iterator[Family]:

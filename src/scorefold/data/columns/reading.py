@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scorefold.data._errors import DataError
-from scorefold.data.columns.coordinates import Coordinates, Part, factors_of
+from scorefold.data.columns.coordinates import Coordinates, Part, system_of
 from scorefold.data.columns.names import DEGREES, Name, read_name
 from scorefold.data.columns.roles import Assignment
-from scorefold.data.columns.systems import SYSTEMS
 from scorefold.manifolds import Manifold
 
 __all__ = [
@@ -74,8 +73,8 @@ def coordinates_for(
     """
     place = {j: i for i, j in enumerate(found.used)}
     parts = []
-    for i, leaf in enumerate(factors_of(manifold)):
-        how, columns = SYSTEMS[found.systems[i]], found.columns[i]
+    for i, leaf in enumerate(manifold.factors):
+        how, columns = system_of(leaf, found.systems[i]), found.columns[i]
         first = None if like is None else like.parts[i]
         if first is not None and first.system != found.systems[i]:
             first = None
@@ -99,7 +98,9 @@ def coordinates_for(
                 degrees,
                 how.unit if first is None else first.units[r],
             )
-            for r, (j, angle) in enumerate(zip(columns, how.angles(len(columns)), strict=True))
+            for r, (j, angle) in enumerate(
+                zip(columns, how.angles or [False] * len(columns), strict=True)
+            )
         )
         turns = tuple(
             how.wraps and unit != "none" and _turns(own[:, r], unit) for r, unit in enumerate(units)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from scorefold.data._errors import DataError
-from scorefold.data.columns.coordinates import Coordinates, factors_of
+from scorefold.data.columns.coordinates import Coordinates, system_of
 from scorefold.data.columns.names import (
     PLACES,
     Family,
@@ -23,7 +23,6 @@ from scorefold.data.columns.names import (
     torsions,
     torsions_with_affixes,
 )
-from scorefold.data.columns.systems import SYSTEMS, kind, systems_of
 from scorefold.manifolds import Manifold, manifold_from_name
 
 __all__ = ["Assignment", "assign", "assign_like", "is_latlon"]
@@ -46,8 +45,9 @@ def is_latlon(names: Sequence[Name]) -> bool:
     """Whether one pair of columns is called latitude and longitude (or declination and right
     ascension), of a place: enough to know that the points lie on S². ``pmra``, ``delta_lat`` and
     ``lat_index`` are other things."""
-    found = _best(manifold_from_name("S^2"), names, 1, strong=True)
-    if len(found) != 1 or SYSTEMS[found[0].family.system].unit is None:
+    sphere = manifold_from_name("S^2")
+    found = _best(sphere, names, 1, strong=True)
+    if len(found) != 1 or system_of(sphere, found[0].family.system).unit is None:
         return False
     return not _foreign(found[0], names)
 
@@ -70,7 +70,7 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
     R^d and T^d; otherwise those with names of the field are taken out of the table.
     **Raises:** ``DataError`` if numbers do not fit, names contradict each other or the space.
     """
-    leaves = tuple(factors_of(manifold))
+    leaves = manifold.factors
     taken = _named(leaves, names, chosen)
     used = [j for match in taken.values() for j in match.columns]
     if len(set(used)) < len(used):
@@ -89,11 +89,12 @@ def assign(manifold: Manifold, names: Sequence[Name], *, chosen: bool) -> Assign
         if i in taken:
             family = taken[i].family
             system, places = family.system, taken[i].columns
+            title = system_of(leaf, system).title
             if family.system in ("latlon", "colatlon") and _foreign(taken[i], names):
-                notes.append(f"{_list(names, places)}: {SYSTEMS[system].title}, by a part of "
+                notes.append(f"{_list(names, places)}: {title}, by a part of "
                              "the names")  # fmt: skip
             if family.note:
-                notes.append(f"{_list(names, places)}: {SYSTEMS[system].title}, {family.note}")
+                notes.append(f"{_list(names, places)}: {title}, {family.note}")
         else:
             system, places, more = _within(leaf, shares[i], names, chosen)
             notes += more
@@ -170,9 +171,9 @@ def _ranked(
         return None
     orders = []
     for table in (wanted, names):
-        found = next((m.columns for f in families(kind(leaf), leaf.dim) for m in matches(f, table)),
+        found = next((m.columns for f in families(leaf) for m in matches(f, table)),
                      None)  # fmt: skip
-        if found is None and kind(leaf) == "T":
+        if found is None and _circles(leaf):
             found = torsions(table) or torsions_with_affixes(table)  # type: ignore[assignment]
         if found is None or len(found) != len(table):
             return None
@@ -252,7 +253,7 @@ def _named(
     taken: dict[int, Match] = {}
     for space in dict.fromkeys(leaf.name for leaf in leaves):
         own = [i for i, leaf in enumerate(leaves) if leaf.name == space]
-        if kind(leaves[own[0]]) in ("R", "T"):
+        if not any(system.ordered for system in leaves[own[0]].systems):
             continue
         found = _best(leaves[own[0]], names, len(own))
         if len(found) > len(own):
@@ -267,7 +268,7 @@ def _best(leaf: Manifold, names: Sequence[Name], need: int, *, strong: bool = Fa
     """The sets of columns that bear all names of a system of this space: plain names before names
     with a prefix, telling ones before single letters; no more classes than give ``need`` sets."""
     found: dict[tuple[int, ...], Match] = {}
-    for family in families(kind(leaf), leaf.dim):
+    for family in families(leaf):
         if strong and family.weak:
             continue
         for match in matches(family, names):
@@ -331,7 +332,7 @@ def _share(
         for j in free
         if (names[j].unit and not names[j].other_unit) or torsions([names[j]]) is not None
     ]
-    circles = [i for i in left if kind(leaves[i]) == "T"]
+    circles = [i for i in left if _circles(leaves[i])]
     shares: dict[int, list[int]] = {}
     if len(circles) == 1 and len(angles) == width[circles[0]]:
         shares[circles[0]] = angles
@@ -350,49 +351,46 @@ def _within(
 ) -> tuple[str, tuple[int, ...], list[str]]:
     """System and order of a factor's columns that are no complete set of names."""
     system = systems_of(leaf)[len(own)][0]
-    if not SYSTEMS[system].ordered:
+    how = system_of(leaf, system)
+    if not how.ordered:
         return system, tuple(own if chosen else _natural(leaf, own, names)), []
-    known = [f for f in families(kind(leaf), leaf.dim) if not f.refuse]
+    known = [f for f in families(leaf) if not f.refuse]
     for family in known:
         if len(family.names) == len(own):
-            found = _eliminate(family, own, names)
+            found = _eliminate(leaf, family, own, names)
             if found is not None:
                 return family.system, *found
     for family in known:
         for j in own:
             stated = roles(family, names[j])
             if stated and not _both(leaf, names[j], len(own)):
-                role = SYSTEMS[family.system].roles(leaf)[stated[0]]
+                role = system_of(leaf, family.system).roles[stated[0]]
                 raise DataError(
                     f"column {names[j].text!r} is called as {role}, but {len(own)} columns "
-                    f"({_names(names, own)}) on {leaf.name} are {_a(SYSTEMS[system].title)}: "
+                    f"({_names(names, own)}) on {leaf.name} are the {how.title}: "
                     f"{_CHOOSE}."
                 )
-    titles = SYSTEMS[system].roles(leaf)
+    titles = how.roles
     return system, tuple(own), [_by_position(titles, own, names)]
 
 
 def _both(leaf: Manifold, name: Name, width: int) -> bool:
     """Whether a name that means another system also fits one of this number of columns."""
-    return any(
-        roles(family, name)
-        for family in families(kind(leaf), leaf.dim)
-        if len(family.names) == width
-    )
+    return any(roles(family, name) for family in families(leaf) if len(family.names) == width)
 
 
 def _natural(leaf: Manifold, own: list[int], names: Sequence[Name]) -> list[int]:
     """x before y, chi1 before chi2 where all names are of one family, else as in the table."""
     here = [names[j] for j in own]
-    for family in families(kind(leaf), leaf.dim):
+    for family in families(leaf):
         for match in matches(family, here):
             return [own[j] for j in match.columns]
-    order = (torsions(here) or torsions_with_affixes(here)) if kind(leaf) == "T" else None
+    order = (torsions(here) or torsions_with_affixes(here)) if _circles(leaf) else None
     return own if order is None else [own[j] for j in order]
 
 
 def _eliminate(
-    family: Family, own: list[int], names: Sequence[Name]
+    leaf: Manifold, family: Family, own: list[int], names: Sequence[Name]
 ) -> tuple[tuple[int, ...], list[str]] | None:
     """The order of columns of which some state their role, the others filling what is left."""
     stated: dict[int, int] = {}
@@ -413,7 +411,7 @@ def _eliminate(
     rest = iter([j for j in own if j not in stated.values()])
     missing = [role for role in range(len(own)) if role not in stated]
     places = tuple(stated[r] if r in stated else next(rest) for r in range(len(own)))
-    titles = [SYSTEMS[family.system].roles(manifold_from_name("S^2"))[r] for r in missing] if (
+    titles = [system_of(leaf, family.system).roles[r] for r in missing] if (
         family.system in ("latlon", "colatlon")
     ) else [family.names[r][0] for r in missing]  # fmt: skip
     known = ", ".join(repr(names[j].text) for j in stated.values())
@@ -422,6 +420,19 @@ def _eliminate(
         for title, r in zip(titles, missing, strict=True)
     )
     return places, [f"read as {line} (left over beside {known})"]
+
+
+def _circles(leaf: Manifold) -> bool:
+    """Whether all columns of it are angles, in any order."""
+    return all(s.angles and all(s.angles) and not s.ordered for s in leaf.systems)
+
+
+def systems_of(leaf: Manifold) -> dict[int, list[str]]:
+    """For each number of columns the systems that take it, the one read by position first."""
+    found: dict[int, list[str]] = {}
+    for system in sorted(leaf.systems, key=lambda system: -len(system.roles)):
+        found.setdefault(len(system.roles), []).append(system.name)
+    return found
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -444,13 +455,12 @@ def _by_position(titles: Sequence[str], own: Sequence[int], names: Sequence[Name
 
 def _miscount(manifold: Manifold, names: Sequence[Name]) -> DataError:
     choices = []
-    for leaf in factors_of(manifold):
+    for leaf in manifold.factors:
         each = [f"{n} ({_short(systems[0])})" for n, systems in sorted(systems_of(leaf).items())]
         choices.append(", or ".join(each))
     if len(choices) > 1:
         listed = "; ".join(
-            f"{leaf.name} {choice}"
-            for leaf, choice in zip(factors_of(manifold), choices, strict=True)
+            f"{leaf.name} {choice}" for leaf, choice in zip(manifold.factors, choices, strict=True)
         )
     else:
         listed = choices[0]
@@ -488,10 +498,6 @@ def _numbered(names: Sequence[Name], columns: Sequence[int]) -> str:
 
 def _quoted(words: Sequence[str]) -> str:
     return ", ".join(repr(word) for word in words)
-
-
-def _a(words: str) -> str:
-    return f"the {words}"
 
 
 def _find(wanted: Name, names: Sequence[Name]) -> int | None:

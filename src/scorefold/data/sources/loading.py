@@ -243,8 +243,9 @@ def _known(
 def plain_coordinates(manifold: Manifold) -> Coordinates:
     """Coordinates for points that came from no table: latitude and longitude in degrees on S²,
     elsewhere the numbers of a point, x0, x1, …"""
-    if manifold.name == "S^2":
-        return _known(manifold, ("lat", "lon"), np.zeros((1, 2)), True)
+    how = manifold.systems[0] if len(manifold.factors) == 1 else None
+    if how is not None and how.columns:
+        return _known(manifold, how.columns, np.zeros((1, len(how.roles))), how.unit == "degrees")
     columns = [f"x{i}" for i in range(math.prod(manifold.shape))]
     point = np.asarray(manifold.origin(jnp.float32), np.float64)
     return _known(manifold, columns, point.reshape(1, -1), False)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.manifolds import Manifold, Product
+from scorefold.manifolds import Manifold
 
 __all__ = [
     "cap_precision",
@@ -55,15 +55,15 @@ def unpack(packed: Array) -> Array:
 
 
 def cap_precision(manifold: Manifold) -> np.ndarray:
-    """1/c² for each direction of the frame, shape ``(dim,)``: c = π/5.2 on a compact factor,
-    whose cut locus lies at the distance π, and 0 (no cap) elsewhere.
+    """1/c² for each direction of the frame, shape ``(dim,)``: c = r/5.2 on a factor whose cut
+    locus lies at the distance r (π on spheres, tori and SO(3)), and 0 (no cap) without one.
 
     A normal law in the tangent space with no standard deviation above c has 2e-7 of its mass
     beyond the cut locus on each axis: what the principal branch of the logarithm leaves out.
     """
-    if isinstance(manifold, Product):
-        return np.concatenate([cap_precision(m) for m in manifold.factors])
-    return np.full(manifold.dim, (_REACH / math.pi) ** 2 if manifold.compact else 0.0)
+    return np.concatenate(
+        [np.full(m.dim, (_REACH / m.injectivity_radius) ** 2) for m in manifold.factors]
+    )
 
 
 def precision(covariance: Array, widening: Array, cap: np.ndarray) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.kernels.wrapped.families import WrappedFamily
-from scorefold.manifolds import Euclidean, Manifold, Product, pairwise
+from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Reference, UniformReference
 
 __all__ = [
@@ -66,7 +66,7 @@ class TangentNormal(Reference):
 class ProductReference(Reference):
     """Independent laws on the factors of a product: log p(x) = Σ log p_i(x_i)."""
 
-    manifold: Product
+    manifold: Manifold
     parts: tuple[Reference, ...]
 
     def log_prob(self, x: Point, s: Scalar | None = None) -> Scalar:
@@ -125,7 +125,7 @@ def plain_law(manifold: Manifold, data: Any) -> Reference:
     if manifold.compact:
         return UniformReference(manifold)
     x = jnp.asarray(data)
-    if isinstance(manifold, Product):
+    if len(manifold.factors) > 1:
         split = jax.vmap(manifold.split)(x)
         parts = zip(manifold.factors, split, strict=True)
         return ProductReference(manifold, tuple(plain_law(m, p) for m, p in parts))
@@ -155,7 +155,7 @@ def _widened(law: Reference) -> Reference:
 
 
 def _mean(manifold: Manifold, x: Array) -> Array:
-    if isinstance(manifold, Euclidean):
+    if manifold.euclidean:
         return jnp.asarray(np.asarray(x, np.float64).mean(0), x.dtype)
     rows = np.unique(np.linspace(0, len(x) - 1, _LOOKED_AT).round().astype(int))
     some = np.asarray(x)[rows]

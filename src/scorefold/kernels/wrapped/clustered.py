@@ -15,7 +15,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.mixture import WrappedMixture, moved_kernels
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Manifold
 
 __all__ = ["ClusteredMixture", "spread_kernel"]
 
@@ -43,7 +43,7 @@ def spread_kernel(
     v = manifold.log(z, x)
     along, spread = axes @ manifold.components(z, v), variances + s
     normal = -0.5 * jnp.sum(along * along / spread + jnp.log(2.0 * math.pi * spread))
-    if isinstance(manifold, Euclidean):
+    if manifold.euclidean:
         return normal
     flowed = s / (jnp.mean(variances) + s)
     return normal - (1.0 - 0.5 * flowed) * manifold.exp_log_det(z, v)

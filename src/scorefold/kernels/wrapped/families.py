@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
+from scorefold.heat import sphere_dimension
 from scorefold.kernels.wrapped.lattice import MOST_ANGLES, lattice_normal
-from scorefold.manifolds import Euclidean, Manifold, Sphere, Torus
+from scorefold.manifolds import Manifold
 
 __all__ = ["EsagFamily", "HeatFamily", "KernelFamily", "WrappedFamily"]
 
@@ -69,9 +70,9 @@ class WrappedFamily(KernelFamily):
         along = axes @ components
         if s is None:
             return _normal(along, variances) - m.exp_log_det(z, v)
-        if isinstance(m, Euclidean):
+        if m.euclidean:
             return _normal(along, variances + s)
-        if isinstance(m, Torus) and m.dim <= MOST_ANGLES:
+        if m.toral and m.dim <= MOST_ANGLES:
             return lattice_normal(components, axes, variances, s)
         tau = jnp.mean(variances)
         even = jnp.broadcast_to(tau + s, variances.shape)
@@ -145,7 +146,7 @@ class EsagFamily(KernelFamily):
         return m.project((size + normal[2]) * z + v)
 
     def check(self, m):
-        if not (isinstance(m, Sphere) and m.dim == 2):
+        if sphere_dimension(m.heat) != 2:
             raise ValueError(f"kernel: 'esag' is a law on S^2, not on {m.name}; use 'wrapped'.")
 
 

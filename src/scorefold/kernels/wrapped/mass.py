@@ -6,7 +6,7 @@ import numpy as np
 
 from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
-from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
+from scorefold.manifolds import Manifold
 
 __all__ = ["mixture_mass"]
 
@@ -27,7 +27,8 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     on spheres and SO(3), π over the largest angle of Σ^½ u on tori, the smallest of these over the
     factors of a product. In dimension 2 the mean is over evenly spaced u (exact to rounding),
     above over 2048 random ones, and the error is four standard errors. Kernels of which less than
-    10⁻⁹ can be missing, P(R > π/σ) with σ the largest standard deviation, count as whole.
+    10⁻⁹ can be missing, P(R > π/σ) with σ the largest standard deviation, count as whole. Where the
+    cut locus lies nearer, its distance stands for π.
     """
     cuts = _cuts(mixture.manifold)
     if isinstance(mixture.family, EsagFamily | HeatFamily) or cuts == []:
@@ -39,7 +40,8 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     d = mixture.manifold.dim
     weights = np.exp(np.asarray(mixture.log_weights, np.float64))
     variances = np.asarray(mixture.variances, np.float64)
-    most = chi2.sf(np.pi**2 / np.maximum(variances.max(axis=1), 1e-300), d)
+    near = min(cut for _, _, cut in cuts)
+    most = chi2.sf(near**2 / np.maximum(variances.max(axis=1), 1e-300), d)
     wide = np.flatnonzero(most * weights > _NEGLIGIBLE * weights.sum())
     u = _directions(d)
     missing = np.zeros(len(u))
@@ -52,32 +54,28 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     return 1.0 - kernels * float(missing.mean()), kernels * (spread + _NEGLIGIBLE)
 
 
-def _cuts(manifold: Manifold, first: int = 0) -> list[tuple[slice, bool]] | None:
-    """For each factor with a cut locus at distance π: the components of v that belong to it, and
-    whether each of them counts by itself (tori)."""
-    kind = type(manifold)
-    own = slice(first, first + manifold.dim)
-    if kind in (Euclidean, Hyperbolic):
-        return []
-    if kind in (Sphere, SO3, Torus):
-        return [(own, kind is Torus)]
-    if kind is not Product:
-        return None
-    found: list[tuple[slice, bool]] = []
-    for factor in manifold.factors:  # type: ignore[attr-defined]
-        part = _cuts(factor, first)
-        if part is None:
+def _cuts(manifold: Manifold) -> list[tuple[slice, bool, float]] | None:
+    """For each factor with a cut locus: the components of v that belong to it, whether each of them
+    counts by itself (tori), and its distance. None where that is not known."""
+    found: list[tuple[slice, bool, float]] = []
+    first = 0
+    for factor in manifold.factors:
+        own = slice(first, first + factor.dim)
+        if factor.sine_volumes is None:
             return None
-        found += part
+        if factor.toral:
+            found.append((own, True, factor.injectivity_radius))
+        found += [(own, False, volume.cut) for volume in factor.sine_volumes]
         first += factor.dim
     return found
 
 
-def _exits(cuts: list[tuple[slice, bool]], v: np.ndarray) -> np.ndarray:
+def _exits(cuts: list[tuple[slice, bool, float]], v: np.ndarray) -> np.ndarray:
     """r at which r·v leaves the region before the cut locus, for v of shape ``(…, d)``."""
     longest = [
-        np.abs(v[..., part]).max(axis=-1) if each else np.linalg.norm(v[..., part], axis=-1)
-        for part, each in cuts
+        (np.abs(v[..., part]).max(axis=-1) if each else np.linalg.norm(v[..., part], axis=-1))
+        * (np.pi / cut)
+        for part, each, cut in cuts
     ]
     return np.pi / np.maximum(np.max(longest, axis=0), 1e-300)
 

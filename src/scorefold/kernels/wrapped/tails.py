@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Manifold, Product, Sphere, Torus
+from scorefold._geometry import SineVolume
+from scorefold.manifolds import Manifold
 
 __all__ = ["log_beyond", "radius_beyond"]
 
@@ -16,43 +17,35 @@ _MOST_CURVED = 8
 _STANDARD = 40.0
 _GRID = 1025
 
-Curved = list[tuple[int, float]]
 
-
-def curved(manifold: Manifold) -> Curved | None:
-    """(k, a) for each factor on which the volume element of exp is (sin ar / ar)^k, r ≤ π; those
-    left out have one of at least 1. None for a manifold unknown here, or with too many."""
-    kind = type(manifold)
-    if kind is Product:
-        parts = [curved(m) for m in manifold.factors]  # type: ignore[attr-defined]
-        known = [p for p in parts if p is not None]
-        found = [c for p in known for c in p]
-        return found if len(known) == len(parts) and len(found) <= _MOST_CURVED else None
-    if kind is Sphere:
-        return [(manifold.dim - 1, 1.0)] if manifold.dim > 1 else []
-    if kind is SO3:
-        return [(2, 0.5)]
-    return [] if kind in (Euclidean, Torus, Hyperbolic) else None
+def curved(manifold: Manifold) -> list[SineVolume] | None:
+    """The factors on which exp contracts volumes; None for a manifold of which they are not known,
+    or with too many."""
+    if manifold.sine_volumes is None:
+        return None
+    found = [factor for factor in manifold.sine_volumes if factor.power > 0]
+    return found if len(found) <= _MOST_CURVED else None
 
 
 def log_beyond(manifold: Manifold, radius: np.ndarray, std: float, eps: float) -> np.ndarray | None:
     """A bound on log (kernel(x)/peak) at all distances r ≥ ``radius``, shape of ``radius``:
 
-        sup_{r ≥ R} −r²/2σ² − log |det d exp_v|,  |v| = r,  r_i ≤ π − eps on factors S^d,
+        sup_{r ≥ R} −r²/2σ² − log |det d exp_v|,  |v| = r,  r_i ≤ c_i on curved factors,
 
     for a kernel whose largest standard deviation is at most σ. In the squares u_i = r_i² of the
     distances on the factors, −log sin(√u)/√u = Σ c_j u^j with c_j ≥ 0 is convex, so the supremum
     lies at a corner of {0 ≤ u_i ≤ U_i, Σ u_i ≥ R²}: all corners are looked at. Exact where every
-    factor is a sphere of dimension 2 or more or SO(3), or none is. Points within ``eps`` of a
-    sphere's cut locus, where a wrapped law is unbounded, are left out. None for a manifold
-    unknown here.
+    factor is a sphere of dimension 2 or more or SO(3), or none is. c_i is the distance of the cut
+    locus; points within ``eps`` of a sphere's, where a wrapped law is unbounded, are left out. None
+    for a manifold whose ``sine_volumes`` are not known.
     """
     factors = curved(manifold)
     if factors is None:
         return None
     square = np.asarray(radius, np.float64) ** 2
-    ends = [(math.pi - (eps if a == 1.0 else 0.0)) ** 2 for _, a in factors]
-    pure = type(manifold) in (Sphere, SO3) and bool(factors)
+    # Where the volume element vanishes on the cut locus the law is unbounded beside it.
+    ends = [(f.cut - (eps if f.rate * f.cut >= math.pi else 0.0)) ** 2 for f in factors]
+    pure = len(manifold.factors) == 1 and bool(factors)
     best = np.full(square.shape, -np.inf)
     for picked in itertools.product([False, True], repeat=len(factors)):
         spent = sum(e for e, on in zip(ends, picked, strict=True) if on)
@@ -76,10 +69,9 @@ def log_beyond(manifold: Manifold, radius: np.ndarray, std: float, eps: float) -
     return best
 
 
-def _bend(square: np.ndarray, factor: tuple[int, float]) -> np.ndarray:
+def _bend(square: np.ndarray, factor: SineVolume) -> np.ndarray:
     """−k log (sin ar / ar), r² = ``square``."""
-    k, a = factor
-    return -k * np.log(np.sinc(a * np.sqrt(square) / math.pi))
+    return -factor.power * np.log(np.sinc(factor.rate * np.sqrt(square) / math.pi))
 
 
 def radius_beyond(manifold: Manifold, level: np.ndarray, std: float, eps: float) -> np.ndarray:

@@ -17,8 +17,8 @@ from scorefold._compile import quick
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.kernels.wrapped.tails import curved, log_beyond, radius_beyond
-from scorefold.manifolds import SO3, Manifold, Sphere, check_points
-from scorefold.manifolds.neighbours import flat_coordinates, rows_of
+from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds.neighbours import rows_of
 
 __all__ = ["cheaper_log_prob", "truncated_log_prob"]
 
@@ -159,8 +159,9 @@ def _room(
     if sums is None:
         sums = _Sums(mixture, rows)
         sums.add(_full(np.arange(len(rows)), whole))
-    flat = flat_coordinates(m, rows_of(m, "x", rows))[0]
-    assert flat is not None
+    chords = m.chords(rows_of(m, "x", rows))
+    assert chords is not None
+    flat = chords.coordinates
     seeds = _Sums(mixture, rows)
     for group in trees:
         _, near = group.tree.query(flat, k=_SEEDS, workers=-1)
@@ -179,8 +180,8 @@ def _groups(mixture: WrappedMixture) -> _Groups:
     m = mixture.manifold
     if len(rows) <= _SMALL or curved(m) is None:
         return rows, [], inside
-    flat, period = flat_coordinates(m, rows_of(m, "centres", np.asarray(mixture.centres)))
-    if flat is None:
+    chords = m.chords(rows_of(m, "centres", np.asarray(mixture.centres)))
+    if chords is None:
         return rows, [], inside
     from scipy.spatial import cKDTree
 
@@ -195,7 +196,8 @@ def _groups(mixture: WrappedMixture) -> _Groups:
             continue
         top = float(log_peak[of].max())
         mass = top + math.log(float(np.exp(log_peak[of] - top).sum()))
-        tree = cKDTree(flat[of], boxsize=period, balanced_tree=False, compact_nodes=False)
+        places = chords.coordinates[of]
+        tree = cKDTree(places, boxsize=chords.periods, balanced_tree=False, compact_nodes=False)
         groups.append(_Group(of, float(std[of].max()), mass, tree))
     return np.concatenate([*whole, np.empty(0, int)]), groups, inside
 
@@ -227,16 +229,9 @@ def _counted(
     radius = radius_beyond(manifold, room, group.std, eps)
     known = np.flatnonzero(np.isfinite(radius))
     # The tree's coordinates and the kernels' differ by rounding.
-    flat_radius = _chord(manifold, radius[known]) * (1.0 + 1e-6) + 8.0 * eps
+    flat_radius = manifold.chord(radius[known]) * (1.0 + 1e-6) + 8.0 * eps
     count = group.tree.query_ball_point(flat[known], flat_radius, return_length=True, workers=-1)
     return flat_radius, known, count
-
-
-def _chord(manifold: Manifold, radius: np.ndarray) -> np.ndarray:
-    """Flat distances that nothing within a geodesic distance exceeds."""
-    if type(manifold) in (Sphere, SO3):
-        return 2.0 * np.sin(0.5 * np.minimum(radius, math.pi))
-    return radius
 
 
 def _full(points: np.ndarray, kernels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -14,7 +14,6 @@ import numpy as np
 
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import AlternationHistory, Bridge, brownian_reference, fit_bridge
-from scorefold.bridges.units import flat_coordinates
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import pairwise
@@ -60,7 +59,7 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
     """As stated, or a tenth of the mean squared distance of the ends per dimension, flat
     coordinates taken from the mean of their own end: to two digits. Moving an end as a whole
     changes no coupling, and so not the default."""
-    flat = flat_coordinates(a.manifold)
+    flat = a.manifold.flat_coordinates
     first, last = (np.asarray(d.train, np.float64) for d in (a, b))
     first, last = (x - np.where(flat, x.mean(axis=0), 0.0) for x in (first, last))
     square = float(np.mean(pairwise(a.manifold, first[:500], last[:500]) ** 2))

@@ -13,7 +13,7 @@ from scorefold import report
 from scorefold.bridges import AlternationHistory, MultiMarginalBridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.manifolds import Manifold, Product, Sphere
+from scorefold.manifolds import Manifold
 from scorefold.runs.axes import axes_of
 from scorefold.runs.bridges.arrivals import text
 from scorefold.runs.bridges.ends_measures import FittedBridge
@@ -45,7 +45,7 @@ def write_bridge_page(
         f"At {b.name}": _end(a.manifold, b, drawn["b"], a.name, shown_on),
         f"At {a.name}": _end(a.manifold, a, drawn["a"], b.name, shown_on),
     }
-    if not isinstance(a.manifold, Product):
+    if a.manifold.picture != "factors":
         at = np.linspace(0, _STEPS, _FRAMES).round().astype(int)
         figures[f"From {a.name} to {b.name}"] = report.film(
             a.manifold,
@@ -105,7 +105,7 @@ def _end(
 ) -> Any:
     fresh = {f"{end.name}, held out": np.asarray(end.test)}
     bridged = {f"bridged from {other}": drawn}
-    if isinstance(manifold, Sphere) and manifold.d == 2:
+    if manifold.picture == "sphere":
         return report.globes(samples=bridged, data=fresh, earth=shown_on["earth"])
     return report.picture(manifold, samples=bridged, data=fresh, **shown_on)
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from scorefold import report
 from scorefold.data import Snapshots
-from scorefold.manifolds import Product, Sphere
 from scorefold.runs.bridges.arrivals import text
 from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
 from scorefold.runs.request import Finished
@@ -42,13 +41,13 @@ def write_snapshots_page(
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
         drawn = {f"from {names[0]}": paths[:, int(np.argmin(np.abs(at - times[k])))]}
-        if isinstance(manifold, Sphere) and manifold.d == 2:
+        if manifold.picture == "sphere":
             figures[f"At {names[k]}"] = report.globes(samples=drawn, data=fresh, earth=earth)
         else:
             figures[f"At {names[k]}"] = report.picture(
                 manifold, samples=drawn, data=fresh, axes=axes, earth=earth
             )
-    if not isinstance(manifold, Product):
+    if manifold.picture != "factors":
         frames = _frames(times)
         shown = [int(np.argmin(np.abs(at - t))) for t in frames]
         seen = sum(t in times for t in frames)

@@ -1,6 +1,6 @@
 """The models that can be fitted by name: how each is made, what can be stated of it, what it shows.
 
-A new one is an entry of ``MODELS``.
+A new one is an entry of ``MODELS``, or an entry point of an installed package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scorefold import losses
+from scorefold import _installed, losses
 from scorefold._types import Key
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
@@ -44,6 +44,7 @@ __all__ = [
     "ModelChoice",
     "ModelTask",
     "choose_model",
+    "model_choice",
     "model_settings",
 ]
 
@@ -110,6 +111,25 @@ class ModelChoice:
         return self.build(task), _no_steps(key, time.monotonic() - started)
 
 
+def model_choice(name: str) -> ModelChoice:
+    """An entry of ``MODELS``, or a model of an installed package (entry points
+    ``scorefold.models``): a ``ModelChoice``, or a description that is made of a manifold.
+
+    **Raises:** ``RunError`` for a name that is neither, and for a package that does not load."""
+    if name in MODELS:
+        return MODELS[name]
+    try:
+        found = _installed.find("models", name)
+    except ValueError as error:
+        raise RunError(f"--model {name}: {error}") from error
+    if found is None:
+        known = ", ".join((*MODELS, *_installed.names("models")))
+        raise RunError(f"no model is called {name!r}: there are {known}.")
+    if isinstance(found, ModelChoice):
+        return found
+    return ModelChoice(lambda task: found(task.data.manifold))
+
+
 def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> str:
     """The name of the model: as stated, or what so many points can bear.
 
@@ -118,9 +138,7 @@ def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> 
     """
     n = len(data.train)
     found = name or ("kernel" if n >= LEAST else "kde")
-    if found not in MODELS:
-        raise RunError(f"no model is called {found!r}: there are {', '.join(MODELS)}.")
-    choice = MODELS[found]
+    choice = model_choice(found)
     fallback = "" if name else (
         f" ({n} training points are too few for the kernel model: below {LEAST} say "
         "--model kernel to have it all the same)"

@@ -11,7 +11,6 @@ import numpy as np
 from scorefold import report
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.manifolds import Sphere
 from scorefold.runs.axes import axes_of
 from scorefold.runs.models.choices import ModelChoice
 from scorefold.runs.models.measures import FittedModel
@@ -51,8 +50,8 @@ def _laws(
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
     log_prob = density if manifold.dim <= 2 else None
     globes = {}
-    if isinstance(manifold, Sphere) and manifold.d == 2:
-        log_prob = report.tabulated(density, manifold)
+    if manifold.picture == "sphere":
+        log_prob = report.tabulated(density)
         fresh = {"test data": sets["test data"]}
         globes = {
             "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])
