@@ -28,7 +28,7 @@ def model():
     """A score model with a small network, as ``fit`` returns it."""
     spec = sf.NetworkSpec(width=4, depth=1, fourier=2, time_features=1)
     started = sf.ScoreModel(sf.Brownian(SPHERE, sf.LogLinear(1e-3, 5.0)), network=spec)
-    return started.trainer(jax.random.key(0), np.eye(3, dtype=np.float32)).model(None, None)
+    return started.trainer(jax.random.key(0), np.eye(3, dtype=np.float32)).model(jnp.eye(3), None)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,8 @@ def with_mixture(mixture, units=None, **options):
 def score(manifold):
     x = points(manifold)
     model = sf.ScoreModel(sf.default_noising(manifold, x), network=SMALL, s_min=1e-2, rtol=1e-4)
-    return model.trainer(KEY, x).model(None, None)
+    trainer = model.trainer(KEY, x)
+    return trainer.model(trainer.examples(x), None)
 
 
 def gaussian(manifold):

@@ -148,7 +148,7 @@ def models() -> list[bytes]:
         points = jnp.eye(3, dtype=jnp.float32)
         score = sf.ScoreModel(sf.Brownian(sphere, sf.LogLinear(1e-3, 5.0)), network=spec)
         made = [
-            score.trainer(jax.random.key(0), np.eye(3, dtype=np.float32)).model(None, None),
+            score.trainer(jax.random.key(0), np.eye(3, dtype=np.float32)).model(points, None),
             HeatKernelDensity(sphere, points, jnp.full(3, 0.1, jnp.float32)),
             sf.KernelModel(sf.Product(sphere, plane)),
             sf.LightBridge(sf.brownian_reference(plane, 1.0)),
