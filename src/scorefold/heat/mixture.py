@@ -34,7 +34,7 @@ class TransitionMixture(eqx.Module):
 
     kernel: Transition
     centres: Array
-    s: Array | ScalarLike
+    s: ScalarLike | Array
     log_weights: Array | None = None
 
     def log_kernels(self, x: Point) -> Array:

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from scorefold._types import Key
 from scorefold.kernels import WrappedMixture, mixture_mass
+from scorefold.kernels.local.neighbourhood import logs_in_frames
 from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.manifolds import Manifold, nearest
 from scorefold.models import (
@@ -135,7 +136,9 @@ def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> Wrappe
     pool = np.concatenate([data, draws])
     counts = [min(k, len(pool) - 1) for k in _NEIGHBOURS]
     near, _ = nearest(manifold, pool, centres, counts[-1] + 1)
-    vectors = np.asarray(_seen(manifold, jnp.asarray(centres), jnp.asarray(pool[near])), np.float64)
+    vectors = np.asarray(
+        logs_in_frames(manifold, jnp.asarray(centres), jnp.asarray(pool[near])), np.float64
+    )
     covariances = np.stack(
         [np.einsum("nki,nkj->nij", v, v) / v.shape[1]
          for v in (vectors[:, 1 : k + 1] for k in counts)], axis=1,
@@ -159,14 +162,6 @@ def _proposal(manifold: Manifold, data: np.ndarray, draws: np.ndarray) -> Wrappe
 
 def _even(n: int, at_most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, at_most).round().astype(int)) if n else np.zeros(0, int)
-
-
-@jax.jit(static_argnums=0)
-def _seen(manifold: Manifold, centres: Array, neighbours: Array) -> Array:
-    def one(z: Array, x: Array) -> Array:
-        return manifold.components(z, manifold.log(z, x))
-
-    return jax.vmap(jax.vmap(one, (None, 0)))(centres, neighbours)
 
 
 def _within(manifold: Manifold, covariances: np.ndarray) -> np.ndarray:

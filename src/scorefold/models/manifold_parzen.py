@@ -133,7 +133,7 @@ def _parzen_scores(points: Array, bases: Array, s: Array, x: Array, leave_out: b
 
 @eqx.filter_jit
 def _mixture_log_prob(law: GaussianMixture, x: Array) -> Array:
-    return in_blocks(law.astype(x.dtype).log_prob, x, _CHUNK)
+    return in_blocks(law.log_prob, x, _CHUNK)
 
 
 @eqx.filter_jit

@@ -22,7 +22,8 @@ from scorefold.noising import Noising, OrnsteinUhlenbeck
 
 __all__ = ["Origins", "chosen_origins", "made_origins"]
 
-_JUDGED, _JUDGING = 256, 1500
+_SCORED, _ORIGINS = 256, 1500
+"""Points whose likelihood chooses the blur, and the origins that give it meanwhile."""
 _FACTORS = tuple(4.0**k for k in range(-4, 2))
 _CELLS = 1 << 18
 
@@ -72,18 +73,18 @@ def chosen_origins(
     """Origins at ``points`` (at most ``most`` of them) with the given blur; or with
     h_i = f·d_i²/d, d_i the distance to the 6th neighbour of x_i (at least a thirtieth of its
     median, for points that repeat) and f the one of 4^{−4}, …, 4 under which ``held_out`` is most
-    likely; without held-out points, each point is judged by the others."""
-    pick, judge = jax.random.split(key)
+    likely; without held-out points, each of them is left out in turn."""
+    pick, some = jax.random.split(key)
     rows = points[jax.random.permutation(pick, len(points))[:most]]
     if blur is not None:
         return made_origins(reference, potential, rows, jnp.full(len(rows), blur, rows.dtype))
     leave_out = held_out is None
-    some = rows[:_JUDGING]
-    judged = some[:_JUDGED] if held_out is None else some_rows(judge, held_out)[:_JUDGED]
-    near, best, found = _apart(reference, some), -math.inf, 1.0
+    trial = rows[:_ORIGINS]
+    scored = (trial if held_out is None else some_rows(some, held_out))[:_SCORED]
+    near, best, found = _apart(reference, trial), -math.inf, 1.0
     for factor in _FACTORS:
         h = jnp.minimum(factor * near, 0.5 * reference.schedule.total)
-        value = float(_likelihood(reference, potential, some, judged, h, leave_out))
+        value = float(_likelihood(reference, potential, trial, scored, h, leave_out))
         if value > best:
             best, found = value, factor
     h = jnp.minimum(found * _apart(reference, rows), 0.5 * reference.schedule.total)
@@ -127,22 +128,22 @@ def _likelihood(
     reference: Noising,
     potential: LightPotential,
     rows: Array,
-    judged: Array,
+    scored: Array,
     blur: Array,
     leave_out: bool,
 ) -> Scalar:
-    """Mean log p_0 of ``judged``; row i of it is row i of ``rows`` if ``leave_out``."""
+    """Mean log p_0 of ``scored``; row i of it is row i of ``rows`` if ``leave_out``."""
     start = Origins(*_weights(reference, potential, rows, blur), blur)
     total, zero = jnp.asarray(reference.schedule.total, blur.dtype), jnp.zeros((), blur.dtype)
 
     def one(inputs: tuple[Array, Point]) -> Scalar:
         i, x = inputs
         terms = start.log_terms(reference, x, zero)
-        own = (jnp.arange(len(terms)) == i) & leave_out
-        terms = jnp.where(own, -jnp.inf, terms)
+        itself = (jnp.arange(len(terms)) == i) & leave_out
+        terms = jnp.where(itself, -jnp.inf, terms)
         return jax.nn.logsumexp(terms) + potential.log_ahead(reference, x, total)
 
-    each = jax.lax.map(one, (jnp.arange(len(judged)), judged), batch_size=256)
+    each = jax.lax.map(one, (jnp.arange(len(scored)), scored), batch_size=256)
     value = jnp.mean(each)
     return jnp.where(jnp.isfinite(value), value, -jnp.inf)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scorefold._types import Scalar, ScalarLike
-from scorefold.kernels.gaussian.covariance import Cholesky, Covariance
+from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal
 
 __all__ = ["Eigen"]
 
@@ -21,7 +21,11 @@ class Eigen(Covariance):
     """
 
     axes: Float[Array, "d d"]
-    variances: Float[Array, " d"]
+    spread: Diagonal
+
+    def __init__(self, axes: Float[Array, "d d"], variances: Float[Array, " d"]):
+        self.axes = axes
+        self.spread = Diagonal(variances)
 
     @property
     def dim(self) -> int:
@@ -32,32 +36,32 @@ class Eigen(Covariance):
         return self.dim
 
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
-        return self._back(self._along(v) / self.variances)
+        return self._back(self.spread.solve(self._along(v)))
 
     def quadratic(self, v: Float[Array, " d"]) -> Scalar:
-        along = self._along(v)
-        return jnp.sum(along * along / self.variances)
+        return self.spread.quadratic(self._along(v))
 
     def log_det(self) -> Scalar:
-        return jnp.sum(jnp.log(self.variances))
+        return self.spread.log_det()
 
     def trace_inverse(self) -> Scalar:
-        return jnp.sum(1.0 / self.variances)
+        return self.spread.trace_inverse()
 
     def largest(self) -> Scalar:
-        return jnp.max(self.variances)
+        return self.spread.largest()
 
     def sqrt_apply(self, z: Float[Array, " k"]) -> Float[Array, " d"]:
-        return self._back(jnp.sqrt(self.variances) * z)
+        return self._back(self.spread.sqrt_apply(z))
 
     def add(self, s: ScalarLike) -> Eigen:
-        return Eigen(self.axes, self.variances + jnp.asarray(s, self.variances.dtype))
+        return Eigen(self.axes, self.spread.add(s).variances)
 
     def scaled(self, scale: Float[Array, " d"]) -> Cholesky:
         return self._cholesky().scaled(scale)
 
     def dense(self) -> Float[Array, "d d"]:
-        return jnp.matmul(self.axes * self.variances[None, :], self.axes.T, precision="highest")
+        scaled = self.axes * self.spread.variances[None, :]
+        return jnp.matmul(scaled, self.axes.T, precision="highest")
 
     def marginal(self, indices: Sequence[int]) -> Cholesky:
         return self._cholesky().marginal(indices)

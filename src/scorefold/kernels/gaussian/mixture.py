@@ -26,8 +26,7 @@ class GaussianMixture(eqx.Module):
 
     Brownian motion for variance-time s turns Σ_i into Σ_i + sI, so Γ_i into (Γ_i⁻¹ + sI)⁻¹, and
     nothing else: density and score are exact at every s, and with them the Hamilton–Jacobi and
-    Fokker–Planck equations. Each method with a point takes ONE point, shape (d,), of the dtype of
-    the centres.
+    Fokker–Planck equations. Each method with a point takes ONE point, shape (d,).
 
     **Arguments:** ``log_weights``: n numbers log w_i that sum to 1 as weights; ``centres``: Z,
     shape (n, d); ``covariances``: one ``Covariance`` whose arrays have a leading axis of n.
@@ -55,21 +54,21 @@ class GaussianMixture(eqx.Module):
     # -- one point -------------------------------------------------------------------------------
     def log_prob(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Scalar:
         """log π_s(x) in nats, π_s the density after Brownian motion for variance-time s."""
-        return jax.nn.logsumexp(self.at(s).log_terms(x))
+        return jax.nn.logsumexp(self._for(x, s).log_terms(x))
 
     def score(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Float[Array, " d"]:
         """∇ log π_s(x) = −Σ_i w_i(x) a_i,  a_i = Γ_i(x − Z_i),  w_i(x) the share of kernel i."""
-        share, pull = self.at(s)._pulls(x)
+        share, pull = self._for(x, s)._pulls(x)
         return -share @ pull
 
     def laplacian_ratio(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Scalar:
         """Δπ_s/π_s = Σ_i w_i(x) (|a_i|² − tr Γ_i)."""
-        return self.at(s)._derivatives(x)[1]
+        return self._for(x, s)._derivatives(x)[1]
 
     def implicit_score_matching(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Scalar:
         """½|∇ log π|² + Δ log π = Δπ/π − ½|∇ log π|², whose mean over data is, up to a constant,
         half the mean squared error of the score (Hyvärinen 2005, Theorem 1)."""
-        score, ratio = self.at(s)._derivatives(x)
+        score, ratio = self._for(x, s)._derivatives(x)
         return ratio - 0.5 * jnp.sum(score * score)
 
     def log_terms(self, x: Float[Array, " d"]) -> Float[Array, " n"]:
@@ -143,6 +142,10 @@ class GaussianMixture(eqx.Module):
         return _sample(self, key, n)
 
     # -- inside ------------------------------------------------------------------------------------
+    def _for(self, x: Array, s: ScalarLike | None) -> GaussianMixture:
+        """``at(s)``, in the dtype of x."""
+        return self.astype(x.dtype).at(s)
+
     def _pulls(self, x: Array) -> tuple[Array, Array]:
         """The shares w_i(x) and a_i = Γ_i(x − Z_i)."""
         one = lambda centre, covariance: covariance.solve(x - centre)  # noqa: E731

@@ -23,7 +23,7 @@ _ROWS = 1 << 13
 
 
 class Neighbourhoods(eqx.Module):
-    """The nearest neighbours of n points, seen from each: v_ij = log_{z_i}(z_j) in the frame there.
+    """The nearest neighbours of n points z_i: v_ij = log_{z_i}(z_j) in the frame at z_i.
 
     ``index``: rows of the neighbours, nearest first, the point itself left out, shape ``(n, m)``;
     ``vectors``: shape ``(n, m, d)``. With ``rows``, only those points look around.
@@ -45,7 +45,7 @@ class Neighbourhoods(eqx.Module):
             # The point itself goes to the end; where copies hid it, the farthest does.
             order = np.argsort(near == rows[:, None], axis=1, kind="stable")
             index = np.take_along_axis(near, order, axis=1)[:, :m]
-        return cls(jnp.asarray(index, jnp.int32), seen_from(manifold, centres, points[index]))
+        return cls(jnp.asarray(index, jnp.int32), logs_in_frames(manifold, centres, points[index]))
 
     def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
         """C_k = (1/k) Σ v vᵀ and μ_k = (1/k) Σ v over the k nearest neighbours for which ``keep``,
@@ -68,7 +68,7 @@ class Neighbourhoods(eqx.Module):
 
 
 @eqx.filter_jit
-def seen_from(manifold: Manifold, centres: Array, points: Array) -> Array:
+def logs_in_frames(manifold: Manifold, centres: Array, points: Array) -> Array:
     """log_{z_i}(x_ij) in the frame at z_i, shape ``(n, m, d)`` for centres z of shape
     ``(n, …)`` and points x of shape ``(n, m, …)``."""
 

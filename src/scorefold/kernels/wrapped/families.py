@@ -64,7 +64,9 @@ class WrappedFamily(KernelFamily):
     Source: Pelletier 2005; Chevallier et al. 2022.
     """
 
-    def log_prob(self, m, x, z, axes, variances, s):
+    def log_prob(
+        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+    ) -> Scalar:
         v = m.log(z, x)
         components = m.components(z, v)
         along = axes @ components
@@ -82,7 +84,7 @@ class WrappedFamily(KernelFamily):
         change = flowed * heat - (1.0 - flowed) * m.exp_log_det(z, v)
         return _normal(along, variances + s) + change
 
-    def sample(self, key, m, z, axes, variances):
+    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
         normal = jax.random.normal(key, (m.dim,), z.dtype)
         v = (jnp.sqrt(variances) * normal) @ axes
         return m.exp(z, m.from_components(z, v))
@@ -94,14 +96,16 @@ class HeatFamily(KernelFamily):
 
     round: ClassVar[bool] = True
 
-    def log_prob(self, m, x, z, axes, variances, s):
+    def log_prob(
+        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+    ) -> Scalar:
         time = jnp.mean(variances) if s is None else jnp.mean(variances) + s
         exact = m.heat.log_prob(x, z, jnp.maximum(time, _SMALLEST))
         even = jnp.broadcast_to(time, variances.shape)
         narrow = WrappedFamily().log_prob(m, x, z, axes, even, None)
         return jnp.where(time < _SMALLEST, narrow, exact)
 
-    def sample(self, key, m, z, axes, variances):
+    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
         tau = jnp.mean(variances)
         far = m.heat.sample(key, z, jnp.maximum(tau, _SMALLEST))
         near = WrappedFamily().sample(key, m, z, axes, variances)
@@ -125,7 +129,9 @@ class EsagFamily(KernelFamily):
     the difference of two large numbers).
     """
 
-    def log_prob(self, m, x, z, axes, variances, s):
+    def log_prob(
+        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+    ) -> Scalar:
         if s is not None:
             return WrappedFamily().log_prob(m, x, z, axes, variances, s)
         t = axes @ m.components(z, m.to_tangent(z, x))
@@ -137,7 +143,7 @@ class EsagFamily(KernelFamily):
         a = c * jnp.sqrt(size / q)
         return -math.log(2.0 * math.pi) - 1.5 * jnp.log(q) - 0.5 * size * square / q + _moment(a)
 
-    def sample(self, key, m, z, axes, variances):
+    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
         rho = jnp.sqrt(variances[0] / variances[1])
         size = (variances[0] * variances[1]) ** -0.25
         normal = jax.random.normal(key, (3,), z.dtype)
@@ -145,7 +151,7 @@ class EsagFamily(KernelFamily):
         v = m.from_components(z, across @ axes)
         return m.project((size + normal[2]) * z + v)
 
-    def check(self, m):
+    def check(self, m: Manifold) -> None:
         if sphere_dimension(m.heat) != 2:
             raise ValueError(f"kernel: 'esag' is a law on S^2, not on {m.name}; use 'wrapped'.")
 
