@@ -43,6 +43,7 @@ __all__ = [
     "ModelChoice",
     "ModelTask",
     "choose_model",
+    "model_choice",
     "model_settings",
 ]
 
@@ -117,9 +118,7 @@ def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> 
     """
     n = len(data.train)
     found = name or ("kernel" if n >= LEAST else "kde")
-    if found not in MODELS:
-        raise RunError(f"no model is called {found!r}: there are {', '.join(MODELS)}.")
-    choice = MODELS[found]
+    choice = model_choice(found)
     fallback = "" if name else (
         f" ({n} training points are too few for the kernel model: below {LEAST} say "
         "--model kernel to have it all the same)"
@@ -134,6 +133,13 @@ def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> 
                "add rows (a tenth of them is kept to validate, a tenth to test).")
         )  # fmt: skip
     return found
+
+
+def model_choice(name: str) -> ModelChoice:
+    """**Raises:** ``RunError`` for a name of no model."""
+    if name not in MODELS:
+        raise RunError(f"no model is called {name!r}: there are {', '.join(MODELS)}.")
+    return MODELS[name]
 
 
 def model_settings() -> dict[Setting, list[str]]:

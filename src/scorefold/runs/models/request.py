@@ -25,11 +25,11 @@ from scorefold.runs.identity import described, point_digests
 from scorefold.runs.measures import Measure
 from scorefold.runs.models.choices import (
     LEAST,
-    MODELS,
     USUAL,
     ModelChoice,
     ModelTask,
     choose_model,
+    model_choice,
 )
 from scorefold.runs.models.generalisation import HEADING, generalisation_rows
 from scorefold.runs.models.measures import MEASURES, FittedModel
@@ -113,7 +113,7 @@ class ModelProblem(Problem[FittedModel]):
 
     @property
     def choice(self) -> ModelChoice:
-        return MODELS[self.model]
+        return model_choice(self.model)
 
     @property
     def task(self) -> ModelTask:
