@@ -42,7 +42,7 @@ def main() -> None:
     print(f"score model: {found.nll:.3f} ± {found.standard_error:.3f} nats a point")
 
     figure = report.globes(
-        log_prob=report.tabulated(model.log_prob, rows=36),
+        log_prob=report.tabulated(model.log_prob, sphere, rows=36),
         data={"held-out airports": airports.test},
         earth=True,
         title=f"Airports: score model after {arguments.steps} steps",

@@ -8,15 +8,21 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold.manifolds import Sphere
+from scorefold.manifolds import Manifold, Sphere
 
 __all__ = ["tabulated"]
 
 
-def tabulated(log_prob: Callable[[Any], Any], *, rows: int = 60) -> Callable[[Any], np.ndarray]:
+def tabulated(
+    log_prob: Callable[[Any], Any], manifold: Manifold, *, rows: int = 60
+) -> Callable[[Any], np.ndarray]:
     """A function of points (n, 3) that interpolates log p, linearly in latitude and longitude, on
     ``rows`` × 2·``rows`` cells. For drawing: peaks narrower than a cell are cut.
+
+    **Raises:** ``ValueError`` for a manifold that is not drawn as a sphere.
     """
+    if manifold.picture != "sphere":
+        raise ValueError(f"tabulated: {manifold.name} is not drawn as a sphere.")
     sphere = Sphere(2)
     lat = (np.arange(rows) + 0.5) * (180.0 / rows) - 90.0
     lon = (np.arange(2 * rows) + 0.5) * (180.0 / rows) - 180.0

@@ -155,13 +155,6 @@ def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> 
     return found
 
 
-def model_choice(name: str) -> ModelChoice:
-    """**Raises:** ``RunError`` for a name of no model."""
-    if name not in MODELS:
-        raise RunError(f"no model is called {name!r}: there are {', '.join(MODELS)}.")
-    return MODELS[name]
-
-
 def model_settings() -> dict[Setting, list[str]]:
     """What can be stated of models beside their training, each with the names of the models."""
     found: dict[Setting, list[str]] = {}

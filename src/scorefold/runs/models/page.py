@@ -51,7 +51,7 @@ def _laws(
     log_prob = density if manifold.dim <= 2 else None
     globes = {}
     if manifold.picture == "sphere":
-        log_prob = report.tabulated(density)
+        log_prob = report.tabulated(density, manifold)
         fresh = {"test data": sets["test data"]}
         globes = {
             "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])
