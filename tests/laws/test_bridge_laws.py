@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from projective_plane import ProjectivePlane
 
 from scorefold import NetworkSpec
 from scorefold._warnings import ScorefoldWarning
@@ -271,6 +272,7 @@ TURN = TURN * np.linalg.det(TURN)
 ISOMETRIES = {
     "S^2": (Sphere(2), lambda x: jnp.asarray(TURN, x.dtype) @ x),
     "SO(3)": (SO3(), lambda x: jnp.asarray(TURN, x.dtype) @ x),
+    "RP^2": (ProjectivePlane(), lambda x: -jnp.asarray(TURN, x.dtype) @ x),
     "T^2": (Torus(2), lambda x: jnp.mod(x + jnp.asarray([2.0, -1.0], x.dtype) + np.pi,
                                         2 * np.pi) - np.pi),
 }  # fmt: skip
@@ -343,7 +345,8 @@ def test_flows_agree_with_plain_calls():
 
 # -- ends ------------------------------------------------------------------------------------------
 SPACES = {"R^2": (Euclidean(2), 1.0), "R^20": (Euclidean(20), 1.0), "S^2": (Sphere(2), 0.6),
-          "T^2": (Torus(2), 0.8), "SO(3)": (SO3(), 0.8)}  # fmt: skip
+          "T^2": (Torus(2), 0.8), "SO(3)": (SO3(), 0.8),
+          "RP^2": (ProjectivePlane(), 0.3)}  # fmt: skip
 
 
 @pytest.mark.fault(46, "right ends and wrong ends, every space")

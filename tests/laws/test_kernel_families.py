@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
+from projective_plane import ProjectivePlane
 
 import scorefold as sf
 from scorefold.data import HeatMixture
@@ -68,7 +69,8 @@ def test_more_angles_than_can_be_summed_are_refused():
         lattice_normal(jnp.zeros(4), jnp.eye(4), jnp.ones(4), jnp.asarray(0.1))
 
 
-CURVED = [sf.Torus(2), *(pytest.param(m, marks=pytest.mark.slow) for m in (sf.Sphere(2), sf.SO3()))]
+CURVED = [sf.Torus(2), *(pytest.param(m, marks=pytest.mark.slow)
+                         for m in (sf.Sphere(2), sf.SO3(), ProjectivePlane()))]  # fmt: skip
 
 
 @pytest.mark.parametrize("manifold", CURVED, ids=lambda m: m.name)

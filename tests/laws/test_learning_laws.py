@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from projective_plane import ProjectivePlane
 
 import scorefold as sf
 from scorefold._fixed import trainable
@@ -18,6 +19,7 @@ CURVED = {
     "T^2": sf.Torus(2),
     "SO(3)": sf.SO3(),
     "H^2": sf.Hyperbolic(2),
+    "RP^2": ProjectivePlane(),
     "S^1 x R^1": sf.Product(sf.Torus(1), sf.Euclidean(1)),
 }
 PLANE = sf.Euclidean(2)

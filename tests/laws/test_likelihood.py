@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles.mixture import MixtureReference, mixture
+from projective_plane import ProjectivePlane
 
 from scorefold._types import constant
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
@@ -21,6 +22,7 @@ CASES = {
     "S3": (lambda: Brownian(Sphere(3)), 14.0),
     "T2": (lambda: Brownian(Torus(2)), 40.0),
     "SO3": (lambda: Brownian(SO3()), 20.0),
+    "RP2": (lambda: Brownian(ProjectivePlane()), 8.0),
     "S2xT1": (lambda: Brownian(Product(Sphere(2), Torus(1))), 40.0),
     "R2-OU": (lambda: OrnsteinUhlenbeck(Euclidean(2)), 40.0),
     "R2-VE": (lambda: VarianceExploding(Euclidean(2)), 5.0),
@@ -28,7 +30,7 @@ CASES = {
 }
 
 
-SLOW = ("S2", "S3", "SO3", "S2xT1", "H2-VE")
+SLOW = ("S2", "S3", "SO3", "RP2", "S2xT1", "H2-VE")
 RUNS = [(case, jnp.float64) for case in CASES if case not in SLOW]
 RUNS += [pytest.param(case, jnp.float64, marks=pytest.mark.slow) for case in SLOW]
 RUNS += [(case, jnp.float32) for case in ("S2", "R2-OU")]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from projective_plane import ProjectivePlane
 from scipy.spatial.transform import Rotation
 
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Sphere, Torus, pairwise
@@ -41,7 +42,9 @@ def draws(manifold, seed, n, scale=1.0, shift=0.0):
     return np.asarray(steps(z))
 
 
-@pytest.mark.parametrize("manifold", [Torus(1), Torus(3), Sphere(2), SO3()], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "manifold", [Torus(1), Torus(3), Sphere(2), SO3(), ProjectivePlane()], ids=lambda m: m.name
+)
 def test_nearest_ratio_of_uniform_data_is_the_null(manifold):
     """3^{−d}: exact on the flat torus but for the 4000 points being finitely many, and on curved
     spaces but for curvature within 0.2 rad."""
@@ -85,7 +88,7 @@ def test_p_values_of_equal_laws_are_uniform():
 
 
 def test_where_the_distance_is_of_negative_type():
-    """aᵀDa ≤ 0 for all a of sum 0 on R³, H², S² and T¹; on T², SO(3) there is an a with aᵀDa > 0,
+    """aᵀDa ≤ 0 for all a of sum 0 on R³, H², S² and T¹; on T², SO(3), RP² some aᵀDa > 0,
     and the energy distance is refused. On S² aᵀDa = 0 for even a of sum 0: blind to them."""
     for manifold, negative in (
         (Euclidean(3), True),
@@ -94,6 +97,7 @@ def test_where_the_distance_is_of_negative_type():
         (Torus(1), True),
         (Torus(2), False),
         (SO3(), False),
+        (ProjectivePlane(), False),
     ):
         x = draws(manifold, 0, 300, scale=2.0)
         d = pairwise(manifold, x, x)
@@ -110,7 +114,9 @@ def test_where_the_distance_is_of_negative_type():
     assert abs(a @ pairwise(Sphere(2), even, even) @ a) < 1e-9
 
 
-@pytest.mark.parametrize("manifold", [Sphere(2), SO3(), Torus(3)], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "manifold", [Sphere(2), SO3(), Torus(3), ProjectivePlane()], ids=lambda m: m.name
+)
 def test_slices_do_not_lengthen(manifold):
     """SW₁ ≤ W₁ with the geodesic distance, for pairs of points (all slices of one pair would
     have to be parallel to it for equality) and for sets; different laws are told apart."""

@@ -115,7 +115,7 @@ def test_the_command_line_finds_both(packages, tmp_path, capsys):
     assert list(drawn.columns) == ["x", "y", "z"] and len(drawn) == 5
     assert bool(jax.vmap(ProjectivePlane().belongs)(drawn.to_numpy(np.float32)).all())
     capsys.readouterr()
-    for model, message in (("broken", "cannot be loaded"), ("lod", "Did you mean")):
+    for model, message in (("broken", "cannot be loaded"), ("lod", "no choice")):
         words[words.index("--model") + 1], words[-1] = model, str(tmp_path / model)
         assert main(words) == 2
         assert message in capsys.readouterr().err

@@ -121,7 +121,7 @@ def _units(manifold: Manifold, data: np.ndarray) -> tuple[np.ndarray, np.ndarray
     dtype of ``data``, shape ``manifold.shape``."""
     flat = manifold.flat_coordinates
     shift, scale = np.zeros(manifold.shape, data.dtype), np.ones(manifold.shape, data.dtype)
-    own = data[:, flat]
+    own = np.ascontiguousarray(data[:, flat])
     if own.size:
         shift[flat] = np.median(own, axis=0)
         spread = np.mean(np.abs(own - shift[flat]), axis=0)
