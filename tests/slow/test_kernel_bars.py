@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from scorefold.data import flat
+from scorefold.data.laws import flat
 from scorefold.fitting import fit
 from scorefold.models import GaussianKernelModel
 

@@ -8,7 +8,8 @@ import pytest
 
 import scorefold as sf
 from scorefold._compile import quick
-from scorefold.kernels import WrappedMixture, plain_law, truncated, truncated_log_prob
+from scorefold.kernels import WrappedMixture, plain_law, truncated_log_prob
+from scorefold.kernels.wrapped import truncated
 from scorefold.kernels.wrapped.tails import log_beyond, radius_beyond
 
 SPHERE = sf.Sphere(2)
