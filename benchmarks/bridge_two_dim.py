@@ -46,6 +46,7 @@ from scorefold._provenance import provenance
 from scorefold.bridges import (
     BridgeMatching,
     DiffusionSchrodingerBridge,
+    FittedLightBridge,
     GaussianPotential,
     LightBridge,
     brownian_reference,
@@ -82,7 +83,7 @@ def floor(name: str, seed: int, n: int) -> float:
 def states(bridge: Any, seed: int, k: int, x0: np.ndarray) -> jax.Array:
     """At the time TIMES[k], or the level of the grid nearest to it."""
     key = jax.random.key(1000 * seed + k)
-    if isinstance(bridge, LightBridge):
+    if isinstance(bridge, FittedLightBridge):
         return bridge.sample_at(key, x0, float(TIMES[k]))
     grid = np.asarray(bridge.grid(100, np.float32))
     paths = bridge.sample_forward(key, x0, steps=100, paths=True)

@@ -13,6 +13,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -76,7 +77,7 @@ def refused(match=None, error=DamagedFile):
     assert len(message) <= 500 and message.isprintable(), message
 
 
-EMPTY = '{"format": "scorefold model", "version": 1, "model": null, "metadata": {}}'
+EMPTY = '{"format": "scorefold model", "version": 2, "model": null, "metadata": {}}'
 ENTRY = ', "a": {"dtype": "F32", "shape": %s, "data_offsets": %s}'
 HUGE = "[" + ", ".join(["9" * 4000] * 3000) + "]"
 HEADERS = {
@@ -108,7 +109,7 @@ HEADERS = {
     "a document that is a list": (around("[]"), "not a scorefold model file"),
     "a number as document": (around("7"), "not a scorefold model file"),
     "escapes of a terminal": (
-        around(EMPTY.replace('"version": 1', '"version": "\\u001b[2J\\n"')),
+        around(EMPTY.replace('"version": 2', '"version": "\\u001b[2J\\n"')),
         r"version '\\x1b",
     ),
     "a name of a million characters": (around(EMPTY, ', "' + "x" * 10**6 + '": 1'), "malformed"),
@@ -184,32 +185,52 @@ def put(value, *names):
     return change
 
 
+def told(value, *names):
+    """A change that replaces a setting of what was fitted."""
+    return put(value, "description", *names)
+
+
 CLASS = {"class": "manifolds.Sphere", "fields": {"d": 2}}
 VALUES = {
-    "a manifold as clock": (put(CLASS, "noising", "schedule"), r"model.noising.schedule"),
-    "text as clock": (put("linear", "noising", "schedule"), r"schedule.*is 'linear'"),
-    "no clock": (put(None, "noising", "schedule"), r"schedule.*NoneType"),
-    "NaN in a clock": (put({"float": "nan"}, "noising", "schedule", "s_max"), "model.noising"),
-    "a negative clock": (put(-1.0, "noising", "schedule", "s_min"), "model.noising.schedule"),
-    "text as dimension": (put("2", "noising", "manifold", "d"), r"manifold.d.*is '2'"),
-    "half a dimension": (put(2.5, "noising", "manifold", "d"), r"manifold.d.*is 2.5"),
-    "true as dimension": (put(True, "noising", "manifold", "d"), r"manifold.d.*is True"),
-    "dimension 0": (put(0, "noising", "manifold", "d"), "model.noising.manifold"),
-    "a negative width": (put(-3, "network", "width"), "model.network"),
-    "an unknown precision": (put("float8", "network", "products"), r"products.*'float8'"),
-    "a number as activation": (put(1.0, "network", "activation"), r"activation.*is 1.0"),
-    "a list as network": (put({"list": []}, "network"), r"model.network.*is list"),
-    "a process as loss": (put(CLASS, "loss"), r"model.loss.*is Sphere"),
-    "a negative end": (put(-1.0, "s_min"), "s_min"),
-    "NaN as tolerance": (put({"float": "nan"}, "rtol"), "rtol"),
-    "text in a float": (put("\x1b[31m1e-4", "s_min"), r"s_min.*'\\x1b"),
-    "an unknown class": (put({"class": "os.system", "fields": {}}, "loss"), "unknown class"),
+    "a manifold as clock": (
+        told(CLASS, "noising", "schedule"),
+        r"description.noising.schedule",
+    ),
+    "text as clock": (told("linear", "noising", "schedule"), r"schedule.*is 'linear'"),
+    "no clock": (told(None, "noising", "schedule"), r"schedule.*NoneType"),
+    "NaN in a clock": (
+        told({"float": "nan"}, "noising", "schedule", "s_max"),
+        "description.noising",
+    ),
+    "a negative clock": (
+        told(-1.0, "noising", "schedule", "s_min"),
+        "description.noising.schedule",
+    ),
+    "text as dimension": (told("2", "noising", "manifold", "d"), r"manifold.d.*is '2'"),
+    "half a dimension": (told(2.5, "noising", "manifold", "d"), r"manifold.d.*is 2.5"),
+    "true as dimension": (told(True, "noising", "manifold", "d"), r"manifold.d.*is True"),
+    "dimension 0": (told(0, "noising", "manifold", "d"), "description.noising.manifold"),
+    "a negative width": (told(-3, "network", "width"), "description.network"),
+    "an unknown precision": (told("float8", "network", "products"), r"products.*'float8'"),
+    "a number as activation": (told(1.0, "network", "activation"), r"activation.*is 1.0"),
+    "a list as network": (told({"list": []}, "network"), r"description.network.*is list"),
+    "a process as loss": (told(CLASS, "loss"), r"description.loss.*is Sphere"),
+    "a negative end": (told(-1.0, "s_min"), "s_min"),
+    "NaN as tolerance": (told({"float": "nan"}, "rtol"), "rtol"),
+    "text in a float": (told("\x1b[31m1e-4", "s_min"), r"s_min.*'\\x1b"),
+    "an unknown class": (told({"class": "os.system", "fields": {}}, "loss"), "unknown class"),
     "a class with a path": (
-        put({"class": "../../manifolds.Sphere", "fields": {"d": 2}}, "noising", "manifold"),
+        told({"class": "../../manifolds.Sphere", "fields": {"d": 2}}, "noising", "manifold"),
         "unknown class",
     ),
-    "an eval": (put({"function": "builtins.eval"}, "network", "activation"), "unknown function"),
-    "other keys": (put({"__reduce__": ["os.system", "true"]}, "loss"), "not part of the format"),
+    "an eval": (
+        told({"function": "builtins.eval"}, "network", "activation"),
+        "unknown function",
+    ),
+    "other keys": (
+        told({"__reduce__": ["os.system", "true"]}, "loss"),
+        "not part of the format",
+    ),
 }
 
 
@@ -297,7 +318,7 @@ def test_names_of_arrays_are_no_paths(tmp_path):
 def test_nothing_is_imported_or_run(whole, tmp_path):
     """Loading a file that names modules of the disk imports none of them."""
     (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
-    change = put({"class": "trap.Trap", "fields": {}}, "loss")
+    change = told({"class": "trap.Trap", "fields": {}}, "loss")
     (tmp_path / "m").write_bytes(forged(whole, change))
     before = set(sys.modules)
     with contextlib.chdir(tmp_path), refused("unknown class"):

@@ -17,6 +17,7 @@ from scorefold.models import (
     EmpiricalModel,
     FittedInformedModel,
     FittedKernelModel,
+    FittedScoreModel,
     GaussianKernelModel,
     HeatKernelDensity,
     ManifoldParzen,
@@ -125,7 +126,7 @@ def agrees_under_transformations(model, grad=True):
     as documented; everything else to rounding."""
     m = model.manifold
     x = points(m, 2, key=5)
-    at, flow = jnp.asarray(x), isinstance(model, sf.ScoreModel)
+    at, flow = jnp.asarray(x), isinstance(model, FittedScoreModel)
     slope_of = getattr(model, "score", None) or getattr(model, "score_at", None)
     more = {"steps": 4} if flow or isinstance(model, EmpiricalModel) else {}
     draw = lambda key: model.sample(key, 3, **more)  # noqa: E731

@@ -108,7 +108,8 @@ def test_the_command_line_finds_both(packages, tmp_path, capsys):
              "20", "--no-report", "--quiet", "--out", str(tmp_path / "run")]  # fmt: skip
     assert main(words) == 0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["model"] == "loud"
-    assert type(sf.load(tmp_path / "run" / "model.safetensors")).__name__ == "Loud"
+    fitted = sf.load(tmp_path / "run" / "model.safetensors")
+    assert type(fitted.description).__name__ == "Loud"
     out = tmp_path / "drawn.csv"
     assert main(["sample", str(tmp_path / "run"), "-n", "5", "--out", str(out)]) == 0
     drawn = pd.read_csv(out)

@@ -100,7 +100,7 @@ def test_kernel_model(kernels):
     mass = total_mass(kernels, DATA, KEY)
     assert mass.how == "closed form"
     assert abs(mass.value - 1.0) < 1e-4
-    estimate = sf.normalisation(kernels.log_prob, PLANE, key=KEY, n=4000)
+    estimate = sf.density_mass(kernels.log_prob, PLANE, key=KEY, n=4000)
     assert abs(estimate.value - 1.0) < 5.0 * estimate.error
     assert reference_nll(PLANE, DATA, VAL).name == "uniform law"
 

@@ -179,7 +179,7 @@ def shared(header, document):
 
 
 def version(header, document):
-    document["version"] = 2
+    document["version"] = 3
 
 
 def evil_class(header, document):
@@ -214,7 +214,7 @@ def list_of_models(header, document):
         ),
         (other_shape, r"frequencies: the file holds float32\[3, 4\], but .* float32\[4, 3\]"),
         (shared, r"'model.network.layers.0.bias' is missing, or used twice"),
-        (version, r"version 2; this scorefold reads 1"),
+        (version, r"version 3; this scorefold reads 2"),
         (evil_class, "unknown class 'os.system'"),
         (evil_function, "unknown function 'builtins.eval'"),
         (abstract_class, "unknown class 'manifolds.Manifold'"),
@@ -240,7 +240,7 @@ def test_deep_nesting(tmp_path, levels):
     path = tmp_path / "m"
     save(path, field())
     model = '{"list": [' * levels + "0" + "]}" * levels
-    text = '{"format": "scorefold model", "version": 1, "model": ' + model + "}"
+    text = '{"format": "scorefold model", "version": 2, "model": ' + model + "}"
     forged(path, lambda header, document: text)
     with pytest.raises(DamagedFile, match=r"nested too deeply|not valid JSON"):
         load(path)

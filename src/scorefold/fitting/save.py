@@ -14,7 +14,7 @@ from scorefold.fitting.errors import DamagedFile
 __all__ = ["load", "save"]
 
 _FORMAT = "scorefold model"
-_VERSION = 1
+_VERSION = 2
 
 
 def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = None) -> None:
