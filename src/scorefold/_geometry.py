@@ -197,7 +197,11 @@ class Manifold(eqx.Module):
 
     def defect(self, x: Point) -> Scalar:
         """How far an ambient array is from satisfying the defining equations."""
-        return jnp.max(jnp.abs(self.project(x) - x))
+        gap = self.project(x) - x
+        if self.periods is not None:
+            turns = np.where(self.periods > 0, self.periods, np.inf).astype(x.dtype)
+            gap = gap - jnp.where(self.periods > 0, turns * jnp.round(gap / turns), 0.0)
+        return jnp.max(jnp.abs(gap))
 
     def embed(self, x: Point) -> Array:
         """Smooth coordinates of size O(1) for a network, shape ``(m,)``: injective, and periodic
@@ -253,7 +257,21 @@ class Manifold(eqx.Module):
         """How tables of it are read and written. The first is that of points that came from no
         table; of several with one number of columns the first is the one read by position."""
         roles = tuple(f"x{i}" for i in range(math.prod(self.shape)))
-        return (System("numbers", "numbers of a point", roles),)
+        if self.periods is None or not (self.periods > 0).any():
+            return (System("numbers", "numbers of a point", roles),)
+        periods = self.periods.ravel()
+        turns, round_ = 2.0 * math.pi / np.where(periods > 0, periods, 1.0), periods > 0
+
+        def place(values: np.ndarray, degrees: bool) -> np.ndarray:
+            """Lines as they are, circles as points of the plane on a circle of their length."""
+            angle = values[:, round_] * turns[round_]
+            # To 1e-10 of a turn, so that whole turns change nothing.
+            angle = np.remainder(np.round(np.remainder(angle, 2.0 * math.pi), 10), 2.0 * math.pi)
+            rings = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+            rings /= np.tile(turns[round_], 2)[None, :]
+            return np.concatenate([values[:, ~round_] + 0.0, rings], axis=1)
+
+        return (System("numbers", "numbers of a point", roles, place=place, ambiguous=True),)
 
     @property
     def readers(self) -> str:

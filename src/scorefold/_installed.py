@@ -12,6 +12,7 @@ Entry points are looked up when a name is asked for that scorefold does not know
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -37,12 +38,14 @@ def find(group: Group, name: str) -> Any:
 
 
 def find_class(value: str) -> Any:
-    """The object ``package.module:Class`` of a geometry or model, if an entry point names just
-    that; None otherwise, and nothing is imported."""
+    """What ``package.module:Class`` names, if an entry point leads to that module: the class of a
+    geometry or a model, and what belongs to it there. None otherwise, and nothing is imported."""
+    module, _, name = value.partition(":")
     for group in ("manifolds", "models"):
         for point in _points(group):
-            if point.value == value:
-                return _load(point)
+            if point.module == module:
+                _load(point)
+                return getattr(sys.modules.get(module), name, None)
     return None
 
 

@@ -1,5 +1,6 @@
 """Geometries and models of installed packages: found by name, when a name is unknown."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -21,12 +22,16 @@ from scorefold.models import KernelModel
 class Loud(KernelModel):
     """A kernel model by another name."""
 
+class Beside(KernelModel):
+    """No entry point leads to it, but to its module."""
+
 def nothing():
     return 3
 '''
 POINTS = """
 [scorefold.manifolds]
 RP^2 = projective_plane:ProjectivePlane
+hexagon = projective_plane:ProjectivePlane
 ball = scorefold.manifolds:Hyperbolic
 broken = no_such_module_of_ours:Space
 wrong = guest_of_scorefold:nothing
@@ -54,7 +59,7 @@ def packages(tmp_path, monkeypatch):
 
 def test_manifolds_are_found_by_name(packages):
     plane = ProjectivePlane()
-    for name in ("RP^2", "rp2"):
+    for name in ("RP^2", "rp2", "hexagon"):
         assert sf.manifold_from_name(name) == plane
     assert sf.manifold_from_name("S^2 x (RP^2 x R^1)").factors[1] == plane
     # Named without its number: made of that number.
@@ -93,7 +98,10 @@ def test_nothing_is_looked_up_before_a_name_is_unknown(monkeypatch):
 def test_a_file_may_use_what_an_installed_package_registers(packages, tmp_path, monkeypatch):
     sf.save(tmp_path / "m", sf.KernelModel(ProjectivePlane()))
     assert sf.load(tmp_path / "m").manifold == ProjectivePlane()
-    # The name must be that of an entry point, to the letter: no other class of the package is.
+    # So may the classes beside one, which a model of a package is made of; nothing else may.
+    beside = importlib.import_module("guest_of_scorefold").Beside(sf.Sphere(2))
+    sf.save(tmp_path / "b", beside)
+    assert sf.load(tmp_path / "b") == beside
     monkeypatch.setattr(_installed, "_points", lambda group: iter(()))
     with pytest.raises(DamagedFile, match="unknown class 'projective_plane:ProjectivePlane'"):
         sf.load(tmp_path / "m")

@@ -261,12 +261,14 @@ def _leads_to(cls: type) -> bool:
 
 
 def _of_a_package(name: str) -> type | None:
-    """The class of that name, if an installed package has an entry point for it."""
+    """The class of that name, if an entry point of an installed package leads to its module."""
     try:
         cls = _installed.find_class(name) if ":" in name else None
     except ValueError as error:
         raise DamagedFile(str(error)) from error
-    return cls if isinstance(cls, type) and _outside(cls)[0] == name else None
+    if not (isinstance(cls, type) and issubclass(cls, eqx.Module)) or inspect.isabstract(cls):
+        return None
+    return cls if _outside(cls)[0] == name else None
 
 
 @functools.cache

@@ -45,6 +45,16 @@ def manifold_from_name(name: str) -> Manifold:
     """
     if len(name) > _LONGEST:
         raise ValueError(f"The name {_quoted(name)} has {len(name)} characters. {_VALID}")
+    try:
+        return _parsed(name)
+    except ValueError:
+        found = _from_package(name.strip())
+        if found is None:
+            raise
+        return found
+
+
+def _parsed(name: str) -> Manifold:
     # The factors read so far, of the product in hand and of those around it; then, for the product
     # in hand, whether a cross or an opening parenthesis came last.
     levels: list[list[Manifold]] = [[]]

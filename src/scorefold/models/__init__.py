@@ -9,6 +9,7 @@ from scorefold.models.informed import FittedInformedModel, InformedModel
 from scorefold.models.kernel import FittedKernelModel, KernelModel
 from scorefold.models.manifold_parzen import ManifoldParzen
 from scorefold.models.score import FittedScoreModel, ScoreModel
+from scorefold.models.standardise import Units, to_inner
 
 __all__ = [
     "EmpiricalModel",
@@ -23,5 +24,7 @@ __all__ = [
     "ManifoldParzen",
     "Model",
     "ScoreModel",
+    "Units",
     "default_noising",
+    "to_inner",
 ]
