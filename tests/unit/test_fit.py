@@ -352,3 +352,36 @@ def test_broken_models():
         fit(Broken(False), DATA, key=KEY, progress=False)
     with pytest.raises(NonFiniteLoss, match=r"validate was not finite at any of 3 validations"):
         fit(Broken(True), DATA, val=VAL, key=KEY, steps=2, progress=False)
+
+
+class Shapes(Toy):
+    """What a trainer returns in a wrong shape, by name."""
+
+    wrong: str
+    weight: Array | None = None
+
+    def init(self, key, data):
+        return Shapes(self.wrong, jnp.ones((1,), data.dtype))
+
+    def batch_loss(self, x, key):
+        losses = jnp.broadcast_to(self.weight**2, x.shape[:1])
+        return jnp.mean(losses) if self.wrong == "batch_loss" else losses
+
+    def validate(self, x, key):
+        return self.weight if self.wrong == "validate" else self.weight[0]
+
+    def model(self, data, val):
+        return None if self.wrong == "model" else self
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("batch_loss", r"Shapes.batch_loss: must return one loss a row, shape \(n,\); got shape"),
+        ("validate", r"Shapes.validate: must return one number, shape \(\); got shape \(1,\)"),
+        ("model", "Shapes.model returned nothing"),
+    ],
+)
+def test_what_a_trainer_returns_is_looked_at(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        fit(Shapes(wrong), DATA, val=VAL, key=KEY, steps=1, progress=False)

@@ -249,7 +249,10 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
             part if axis is None else jax.tree.map(lambda a: a[run], part)
             for part, axis in zip(parts, problem.axes, strict=True)
         ]
-    return trained.model(*parts), history
+    model = trained.model(*parts)
+    if model is None:
+        raise ValueError(f"{type(trainer).__name__}.model returned nothing: return the model.")
+    return model, history
 
 
 def _typed(key: Key) -> Key:

@@ -163,7 +163,9 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
 
     def one(model: PyTree, _: Any, val: PyTree, key: Key, state: TrainState) -> Any:
         averaged = eqx.combine(state.ema, model)
-        nll = averaged.validate(val, jax.random.fold_in(key, 2)).astype(jnp.float32)
+        nll = averaged.validate(val, jax.random.fold_in(key, 2))
+        _require(nll, 0, model, "validate", "one number, shape ()")
+        nll = nll.astype(jnp.float32)
         running = jnp.array(True) if patience is None else state.stale < patience
         better = running & (nll < state.best_nll)
         choose = lambda new, old: jnp.where(better, new, old)  # noqa: E731
@@ -181,6 +183,13 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
         return state, nll
 
     return problem.per_run(one)(problem.model, problem.data, problem.val, problem.key, state)
+
+
+def _require(value: Array, axes: int, trainer: PyTree, method: str, what: str) -> None:
+    if jnp.ndim(value) != axes:
+        raise ValueError(
+            f"{type(trainer).__name__}.{method}: must return {what}; got shape {jnp.shape(value)}."
+        )
 
 
 @eqx.filter_jit
@@ -212,7 +221,9 @@ def _step(
     x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size)
 
     def objective(params: PyTree) -> Scalar:
-        return jnp.mean(eqx.combine(params, model).batch_loss(x, loss_key))
+        losses = eqx.combine(params, model).batch_loss(x, loss_key)
+        _require(losses, 1, model, "batch_loss", "one loss a row, shape (n,)")
+        return jnp.mean(losses)
 
     loss, tree = jax.value_and_grad(objective)(packing.unpack(state.params))
     grads = packing.pack(tree)
