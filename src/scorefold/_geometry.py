@@ -20,7 +20,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from scorefold._systems import System
+from scorefold._systems import System, rings
 from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
 
 __all__ = ["Chords", "HeatKernel", "Manifold", "SineVolume"]
@@ -259,18 +259,7 @@ class Manifold(eqx.Module):
         roles = tuple(f"x{i}" for i in range(math.prod(self.shape)))
         if self.periods is None or not (self.periods > 0).any():
             return (System("numbers", "numbers of a point", roles),)
-        periods = self.periods.ravel()
-        turns, round_ = 2.0 * math.pi / np.where(periods > 0, periods, 1.0), periods > 0
-
-        def place(values: np.ndarray, degrees: bool) -> np.ndarray:
-            """Lines as they are, circles as points of the plane on a circle of their length."""
-            angle = values[:, round_] * turns[round_]
-            # To 1e-10 of a turn, so that whole turns change nothing.
-            angle = np.remainder(np.round(np.remainder(angle, 2.0 * math.pi), 10), 2.0 * math.pi)
-            rings = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-            rings /= np.tile(turns[round_], 2)[None, :]
-            return np.concatenate([values[:, ~round_] + 0.0, rings], axis=1)
-
+        place = rings(self.periods)
         return (System("numbers", "numbers of a point", roles, place=place, ambiguous=True),)
 
     @property

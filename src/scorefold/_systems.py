@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["System"]
+__all__ = ["System", "rings"]
 
 
 def _numbers(points: np.ndarray, degrees: bool) -> np.ndarray:
@@ -25,6 +25,23 @@ def _inside(values: np.ndarray, degrees: bool) -> np.ndarray:
 
 def _straight(chord: np.ndarray) -> np.ndarray:
     return chord
+
+
+def rings(periods: np.ndarray) -> Callable[[np.ndarray, bool], np.ndarray]:
+    """``place`` of numbers with these periods: those of period 0 as they are, each other one as a
+    point on a circle in the plane, of which the period is the length."""
+    periods = periods.ravel()
+    closed = periods > 0
+    turn = 2.0 * np.pi / periods[closed]
+
+    def place(values: np.ndarray, degrees: bool) -> np.ndarray:
+        angle = values[:, closed] * turn
+        # To 1e-10 radians: numbers that differ by whole turns differ in their last bits.
+        angle = np.remainder(np.round(np.remainder(angle, 2.0 * np.pi), 10), 2.0 * np.pi)
+        circles = np.concatenate([np.cos(angle) / turn, np.sin(angle) / turn], axis=1)
+        return np.concatenate([values[:, ~closed] + 0.0, circles], axis=1)
+
+    return place
 
 
 class System(NamedTuple):

@@ -385,3 +385,35 @@ class Shapes(Toy):
 def test_what_a_trainer_returns_is_looked_at(wrong, message):
     with pytest.raises(ValueError, match=message):
         fit(Shapes(wrong), DATA, val=VAL, key=KEY, steps=1, progress=False)
+
+
+class Shifted(Toy):
+    """Examples that depend on what was drawn: the data moved by ``shift``."""
+
+    mean: Array | None = None
+    shift: Array | None = fixed(default=None)
+
+    def init(self, key, data):
+        shift = jax.random.normal(key, data.shape[1:], data.dtype)
+        return Shifted(jnp.zeros(data.shape[1:], data.dtype), shift)
+
+    def examples(self, data, name="data", *, held_out=False):
+        return jnp.asarray(data) + self.shift[None]
+
+    def batch_loss(self, x, key):
+        return jnp.sum((x - self.mean[None]) ** 2, axis=1)
+
+    def validate(self, x, key):
+        return jnp.mean(self.batch_loss(x, key))
+
+
+def test_seeds_have_examples_of_their_own():
+    """Unless a trainer says that all have the same: each result is that of ``fit``."""
+    keys = [jax.random.key(1), jax.random.key(2)]
+    settings = {"val": VAL, "steps": 20, "batch_size": 32, "progress": False}
+    together = fit_seeds(Shifted(), DATA, keys=keys, **settings)
+    for key, (model, history) in zip(keys, together, strict=True):
+        alone, course = fit(Shifted(), DATA, key=key, **settings)
+        np.testing.assert_allclose(model.mean, alone.mean, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(history.val_nll, course.val_nll, rtol=1e-5)
+    assert not np.allclose(together[0][0].mean, together[1][0].mean)

@@ -22,9 +22,9 @@ from scorefold.bridges import (
     fit_bridge,
     mixture_pair,
 )
-from scorefold.bridges.light.bridge import Pairs
 from scorefold.bridges.light.gaussian_potential import CoordinateAxes, TurnedAxes
 from scorefold.bridges.light.origins import made_origins
+from scorefold.bridges.light.pairs import Pairs
 from scorefold.fitting import load, save
 from scorefold.heat import FittedProfile, fitted_kernel
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, PointsError, Product, Sphere, Torus

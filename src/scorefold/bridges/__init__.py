@@ -11,7 +11,8 @@ from scorefold.bridges.exact.normal import Normal
 from scorefold.bridges.exact.spectral import SpectralBridge
 from scorefold.bridges.exact.transport import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.fit_bridge import fit_bridge
-from scorefold.bridges.light.bridge import FittedLightBridge, LightBridge
+from scorefold.bridges.light.bridge import LightBridge
+from scorefold.bridges.light.fitted_bridge import FittedLightBridge
 from scorefold.bridges.light.gaussian_potential import FittedGaussianPotential, GaussianPotential
 from scorefold.bridges.light.heat_potential import FittedHeatPotential, HeatPotential
 from scorefold.bridges.light.origins import Origins

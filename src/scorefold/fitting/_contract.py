@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -83,6 +83,10 @@ class Trainer(eqx.Module, Generic[M_co]):
     ``batch_rows``, ``batch_loss`` and ``validate`` are traced by JAX: they depend on their
     arguments and on fields alone.
     """
+
+    shared_examples: ClassVar[bool] = False
+    """Whether ``examples`` of its own depend on the data alone, not on what was drawn: seeds that
+    are trained side by side then share one copy."""
 
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> PyTree:
         """What batches are taken of: arrays with one row for each row of ``data``, by default the

@@ -157,7 +157,9 @@ def fit_seeds(
             for k, raw in zip(keys, each, strict=True)
         ]
         rest, state = jax.tree.map(_stack, *map(_split, trainers))
-        if stacked or type(trainers[0]).examples is not Trainer.examples:
+        kind = type(trainers[0])
+        shared = kind.shared_examples or kind.examples is Trainer.examples
+        if stacked or not shared:
             pairs = [
                 _examples(m, raw, f"[{i}]" if stacked else "")
                 for i, (m, raw) in enumerate(zip(trainers, each, strict=True))

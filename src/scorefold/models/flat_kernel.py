@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -183,6 +183,8 @@ class FittedGaussianKernelModel(Model):
 
 class GaussianKernelTrainer(Trainer[FittedGaussianKernelModel]):
     """The model itself, its network on its way."""
+
+    shared_examples: ClassVar[bool] = True
 
     fitted: FittedGaussianKernelModel
 

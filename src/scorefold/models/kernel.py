@@ -183,7 +183,7 @@ class KernelModel(Description["FittedKernelModel"]):
 
 
 class KernelTrainer(Trainer["FittedKernelModel"]):
-    """Kernels that are judged by points of which they have not seen the fold."""
+    """Kernels, learned by the likelihood of points that are left out with their whole fold."""
 
     description: KernelModel
     learner: CrossFit

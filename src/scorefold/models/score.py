@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -107,6 +107,8 @@ class ScoreModel(Description["FittedScoreModel"]):
 
 class ScoreTrainer(Trainer["FittedScoreModel"]):
     """A field that learns the score by the loss of its description."""
+
+    shared_examples: ClassVar[bool] = True
 
     description: ScoreModel
     field: TangentField
