@@ -1,11 +1,28 @@
 """Array types shared by every room, and the two small numerical idioms everything relies on."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, UInt32
 
-__all__ = ["Key", "Point", "Scalar", "ScalarLike", "constant", "safe_norm", "safe_where"]
+__all__ = [
+    "DTypeLike",
+    "Document",
+    "Key",
+    "NumPyOrJax",
+    "Point",
+    "ReadOnlyDocument",
+    "Scalar",
+    "ScalarLike",
+    "Values",
+    "constant",
+    "safe_norm",
+    "safe_where",
+]
 
 Point = Float[Array, "..."]
 """One point (or tangent vector) of a manifold: an array of shape ``manifold.shape``."""
@@ -13,6 +30,22 @@ Scalar = Float[Array, ""]
 ScalarLike = Float[ArrayLike, ""]
 """A number that a caller may also pass as a Python float."""
 Key = PRNGKeyArray | UInt32[Array, "2"]
+NumPyOrJax = np.ndarray | Array
+"""Of functions that work on the host and on traced arrays alike."""
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """What NumPy makes an array of: a table of pandas, a tensor."""
+
+    def __array__(self) -> np.ndarray: ...
+
+
+Values = ArrayLike | Sequence | SupportsArray
+"""What a caller may pass as an array: arrays, numbers, nested lists, tables."""
+Document = dict[str, Any]
+"""A JSON object, as it is read and written."""
+ReadOnlyDocument = Mapping[str, Any]
 
 
 def constant(value: np.ndarray | float | list, like: Array) -> Array:
