@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
 
 from scorefold.cli.parser import few
 from scorefold.runs import RunError
@@ -17,7 +17,7 @@ _TABLES = {
 """What each is of, its parts by default, and how many seeds."""
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     bench = commands.add_parser("bench", help="compute a table of the papers")
     what = "; ".join(f"{name}: {row[0]}" for name, row in _TABLES.items())
     bench.add_argument("table", choices=list(_TABLES), help=what)
@@ -36,9 +36,9 @@ def _bench(arguments: argparse.Namespace) -> int:
     from scorefold import bench
 
     _, parts, seeds = _TABLES[arguments.table]
-    make: Any = {"wpo": bench.wpo, "bridge": bench.bridge}[arguments.table]
+    makers: dict[str, Callable[..., bench.Table]] = {"wpo": bench.wpo, "bridge": bench.bridge}
     try:
-        table = make(
+        table = makers[arguments.table](
             arguments.out,
             parts=tuple((arguments.parts or parts).split(",")),
             seeds=arguments.seeds or seeds,

@@ -4,7 +4,6 @@ report out."""
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from scorefold.cli.parser import (
     add_earth_option,
@@ -20,7 +19,7 @@ from scorefold.runs.bridges.choices import LENGTH
 __all__ = ["add_command"]
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")
     parser.add_argument("data", metavar="DATA", nargs="+",
                         help="two or more names (scorefold datasets) or files, or the name of a "

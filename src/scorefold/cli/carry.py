@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from scorefold.cli.parser import add_drop_options, real, seed, stated, whole
 from scorefold.runs import carry
@@ -14,7 +13,7 @@ __all__ = ["add_command"]
 _time = real(-1e30, 1e30)
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("carry", help="move points along a fitted bridge")
     parser.add_argument("folder", metavar="DIR", help="the folder of a bridge")
     parser.add_argument("points", metavar="POINTS", help="a table with the columns of the bridge's")

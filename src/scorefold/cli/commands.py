@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
 from scorefold._version import __version__
 from scorefold.cli import bench, bridge, carry, evaluate, facts, fit, report, sample
@@ -12,7 +11,7 @@ from scorefold.cli.parser import Parser
 
 __all__ = ["COMMANDS", "build_parser"]
 
-COMMANDS: list[Callable[[Any], None]] = [
+COMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
     fit.add_command,
     sample.add_command,
     evaluate.add_command,

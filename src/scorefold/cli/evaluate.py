@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from scorefold.cli.parser import add_drop_options, stated
 from scorefold.runs import evaluate
@@ -12,7 +11,7 @@ from scorefold.runs import evaluate
 __all__ = ["add_command"]
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("evaluate", help="held-out numbers of a fitted model or bridge")
     parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument(

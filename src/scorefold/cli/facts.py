@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import Any
 
 from scorefold import data
 from scorefold.cli.parser import add_data_options, reading
@@ -13,7 +12,7 @@ from scorefold.cli.parser import add_data_options, reading
 __all__ = ["add_commands"]
 
 
-def add_commands(commands: Any) -> None:
+def add_commands(commands: argparse._SubParsersAction) -> None:
     audit = commands.add_parser("audit", help="what is wrong with a data set")
     add_data_options(audit)
     audit.add_argument("--json", action="store_true", help="print a JSON object")

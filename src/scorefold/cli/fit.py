@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from scorefold import _installed
 from scorefold.cli.parser import (
@@ -22,14 +21,14 @@ from scorefold.runs.setting import TRAINING
 __all__ = ["add_command"]
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
     parser.add_argument(
         "--model", choices=_Names(MODELS),
         help=f"default: kernel; below {LEAST} training points kde, one bandwidth for all",
     )  # fmt: skip
-    groups: dict[str, Any] = {}
+    groups: dict[str, argparse._ArgumentGroup] = {}
     for setting, names in model_settings().items():
         title = f"--model {', '.join(names)}"
         if title not in groups:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from types import TracebackType
-from typing import Any
 
 from scorefold._oneline import one_line
 
@@ -41,19 +39,13 @@ class Notices:
         warnings.showwarning = self._show
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._context.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._context.__exit__(None, None, None)
 
-    def _show(self, message: Warning | str, *where: Any, **more: Any) -> None:
+    def _show(self, message: Warning | str, *where: object, **more: object) -> None:
         line = one_line(message)
         if "persistent compilation cache" in line:
             self.cache_damaged |= "reading" in line
-            return
-        if line not in self.lines:
+        elif line not in self.lines:
             self.lines.append(line)
             say(f"warning: {line}")

@@ -14,22 +14,10 @@ from typing import Any, NoReturn
 from scorefold.runs import Reading, RunError, Setting
 
 __all__ = [
-    "Parser",
-    "add_data_options",
-    "add_drop_options",
-    "add_earth_option",
-    "add_reading_options",
-    "add_run_options",
-    "add_setting",
-    "few",
-    "positive",
-    "reading",
-    "real",
-    "seed",
-    "stated",
+    "Parser", "add_data_options", "add_drop_options", "add_earth_option", "add_reading_options",
+    "add_run_options", "add_setting", "few", "positive", "reading", "real", "seed", "stated",
     "whole",
-]
-
+]  # fmt: skip
 
 _READING = tuple(field.name for field in fields(Reading))
 
@@ -53,7 +41,9 @@ class Parser(argparse.ArgumentParser):
             hint = " A value that begins with a minus sign needs '=': --option=-3."
         raise RunError(f"{message}.{hint} See {self.prog} --help.")
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> argparse.Namespace:  # type: ignore[override]
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
         found, rest = self.parse_known_args(args, namespace)
         if rest:
             # The subcommand knows which words it would have taken.
@@ -86,12 +76,12 @@ def number(setting: Setting) -> Callable[[str], int | float]:
 
 
 def whole(low: int, high: int) -> Callable[[str], int | float]:
-    """The type of options that are whole numbers from ``low`` to ``high``."""
+    """Of options that are whole numbers from ``low`` to ``high``."""
     return number(Setting("", "", "whole", low, high))
 
 
 def real(low: float, high: float) -> Callable[[str], int | float]:
-    """The type of options that are real numbers from ``low`` to ``high``."""
+    """Of options that are real numbers from ``low`` to ``high``."""
     return number(Setting("", "", "real", low, high))
 
 
@@ -161,13 +151,13 @@ def add_run_options(
     parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
 
 
-def stated(arguments: argparse.Namespace, call: Callable[..., Any]) -> dict[str, Any]:
+def stated(arguments: argparse.Namespace, call: Callable[..., object]) -> dict[str, Any]:
     """The arguments of ``call`` that options of the same names state."""
     return {name: getattr(arguments, name) for name in inspect.signature(call).parameters
             if hasattr(arguments, name)}  # fmt: skip
 
 
-def add_setting(group: Any, setting: Setting) -> None:
+def add_setting(group: argparse._ActionsContainer, setting: Setting) -> None:
     """The option that states a setting of a model or of its training."""
     if setting.kind == "word":
         group.add_argument(setting.option, choices=setting.choices, help=setting.help)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from scorefold.cli.parser import add_earth_option, stated
 from scorefold.runs import draw_again
@@ -11,7 +10,7 @@ from scorefold.runs import draw_again
 __all__ = ["add_command"]
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("report", help="write the report of a run again")
     parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from scorefold.cli.parser import seed, stated, whole
 from scorefold.runs import write_draws
@@ -12,7 +11,7 @@ from scorefold.runs.tables import ENDINGS
 __all__ = ["add_command"]
 
 
-def add_command(commands: Any) -> None:
+def add_command(commands: argparse._SubParsersAction) -> None:
     sample = commands.add_parser("sample", help="draw from a fitted model")
     sample.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     sample.add_argument(

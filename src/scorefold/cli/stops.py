@@ -7,8 +7,11 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType, TracebackType
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["Stopped", "Stops"]
 
@@ -48,9 +51,7 @@ class Stops:
         self.pending = 0
         self.note = "stopped; nothing that was there has changed"
         self._loading = True
-        self._before: dict[int, Any] = {}
-        self._wakeup = -1
-        self._ends: tuple[int, int] | None = None
+        self._undo = contextlib.ExitStack()
 
     def begun(self) -> None:
         """Everything is imported: the command begins."""
@@ -63,31 +64,25 @@ class Stops:
             raise Stopped(self.pending, self.note)
 
     def __enter__(self) -> Stops:
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._first)
-            self._ends = os.pipe()
-            os.set_blocking(self._ends[1], False)
-            self._wakeup = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
-            threading.Thread(target=_second, args=(self._ends[0],), daemon=True).start()
-            self._unraisable = sys.unraisablehook
-            sys.unraisablehook = self._swallowed
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=_second, args=(reading,), daemon=True).start()
+        self._undo.callback(os.close, writing)
+        self._undo.callback(signal.set_wakeup_fd, before)
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._swallowed
+        self._undo.callback(setattr, sys, "unraisablehook", self._unraisable)
+        for number in _SIGNALS:
+            handler = signal.signal(number, self._first)
+            self._undo.callback(signal.signal, number, signal.SIG_IGN if self.last else handler)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_IGN if self.last else handler)
-        if self._ends is not None:
-            sys.unraisablehook = self._unraisable
-            signal.set_wakeup_fd(self._wakeup)
-            os.close(self._ends[1])
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
 
-    def _swallowed(self, found: Any) -> None:
+    def _swallowed(self, found: UnraisableHookArgs) -> None:
         """A callback of a collector or a destructor cannot raise ``Stopped``: it is not shown as
         its error, and ``check`` raises it again."""
         if not isinstance(found.exc_value, Stopped):
