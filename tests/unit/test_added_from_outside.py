@@ -1,15 +1,19 @@
-"""What others add without a change in ``src``: a model, a bridge, a metric, a command."""
+"""What others add without a change in ``src``: a model, a bridge, a metric, a data set, a command.
+A geometry: ``test_projective_plane.py``; a model that trains: ``test_installed.py``."""
 
+import hashlib
 import json
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import scorefold as sf
 from scorefold import runs
 from scorefold.bridges import LightBridge
 from scorefold.cli import main
 from scorefold.cli.commands import COMMANDS
+from scorefold.data.sources.registry import REGISTRY, Entry, Source
 from scorefold.models import HeatKernelDensity
 from scorefold.runs import BRIDGES, END_MEASURES, MEASURES, MODELS
 
@@ -103,6 +107,38 @@ def test_a_bridge_and_its_metric(words, tmp_path, monkeypatch):
     assert main(command) == 0
     found = numbers(tmp_path)
     assert found["model"] == "short" and found["way"] == found["n_test"][0]
+
+
+def test_a_data_set(tmp_path, monkeypatch, capsys):
+    """A registered file: listed, read by its columns and units, refused where its bytes differ."""
+    lat = np.linspace(-60, 60, 40)
+    rows = "".join(f"{2 * x:.3f},{x:.3f}\n" for x in lat)
+    (tmp_path / "wells.csv").write_text("lon,lat\n" + rows)
+    digest = hashlib.sha256((tmp_path / "wells.csv").read_bytes()).hexdigest()
+    entry = Entry(
+        "wells", "Wells of a country", "S^2", ("lat", "lon"), "degrees", "CC0", "nobody",
+        (Source("wells.csv", digest, ("lon", "lat")),),
+    )  # fmt: skip
+    monkeypatch.setitem(REGISTRY, "wells", entry)
+    assert main(["datasets"]) == 0
+    assert "Wells of a country" in capsys.readouterr().out
+    data = sf.data.load("wells", data_dir=tmp_path)
+    np.testing.assert_allclose(np.sort(data.values[:, 0]), lat, atol=1e-3)
+    words = [
+        "fit",
+        "wells",
+        "--data-dir",
+        str(tmp_path),
+        "--model",
+        "kde",
+        "--no-report",
+        "--quiet",
+    ]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    assert numbers(tmp_path)["dataset"] == "wells"
+    (tmp_path / "wells.csv").write_text("lon,lat\n0,0\n" + rows)
+    assert main([*words, "--out", str(tmp_path / "again")]) == 2
+    assert "wells.csv" in capsys.readouterr().err
 
 
 def test_a_command(monkeypatch, capsys):

@@ -8,10 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+import scorefold as sf
 from scorefold._oneline import one_line
 from scorefold.cli import main
 from scorefold.cli.commands import build_parser
-from scorefold.runs import RunError
+from scorefold.runs import MODELS, RunError
+from scorefold.runs.models.choices import model_settings
+from scorefold.runs.setting import TRAINING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = {
@@ -85,7 +88,7 @@ def test_every_number_is_tried(commands):
         (name, a.option_strings[0])
         for name, command in commands.items()
         for a in command._actions
-        if a.option_strings and a.type is not None
+        if a.option_strings and a.type is not None and a.dest != "model"
     }
     assert found == set(NUMERIC)
     assert all(a.type not in (int, float) for c in commands.values() for a in c._actions)
@@ -148,3 +151,27 @@ def test_lines_are_lines():
     for _ in range(50):
         text = "".join(map(chr, rng.integers(0, 0xD7FF, 700)))
         assert one_line(text).isprintable() and len(one_line(text)) <= 500
+
+
+def test_defaults_in_the_words_of_help_are_those_of_the_descriptions():
+    """``(kernel: 64, score: 256, informed: 64)``: what each model does when nothing is stated."""
+    sphere, kernel = sf.Sphere(2), sf.KernelModel(sf.Sphere(2))
+    train = np.asarray(jax.vmap(sphere.uniform)(jax.random.split(jax.random.key(0), 40)))
+    score = sf.ScoreModel(sf.default_noising(sphere, train))
+    base, _ = sf.fit(kernel, train, key=jax.random.key(0), steps=1, progress=False)
+    informed = sf.InformedModel(base)
+    described = {"kernel": kernel, "score": score, "informed": informed}
+    exact = {
+        "width": {name: getattr(d, "network", d).width for name, d in described.items()},
+        "depth": {name: getattr(d, "network", d).depth for name, d in described.items()},
+        "s_min": {"score": score.s_min},
+        "steps": {"kernel": kernel.defaults.steps, "informed": informed.defaults.steps},
+        "budget": {"score": MODELS["score"].budget},
+        "batch_size": {name: d.defaults.batch_size for name, d in described.items()},
+        "learning_rate": {name: d.defaults.learning_rate for name, d in described.items()},
+    }
+    settings = {setting.name: setting.help for setting in (*TRAINING, *model_settings())}
+    for name, values in exact.items():
+        said = dict(re.findall(r"(kernel|score|informed): (\d[\d.e-]*)", settings[name]))
+        assert {model: float(v) for model, v in said.items()} == values
+    assert f"up to {kernel.defaults.longest}" in settings["steps"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
+from collections.abc import Sequence
 
 from scorefold import _installed
 from scorefold.cli.parser import (
+    Parser,
     add_data_options,
     add_earth_option,
     add_run_options,
@@ -15,7 +19,7 @@ from scorefold.cli.parser import (
     stated,
 )
 from scorefold.runs import MODELS, FitRequest, carry_out
-from scorefold.runs.models.choices import LEAST, model_settings
+from scorefold.runs.models.choices import LEAST, model_choice, model_settings
 from scorefold.runs.setting import TRAINING
 
 __all__ = ["add_command"]
@@ -25,7 +29,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")
     add_data_options(parser)
     parser.add_argument(
-        "--model", choices=_Names(MODELS),
+        "--model", type=_model_name, metavar=f"{{{','.join(MODELS)}}}",
         help=f"default: kernel; below {LEAST} training points kde, one bandwidth for all",
     )  # fmt: skip
     groups: dict[str, argparse._ArgumentGroup] = {}
@@ -42,18 +46,37 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     for setting in TRAINING[2:]:
         add_setting(parser, setting)
     parser.set_defaults(command=_fit)
+    assert isinstance(parser, Parser)
+    parser.prepare = functools.partial(_add_settings_of_guests, parser)
 
 
-class _Names(list[str]):
-    """Models by name; those of installed packages are looked up when they are asked for."""
+def _model_name(name: str) -> str:
+    """A model by name; those of installed packages are looked up when they are asked for."""
+    if name not in MODELS and name not in (known := _installed.names("models")):
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {name!r} (choose from {', '.join((*MODELS, *known))})"
+        )
+    return name
 
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in _installed.names("models")
+
+def _add_settings_of_guests(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The options of the model of an installed package, if one is named."""
+    named = [b for a, b in itertools.pairwise(words) if a == "--model"]
+    named += [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
+    for name in set(named) - set(MODELS) & set(_installed.names("models")):
+        group = parser.add_argument_group(f"--model {name}")
+        for setting in model_choice(name).settings:
+            if setting.option not in parser._option_string_actions:
+                add_setting(group, setting)
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    names = [setting.name for setting in model_settings()]
-    settings = {name: v for name in names if (v := getattr(arguments, name)) is not None}
+    known = [
+        *model_settings(),
+        *(model_choice(arguments.model).settings if arguments.model else ()),
+    ]
+    found = {setting.name: getattr(arguments, setting.name) for setting in known}
+    settings = {name: value for name, value in found.items() if value is not None}
     request = FitRequest(
         **stated(arguments, FitRequest), settings=settings, reading=reading(arguments)
     )

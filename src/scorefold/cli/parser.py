@@ -7,6 +7,7 @@ import difflib
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
@@ -23,7 +24,17 @@ _READING = tuple(field.name for field in fields(Reading))
 
 
 class Parser(argparse.ArgumentParser):
-    """``argparse`` that says what is wrong in one line and suggests the nearest word."""
+    """``argparse`` that says what is wrong in one line and suggests the nearest word.
+
+    ``prepare``: called with the words before they are parsed; may add options that they name.
+    """
+
+    prepare: Callable[[Sequence[str]], None] = staticmethod(lambda words: None)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        words = sys.argv[1:] if args is None else list(args)
+        self.prepare(words)
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         hint = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,10 @@ class Run:
         write_whole(self.file("history.json"), histories.text(course))
         fitting.save(self.model_file, model)
 
-    def model(self) -> Any:
-        """The model or the bridge."""
-        return fitting.load(self.model_file)
+    def model(self, also: Iterable[type] = ()) -> Any:
+        """The model or the bridge; ``also``: classes from outside that the file may use, beside
+        those of installed packages."""
+        return fitting.load(self.model_file, also=also)
 
     def history(self) -> histories.Course:
         return histories.read(self.file("history.json"))
