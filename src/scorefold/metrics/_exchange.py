@@ -9,9 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.manifolds import Manifold, nearest
+from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["LEVEL", "ODDS", "Beside", "Nearest", "Pool"]
+__all__ = ["LEVEL", "ODDS", "Beside", "Groups", "Nearest", "Pool", "held_out"]
+
+Groups = tuple[Values, Values]
+"""Labels of the rows of training points, and of held-out ones: those for testing, then others."""
 
 LEVEL = 0.005
 """p-value at and below which draws are called copies."""
@@ -80,7 +85,7 @@ class Pool:
         manifold: Manifold,
         train: np.ndarray,
         held_out: np.ndarray,
-        groups: tuple[np.ndarray, np.ndarray] | None = None,
+        groups: Groups | None = None,
     ) -> None:
         rows = np.concatenate([train, held_out])
         label = np.arange(len(rows)) < len(train)
@@ -143,13 +148,13 @@ class Pool:
         levels: Sequence[np.ndarray],
         rng: np.random.Generator,
         *,
-        judged: Sequence[bool] | None = None,
+        chosen: Sequence[bool] | None = None,
         times: int = 999,
     ) -> float:
         """The share of exchanged labels (the true ones included) whose largest z over the counts
-        in ``levels`` reaches that of the true ones over the ``judged`` levels (default: all): the
+        in ``levels`` reaches that of the true ones over the ``chosen`` levels (default: all): the
         larger of the exchanges of rows and of units."""
-        chosen = np.ones(len(levels), bool) if judged is None else np.asarray(judged)
+        counted = np.ones(len(levels), bool) if chosen is None else np.asarray(chosen)
         p = 0.0
         pairs = [list(self._exchanged(counts)) for counts in levels]
         for k in range(len(pairs[0])):
@@ -161,12 +166,12 @@ class Pool:
                 * np.sum((label - label.mean()) ** 2) / max(len(label) - 1, 1)
             )  # fmt: skip
             usable = spread > 0
-            if not (usable & chosen).any():
+            if not (usable & counted).any():
                 return 1.0
             seen = np.flatnonzero(totals.any(axis=0))
             standard = totals[usable][:, seen] / spread[usable, None]
             shift = (expected / np.where(usable, spread, 1.0))[usable]
-            top = float(np.max((standard @ label[seen] - shift)[chosen[usable]]))
+            top = float(np.max((standard @ label[seen] - shift)[counted[usable]]))
             drawn = np.stack(
                 [label[rng.choice(len(label), len(seen), replace=False)] for _ in range(times)]
             )
@@ -187,6 +192,13 @@ class Pool:
         """Whether every unit lies in one part: it was split as one, and rows were not."""
         share = np.bincount(self.unit, label) / size
         return bool(np.all((share == 0) | (share == 1)))
+
+
+def held_out(manifold: Manifold, test: np.ndarray, val: Values | None) -> np.ndarray:
+    """The test points, followed by those for validation where there are any."""
+    if val is None or not len(np.asarray(val)):
+        return test
+    return np.concatenate([test, rows_of(manifold, "val", val)])
 
 
 def _joined(point: np.ndarray, groups: np.ndarray) -> np.ndarray:

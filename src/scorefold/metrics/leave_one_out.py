@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator
@@ -38,13 +38,27 @@ class LeftOut(NamedTuple):
 
 @runtime_checkable
 class _Sampler(Protocol):
-    def sample_at(self, key: Key, t: float, n: int) -> Any: ...
+    def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax: ...
+
+
+@runtime_checkable
+class _Snapshots(Protocol):
+    @property
+    def manifold(self) -> Manifold: ...
+    @property
+    def times(self) -> Sequence[float]: ...
+    @property
+    def points(self) -> Sequence[Values]: ...
+    def without(self: S, k: int) -> S: ...
+
+
+S = TypeVar("S", bound=_Snapshots)
 
 
 def leave_one_out(
-    train: Any,
-    test: Any,
-    fit: Callable[[Any], _Sampler],
+    train: S,
+    test: S,
+    fit: Callable[[S], _Sampler],
     *,
     key: Key,
     which: Sequence[int] | None = None,
@@ -72,17 +86,17 @@ def leave_one_out(
     for k in chosen:
         if k not in inner:
             raise ValueError(f"which: {k} is not an inner snapshot, 1 to {len(train.times) - 2}.")
-    found = []
-    for k in chosen:
-        method = fit(train.without(k))
-        found.append(_judge(train, test, k, method, jax.random.fold_in(key, k), at_most, repeats))
-    return tuple(found)
+    return tuple(
+        _left_out(train, test, k, fit(train.without(k)), jax.random.fold_in(key, k), at_most,
+                  repeats)
+        for k in chosen
+    )  # fmt: skip
 
 
-def _judge(
-    train: Any, test: Any, k: int, method: _Sampler, key: Key, at_most: int, repeats: int
+def _left_out(
+    train: S, test: S, k: int, method: _Sampler, key: Key, at_most: int, repeats: int
 ) -> LeftOut:
-    manifold: Manifold = train.manifold
+    manifold, time = train.manifold, float(train.times[k])
     seen = rows_of(manifold, f"train.points[{k}]", train.points[k])
     held = rows_of(manifold, f"test.points[{k}]", test.points[k])
     most = min(at_most, len(seen))
@@ -91,7 +105,7 @@ def _judge(
     rng = generator(key)
     values = []
     for j in range(repeats):
-        drawn = method.sample_at(jax.random.fold_in(key, j), float(train.times[k]), n)
+        drawn = method.sample_at(jax.random.fold_in(key, j), time, n)
         rows = rows_of(manifold, "samples", drawn)
         some = held[rng.permutation(len(held))[:m]]
         fresh = seen[rng.permutation(len(seen))[:n]]
@@ -100,7 +114,7 @@ def _judge(
     w2, w1, energy, floor_w2, floor_w1, floor_energy = map(float, mean)
     known = manifold.negative_type is not None
     return LeftOut(
-        k, float(train.times[k]), w2, float(std[0]), w1, energy if known else None,
+        k, time, w2, float(std[0]), w1, energy if known else None,
         floor_w2, floor_w1, floor_energy if known else None, n, m,
     )  # fmt: skip
 

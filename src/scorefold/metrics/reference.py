@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import Values
 from scorefold.kernels import plain_law
 from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
@@ -24,7 +25,7 @@ class ReferenceNll(NamedTuple):
     nll: float
 
 
-def reference_nll(manifold: Manifold, train: Any, x: Any) -> ReferenceNll:
+def reference_nll(manifold: Manifold, train: Values, x: Values) -> ReferenceNll:
     """The mean NLL at x of the uniform law on a compact manifold, elsewhere of one normal law with
     mean and covariance of ``train``; on products the one or the other for each factor
     (``kernels.plain_law``)."""
