@@ -61,16 +61,16 @@ def total_mass(
         ratio = np.asarray(model.log_prob(x) - model.proposal.log_prob(x), np.float64)
         return weighted_mass(ratio, "mean ratio to the kernels")
     points = np.asarray(data)
-    own = np.asarray(model.sample(some, _CENTRES) if draws is None else draws, points.dtype)
-    own = own[np.isfinite(own).reshape(len(own), -1).all(axis=1)]
-    checked = min(_CHECKED, len(own) // 2)
-    around, seen = own[checked:], own[:checked]
-    if not len(seen):
+    drawn = np.asarray(model.sample(some, _CENTRES) if draws is None else draws, points.dtype)
+    drawn = drawn[np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1)]
+    checked = min(_CHECKED, len(drawn) // 2)
+    around, apart = drawn[checked:], drawn[:checked]
+    if not len(apart):
         return Mass(None, None, "importance sampling", "no draw of the model is finite")
     shift, scale = _units(model.manifold, points)
     proposal = _proposal(model.manifold, (points - shift) / scale, (around - shift) / scale)
     z = _draw(proposal, jax.random.split(take, n - checked))
-    z = jnp.concatenate([z, jnp.asarray((seen - shift) / scale, z.dtype)])
+    z = jnp.concatenate([z, jnp.asarray((apart - shift) / scale, z.dtype)])
     x = shift + scale * np.asarray(z, points.dtype)
     q = np.asarray(_log_prob(proposal, z), np.float64) - np.sum(np.log(scale))
     logs = np.asarray(model.log_prob(x), np.float64) - q
@@ -78,13 +78,13 @@ def total_mass(
     return mass if mass.value is None else _covered(mass, logs[:-checked], logs[-checked:])
 
 
-def _covered(mass: Mass, logs: np.ndarray, seen: np.ndarray) -> Mass:
+def _covered(mass: Mass, logs: np.ndarray, apart: np.ndarray) -> Mass:
     """The mass, unless the model's own draws lie where the proposal hardly draws."""
     order = np.sort(logs)[::-1]
     share = np.cumsum(np.exp(order - order[0]))
     high = order[np.searchsorted(share, _UPPER * share[-1])]
-    above = float(np.mean(~(seen <= high)))
-    if above <= 1.5 * _UPPER + 3.0 * math.sqrt(_UPPER * (1.0 - _UPPER) / len(seen)):
+    above = float(np.mean(~(apart <= high)))
+    if above <= 1.5 * _UPPER + 3.0 * math.sqrt(_UPPER * (1.0 - _UPPER) / len(apart)):
         return mass
     reason = (
         f"{100 * above:.0f} % of the model's own draws lie where the points drawn see a tenth of "

@@ -32,16 +32,12 @@ def reference_nll(manifold: Manifold, train: Values, x: Values) -> ReferenceNll:
     units = Units.measure(manifold, np.asarray(train), name="train")
     law = plain_law(manifold, to_inner(manifold, units, train, "train"))
     log_prob = np.asarray(_log_prob(law, to_inner(manifold, units, x, "x")), np.float64)
-    return ReferenceNll(_name(manifold), float(units.log_volume) - float(log_prob.mean()))
+    name = "one normal law"
+    if any(factor.compact for factor in manifold.factors):
+        name = "uniform law" if manifold.compact else "uniform × normal"
+    return ReferenceNll(name, float(units.log_volume) - float(log_prob.mean()))
 
 
 @eqx.filter_jit
 def _log_prob(law: Reference, x: Array) -> Array:
     return jax.vmap(law.log_prob)(x)
-
-
-def _name(manifold: Manifold) -> str:
-    if manifold.compact:
-        return "uniform law"
-    mixed = any(factor.compact for factor in manifold.factors)
-    return "uniform × normal" if mixed else "one normal law"
