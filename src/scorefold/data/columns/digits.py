@@ -81,12 +81,13 @@ def merged_numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ..
     out = []
     for column in columns:
         series = table[column]
-        if getattr(series.dtype, "kind", "O") in "iu":
+        kind = getattr(series.dtype, "kind", "O")
+        if kind in "iu":
             whole = series.dropna().to_numpy()
             if not len(whole) or max(abs(int(whole.min())), abs(int(whole.max()))) <= _EXACT:
                 continue
             before, after = len(np.unique(whole)), len(np.unique(whole.astype(np.float64)))
-        elif getattr(series.dtype, "kind", "O") == "O":
+        elif kind == "O":
             words = {w.strip() for w in series if isinstance(w, str)}
             exact = {Decimal(w) for w in words if _LONG.fullmatch(w)}
             before, after = len(exact), len({float(w) for w in exact})
