@@ -132,14 +132,9 @@ class Snapshots:
         )
 
     def _change(self, side: int) -> tuple[int, ...]:
-        out = []
-        for k in range(len(self.times) - 1):
-            if self.ids is None:
-                gap = len(self.points[k + side]) - len(self.points[k + 1 - side])
-                out.append(max(gap, 0))
-            else:
-                out.append(int((~np.isin(self.ids[k + side], self.ids[k + 1 - side])).sum()))
-        return tuple(out)
+        labels = self.ids or tuple(map(np.arange, self.mass))
+        pairs = zip(labels[side:], labels[1 - side :], strict=False)
+        return tuple(int((~np.isin(there, other)).sum()) for there, other in pairs)
 
     def __repr__(self) -> str:
         sizes = "/".join(map(str, self.mass))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar
@@ -50,12 +49,12 @@ class Part:
         """Whether the system is given degrees: unless all its angles are in radians."""
         return any(unit not in ("none", "radians") for unit in self.units)
 
-    def own(self, values: np.ndarray) -> np.ndarray:
+    def inward(self, values: np.ndarray) -> np.ndarray:
         """The factor's columns in the order of its roles, centred, all angles in one unit."""
         return (values[:, list(self.places)] - np.array(self.origin)) * self._scale()
 
-    def back(self, columns: np.ndarray) -> np.ndarray:
-        """The inverse of ``own``, in the order of roles, with angles in the range that came in."""
+    def outward(self, columns: np.ndarray) -> np.ndarray:
+        """The inverse of ``inward``, with angles in the range that came in."""
         columns = columns / self._scale()
         full = np.array([360.0 / DEGREES.get(unit, 1.0) for unit in self.units])
         wrapped = np.where(columns < 0, columns + full, columns)
@@ -63,19 +62,17 @@ class Part:
 
     def points(self, values: np.ndarray) -> Array:
         """Points of the factor, shape ``(n, *manifold.shape)``."""
-        own = self.own(values)
+        own = self.inward(values)
         if self.how.read is None:
             return check_points(self.manifold, own.reshape(-1, *self.manifold.shape), "points")
         return self.how.read(own, self.degrees)
 
     def positions(self, values: np.ndarray) -> np.ndarray:
         """Coordinates in which distance is a chord; see ``Coordinates.positions``."""
-        return self.how.place(self.own(values), self.degrees)
+        return self.how.place(self.inward(values), self.degrees)
 
     def _scale(self) -> np.ndarray:
-        if not self.degrees:
-            return np.ones(len(self.units))
-        return np.array([DEGREES.get(unit, 1.0) for unit in self.units])
+        return np.array([DEGREES.get(unit, 1.0) if self.degrees else 1.0 for unit in self.units])
 
 
 @dataclass(frozen=True)
@@ -132,14 +129,10 @@ class Coordinates:
     def to_columns(self, points: Values) -> np.ndarray:
         """Columns (n, k), float64, in the units and the range that came in."""
         points = np.asarray(points, dtype=np.float64)
-        flat = points.reshape(len(points), -1)
-        out, start = np.empty((len(points), len(self.columns))), 0
-        for part in self.parts:
-            stop = start + math.prod(part.manifold.shape)
-            own = flat[:, start:stop].reshape(-1, *part.manifold.shape)
-            written = part.how.write(own, part.degrees)
-            out[:, list(part.places)] = part.back(written)
-            start = stop
+        points = points.reshape(len(points), *self.manifold.shape)
+        out = np.empty((len(points), len(self.columns)))
+        for part, own in zip(self.parts, self.manifold.split(points), strict=True):
+            out[:, list(part.places)] = part.outward(part.how.write(own, part.degrees))
         return out
 
     def outside(self, values: np.ndarray) -> np.ndarray:
@@ -147,7 +140,7 @@ class Coordinates:
         bad = np.zeros(len(values), dtype=bool)
         finite = np.isfinite(values).all(axis=1)
         for part in self.parts:
-            bad[finite] |= part.how.outside(part.own(values[finite]), part.degrees)
+            bad[finite] |= part.how.outside(part.inward(values[finite]), part.degrees)
         return bad
 
     def positions(self, values: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def check_range(coordinates: Coordinates, values: np.ndarray, dtype: np.dtype) -
     top = float(np.finfo(dtype).max)
     for part in coordinates.parts:
         if part.system == "flat":
-            for place, own in zip(part.places, part.own(values).T, strict=True):
+            for place, own in zip(part.places, part.inward(values).T, strict=True):
                 far = np.abs(own) > top
                 if far.any():
                     raise DataError(
@@ -148,7 +148,7 @@ def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
     """ulp/range of each column that is not constant."""
     eps, out = float(np.finfo(dtype).eps), [0.0]
     for part in c.parts:
-        own = part.own(values)
+        own = part.inward(values)
         for r, unit in enumerate(part.units):
             low, high = np.quantile(own[:, r], (0.01, 0.99))
             size = np.abs(own[:, r]).max() if part.system == "flat" else 1.0
@@ -162,7 +162,7 @@ def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
 def _coarsest(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> str:
     kept = np.ones(len(c.columns))
     for part in c.parts:
-        own = part.own(values)
+        own = part.inward(values)
         for r, place in enumerate(part.places):
             scale = 1.0 / DEGREES["radians"] if part.degrees and part.units[r] != "none" else 1.0
             cast = (own[:, r] * scale).astype(dtype)

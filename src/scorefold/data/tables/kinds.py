@@ -26,7 +26,6 @@ _WORKBOOK = ("a workbook", "save the sheet as CSV")
 _HDF = ("HDF5 (.h5, .h5ad, newer .mat)", "export the table as CSV or Parquet")
 _MATLAB = ("a MATLAB file", "export the matrix as CSV (writematrix)")
 _JSON = ("JSON", "export CSV (pandas.json_normalize(…).to_csv)")
-_PICTURE = ("a picture", "")
 _REFUSED_CONTENT = {
     b"\x89HDF": _HDF,
     b"MATLAB 5.0 MAT-file": _MATLAB,
@@ -35,15 +34,10 @@ _REFUSED_CONTENT = {
     b"FEA1": ("a Feather file", "write Parquet (pandas.DataFrame.to_parquet)"),
     b"SQLite format 3": ("an SQLite database", "export the table as CSV"),
     b"SIMPLE  =": ("a FITS file", "export the table as CSV"),
-    b"CDF\1": ("a NetCDF file", "export the table as CSV"),
-    b"CDF\2": ("a NetCDF file", "export the table as CSV"),
-    b"RDX2\n": ("R data", "write.csv(x, row.names = FALSE)"),
-    b"RDX3\n": ("R data", "write.csv(x, row.names = FALSE)"),
+    **dict.fromkeys((b"CDF\1", b"CDF\2"), ("a NetCDF file", "export the table as CSV")),
+    **dict.fromkeys((b"RDX2\n", b"RDX3\n"), ("R data", "write.csv(x, row.names = FALSE)")),
     b"\x28\xb5\x2f\xfd": ("zstd", "unpack it first (unzstd)"),
-    b"\x89PNG": _PICTURE,
-    b"\xff\xd8\xff": _PICTURE,
-    b"GIF89a": _PICTURE,
-    b"II*\0": _PICTURE,
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF89a", b"II*\0"), ("a picture", "")),
     b"version https://git-lfs": ("a pointer of Git LFS", "git lfs pull fetches the file"),
     b"%PDF-": ("a PDF", "export the table as CSV"),
 }

@@ -45,12 +45,9 @@ def read_bytes(name: str, max_bytes: int) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name} could not be read: {reason}.") from error
     if not content:
-        raise DataError(f"{name} is empty{_once(name)}.")
+        once = " (what comes through a pipe can be read once)" if is_stream(name) else ""
+        raise DataError(f"{name} is empty{once}.")
     return content
-
-
-def _once(name: str) -> str:
-    return " (what comes through a pipe can be read once)" if is_stream(name) else ""
 
 
 def _opened(path: Path, max_bytes: int) -> bytes:
