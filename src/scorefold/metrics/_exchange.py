@@ -137,11 +137,8 @@ class Pool:
             n, mean, share = len(total), total.mean(), label.mean()
             spread = np.sum((total - mean) ** 2) * np.sum((label - share) ** 2) / max(n - 1, 1)
             observed, expected = float(total @ label), float(n * mean * share)
-            found.append(
-                Beside(
-                    round(float(total.sum())), observed, expected, math.sqrt(spread), float(share)
-                )
-            )
+            draws, std = round(float(total.sum())), math.sqrt(spread)
+            found.append(Beside(draws, observed, expected, std, float(share)))
         return min(found, key=lambda b: b.z)
 
     def p_value(

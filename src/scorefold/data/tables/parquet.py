@@ -147,11 +147,8 @@ def _columns(name: str, array: Array, where: str) -> dict[str, np.ndarray]:
         return {name: _values(array)}
     flat = array.flatten()
     width = len(flat) // len(array)
-    if t.is_fixed_size_list(array.type):
-        even = array.null_count == 0
-    else:
-        even = bool((np.diff(array.offsets.to_numpy()) == width).all()) and array.null_count == 0
-    if width == 0 or not even:
+    even = t.is_fixed_size_list(array.type) or (np.diff(array.offsets.to_numpy()) == width).all()
+    if width == 0 or array.null_count or not even:
         raise DataError(f"{where}: column {name!r} holds lists of different lengths.")
     values = _values(flat).reshape(len(array), width)
     return {f"{name}{j}": values[:, j] for j in range(width)}
