@@ -12,7 +12,8 @@ from scorefold.data.snapshots import Snapshots
 from scorefold.data.sources.catalogue import Listing, audit, datasets
 from scorefold.data.sources.idx import read_idx
 from scorefold.data.sources.images import IMAGES, Images, load_images
-from scorefold.data.sources.loading import load, load_points, plain_coordinates
+from scorefold.data.sources.known import plain_coordinates
+from scorefold.data.sources.loading import load, load_points
 from scorefold.data.sources.registry import REGISTRY, Entry
 from scorefold.data.sources.snapshot_loading import SNAPSHOTS, load_snapshots
 from scorefold.data.splits.protocols import LEAKING, PROTOCOLS, Split

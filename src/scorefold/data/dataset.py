@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Array
 
-from scorefold.data.columns.audit import Audit, audit_of
+from scorefold._types import Values
+from scorefold.data._errors import DataError
+from scorefold.data.columns.audit import Audit, leak, quantiles, resolution, spacing
 from scorefold.data.columns.codes import Codes, codes_of
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.laws.law import Law
-from scorefold.data.splits.protocols import Split
+from scorefold.data.splits.protocols import GENERAL, Split, split
 from scorefold.manifolds import Manifold
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Dataset"]
 
@@ -47,7 +52,7 @@ class Dataset:
     labels: np.ndarray
     groups: np.ndarray | None = None
     blocks: np.ndarray | None = None
-    protocols: tuple[str, ...] = ("grouped", "random", "dedup", "blocks")
+    protocols: tuple[str, ...] = GENERAL
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     law: Law | None = None
@@ -58,7 +63,39 @@ class Dataset:
     @cached_property
     def audit(self) -> Audit:
         """Duplicates, leaks from training to test, spacing and resolution of the rows."""
-        return audit_of(self)
+        values, indices, groups = self.values, self.indices, self.groups
+        columns = list(zip(self.coordinates.columns, values.T, strict=True))
+        multiplicity = np.bincount(self.labels)
+        between, to_train = spacing(self.coordinates, values, indices)
+        straddling, number = 0, None
+        if groups is not None:
+            number = len(np.unique(groups))
+            in_train = np.isin(groups[indices.test], groups[indices.train])
+            straddling = len(np.unique(groups[indices.test][in_train]))
+        return Audit(
+            name=self.name,
+            manifold=self.manifold.name,
+            rows=len(values),
+            unique=len(multiplicity),
+            duplicates=len(values) - len(multiplicity),
+            largest_multiplicity=int(multiplicity.max()),
+            groups=number,
+            parts=(len(indices.train), len(indices.val), len(indices.test)),
+            leak=leak(self.labels, indices),
+            leaks=self._leaks(),
+            straddling_groups=straddling,
+            nearest=quantiles(between),
+            nearest_test=quantiles(to_train),
+            resolution={name: resolution(column) for name, column in columns},
+            ranges={name: (float(own.min()), float(own.max())) for name, own in columns},
+            whole=int((values == np.round(values)).all(axis=1).sum()),
+            units=dict(zip(self.coordinates.columns, self.coordinates.column_units, strict=True)),
+            codes={c: {f"{v:.9g}": s for v, s in f.items()} for c, f in self.codes.values.items()},
+            constant=self.codes.constant,
+            index=self.codes.numbering,
+            warnings=self.warnings,
+            problems=self.problems,
+        )
 
     @cached_property
     def codes(self) -> Codes:
@@ -71,7 +108,21 @@ class Dataset:
         their names left that open, and ``codes``."""
         return (*self.remarks, *self.codes.lines())
 
-    def to_units(self, points: Any):
+    def _leaks(self) -> dict[str, float]:
+        """The leak under each protocol, unless there are too few rows, groups or cells for it."""
+        positions, found = self.coordinates.positions(self.values), {}
+        for protocol in self.protocols:
+            try:
+                indices = split(
+                    protocol, positions, self.seed,
+                    labels=self.labels, groups=self.groups, blocks=self.blocks,
+                )  # fmt: skip
+            except DataError:
+                continue
+            found[protocol] = leak(self.labels, indices)
+        return found
+
+    def to_units(self, points: Values) -> pd.DataFrame:
         """A float64 ``pandas.DataFrame`` of points (for example samples of a model) with the column
         names, their order, units and ranges of the table that was read; origins are added in
         float64."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,37 +113,28 @@ class Snapshots:
         train, val, test = (self.rows([p[j] for p in parts]) for j in range(3))
         return train, val, test
 
-    def rows(self, rows: Any) -> Snapshots:
+    def rows(self, rows: Sequence[np.ndarray]) -> Snapshots:
         """The same snapshots with only these rows of each (an array of row numbers per time)."""
         points = tuple(p[r] for p, r in zip(self.points, rows, strict=True))
         ids = None
         if self.ids is not None:
             ids = tuple(own[r] for own, r in zip(self.ids, rows, strict=True))
-        return self._with(points=points, ids=ids)
+        return replace(self, points=points, ids=ids)
 
     def without(self, k: int) -> Snapshots:
         """All snapshots but number k."""
         keep = [j for j in range(len(self.times)) if j != k]
-        return self._with(
+        return replace(
+            self,
             times=tuple(self.times[j] for j in keep),
             points=tuple(self.points[j] for j in keep),
             ids=None if self.ids is None else tuple(self.ids[j] for j in keep),
         )
 
-    def _with(self, **changes: Any) -> Snapshots:
-        import dataclasses
-
-        return dataclasses.replace(self, **changes)
-
     def _change(self, side: int) -> tuple[int, ...]:
-        out = []
-        for k in range(len(self.times) - 1):
-            if self.ids is None:
-                gap = len(self.points[k + side]) - len(self.points[k + 1 - side])
-                out.append(max(gap, 0))
-            else:
-                out.append(int((~np.isin(self.ids[k + side], self.ids[k + 1 - side])).sum()))
-        return tuple(out)
+        labels = self.ids or tuple(map(np.arange, self.mass))
+        pairs = zip(labels[side:], labels[1 - side :], strict=False)
+        return tuple(int((~np.isin(there, other)).sum()) for there, other in pairs)
 
     def __repr__(self) -> str:
         sizes = "/".join(map(str, self.mass))

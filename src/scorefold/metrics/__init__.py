@@ -1,10 +1,16 @@
 """Measures of a model and of its samples: held-out likelihood, total mass, memorisation and
 distance to fresh data."""
 
-from scorefold.metrics.bridge import EndDistance, PathEnergy, end_distance, path_energy
-from scorefold.metrics.bridge_paths import FlowEnergy, bridge_divergence, flow_energy
+from scorefold.metrics.bridge_paths import (
+    FlowEnergy,
+    PathEnergy,
+    bridge_divergence,
+    flow_energy,
+    path_energy,
+)
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
+from scorefold.metrics.end_distance import EndDistance, end_distance
 from scorefold.metrics.generalisation import Generalisation, generalisation
 from scorefold.metrics.leave_one_out import LeftOut, leave_one_out
 from scorefold.metrics.likelihood import HeldOut, held_out

@@ -1,4 +1,4 @@
-"""Random subsets and relabellings, from a JAX key."""
+"""Points of a caller, and random subsets and relabellings of them, from a JAX key."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
+from scorefold.manifolds import Manifold
+from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["Law", "generator", "independent", "limit", "permutation_values"]
+__all__ = ["Statistic", "generator", "independent", "limit", "permutation_values", "points_of"]
 
-Law = Callable[[np.ndarray], np.ndarray]
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""A number for each column of labels, shape ``(n + m, count)``."""
+
+
+def points_of(manifold: Manifold, **given: Values) -> list[np.ndarray]:
+    """The rows of each array, float64. **Raises:** ``ValueError`` naming the argument."""
+    return [rows_of(manifold, name, rows) for name, rows in given.items()]
 
 
 def generator(key: Key) -> np.random.Generator:
@@ -42,10 +50,9 @@ def independent(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def permutation_values(
-    statistic: Law, n: int, m: int, count: int, rng: np.random.Generator
+    statistic: Statistic, n: int, m: int, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """A statistic of ``count`` random labellings of n + m rows, n of them True; ``statistic``
-    takes the labels, shape ``(n + m, count)``."""
+    """A statistic of ``count`` random labellings of n + m rows, n of them True."""
     labels = np.zeros((n + m, count), bool)
     labels[:n] = True
     return statistic(rng.permuted(labels, axis=0))

@@ -9,9 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scorefold._types import Values
+from scorefold.data.splits.protocols import joined
 from scorefold.manifolds import Manifold, nearest
+from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["LEVEL", "ODDS", "Beside", "Nearest", "Pool"]
+__all__ = ["LEVEL", "ODDS", "Beside", "Groups", "Nearest", "Pool", "held_out"]
+
+Groups = tuple[Values, Values]
+"""Labels of the rows of training points, and of held-out ones: those for testing, then others."""
 
 LEVEL = 0.005
 """p-value at and below which draws are called copies."""
@@ -80,14 +86,14 @@ class Pool:
         manifold: Manifold,
         train: np.ndarray,
         held_out: np.ndarray,
-        groups: tuple[np.ndarray, np.ndarray] | None = None,
+        groups: Groups | None = None,
     ) -> None:
         rows = np.concatenate([train, held_out])
         label = np.arange(len(rows)) < len(train)
         flat = rows.reshape(len(rows), -1) + 0.0
         _, first, point = np.unique(flat, axis=0, return_index=True, return_inverse=True)
         point = point.reshape(-1)
-        unit = point if groups is None else _joined(point, np.concatenate(groups))
+        unit = point if groups is None else joined(point, np.concatenate(groups))
         small = np.bincount(unit)[unit] <= max(1, len(held_out) // 2)
         kept = np.unique(point[small])
         number = np.full(len(first), -1)
@@ -131,11 +137,8 @@ class Pool:
             n, mean, share = len(total), total.mean(), label.mean()
             spread = np.sum((total - mean) ** 2) * np.sum((label - share) ** 2) / max(n - 1, 1)
             observed, expected = float(total @ label), float(n * mean * share)
-            found.append(
-                Beside(
-                    round(float(total.sum())), observed, expected, math.sqrt(spread), float(share)
-                )
-            )
+            draws, std = round(float(total.sum())), math.sqrt(spread)
+            found.append(Beside(draws, observed, expected, std, float(share)))
         return min(found, key=lambda b: b.z)
 
     def p_value(
@@ -143,32 +146,30 @@ class Pool:
         levels: Sequence[np.ndarray],
         rng: np.random.Generator,
         *,
-        judged: Sequence[bool] | None = None,
+        chosen: Sequence[bool] | None = None,
         times: int = 999,
     ) -> float:
         """The share of exchanged labels (the true ones included) whose largest z over the counts
-        in ``levels`` reaches that of the true ones over the ``judged`` levels (default: all): the
+        in ``levels`` reaches that of the true ones over the ``chosen`` levels (default: all): the
         larger of the exchanges of rows and of units."""
-        chosen = np.ones(len(levels), bool) if judged is None else np.asarray(judged)
+        counted = np.ones(len(levels), bool) if chosen is None else np.asarray(chosen)
         p = 0.0
-        pairs = [list(self._exchanged(counts)) for counts in levels]
-        for k in range(len(pairs[0])):
-            totals = np.stack([pair[k][0] for pair in pairs])
-            label = pairs[0][k][1]
+        for exchanged in zip(*map(self._exchanged, levels), strict=True):
+            totals, label = np.stack([total for total, _ in exchanged]), exchanged[0][1]
             expected = totals.sum(axis=1) * label.mean()
             spread = np.sqrt(
                 np.sum((totals - totals.mean(axis=1, keepdims=True)) ** 2, axis=1)
                 * np.sum((label - label.mean()) ** 2) / max(len(label) - 1, 1)
             )  # fmt: skip
             usable = spread > 0
-            if not (usable & chosen).any():
+            if not (usable & counted).any():
                 return 1.0
-            seen = np.flatnonzero(totals.any(axis=0))
-            standard = totals[usable][:, seen] / spread[usable, None]
+            hit = np.flatnonzero(totals.any(axis=0))
+            standard = totals[usable][:, hit] / spread[usable, None]
             shift = (expected / np.where(usable, spread, 1.0))[usable]
-            top = float(np.max((standard @ label[seen] - shift)[chosen[usable]]))
+            top = float(np.max((standard @ label[hit] - shift)[counted[usable]]))
             drawn = np.stack(
-                [label[rng.choice(len(label), len(seen), replace=False)] for _ in range(times)]
+                [label[rng.choice(len(label), len(hit), replace=False)] for _ in range(times)]
             )
             null = np.max(drawn @ standard.T - shift, axis=1)
             p = max(p, (1 + int(np.sum(null >= top - 1e-9))) / (times + 1))
@@ -178,23 +179,17 @@ class Pool:
         """(counts, labels) of what is exchanged: rows; and units, where they are not rows."""
         label = self.label.astype(np.float64)
         size = np.bincount(self.unit)
-        if not (len(size) < len(label) and self._whole(size, label)):
-            yield counts, label
-        if len(size) < len(label):
-            yield np.bincount(self.unit, counts), np.bincount(self.unit, label) / size
-
-    def _whole(self, size: np.ndarray, label: np.ndarray) -> bool:
-        """Whether every unit lies in one part: it was split as one, and rows were not."""
         share = np.bincount(self.unit, label) / size
-        return bool(np.all((share == 0) | (share == 1)))
+        larger = len(size) < len(label)
+        # Where every unit lies in one part, it was split as one, and rows were not.
+        if not larger or np.any((share > 0) & (share < 1)):
+            yield counts, label
+        if larger:
+            yield np.bincount(self.unit, counts), share
 
 
-def _joined(point: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Labels that separate neither equal points nor rows of one group."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    named = np.unique(groups, return_inverse=True)[1].reshape(-1) + point.max() + 1
-    size = int(named.max()) + 1
-    links = coo_matrix((np.ones(len(point), np.int8), (point, named)), shape=(size, size))
-    return connected_components(links, directed=False)[1][point]
+def held_out(manifold: Manifold, test: np.ndarray, val: Values | None) -> np.ndarray:
+    """The test points, followed by those for validation where there are any."""
+    if val is None or not len(np.asarray(val)):
+        return test
+    return np.concatenate([test, rows_of(manifold, "val", val)])

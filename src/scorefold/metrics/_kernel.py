@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._types import Scalar
 from scorefold.heat import IsotropicHeat
 from scorefold.manifolds import Manifold, Torus, pairwise
 from scorefold.manifolds.neighbours import rows_of
@@ -80,7 +81,7 @@ def _profile(manifold: Manifold, s: jax.Array, step: jax.Array) -> jax.Array:
     o = manifold.origin(s.dtype)
     direction = manifold.frame(o)[0]
 
-    def one(r):
+    def one(r: Scalar) -> Scalar:
         return manifold.heat.log_prob(manifold.exp(o, r * direction), o, s)
 
     return jax.vmap(one)(step * jnp.arange(_NODES, dtype=s.dtype))

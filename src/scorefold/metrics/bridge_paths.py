@@ -1,9 +1,9 @@
-"""What the flow of a bridge costs against the least, and how far a bridge is from the exact one."""
+"""What the paths and the flow of a bridge cost, and how far a bridge is from the exact one."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,14 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, Values
 from scorefold.bridges import Bridge
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator
-from scorefold.metrics.bridge import PathEnergy
+from scorefold.metrics._draws import generator, points_of
 from scorefold.metrics.wasserstein import transport_distance
 
-__all__ = ["FlowEnergy", "bridge_divergence", "flow_energy"]
+__all__ = ["FlowEnergy", "PathEnergy", "bridge_divergence", "flow_energy", "path_energy"]
+
+
+class PathEnergy(NamedTuple):
+    """``value`` ± ``standard_error``, in nats, over ``n`` starting points."""
+
+    value: float
+    standard_error: float
+    n: int
 
 
 class FlowEnergy(NamedTuple):
@@ -38,33 +44,18 @@ class FlowEnergy(NamedTuple):
         return self.value / self.transport if self.transport else math.inf
 
 
-def flow_energy(
-    bridge: Bridge, a: Any, b: Any, *, key: Key, steps: int = 100, at_most: int = 500
-) -> FlowEnergy:
-    """∫₀¹ E|v_t(X_t)|² dt of the probability flow v, X_t the bridge from points ``a``, and W₂²
-    between ``a`` and ``b`` (points of the two ends), which no flow from A to B can undercut
-    (Benamou & Brenier 2000).
+def path_energy(bridge: Bridge, x0: Values, *, key: Key, steps: int = 100) -> PathEnergy:
+    """E ∫₀^S ½|∇ log ψ_s(X_s)|² ds over paths of the bridge from the points ``x0``, in nats: by
+    Girsanov's theorem the KL divergence from the reference process started at the same points.
+    With a constant clock β, E ∫₀¹ |u_t|² dt of the drift u = β∇ log ψ is 2β times it.
 
-    Trapezoid rule over the levels ``bridge.grid(steps)`` but the two ends, where a flow that is
-    learned or started at points is unbounded; the outer half steps take their neighbours' value.
+    Left sums over simulated paths at the levels ``bridge.grid(steps)``: biased by O(1/steps).
     """
-    paths = bridge.sample_forward(key, a, steps=steps, paths=True)
-    grid = bridge.grid(steps, paths.dtype)
-    each = np.asarray(_flow(bridge, paths[:, 1:-1], grid[1:-1]), np.float64)
-    t = np.asarray(jax.vmap(bridge.reference.schedule.t)(grid), np.float64)
-    inner = t[1:-1]
-    edges = np.concatenate([[0.0], 0.5 * (inner[1:] + inner[:-1]), [1.0]])
-    totals = each @ np.diff(edges)
-    rows = [rows_of(bridge.manifold, name, x) for name, x in (("a", a), ("b", b))]
-    n = min(*(len(x) for x in rows), at_most)
-    rng = generator(key)
-    some = [x[rng.permutation(len(x))[:n]] for x in rows]
-    square = transport_distance(bridge.manifold, some[0], some[1], 2) ** 2
-    return FlowEnergy(float(totals.mean()), _error(totals), float(square), n)
+    return _path_energy(bridge, None, x0, key, steps)
 
 
 def bridge_divergence(
-    exact: Bridge, learned: Bridge, x0: Any, *, key: Key, steps: int = 100
+    exact: Bridge, learned: Bridge, x0: Values, *, key: Key, steps: int = 100
 ) -> PathEnergy:
     """KL(exact | learned) in nats of the two processes started at the points ``x0``,
 
@@ -82,14 +73,64 @@ def bridge_divergence(
             f"exact bridge on {exact.manifold.name} for {exact.total:g}; compare bridges of one "
             "reference process."
         )
-    paths = exact.sample_forward(key, x0, steps=steps, paths=True)
-    grid = exact.grid(steps, paths.dtype)
-    each = np.asarray(_apart(exact, learned, paths, grid), np.float64)
+    return _path_energy(exact, learned, x0, key, steps)
+
+
+def flow_energy(
+    bridge: Bridge, a: Values, b: Values, *, key: Key, steps: int = 100, at_most: int = 500
+) -> FlowEnergy:
+    """∫₀¹ E|v_t(X_t)|² dt of the probability flow v, X_t the bridge from points ``a``, and W₂²
+    between ``a`` and ``b`` (points of the two ends), which no flow from A to B can undercut
+    (Benamou & Brenier 2000).
+
+    Trapezoid rule over the levels ``bridge.grid(steps)`` but the two ends, where a flow that is
+    learned or started at points is unbounded; the outer half steps take their neighbours' value.
+    """
+    paths = bridge.sample_forward(key, a, steps=steps, paths=True)
+    grid = bridge.grid(steps, paths.dtype)
+    each = np.asarray(_flow(bridge, paths[:, 1:-1], grid[1:-1]), np.float64)
+    t = np.asarray(jax.vmap(bridge.reference.schedule.t)(grid), np.float64)
+    inner = t[1:-1]
+    edges = np.concatenate([[0.0], 0.5 * (inner[1:] + inner[:-1]), [1.0]])
+    totals = each @ np.diff(edges)
+    rows = points_of(bridge.manifold, a=a, b=b)
+    n = min(*map(len, rows), at_most)
+    rng = generator(key)
+    start, end = (x[rng.permutation(len(x))[:n]] for x in rows)
+    square = transport_distance(bridge.manifold, start, end, 2) ** 2
+    return FlowEnergy(float(totals.mean()), _error(totals), float(square), n)
+
+
+def _path_energy(
+    bridge: Bridge, other: Bridge | None, x0: Values, key: Key, steps: int
+) -> PathEnergy:
+    paths = bridge.sample_forward(key, x0, steps=steps, paths=True)
+    grid = bridge.grid(steps, paths.dtype)
+    each = np.asarray(_energies(bridge, other, paths, grid), np.float64)
     return PathEnergy(float(each.mean()), _error(each), len(each))
 
 
 def _error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+@eqx.filter_jit
+def _energies(bridge: Bridge, other: Bridge | None, paths: Array, grid: Array) -> Array:
+    """∫ ½|∇ log ψ − ∇ log ψ̂|² ds along each path of a bridge, shape (n,), ψ̂ of the ``other``
+    bridge or, without one, constant."""
+    manifold = bridge.manifold
+
+    def one(path: Array) -> Scalar:
+        def step(total: Scalar, inputs: tuple[Point, Scalar, Scalar]) -> tuple[Scalar, None]:
+            x, s, ds = inputs
+            u = bridge.forward(x, s)
+            u = u if other is None else u - other.forward(x, s)
+            return total + 0.5 * ds * manifold.inner(x, u, u), None
+
+        start = jnp.zeros((), grid.dtype)
+        return jax.lax.scan(step, start, (path[:-1], grid[:-1], jnp.diff(grid)))[0]
+
+    return jax.lax.map(one, paths, batch_size=64)
 
 
 @eqx.filter_jit
@@ -103,19 +144,3 @@ def _flow(bridge: Bridge, paths: Array, levels: Array) -> Array:
         return m.inner(x, v, v)
 
     return jax.lax.map(lambda path: jax.vmap(one)(path, levels), paths, batch_size=64)
-
-
-@eqx.filter_jit
-def _apart(exact: Bridge, learned: Bridge, paths: Array, grid: Array) -> Array:
-    m = exact.manifold
-
-    def one(path: Array) -> Scalar:
-        def step(total: Scalar, inputs: tuple[Point, Scalar, Scalar]) -> tuple[Scalar, None]:
-            x, s, ds = inputs
-            gap = exact.forward(x, s) - learned.forward(x, s)
-            return total + 0.5 * ds * m.inner(x, gap, gap), None
-
-        start = jnp.zeros((), grid.dtype)
-        return jax.lax.scan(step, start, (path[:-1], grid[:-1], jnp.diff(grid)))[0]
-
-    return jax.lax.map(one, paths, batch_size=64)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.bridges.exact.normal import square_root
 
 __all__ = ["bures_wasserstein", "conditional_bures"]
 
 
-def conditional_bures(samples: Any, means: Any, covs: Any, variance: float) -> float:
+def conditional_bures(samples: Values, means: Values, covs: Values, variance: float) -> float:
     """cBW₂²-UVP in per cent:
 
         100 · (1/n) Σ_i BW₂²(N(m̂_i, Ŝ_i), N(m_i, S_i)) / (½ Var p₁),
@@ -40,7 +39,7 @@ def conditional_bures(samples: Any, means: Any, covs: Any, variance: float) -> f
     return float(100.0 * bures_wasserstein(mean, cov, means, covs).mean() / (0.5 * variance))
 
 
-def bures_wasserstein(mean0: Any, cov0: Any, mean1: Any, cov1: Any) -> np.ndarray:
+def bures_wasserstein(mean0: Values, cov0: Values, mean1: Values, cov1: Values) -> np.ndarray:
     """W₂² of normal laws, row by row: |m₀ − m₁|² + tr(S₀ + S₁ − 2 (S₀^{½} S₁ S₀^{½})^{½}).
 
     **Arguments:** means (…, d), covariances (…, d, d), positive semidefinite.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, nearest
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator
-from scorefold.metrics._exchange import LEVEL, ODDS, Beside, Pool
+from scorefold.metrics._draws import generator, points_of
+from scorefold.metrics._exchange import LEVEL, ODDS, Beside, Groups, Pool, held_out
 
 __all__ = ["Copying", "copying", "mann_whitney"]
-
 
 _CLOSE = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 1000)
 _C_T = 3.0
@@ -60,13 +59,13 @@ class Copying(NamedTuple):
 
 def copying(
     manifold: Manifold,
-    samples: Any,
-    train: Any,
-    test: Any,
+    samples: Values,
+    train: Values,
+    test: Values,
     *,
     key: Key,
-    val: Any = None,
-    groups: tuple[Any, Any] | None = None,
+    val: Values | None = None,
+    groups: Groups | None = None,
     cells: int = 5,
     least: int = 20,
 ) -> Copying:
@@ -107,22 +106,17 @@ def copying(
     ``key``: of the exchanges and of the k-means.
     **Raises:** ``ValueError`` for fewer than 10 held-out points or groups.
     """
-    x, t, p = (
-        rows_of(manifold, name, rows)
-        for name, rows in (("samples", samples), ("train", train), ("test", test))
-    )
+    x, t, p = points_of(manifold, samples=samples, train=train, test=test)
     if not 1 <= cells <= len(t):
         raise ValueError(f"cells: must be from 1 to the {len(t)} training points, got {cells}.")
-    fresh = p if val is None or not len(val) else np.concatenate([p, rows_of(manifold, "val", val)])
-    labels = None if groups is None else (np.asarray(groups[0]), np.asarray(groups[1]))
-    pool = Pool(manifold, t, fresh, labels)
+    pool = Pool(manifold, t, held_out(manifold, p, val), groups)
     near = pool.nearest(x)
     everyone = pool.counts(near, np.ones(len(x), bool))
     close = [pool.counts(near, near.ratio < level) for level in _CLOSE]
     rng = generator(key)
     all_of_them = pool.beside(everyone)
     by_level = [pool.beside(counts) for counts in close]
-    judged = [b.odds >= ODDS for b in by_level]
+    clear = [b.odds >= ODDS for b in by_level]
     clearest = max((b for b in by_level if b.odds >= ODDS), key=lambda b: b.z, default=None)
     nearer, error = _nearer(all_of_them)
     found = _c_t(manifold, x, t, p, rng, cells, least)
@@ -132,7 +126,7 @@ def copying(
         error,
         pool.p_value([everyone], rng),
         0.0 if clearest is None else clearest.excess / len(x),
-        pool.p_value(close, rng, judged=judged),
+        pool.p_value(close, rng, chosen=clear),
         *found,
         float(np.mean(distance == 0)),
     )
@@ -194,7 +188,7 @@ def _embed(manifold: Manifold, x: np.ndarray) -> np.ndarray:
 
 
 @jax.jit(static_argnums=0)
-def _embed_all(manifold, x):
+def _embed_all(manifold: Manifold, x: Array) -> Array:
     return jax.vmap(manifold.embed)(x)
 
 

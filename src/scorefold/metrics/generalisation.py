@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Document, Key, Values
 from scorefold.manifolds import Manifold
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator, independent, limit
+from scorefold.metrics._draws import generator, independent, limit, points_of
+from scorefold.metrics._exchange import Groups
 from scorefold.metrics.copying import Copying, copying
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
 from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
@@ -24,6 +24,7 @@ from scorefold.models import Model
 
 __all__ = ["Generalisation", "generalisation"]
 
+Result = TypeVar("Result")
 _MEASURES = (
     "nearest_ratio",
     "copying",
@@ -61,10 +62,10 @@ class Generalisation:
         found = {name: getattr(self, name) for name in _MEASURES}
         return {name: result.verdict for name, result in found.items() if result is not None}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain types that ``json.dumps(…, allow_nan=False)`` writes; numbers that are not finite
         become None."""
-        out: dict[str, Any] = {
+        out: Document = {
             name: _plain(getattr(self, name))
             for name in ("manifold", "n_samples", "n_train", "n_test", "leak", "left_out")
         }
@@ -78,12 +79,12 @@ class Generalisation:
 
 def generalisation(
     manifold: Manifold,
-    samples: Any,
-    train: Any,
-    test: Any,
+    samples: Values,
+    train: Values,
+    test: Values,
     *,
-    val: Any = None,
-    groups: tuple[Any, Any] | None = None,
+    val: Values | None = None,
+    groups: Groups | None = None,
     apart: bool = False,
     model: Model | None = None,
     key: Key,
@@ -107,55 +108,52 @@ def generalisation(
     **Raises:** ``ValueError`` for arrays that are not points. A measure that cannot be had is
     listed in ``left_out`` instead.
     """
-    x, t, p = (
-        rows_of(manifold, name, rows)
-        for name, rows in (("samples", samples), ("train", train), ("test", test))
-    )
+    x, t, p = points_of(manifold, samples=samples, train=train, test=test)
+    alone = independent(p, generator(jax.random.fold_in(key, 1)))
+    cells = max(1, min(5, len(p) // 100))
     seeds = dict(zip(_MEASURES, jax.random.split(key, len(_MEASURES)), strict=True))
-    results: dict[str, Any] = {}
     left_out: dict[str, str] = {}
 
-    def gap() -> LikelihoodGap:
-        if model is None:
-            raise ValueError("model: none given.")
-        rng = generator(seeds["likelihood_gap"])
-        some = [limit(np.asarray(rows), likelihoods, rng) for rows in (train, test)]
-        return likelihood_gap(*some, model=model)
+    def tried(name: str, measure: Callable[[Key], Result]) -> Result | None:
+        try:
+            return measure(seeds[name])
+        except ValueError as error:
+            left_out[name] = str(error)
+            return None
 
-    def comparable() -> None:
+    def near() -> None:
         if apart:
             raise ValueError("train: lies in other regions than test: being nearer is no memory.")
 
-    def ratio() -> NearestRatio:
-        comparable()
+    def ratio(key: Key) -> NearestRatio:
+        near()
         return nearest_ratio(manifold, x, t, p, val=val, groups=groups)
 
-    def copies() -> Copying:
-        comparable()
-        more: dict[str, Any] = {"val": val, "groups": groups, "cells": cells}
-        return copying(manifold, x, t, p, key=seeds["copying"], **more)
+    def copies(key: Key) -> Copying:
+        near()
+        return copying(manifold, x, t, p, key=key, val=val, groups=groups, cells=cells)
 
-    def of(name: str, measure: Callable) -> Callable[[], Any]:
-        return lambda: measure(manifold, x, alone, key=seeds[name])
+    def gap(key: Key) -> LikelihoodGap:
+        if model is None:
+            raise ValueError("model: none given.")
+        rng = generator(key)
+        some = [limit(np.asarray(rows), likelihoods, rng) for rows in (train, test)]
+        return likelihood_gap(*some, model=model)
 
-    alone = independent(p, generator(jax.random.fold_in(key, 1)))
-    cells = max(1, min(5, len(p) // 100))
-    wanted: dict[str, Callable[[], Any]] = {
-        "nearest_ratio": ratio,
-        "copying": copies,
-        "likelihood_gap": gap,
-        "mmd": of("mmd", mmd),
-        "energy_distance": of("energy_distance", energy_distance),
-        "sliced_wasserstein": of("sliced_wasserstein", sliced_wasserstein),
-        "wasserstein": of("wasserstein", wasserstein),
-    }
-    for name, measure in wanted.items():
-        try:
-            results[name] = measure()
-        except ValueError as error:
-            results[name], left_out[name] = None, str(error)
     return Generalisation(
-        manifold.name, len(x), len(t), len(p), _leak(t, p), left_out=left_out, **results
+        manifold.name,
+        len(x),
+        len(t),
+        len(p),
+        _leak(t, p),
+        tried("nearest_ratio", ratio),
+        tried("copying", copies),
+        tried("likelihood_gap", gap),
+        tried("mmd", lambda key: mmd(manifold, x, alone, key=key)),
+        tried("energy_distance", lambda key: energy_distance(manifold, x, alone, key=key)),
+        tried("sliced_wasserstein", lambda key: sliced_wasserstein(manifold, x, alone, key=key)),
+        tried("wasserstein", lambda key: wasserstein(manifold, x, alone, key=key)),
+        left_out,
     )
 
 
@@ -164,7 +162,7 @@ def _leak(train: np.ndarray, test: np.ndarray) -> float:
     return float(np.mean([row.tobytes() in seen for row in test + 0.0]))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._draws import generator
+
+if TYPE_CHECKING:  # Anything with their times, points and ``without`` will do.
+    from scorefold.data.snapshots import Snapshots
 
 __all__ = ["LeftOut", "leave_one_out"]
 
@@ -38,13 +41,13 @@ class LeftOut(NamedTuple):
 
 @runtime_checkable
 class _Sampler(Protocol):
-    def sample_at(self, key: Key, t: float, n: int) -> Any: ...
+    def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax: ...
 
 
 def leave_one_out(
-    train: Any,
-    test: Any,
-    fit: Callable[[Any], _Sampler],
+    train: Snapshots,
+    test: Snapshots,
+    fit: Callable[[Snapshots], _Sampler],
     *,
     key: Key,
     which: Sequence[int] | None = None,
@@ -72,37 +75,32 @@ def leave_one_out(
     for k in chosen:
         if k not in inner:
             raise ValueError(f"which: {k} is not an inner snapshot, 1 to {len(train.times) - 2}.")
-    found = []
-    for k in chosen:
-        method = fit(train.without(k))
-        found.append(_judge(train, test, k, method, jax.random.fold_in(key, k), at_most, repeats))
-    return tuple(found)
+    manifold, known = train.manifold, train.manifold.negative_type is not None
 
+    def left_out(k: int) -> LeftOut:
+        time, method = float(train.times[k]), fit(train.without(k))
+        key_k = jax.random.fold_in(key, k)
+        trained = rows_of(manifold, f"train.points[{k}]", train.points[k])
+        tested = rows_of(manifold, f"test.points[{k}]", test.points[k])
+        most = min(at_most, len(trained))
+        m = min(len(tested), most)
+        n = m * (most // m)
+        rng = generator(key_k)
+        values = []
+        for j in range(repeats):
+            drawn = method.sample_at(jax.random.fold_in(key_k, j), time, n)
+            rows = rows_of(manifold, "samples", drawn)
+            some = tested[rng.permutation(len(tested))[:m]]
+            fresh = trained[rng.permutation(len(trained))[:n]]
+            values.append([*_distances(manifold, rows, some), *_distances(manifold, fresh, some)])
+        mean, std = np.mean(values, axis=0), np.std(values, axis=0, ddof=1 if repeats > 1 else 0)
+        w2, w1, energy, floor_w2, floor_w1, floor_energy = map(float, mean)
+        return LeftOut(
+            k, time, w2, float(std[0]), w1, energy if known else None,
+            floor_w2, floor_w1, floor_energy if known else None, n, m,
+        )  # fmt: skip
 
-def _judge(
-    train: Any, test: Any, k: int, method: _Sampler, key: Key, at_most: int, repeats: int
-) -> LeftOut:
-    manifold: Manifold = train.manifold
-    seen = rows_of(manifold, f"train.points[{k}]", train.points[k])
-    held = rows_of(manifold, f"test.points[{k}]", test.points[k])
-    most = min(at_most, len(seen))
-    m = min(len(held), most)
-    n = m * (most // m)
-    rng = generator(key)
-    values = []
-    for j in range(repeats):
-        drawn = method.sample_at(jax.random.fold_in(key, j), float(train.times[k]), n)
-        rows = rows_of(manifold, "samples", drawn)
-        some = held[rng.permutation(len(held))[:m]]
-        fresh = seen[rng.permutation(len(seen))[:n]]
-        values.append([*_distances(manifold, rows, some), *_distances(manifold, fresh, some)])
-    mean, std = np.mean(values, axis=0), np.std(values, axis=0, ddof=1 if repeats > 1 else 0)
-    w2, w1, energy, floor_w2, floor_w1, floor_energy = map(float, mean)
-    known = manifold.negative_type is not None
-    return LeftOut(
-        k, float(train.times[k]), w2, float(std[0]), w1, energy if known else None,
-        floor_w2, floor_w1, floor_energy if known else None, n, m,
-    )  # fmt: skip
+    return tuple(map(left_out, chosen))
 
 
 def _distances(manifold: Manifold, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scorefold.metrics.likelihood import log_densities
+from scorefold._types import Values
 from scorefold.models import Model
 
 __all__ = ["LikelihoodGap", "likelihood_gap"]
@@ -39,7 +39,7 @@ class LikelihoodGap(NamedTuple):
         return "consistent with fresh data"
 
 
-def likelihood_gap(train: Any, test: Any, *, model: Model | None = None) -> LikelihoodGap:
+def likelihood_gap(train: Values, test: Values, *, model: Model | None = None) -> LikelihoodGap:
     """Mean log p over training points minus mean log p over test points, in nats.
 
     **Arguments:** ``train``, ``test``: points for ``model.log_prob``; without ``model``, their
@@ -69,10 +69,10 @@ def likelihood_gap(train: Any, test: Any, *, model: Model | None = None) -> Like
     return LikelihoodGap(high - low, error, float(np.clip(z, -40.0, 40.0)), low, high, n, m)
 
 
-def _part(name: str, values: Any, model: Model | None) -> tuple[float, float | None, int, int]:
+def _part(name: str, values: Values, model: Model | None) -> tuple[float, float | None, int, int]:
     """(NLL, variance of the mean or None, degrees of freedom, number of points)."""
     if model is not None:
-        log_prob, _ = log_densities(model, values)
+        log_prob = np.asarray(model.log_prob(values), np.float64)
         rows = np.asarray(values).reshape(log_prob.size, -1)
         draw = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
         log_prob = log_prob.reshape(-1)

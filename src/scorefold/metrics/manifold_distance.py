@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Point
+from scorefold._types import Point, Values
 from scorefold.manifolds import Manifold, check_points
 
 __all__ = ["ManifoldDistance", "manifold_distance"]
@@ -33,7 +33,7 @@ class ManifoldDistance(NamedTuple):
 
 
 def manifold_distance(
-    manifold: Manifold, samples: Any, nearest_point: Callable[[Point], Point]
+    manifold: Manifold, samples: Values, nearest_point: Callable[[Point], Point]
 ) -> ManifoldDistance:
     """r(x, P(x)) for each sample x, with P = ``nearest_point`` the projection to the true set and
     r the geodesic distance of ``manifold``, in which the samples live.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,27 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key
-from scorefold.kernels import WrappedMixture, mixture_mass
+from scorefold._types import Key, Values
+from scorefold.kernels import WrappedMixture
 from scorefold.kernels.local.neighbourhood import logs_in_frames
 from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.manifolds import Manifold, nearest
-from scorefold.models import (
-    EmpiricalModel,
-    FittedGaussianKernelModel,
-    FittedInformedModel,
-    FittedKernelModel,
-    HeatKernelDensity,
-    ManifoldParzen,
-    Model,
-)
+from scorefold.models import Model
 from scorefold.samplers import Mass
 from scorefold.samplers.importance import weighted_mass
 
 __all__ = ["total_mass"]
 
-_CLOSED = (EmpiricalModel, FittedGaussianKernelModel, HeatKernelDensity, ManifoldParzen)
-"""Mixtures of laws of mass 1."""
 _CENTRES = 1000
 _CHECKED = 256
 _NEIGHBOURS = (2, 12, 60)
@@ -43,14 +32,17 @@ _REACH = 5.2
 _UPPER = 0.1
 
 
-def total_mass(model: Model, data: Any, key: Key, n: int = 2048, *, draws: Any = None) -> Mass:
+def total_mass(
+    model: Model, data: Values, key: Key, n: int = 2048, *, draws: Values | None = None
+) -> Mass:
     """∫ exp(log p) dvol: whether ``model.log_prob`` is the log of a density.
 
-    Mixtures of kernels have it in closed form: 1 on R^d and H^d, and 1 less what lies beyond the
-    cut locus elsewhere (``mixture_mass``). For an ``InformedModel`` it is the mean of q/p over n
-    draws of its kernels p. For other models it is E_q[p/q] over draws of a mixture q of normal
-    kernels around ``data`` and around draws of the model, each with the second moments of 2, 12
-    and 60 neighbours, and a tenth of a uniform (or broad) law.
+    Mixtures of kernels have it in closed form (``model.exact_mass``): 1 on R^d and H^d, and 1 less
+    what lies beyond the cut locus elsewhere (``mixture_mass``). For an ``InformedModel`` it is the
+    mean of q/p over n draws of its kernels p (``model.proposal``). For other
+    models it is E_q[p/q] over draws of a mixture q of normal kernels around ``data`` and around
+    draws of the model, each with the second moments of 2, 12 and 60 neighbours, and a tenth of a
+    uniform (or broad) law.
 
     An estimate is given only where it can be one: the effective number of draws and the tail of
     the weights are looked at (``weighted_mass``), and draws of the model must lie where the
@@ -60,30 +52,25 @@ def total_mass(model: Model, data: Any, key: Key, n: int = 2048, *, draws: Any =
     **Arguments:** ``data``: points the model was fitted to; ``n``: evaluations of log p; ``draws``:
     points drawn from the model (default: 1000 are drawn).
     """
-    if isinstance(model, _CLOSED):
-        return Mass(1.0, 0.0, "closed form")
-    if isinstance(model, FittedKernelModel):
-        found = mixture_mass(model.mixture)
-        if found is not None:
-            return Mass(*found, "closed form")
+    found = model.exact_mass
+    if found is not None:
+        return Mass(*found, "closed form")
     take, some = jax.random.split(key)
-    if isinstance(model, FittedInformedModel):
-        x = model.base.sample(take, n)
-        return weighted_mass(
-            np.asarray(model.log_prob(x) - model.base.log_prob(x), np.float64),
-            "mean ratio to the kernels",
-        )
+    if model.proposal is not None:
+        x = model.proposal.sample(take, n)
+        ratio = np.asarray(model.log_prob(x) - model.proposal.log_prob(x), np.float64)
+        return weighted_mass(ratio, "mean ratio to the kernels")
     points = np.asarray(data)
-    own = np.asarray(model.sample(some, _CENTRES) if draws is None else draws, points.dtype)
-    own = own[np.isfinite(own).reshape(len(own), -1).all(axis=1)]
-    checked = min(_CHECKED, len(own) // 2)
-    around, seen = own[checked:], own[:checked]
-    if not len(seen):
+    drawn = np.asarray(model.sample(some, _CENTRES) if draws is None else draws, points.dtype)
+    drawn = drawn[np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1)]
+    checked = min(_CHECKED, len(drawn) // 2)
+    around, apart = drawn[checked:], drawn[:checked]
+    if not len(apart):
         return Mass(None, None, "importance sampling", "no draw of the model is finite")
     shift, scale = _units(model.manifold, points)
     proposal = _proposal(model.manifold, (points - shift) / scale, (around - shift) / scale)
     z = _draw(proposal, jax.random.split(take, n - checked))
-    z = jnp.concatenate([z, jnp.asarray((seen - shift) / scale, z.dtype)])
+    z = jnp.concatenate([z, jnp.asarray((apart - shift) / scale, z.dtype)])
     x = shift + scale * np.asarray(z, points.dtype)
     q = np.asarray(_log_prob(proposal, z), np.float64) - np.sum(np.log(scale))
     logs = np.asarray(model.log_prob(x), np.float64) - q
@@ -91,13 +78,13 @@ def total_mass(model: Model, data: Any, key: Key, n: int = 2048, *, draws: Any =
     return mass if mass.value is None else _covered(mass, logs[:-checked], logs[-checked:])
 
 
-def _covered(mass: Mass, logs: np.ndarray, seen: np.ndarray) -> Mass:
+def _covered(mass: Mass, logs: np.ndarray, apart: np.ndarray) -> Mass:
     """The mass, unless the model's own draws lie where the proposal hardly draws."""
     order = np.sort(logs)[::-1]
     share = np.cumsum(np.exp(order - order[0]))
     high = order[np.searchsorted(share, _UPPER * share[-1])]
-    above = float(np.mean(~(seen <= high)))
-    if above <= 1.5 * _UPPER + 3.0 * math.sqrt(_UPPER * (1.0 - _UPPER) / len(seen)):
+    above = float(np.mean(~(apart <= high)))
+    if above <= 1.5 * _UPPER + 3.0 * math.sqrt(_UPPER * (1.0 - _UPPER) / len(apart)):
         return mass
     reason = (
         f"{100 * above:.0f} % of the model's own draws lie where the points drawn see a tenth of "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._exchange import ODDS, Pool
+from scorefold.metrics._exchange import ODDS, Groups, Pool, held_out
 
 __all__ = ["NearestRatio", "nearest_ratio"]
 
@@ -43,12 +44,12 @@ class NearestRatio(NamedTuple):
 
 def nearest_ratio(
     manifold: Manifold,
-    samples: Any,
-    train: Any,
-    test: Any = None,
+    samples: Values,
+    train: Values,
+    test: Values | None = None,
     *,
-    val: Any = None,
-    groups: tuple[Any, Any] | None = None,
+    val: Values | None = None,
+    groups: Groups | None = None,
     ratio: float = 1 / 3,
 ) -> NearestRatio:
     """#{x : d₁(x) < ratio · d₂(x)} / n, with d₁ and d₂ the geodesic distances from x to the
@@ -83,26 +84,25 @@ def nearest_ratio(
     if len(different) < 2:
         raise ValueError("train: needs at least two different points, all rows are equal.")
 
-    def hits(name: str, x: Any) -> tuple[int, int]:
-        _, distance = nearest(manifold, different, rows_of(manifold, name, x), 2)
-        return int(np.sum(distance[:, 0] < ratio * distance[:, 1])), len(distance)
+    def share(points: np.ndarray) -> tuple[float, float]:
+        """Of the points that have d₁ < ratio · d₂, and its standard error."""
+        _, distance = nearest(manifold, different, points, 2)
+        value = int(np.sum(distance[:, 0] < ratio * distance[:, 1])) / len(points)
+        return value, math.sqrt(value * (1 - value) / len(points))
 
-    count, n = hits("samples", samples)
-    value, null = count / n, ratio**manifold.dim
-    error = math.sqrt(value * (1 - value) / n)
-    repeats = len(rows) - len(different)
+    x = rows_of(manifold, "samples", samples)
+    (value, error), null = share(x), ratio**manifold.dim
+    n, repeats = len(x), len(rows) - len(different)
     if test is None:
         return NearestRatio(value, error, null, None, None, None, None, n, repeats)
-    others, m = hits("test", test)
-    fresh = others / m
-    fresh_error = math.sqrt(fresh * (1 - fresh) / m)
     p = rows_of(manifold, "test", test)
-    held = p if val is None or not len(val) else np.concatenate([p, rows_of(manifold, "val", val)])
+    fresh, fresh_error = share(p)
+    held = held_out(manifold, p, val)
     try:
         pool = Pool(manifold, rows, held, groups)
     except ValueError:
         return NearestRatio(value, error, null, fresh, fresh_error, None, None, n, repeats)
-    near = pool.nearest(rows_of(manifold, "samples", samples))
+    near = pool.nearest(x)
     found = pool.beside(pool.counts(near, near.ratio < ratio))
     odds = found.odds if math.isfinite(found.odds) else None
     return NearestRatio(value, error, null, fresh, fresh_error, found.z, odds, n, repeats)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import Values
 from scorefold.kernels import plain_law
 from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
@@ -24,23 +25,19 @@ class ReferenceNll(NamedTuple):
     nll: float
 
 
-def reference_nll(manifold: Manifold, train: Any, x: Any) -> ReferenceNll:
+def reference_nll(manifold: Manifold, train: Values, x: Values) -> ReferenceNll:
     """The mean NLL at x of the uniform law on a compact manifold, elsewhere of one normal law with
     mean and covariance of ``train``; on products the one or the other for each factor
     (``kernels.plain_law``)."""
     units = Units.measure(manifold, np.asarray(train), name="train")
     law = plain_law(manifold, to_inner(manifold, units, train, "train"))
     log_prob = np.asarray(_log_prob(law, to_inner(manifold, units, x, "x")), np.float64)
-    return ReferenceNll(_name(manifold), float(units.log_volume) - float(log_prob.mean()))
+    name = "one normal law"
+    if any(factor.compact for factor in manifold.factors):
+        name = "uniform law" if manifold.compact else "uniform × normal"
+    return ReferenceNll(name, float(units.log_volume) - float(log_prob.mean()))
 
 
 @eqx.filter_jit
 def _log_prob(law: Reference, x: Array) -> Array:
     return jax.vmap(law.log_prob)(x)
-
-
-def _name(manifold: Manifold) -> str:
-    if manifold.compact:
-        return "uniform law"
-    mixed = any(factor.compact for factor in manifold.factors)
-    return "uniform × normal" if mixed else "one normal law"

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator, limit, permutation_values
-from scorefold.metrics.two_sample import TwoSample
+from scorefold.metrics._draws import Statistic, generator, limit, points_of
+from scorefold.metrics.two_sample import TwoSample, compared
 
 __all__ = ["circle_wasserstein", "line_wasserstein", "sliced_wasserstein"]
 
 _TURN = 2.0 * math.pi
+_Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def sliced_wasserstein(
     manifold: Manifold,
-    samples: Any,
-    reference: Any,
+    samples: Values,
+    reference: Values,
     *,
     key: Key,
     order: int = 1,
@@ -49,7 +49,8 @@ def sliced_wasserstein(
     tori).
     **Raises:** ``ValueError`` for H^d and products, and for orders other than these.
     """
-    some = manifold.chords(rows_of(manifold, "reference", reference))
+    given = points_of(manifold, samples=samples, reference=reference)
+    some = manifold.chords(given[1])
     if some is None or not some.ordered:
         raise ValueError(
             f"manifold: there are no projections of {manifold.name} to lines or circles that "
@@ -59,19 +60,14 @@ def sliced_wasserstein(
         allowed = "1" if manifold.toral else "1 or 2"
         raise ValueError(f"order: must be {allowed} on {manifold.name}, got {order}.")
     rng = generator(key)
-    x, y = (
-        limit(rows_of(manifold, name, rows), at_most, rng)
-        for name, rows in (("samples", samples), ("reference", reference))
-    )
+    x, y = (limit(rows, at_most, rng) for rows in given)
     if len(y) < 2:
         raise ValueError(f"reference: needs at least 2 points, got {len(y)}.")
     pooled = np.concatenate([x, y])
     if manifold.toral:
         slices, weights, lengths = _characters(manifold.dim, projections, rng)
         images = np.remainder(slices @ pooled.T, _TURN) * (lengths / _TURN)[:, None]
-
-        def distance(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-            return circle_wasserstein(values, first, lengths)
+        distance: _Distance = partial(circle_wasserstein, lengths=lengths)
     else:
         chords = manifold.chords(pooled)
         assert chords is not None
@@ -79,28 +75,15 @@ def sliced_wasserstein(
         slices = rng.normal(size=(projections, flat.shape[1]))
         images = slices @ flat.T / np.linalg.norm(slices, axis=1, keepdims=True)
         weights = np.full(projections, 1.0 / projections)
-
-        def distance(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-            return line_wasserstein(values, first, order)
-
-    n, m = len(x), len(y)
-    statistic = _statistic(images, weights, distance, order)
-    labels = np.arange(n + m)[:, None] < n
-    value = float(statistic(labels)[0])
-    null = permutation_values(statistic, n, m, permutations, rng)
-    within = _statistic(images[:, n:], weights, distance, order)
-    halves = permutation_values(within, m // 2, m - m // 2, 100, rng)
-    reached = float((1 + np.sum(null >= value)) / (1 + permutations))
-    null_95, floor = (float(np.quantile(v, 0.95)) for v in (null, halves))
-    return TwoSample(value, null_95, reached, floor, n, m, (), True)
+        distance = partial(line_wasserstein, order=order)
+    n = len(x)
+    whole, within = (_statistic(i, weights, distance, order) for i in (images, images[:, n:]))
+    return compared(whole, within, n, len(y), rng, permutations)
 
 
 def _statistic(
-    images: np.ndarray,
-    weights: np.ndarray,
-    distance: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    order: int,
-) -> Callable[[np.ndarray], np.ndarray]:
+    images: np.ndarray, weights: np.ndarray, distance: _Distance, order: int
+) -> Statistic:
     """SW_p of each column of labels; the images are sorted once for all of them."""
     places = np.argsort(images, axis=1)
     values = np.take_along_axis(images, places, axis=1)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator, limit, permutation_values
+from scorefold.metrics._draws import Statistic, generator, limit, permutation_values, points_of
 from scorefold.metrics._kernel import heat_matrix
 
-__all__ = ["TwoSample", "energy_distance", "mmd"]
+__all__ = ["TwoSample", "compared", "energy_distance", "mmd"]
 
 
 class TwoSample(NamedTuple):
@@ -31,8 +31,8 @@ class TwoSample(NamedTuple):
     floor: float
     n: int
     m: int
-    scales: tuple[float, ...]
-    metric: bool
+    scales: tuple[float, ...] = ()
+    metric: bool = True
 
     @property
     def verdict(self) -> str:
@@ -46,8 +46,8 @@ class TwoSample(NamedTuple):
 
 def mmd(
     manifold: Manifold,
-    samples: Any,
-    reference: Any,
+    samples: Values,
+    reference: Values,
     *,
     key: Key,
     scales: Sequence[float] | None = None,
@@ -66,8 +66,8 @@ def mmd(
     median distance of (at most 500 of) the pooled points, which relabelling does not change.
     **Raises:** ``ValueError`` for fewer than 4 points in either array, or scales not positive.
     """
-    x, y, rng = _pair(manifold, samples, reference, at_most, key)
-    pooled = np.concatenate([x, y])
+    rng = generator(key)
+    pooled, n = _pair(manifold, samples, reference, at_most, rng)
     if scales is None:
         some = limit(pooled, 500, rng)
         apart = pairwise(manifold, some, some)
@@ -79,13 +79,13 @@ def mmd(
     if not scales or not all(math.isfinite(scale) and scale > 0 for scale in scales):
         raise ValueError(f"scales: must be positive distances, got {scales}.")
     kernel = heat_matrix(manifold, pooled, scales)
-    return _two_sample(kernel, len(x), rng, permutations, scales, True)
+    return _two_sample(kernel, n, rng, permutations)._replace(scales=scales)
 
 
 def energy_distance(
     manifold: Manifold,
-    samples: Any,
-    reference: Any,
+    samples: Values,
+    reference: Values,
     *,
     key: Key,
     at_most: int = 1000,
@@ -109,43 +109,44 @@ def energy_distance(
             f"manifold: the distance of {manifold.name} is not of negative type, so an energy "
             "distance of different laws could be negative; use mmd."
         )
-    x, y, rng = _pair(manifold, samples, reference, at_most, key)
-    pooled = np.concatenate([x, y])
-    strict = manifold.negative_type == "strict"
-    return _two_sample(-pairwise(manifold, pooled, pooled), len(x), rng, permutations, (), strict)
-
-
-def _pair(manifold, samples, reference, at_most, key):
     rng = generator(key)
-    x, y = (
-        limit(rows_of(manifold, name, rows), at_most, rng)
-        for name, rows in (("samples", samples), ("reference", reference))
-    )
+    pooled, n = _pair(manifold, samples, reference, at_most, rng)
+    found = _two_sample(-pairwise(manifold, pooled, pooled), n, rng, permutations)
+    return found._replace(metric=manifold.negative_type == "strict")
+
+
+def compared(
+    statistic: Statistic, within: Statistic, n: int, m: int, rng: np.random.Generator, count: int
+) -> TwoSample:
+    """The ``statistic`` of n samples followed by m reference points, beside its values for
+    ``count`` random labellings of them; and the floor, from ``within``, the same statistic of the
+    reference points alone."""
+    value = float(statistic(np.arange(n + m)[:, None] < n)[0])
+    null = permutation_values(statistic, n, m, count, rng)
+    halves = permutation_values(within, m // 2, m - m // 2, 100, rng)
+    reached = float((1 + np.sum(null >= value)) / (1 + count))
+    null_95, floor = (float(np.quantile(v, 0.95)) for v in (null, halves))
+    return TwoSample(value, null_95, reached, floor, n, m)
+
+
+def _pair(
+    manifold: Manifold, samples: Values, reference: Values, at_most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Samples and reference points one after the other, and the number of samples."""
+    given = points_of(manifold, samples=samples, reference=reference)
+    x, y = (limit(rows, at_most, rng) for rows in given)
     for name, rows in (("samples", x), ("reference", y)):
         if len(rows) < 4:
             raise ValueError(f"{name}: needs at least 4 points, got {len(rows)}.")
-    return x, y, rng
+    return np.concatenate([x, y]), len(x)
 
 
-def _two_sample(kernel, n, rng, permutations, scales, metric) -> TwoSample:
-    m = len(kernel) - n
+def _two_sample(
+    kernel: np.ndarray, n: int, rng: np.random.Generator, permutations: int
+) -> TwoSample:
     np.fill_diagonal(kernel, 0.0)
-    first = np.zeros((n + m, 1), bool)
-    first[:n] = True
-    value = float(_unbiased(kernel, first)[0])
-    null = permutation_values(lambda a: _unbiased(kernel, a), n, m, permutations, rng)
-    within = np.ascontiguousarray(kernel[n:, n:])
-    halves = permutation_values(lambda a: _unbiased(within, a), m // 2, m - m // 2, 100, rng)
-    return TwoSample(
-        value,
-        float(np.quantile(null, 0.95)),
-        float((1 + np.sum(null >= value)) / (1 + permutations)),
-        float(np.quantile(halves, 0.95)),
-        n,
-        m,
-        scales,
-        metric,
-    )
+    whole, within = (partial(_unbiased, k) for k in (kernel, np.ascontiguousarray(kernel[n:, n:])))
+    return compared(whole, within, n, len(kernel) - n, rng, permutations)
 
 
 def _unbiased(kernel: np.ndarray, labels: np.ndarray) -> np.ndarray:

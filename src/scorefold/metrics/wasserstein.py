@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
-from scorefold.manifolds.neighbours import rows_of
-from scorefold.metrics._draws import generator
+from scorefold.metrics._draws import generator, points_of
 
 __all__ = ["Wasserstein", "transport_distance", "wasserstein"]
 
@@ -41,8 +40,8 @@ class Wasserstein(NamedTuple):
 
 def wasserstein(
     manifold: Manifold,
-    samples: Any,
-    reference: Any,
+    samples: Values,
+    reference: Values,
     *,
     key: Key,
     order: int = 2,
@@ -60,7 +59,7 @@ def wasserstein(
     **Arguments:** arrays of points, shape ``(n, *manifold.shape)``; ``order``: p, 1 or 2.
     **Raises:** ``ValueError`` for fewer than 2 reference points.
     """
-    x, y = rows_of(manifold, "samples", samples), rows_of(manifold, "reference", reference)
+    x, y = points_of(manifold, samples=samples, reference=reference)
     n = min(len(x), len(y) // 2, at_most)
     if n < 1:
         raise ValueError("reference: needs at least 2 points, to compare them with each other.")
@@ -77,7 +76,7 @@ def wasserstein(
     return Wasserstein(value, value_std, floor, floor_std, order, n, repeats)
 
 
-def transport_distance(manifold: Manifold, x: Any, y: Any, order: int = 2) -> float:
+def transport_distance(manifold: Manifold, x: Values, y: Values, order: int = 2) -> float:
     """W_p = (min over permutations π of (1/n) Σ r(x_i, y_π(i))^p)^{1/p}, r the geodesic distance:
     exact, by assignment, in O(n³) time and 16 n² bytes (0.1 s for n = 1000).
 

@@ -5,7 +5,7 @@ import abc
 import operator
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, by_keys, device, is_traced
 from scorefold._hash import structural_hash
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units
@@ -65,6 +65,21 @@ class Model(eqx.Module):
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Array | np.ndarray:
         """n draws, shape ``(n, *manifold.shape)``."""
+
+    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
+        """``log_prob``, and the evaluations of a network that a point took on average: 0 for a
+        density in closed form."""
+        return self.log_prob(x), 0.0
+
+    @property
+    def exact_mass(self) -> tuple[float, float] | None:
+        """∫ exp(log_prob) dvol and a bound on its error, where they have a closed form."""
+        return None
+
+    @property
+    def proposal(self) -> Optional["Model"]:
+        """A law of known mass 1 that this one is close to, if it was built on one."""
+        return None
 
     def __hash__(self) -> int:
         return structural_hash(self)

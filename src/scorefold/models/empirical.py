@@ -70,6 +70,10 @@ class EmpiricalModel(Model):
     def manifold(self) -> Manifold:
         return self.noising.manifold
 
+    @property
+    def exact_mass(self) -> tuple[float, float]:
+        return 1.0, 0.0
+
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log p_s(x) in nats, closed form, at s = s_min if not given."""
         field = _EmpiricalScore(self.noising, self.points)

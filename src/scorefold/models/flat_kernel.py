@@ -132,6 +132,10 @@ class FittedGaussianKernelModel(Model):
         standardised coordinates."""
         return _mixture(self, s, True)
 
+    @property
+    def exact_mass(self) -> tuple[float, float]:
+        return 1.0, 0.0
+
     def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
         """log π(x) in nats, closed form (at noise level s if given)."""
         level = lambda rows: None if s is None else device(s, rows.dtype)  # noqa: E731

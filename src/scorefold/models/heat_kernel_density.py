@@ -102,6 +102,10 @@ class HeatKernelDensity(Model):
         b, g = divmod(int(np.argmax(table)), len(rows))
         return cls(manifold, points, rows[g], float(backgrounds[b]), units)
 
+    @property
+    def exact_mass(self) -> tuple[float, float]:
+        return 1.0, 0.0
+
     def log_prob(self, x: Any) -> Array:
         """log p in nats, closed form."""
         return self._density(lambda rows: _heat_log_prob(self, rows), x)

@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, device, inside_jit, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, Values
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput, default_output
 from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.kernels import ClusteredMixture, WrappedMixture
@@ -191,10 +191,12 @@ class FittedInformedModel(Model):
         return self.base.units
 
     @property
-    def evaluations(self) -> int:
-        """Evaluations of the score that the likelihood of a point takes."""
+    def proposal(self) -> FittedKernelModel:
+        return self.base
+
+    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
         steps = self.description.steps_of_flow
-        return 2 * (steps + steps_below(steps))
+        return self.log_prob(x), float(2 * (steps + steps_below(steps)))
 
     def log_prob(self, x: Any) -> Array:
         """log q(x) in nats: the kernels' density, in closed form, times the ratio."""

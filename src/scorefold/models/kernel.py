@@ -17,7 +17,14 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
 from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import Defaults, Description, Trainer, batch_rows
-from scorefold.kernels import EsagFamily, HeatFamily, KernelFamily, WrappedFamily, WrappedMixture
+from scorefold.kernels import (
+    EsagFamily,
+    HeatFamily,
+    KernelFamily,
+    WrappedFamily,
+    WrappedMixture,
+    mixture_mass,
+)
 from scorefold.kernels.local.best_start import with_best_start
 from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
@@ -235,6 +242,10 @@ class FittedKernelModel(Model):
     @property
     def manifold(self) -> Manifold:
         return self.description.manifold
+
+    @property
+    def exact_mass(self) -> tuple[float, float] | None:
+        return mixture_mass(self.mixture)
 
     def log_prob(self, x: Any) -> Array:
         """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take

@@ -80,6 +80,10 @@ class ManifoldParzen(Model):
         law = _parzen(points, bases[k], s[g])
         return cls(manifold, int(ks[k]), math.sqrt(float(s[g])), law, units)
 
+    @property
+    def exact_mass(self) -> tuple[float, float]:
+        return 1.0, 0.0
+
     def log_prob(self, x: Any) -> Array:
         """log p in nats, closed form."""
         return self._density(lambda rows: _mixture_log_prob(self.law, rows), x)

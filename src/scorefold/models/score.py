@@ -13,7 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, Scalar, Values
 from scorefold.fields import (
     Architecture,
     Network,
@@ -169,6 +169,10 @@ class FittedScoreModel(Model):
     def log_prob(self, x: Any) -> Array:
         """log p_{s_min}(x) in nats, by the probability flow with exact divergence."""
         return self.density(x).log_prob
+
+    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
+        density = self.density(x)
+        return density.log_prob, float(np.mean(density.nfe))
 
     def density(
         self,

@@ -79,9 +79,8 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
     of it on both sides; two or three codes may lie side by side. Usual codes (±99, ±999, ±9999,
     99.99, 1e20, 1e30, …), and numbers farther than three ranges from others that hardly ever
     repeat, need to repeat only twice; −1 and −9 may lie near numbers that are never negative. Where
-    a column has fewer than ten values,
-    only these are told, if farther than three ranges. Values of a lattice repeat alike and lie side
-    by side: they are no codes.
+    a column has fewer than ten values, only these are named, if farther than three ranges. Values
+    of a lattice repeat alike and lie side by side: they are no codes.
     """
     found: dict[str, dict[float, float]] = {}
     constant, index = [], []
@@ -106,18 +105,16 @@ def _apart(numbers: np.ndarray, counts: np.ndarray) -> list[tuple[float, int]]:
     while found := _outermost(numbers, counts):
         codes += [(float(numbers[at]), int(counts[at])) for at in found]
         numbers, counts = np.delete(numbers, found), np.delete(counts, found)
-    if len(numbers) > _FEWEST:
-        at = int(np.argmax(counts))
-        if 0 < at < len(numbers) - 1:
-            gap = min(numbers[at] - numbers[at - 1], numbers[at + 1] - numbers[at])
-            others = np.delete(counts, at)
-            if (
-                gap > _INSIDE * (numbers[-1] - numbers[0])
-                and gap > _REPEATS * np.median(np.diff(numbers))
-                and counts[at] >= max(_FEWEST, 0.01 * counts.sum())
-                and counts[at] > _REPEATS * others.max()
-            ):
-                codes.append((float(numbers[at]), int(counts[at])))
+    at = int(np.argmax(counts)) if len(numbers) > _FEWEST else 0
+    if 0 < at < len(numbers) - 1:
+        gap = min(numbers[at] - numbers[at - 1], numbers[at + 1] - numbers[at])
+        if (
+            gap > _INSIDE * (numbers[-1] - numbers[0])
+            and gap > _REPEATS * np.median(np.diff(numbers))
+            and counts[at] >= max(_FEWEST, 0.01 * counts.sum())
+            and counts[at] > _REPEATS * np.delete(counts, at).max()
+        ):
+            codes.append((float(numbers[at]), int(counts[at])))
     return codes
 
 
@@ -155,8 +152,7 @@ def _repeats(numbers: np.ndarray, counts: np.ndarray, at: int, own: list[int], f
 
 
 def _numbers_rows(column: str, numbers: np.ndarray, counts: np.ndarray, width: int) -> bool:
-    whole = counts.max() == 1 and (numbers == np.round(numbers)).all()
-    if not whole:
+    if counts.max() > 1 or (numbers != np.round(numbers)).any():
         return False
     running = bool((np.diff(numbers) == 1).all())
     return (running and width > 1) or read_name(column).key in _INDEX

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from scorefold._systems import System
+from scorefold._types import Document, ReadOnlyDocument, Values
 from scorefold.data._errors import DataError
 from scorefold.data.columns.names import DEGREES
 from scorefold.data.splits.protocols import equal_rows, joined
@@ -19,8 +19,11 @@ from scorefold.manifolds import Manifold, check_points, manifold_from_name
 
 __all__ = ["Coordinates", "Part", "system_of"]
 
+T = TypeVar("T")
 _ROUNDING = 1e-10
 """Curved points whose positions differ by less are the same point, written differently."""
+_KINDS = {"places": int, "units": str, "turns": bool, "origin": float}
+"""The fields of a ``Part`` that have an entry for each role."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,30 @@ class Part:
         """Whether the system is given degrees: unless all its angles are in radians."""
         return any(unit not in ("none", "radians") for unit in self.units)
 
-    def own(self, values: np.ndarray) -> np.ndarray:
+    def inward(self, values: np.ndarray) -> np.ndarray:
         """The factor's columns in the order of its roles, centred, all angles in one unit."""
         return (values[:, list(self.places)] - np.array(self.origin)) * self._scale()
 
-    def back(self, columns: np.ndarray) -> np.ndarray:
-        """The inverse of ``own``, in the order of roles, with angles in the range that came in."""
+    def outward(self, columns: np.ndarray) -> np.ndarray:
+        """The inverse of ``inward``, with angles in the range that came in."""
         columns = columns / self._scale()
         full = np.array([360.0 / DEGREES.get(unit, 1.0) for unit in self.units])
         wrapped = np.where(columns < 0, columns + full, columns)
         return np.where(np.array(self.turns), wrapped, columns) + np.array(self.origin)
 
+    def points(self, values: np.ndarray) -> Array:
+        """Points of the factor, shape ``(n, *manifold.shape)``."""
+        own = self.inward(values)
+        if self.how.read is None:
+            return check_points(self.manifold, own.reshape(-1, *self.manifold.shape), "points")
+        return self.how.read(own, self.degrees)
+
+    def positions(self, values: np.ndarray) -> np.ndarray:
+        """Coordinates in which distance is a chord; see ``Coordinates.positions``."""
+        return self.how.place(self.inward(values), self.degrees)
+
     def _scale(self) -> np.ndarray:
-        if not self.degrees:
-            return np.ones(len(self.units))
-        return np.array([DEGREES.get(unit, 1.0) for unit in self.units])
+        return np.array([DEGREES.get(unit, 1.0) if self.degrees else 1.0 for unit in self.units])
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class Coordinates:
 
     ``columns``: the names of the columns, in the order in which values come and go; ``parts``: one
     ``Part`` for each factor of the manifold (one where it is no product). Which column is which is
-    decided by names where they are those of the field, see ``scorefold.data.columns.names``.
+    decided by names where they are those of the field, see ``scorefold.data.columns.vocabulary``.
     """
 
     manifold: Manifold
@@ -94,13 +106,6 @@ class Coordinates:
         return units[0] if len(set(units)) == 1 else ", ".join(units)
 
     @property
-    def degrees(self) -> bool | None:
-        """Whether angles are in degrees (True) or radians (False); None without angles, or if
-        they have several units."""
-        units = set(self.column_units) - {"none"}
-        return (units == {"degrees"}) if units in ({"degrees"}, {"radians"}) else None
-
-    @property
     def origin(self) -> tuple[float, ...]:
         """What is subtracted from each column before points are made: 0 for ordinary tables."""
         return self._by_column(lambda part: part.origin, 0.0)
@@ -112,26 +117,22 @@ class Coordinates:
         """
         values = np.asarray(values, np.float64)
         if len(self.parts) == 1:
-            return self._points(self.parts[0], values)
+            return self.parts[0].points(values)
         found = []
         for i, part in enumerate(self.parts):
             try:
-                found.append(self._points(part, values))
+                found.append(part.points(values))
             except ValueError as error:
                 raise DataError(f"factor {i} ({part.manifold.name}): {error}") from error
         return jnp.concatenate([p.reshape(len(values), -1) for p in found], axis=1)
 
-    def to_columns(self, points: Any) -> np.ndarray:
+    def to_columns(self, points: Values) -> np.ndarray:
         """Columns (n, k), float64, in the units and the range that came in."""
         points = np.asarray(points, dtype=np.float64)
-        flat = points.reshape(len(points), -1)
-        out, start = np.empty((len(points), len(self.columns))), 0
-        for part in self.parts:
-            stop = start + math.prod(part.manifold.shape)
-            own = flat[:, start:stop].reshape(-1, *part.manifold.shape)
-            written = part.how.write(own, part.degrees)
-            out[:, list(part.places)] = part.back(written)
-            start = stop
+        points = points.reshape(len(points), *self.manifold.shape)
+        out = np.empty((len(points), len(self.columns)))
+        for part, own in zip(self.parts, self.manifold.split(points), strict=True):
+            out[:, list(part.places)] = part.outward(part.how.write(own, part.degrees))
         return out
 
     def outside(self, values: np.ndarray) -> np.ndarray:
@@ -139,15 +140,15 @@ class Coordinates:
         bad = np.zeros(len(values), dtype=bool)
         finite = np.isfinite(values).all(axis=1)
         for part in self.parts:
-            bad[finite] |= part.how.outside(part.own(values[finite]), part.degrees)
+            bad[finite] |= part.how.outside(part.inward(values[finite]), part.degrees)
         return bad
 
     def positions(self, values: np.ndarray) -> np.ndarray:
         """Float64 coordinates in which equal points are equal rows, to rounding, and distance is a
         chord; those of the factors side by side."""
-        return np.concatenate([self._position(part, values) for part in self.parts], axis=1)
+        return np.concatenate([part.positions(values) for part in self.parts], axis=1)
 
-    def labels(self, values: np.ndarray, points: Any = None) -> np.ndarray:
+    def labels(self, values: np.ndarray, points: Values | None = None) -> np.ndarray:
         """A label 0, 1, … for each row; rows of one point have one label.
 
         Rows written differently can be one point: whole turns, q and −q, longitudes at a pole,
@@ -156,7 +157,7 @@ class Coordinates:
         """
         each = []
         for part in self.parts:
-            position = self._position(part, values)
+            position = part.positions(values)
             labels = equal_rows(position)
             each.append(_nearly(position, labels) if part.how.ambiguous else labels)
         written = each[0] if len(each) == 1 else equal_rows(np.stack(each, axis=1))
@@ -165,25 +166,16 @@ class Coordinates:
         return joined(written, equal_rows(np.asarray(points).reshape(len(values), -1) + 0.0))
 
     # -- plain JSON ------------------------------------------------------------------------------
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Names, numbers and lists, for JSON."""
-        return {
-            "manifold": self.manifold.name,
-            "columns": list(self.columns),
-            "parts": [
-                {
-                    "system": part.system,
-                    "places": list(part.places),
-                    "units": list(part.units),
-                    "turns": list(part.turns),
-                    "origin": list(part.origin),
-                }
-                for part in self.parts
-            ],
-        }
+        parts = [
+            {"system": part.system, **{key: list(getattr(part, key)) for key in _KINDS}}
+            for part in self.parts
+        ]
+        return {"manifold": self.manifold.name, "columns": list(self.columns), "parts": parts}
 
     @classmethod
-    def from_dict(cls, fields: Any) -> Coordinates:
+    def from_dict(cls, fields: object) -> Coordinates:
         """The inverse of ``to_dict``. **Raises:** ``DataError`` if ``fields`` are not of that
         form."""
         what = "The description of the coordinates is damaged"
@@ -194,7 +186,6 @@ class Coordinates:
             raise DataError(f"{what}: no name of a manifold.")
         if not _list_of(columns, str) or not _list_of(parts, dict):
             raise DataError(f"{what}: columns must be names, and parts objects.")
-        assert isinstance(columns, list) and isinstance(parts, list)
         try:
             manifold = manifold_from_name(name)
         except (ValueError, RecursionError) as error:
@@ -207,16 +198,7 @@ class Coordinates:
             raise DataError(f"{what}: each column must have one place.")
         return cls(manifold, tuple(columns), made)
 
-    def _points(self, part: Part, values: np.ndarray) -> Array:
-        read, own, m = part.how.read, part.own(values), part.manifold
-        if read is None:
-            return check_points(m, own.reshape(len(own), *m.shape), "points")
-        return read(own, part.degrees)
-
-    def _position(self, part: Part, values: np.ndarray) -> np.ndarray:
-        return part.how.place(part.own(values), part.degrees)
-
-    def _by_column(self, field: Any, empty: Any) -> tuple[Any, ...]:
+    def _by_column(self, field: Callable[[Part], tuple[T, ...]], empty: T) -> tuple[T, ...]:
         out = [empty] * len(self.columns)
         for part in self.parts:
             for place, value in zip(part.places, field(part), strict=True):
@@ -244,23 +226,22 @@ def _nearly(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return connected_components(links, directed=False)[1][labels]
 
 
-def _part(manifold: Manifold, fields: dict[str, Any], what: str) -> Part:
+def _part(manifold: Manifold, fields: ReadOnlyDocument, what: str) -> Part:
     system = fields.get("system")
     if not isinstance(system, str) or system not in [s.name for s in manifold.systems]:
         raise DataError(f"{what}: {manifold.name} is not read as {str(system)[:40]!r}.")
-    kinds = {"places": int, "units": str, "turns": bool, "origin": float}
     width = len(system_of(manifold, system).roles)
-    for key, type_ in kinds.items():
+    for key, type_ in _KINDS.items():
         if not _list_of(fields.get(key), type_) or len(fields[key]) != width:
             raise DataError(f"{what}: {key!r} must be {width} values of type {type_.__name__}.")
     if not set(fields["units"]) <= {"none", *DEGREES}:
         raise DataError(f"{what}: units must be none, {', '.join(DEGREES)}.")
     if not np.isfinite(fields["origin"]).all():
         raise DataError(f"{what}: an origin is not finite.")
-    return Part(manifold, system, *(tuple(fields[key]) for key in kinds))
+    return Part(manifold, system, *(tuple(fields[key]) for key in _KINDS))
 
 
-def _list_of(value: Any, type_: type) -> bool:
+def _list_of(value: object, type_: type) -> TypeGuard[list]:
     return isinstance(value, list) and all(
         isinstance(v, (int, float) if type_ is float else type_)
         and (type_ is bool or not isinstance(v, bool))

@@ -33,7 +33,7 @@ def check_range(coordinates: Coordinates, values: np.ndarray, dtype: np.dtype) -
     top = float(np.finfo(dtype).max)
     for part in coordinates.parts:
         if part.system == "flat":
-            for place, own in zip(part.places, part.own(values).T, strict=True):
+            for place, own in zip(part.places, part.inward(values).T, strict=True):
                 far = np.abs(own) > top
                 if far.any():
                     raise DataError(
@@ -81,12 +81,13 @@ def merged_numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ..
     out = []
     for column in columns:
         series = table[column]
-        if getattr(series.dtype, "kind", "O") in "iu":
+        kind = getattr(series.dtype, "kind", "O")
+        if kind in "iu":
             whole = series.dropna().to_numpy()
             if not len(whole) or max(abs(int(whole.min())), abs(int(whole.max()))) <= _EXACT:
                 continue
             before, after = len(np.unique(whole)), len(np.unique(whole.astype(np.float64)))
-        elif getattr(series.dtype, "kind", "O") == "O":
+        elif kind == "O":
             words = {w.strip() for w in series if isinstance(w, str)}
             exact = {Decimal(w) for w in words if _LONG.fullmatch(w)}
             before, after = len(exact), len({float(w) for w in exact})
@@ -147,7 +148,7 @@ def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
     """ulp/range of each column that is not constant."""
     eps, out = float(np.finfo(dtype).eps), [0.0]
     for part in c.parts:
-        own = part.own(values)
+        own = part.inward(values)
         for r, unit in enumerate(part.units):
             low, high = np.quantile(own[:, r], (0.01, 0.99))
             size = np.abs(own[:, r]).max() if part.system == "flat" else 1.0
@@ -161,7 +162,7 @@ def _steps(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> list[float]:
 def _coarsest(c: Coordinates, values: np.ndarray, dtype: np.dtype) -> str:
     kept = np.ones(len(c.columns))
     for part in c.parts:
-        own = part.own(values)
+        own = part.inward(values)
         for r, place in enumerate(part.places):
             scale = 1.0 / DEGREES["radians"] if part.degrees and part.units[r] != "none" else 1.0
             cast = (own[:, r] * scale).astype(dtype)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +16,10 @@ from scorefold.data.columns.names import DEGREES, Name, read_name
 from scorefold.data.columns.roles import Assignment
 from scorefold.manifolds import Manifold
 
-__all__ = [
-    "Choice",
-    "choices",
-    "coordinates_for",
-    "refuse_directions",
-    "refuse_minutes",
-    "remarks",
-]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["choices", "coordinates_for", "refuse_directions", "refuse_minutes", "remarks"]
 
 _ORIENTED = {"n", "e", "north", "east", "wgs84", "j2000", "icrs", "decimal", "epsg:4326"}
 _MINUTES = [(word,) for word in ("min", "mins", "minute", "minutes")]
@@ -30,27 +27,18 @@ _FAR = 100.0
 """Quartile distances from 0 beyond which a flat column is centred."""
 
 
-class Choice(NamedTuple):
-    """One stated column: its name in the table, and what it is called for reading."""
-
-    column: str
-    name: Name
-
-
-def choices(stated: str | Sequence[str], table: Sequence[str]) -> list[Choice]:
+def choices(stated: str | Sequence[str], table: Sequence[str]) -> list[Name]:
     """The columns of ``"lat,lon"``, ``["lat", "lon"]`` or ``"lat=north,lon=east"``: a column may be
-    given another name, which then decides as if it stood in the table."""
+    given another name, which then decides as if it stood in the table; ``text`` stays its own."""
     if isinstance(stated, str):
         stated = [c.strip() for c in next(csv.reader([stated], skipinitialspace=True), [])]
     out = []
     for text in map(str, stated):
         called, equals, column = text.partition("=")
         if equals and text not in table:
-            known = read_name(called.strip())
-            column = column.strip()
-            out.append(Choice(column, Name(column, known.words, known.unit, known.measure)))
+            out.append(replace(read_name(called.strip()), text=column.strip()))
         else:
-            out.append(Choice(text, read_name(text)))
+            out.append(read_name(text))
     return out
 
 
@@ -81,36 +69,27 @@ def coordinates_for(
         if found.systems[i] in ("latlon", "colatlon"):
             for j in columns:
                 if names[j].backward:
-                    raise DataError(
-                        f"column {names[j].text!r} counts {names[j].backward}: change its sign, "
-                        "or its name, first."
-                    )
+                    raise _backward(names[j], names[j].backward)
         if found.systems[i] == "latlon":
-            refuse_suffixes(*(names[j] for j in columns))
+            _refuse_suffixes(*(names[j] for j in columns))
         places = tuple(place[j] for j in columns)
         own = values[:, list(places)]
+        default = [how.unit] * len(columns) if first is None else first.units
+        angles = how.angles or [False] * len(columns)
         units = tuple(
-            _unit(
-                leaf,
-                names[j],
-                own[:, r],
-                angle,
-                degrees,
-                how.unit if first is None else first.units[r],
-            )
-            for r, (j, angle) in enumerate(
-                zip(columns, how.angles or [False] * len(columns), strict=True)
-            )
+            _unit(leaf, names[j], column, degrees, usual) if angle else "none"
+            for j, column, angle, usual in zip(columns, own.T, angles, default, strict=True)
         )
         turns = tuple(
-            how.wraps and unit != "none" and _turns(own[:, r], unit) for r, unit in enumerate(units)
+            how.wraps and unit != "none" and _turns(column, unit)
+            for column, unit in zip(own.T, units, strict=True)
         )
-        if first is not None and found.systems[i] == "flat":
-            origin = first.origin
-        elif centred and found.systems[i] == "flat":
-            origin = tuple(map(_origin, own.T))
-        else:
-            origin = (0.0,) * len(columns)
+        origin = (0.0,) * len(columns)
+        if found.systems[i] == "flat":
+            if first is not None:
+                origin = first.origin
+            elif centred:
+                origin = tuple(map(_origin, own.T))
         parts.append(Part(leaf, found.systems[i], places, units, turns, origin))
     return Coordinates(manifold, tuple(names[j].text for j in found.used), tuple(parts))
 
@@ -131,53 +110,42 @@ def remarks(c: Coordinates, values: np.ndarray) -> tuple[str, ...]:
         for place, unit in zip(part.places, part.units, strict=True):
             if unit == "none" or not part.how.wraps:
                 continue
-            name = read_name(c.columns[place])
-            if name.measure is not None and name.unit is None and not _ORIENTED & {name.measure}:
-                out.append(f"column {name.text!r}: {name.measure!r} is not known as a unit, read "
-                           f"as {unit}")  # fmt: skip
-            low, high = values[:, place].min(), values[:, place].max()
-            ascension = name.unit is None and {"ra", "raj2000", "rightascension"} & {name.key}
+            name, own = read_name(c.columns[place]), values[:, place]
+            low, high, half = own.min(), own.max(), 180.0 / DEGREES[unit]
+            column = f"column {name.text!r}"
+            if name.measure is not None and name.unit is None and name.measure not in _ORIENTED:
+                out.append(f"{column}: {name.measure!r} is not known as a unit, read as {unit}")
+            ascension = name.unit is None and name.key in ("ra", "raj2000", "rightascension")
             if ascension and unit == "degrees" and low >= 0 and 12 < high <= 24:
                 out.append(
-                    f"column {name.text!r} runs from {low:.4g} to {high:.4g} and is read in "
-                    f"degrees: if these are hours, call it '{name.text} (hours)'"
+                    f"{column} runs from {low:.4g} to {high:.4g} and is read in degrees: if these "
+                    f"are hours, call it '{name.text} (hours)'"
                 )
-            half, own = 180.0 / DEGREES[unit], values[:, place]
-            if own.min() < 0 and len(np.unique(own[own > half * (1 + 1e-9)])) > 1:
+            if low < 0 and len(np.unique(own[own > half * (1 + 1e-9)])) > 1:
                 out.append(
-                    f"column {c.columns[place]!r} runs from {own.min():.6g} to {own.max():.6g} "
-                    f"{unit}: {-half:g} … {half:g} and 0 … {2 * half:g} are mixed, both are read"
+                    f"{column} runs from {low:.6g} to {high:.6g} {unit}: {-half:g} … {half:g} and "
+                    f"0 … {2 * half:g} are mixed, both are read"
                 )
     return tuple(out)
 
 
 def _unit(
-    leaf: Manifold,
-    name: Name,
-    values: np.ndarray,
-    angle: bool,
-    degrees: bool | None,
-    default: str | None,
+    leaf: Manifold, name: Name, values: np.ndarray, degrees: bool | None, default: str | None
 ) -> str:
-    if not angle:
-        return "none"
     if name.other_unit:
         raise DataError(
             f"column {name.text!r} states {name.other_unit!r}, which is no unit of angle that is "
             f"read: write it in one of {', '.join(DEGREES)}."
         )
     stated = {None: None, True: "degrees", False: "radians"}[degrees]
-    if name.unit is not None:
-        if stated not in (None, name.unit):
-            raise DataError(
-                f"column {name.text!r} states {name.unit}, degrees={degrees} (--{stated}) says "
-                f"{stated}: leave one out."
-            )
-        return name.unit
-    if stated is not None:
-        return stated
-    if default is not None:
-        return default
+    if stated is not None and name.unit not in (None, stated):
+        raise DataError(
+            f"column {name.text!r} states {name.unit}, degrees={degrees} (--{stated}) says "
+            f"{stated}: leave one out."
+        )
+    unit = name.unit or stated or default
+    if unit is not None:
+        return unit
     peak = np.abs(values).max(initial=0.0)
     looks = "look like degrees" if peak > 2 * np.pi else "could be either"
     raise DataError(
@@ -194,13 +162,11 @@ def refuse_minutes(names: Sequence[Name], table: Sequence[Name], latlon: bool = 
     for name in names:
         # As RAh, RAm, RAs and DEd, DEm, DEs in catalogues of stars.
         stem, letter = name.key[:-1], name.key[-1:]
-        beside = [
-            keys[stem + other] for other in "hdms" if other != letter and stem + other in keys
-        ]
-        if latlon and stem and letter in "hdms" and beside:
+        others = [stem + other for other in "hdms" if other != letter and stem + other in keys]
+        if latlon and stem and letter in "hdms" and others:
             raise DataError(
-                f"columns {name.text!r} and {beside[0].text!r}: parts of one angle, in degrees or "
-                "hours, minutes and seconds? Add them up in one column first."
+                f"columns {name.text!r} and {keys[others[0]].text!r}: parts of one angle, in "
+                "degrees or hours, minutes and seconds? Add them up in one column first."
             )
         parts = [other for other in table if other.words[:-1] == name.words
                  and other.words[-1:] in _MINUTES]  # fmt: skip
@@ -213,7 +179,9 @@ def refuse_minutes(names: Sequence[Name], table: Sequence[Name], latlon: bool = 
             )
 
 
-def refuse_directions(columns: Sequence[tuple[str, np.ndarray]], texts: Mapping[str, Any]) -> None:
+def refuse_directions(
+    columns: Sequence[tuple[str, np.ndarray]], texts: Mapping[str, pd.Series]
+) -> None:
     """**Raises:** ``DataError`` if a column of text beside latitudes (longitudes) that are never
     negative says that some are southern (western). ``columns``: the two, with their names;
     ``texts``: the entries of all other columns of text."""
@@ -228,18 +196,19 @@ def refuse_directions(columns: Sequence[tuple[str, np.ndarray]], texts: Mapping[
                 )
 
 
-def refuse_suffixes(latitude: Name, longitude: Name) -> None:
+def _refuse_suffixes(latitude: Name, longitude: Name) -> None:
     """**Raises:** ``DataError`` where names end in a letter for the west or the south."""
     ends = [re.search(r"(?:lat(?:itude)?|lon(?:g(?:itude)?)?|lng)(n|s|e|w)$", name.key)
             for name in (latitude, longitude)]  # fmt: skip
     first, last = ("" if end is None else end[1] for end in ends)
-    for name, end, way in ((longitude, last, "westward"), (latitude, first, "southward")):
-        west = end == "w" and first != "w"
-        if (way == "westward" and west) or (way == "southward" and end == "s" and last in "ew"
-                                            and last):  # fmt: skip
-            raise DataError(
-                f"column {name.text!r} counts {way}: change its sign, or its name, first."
-            )
+    if last == "w" and first != "w":
+        raise _backward(longitude, "westward")
+    if first == "s" and last in ("e", "w"):
+        raise _backward(latitude, "southward")
+
+
+def _backward(name: Name, way: str) -> DataError:
+    return DataError(f"column {name.text!r} counts {way}: change its sign, or its name, first.")
 
 
 def _turns(values: np.ndarray, unit: str) -> bool:

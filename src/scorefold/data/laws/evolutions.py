@@ -10,9 +10,12 @@ import numpy as np
 
 from scorefold._types import Key
 from scorefold.data.snapshots import Snapshots
-from scorefold.manifolds import Euclidean, Sphere
+from scorefold.manifolds import Euclidean, Manifold, Sphere
 
 __all__ = ["EVOLUTIONS", "bifurcation", "curving_storms", "petal"]
+
+
+_TIMES = np.linspace(0.0, 1.0, 5)
 
 
 def petal(key: Key, n: int) -> Snapshots:
@@ -20,15 +23,14 @@ def petal(key: Key, n: int) -> Snapshots:
     t ∈ {0, ¼, …, 1}, at radius 3t and angle 2πa/5 + 1.2 t, plus normal noise of standard
     deviation 0.05 at each time: the mean path is smooth and curved. Members keep their labels."""
     rng = _generator(key)
-    times = np.linspace(0.0, 1.0, 5)
     arm = rng.integers(0, 5, n)
     points = []
-    for t in times:
+    for t in _TIMES:
         angle = 2.0 * math.pi * arm / 5.0 + 1.2 * t
         mean = 3.0 * t * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         points.append(mean + 0.05 * rng.normal(size=(n, 2)))
     ids = np.char.add(np.char.add(arm.astype(str), "-"), np.arange(n).astype(str))
-    return _snapshots("petal", Euclidean(2), times, points, [ids] * 5)
+    return _snapshots("petal", Euclidean(2), points, [ids] * 5)
 
 
 def bifurcation(key: Key, n: int) -> Snapshots:
@@ -36,14 +38,13 @@ def bifurcation(key: Key, n: int) -> Snapshots:
     (2t, ±2(t − ½)), both signs equally likely; independent noise of standard deviation 0.1 at
     t ∈ {0, ¼, ½, ¾, 1}. Each law is a mixture of two normal laws with known means."""
     rng = _generator(key)
-    times = np.linspace(0.0, 1.0, 5)
     side = np.where(rng.integers(0, 2, n) == 0, -1.0, 1.0)
     points = [
         np.stack([np.full(n, 2.0 * t), side * 2.0 * max(t - 0.5, 0.0)], axis=1)
         + 0.1 * rng.normal(size=(n, 2))
-        for t in times
+        for t in _TIMES
     ]
-    return _snapshots("bifurcation", Euclidean(2), times, points, [np.arange(n).astype(str)] * 5)
+    return _snapshots("bifurcation", Euclidean(2), points, [np.arange(n).astype(str)] * 5)
 
 
 def curving_storms(key: Key, n: int) -> Snapshots:
@@ -51,10 +52,9 @@ def curving_storms(key: Key, n: int) -> Snapshots:
     at latitude 0.2 + 0.5 t² and longitude −0.5 − 0.9 t + 0.8 t² + u (radians), t ∈ {0, ¼, …, 1},
     and is seen at t with probability e^{−t/2}, once gone for good: 39 % of the mass is lost."""
     rng = _generator(key)
-    times = np.linspace(0.0, 1.0, 5)
     phase, life = rng.uniform(-0.3, 0.3, n), rng.exponential(2.0, n)
     points, ids = [], []
-    for t in times:
+    for t in _TIMES:
         seen = np.flatnonzero(life >= t)
         lat = np.full(len(seen), 0.2 + 0.5 * t * t)
         lon = -0.5 - 0.9 * t + 0.8 * t * t + phase[seen]
@@ -62,7 +62,7 @@ def curving_storms(key: Key, n: int) -> Snapshots:
         xyz = [across * np.cos(lon), across * np.sin(lon), np.sin(lat)]
         points.append(np.stack(xyz, axis=1))
         ids.append(seen.astype(str))
-    return _snapshots("curving-storms", Sphere(2), times, points, ids)
+    return _snapshots("curving-storms", Sphere(2), points, ids)
 
 
 EVOLUTIONS: dict[str, Callable[[Key, int], Snapshots]] = {
@@ -77,6 +77,7 @@ def _generator(key: Key) -> np.random.Generator:
     return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
 
 
-def _snapshots(name, manifold, times, points, ids) -> Snapshots:
-    own = tuple(np.asarray(labels) for labels in ids)
-    return Snapshots(name, manifold, tuple(times.tolist()), tuple(points), own)
+def _snapshots(
+    name: str, manifold: Manifold, points: list[np.ndarray], ids: list[np.ndarray]
+) -> Snapshots:
+    return Snapshots(name, manifold, tuple(_TIMES.tolist()), tuple(points), tuple(ids))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar, constant
+from scorefold._types import Key, Point, Scalar, Values, constant
 from scorefold.data.laws.heat_mixture import HeatMixture
-from scorefold.data.laws.law import Law, batched
+from scorefold.data.laws.law import Law
 from scorefold.manifolds import Euclidean, Manifold
 
 __all__ = [
@@ -36,9 +35,6 @@ class Checkerboard(Law):
     manifold: Manifold = Euclidean(2)
     half: float = 4.0
     squares: int = 4
-
-    def log_prob(self, x: Any) -> Array:
-        return batched(self, "_log_prob", x)
 
     def sample(self, key: Key, n: int) -> Array:
         pick, place = jax.random.split(key)
@@ -74,9 +70,6 @@ class Pinwheel(Law):
     tangential: float = 0.2
     twist: float = 0.5
 
-    def log_prob(self, x: Any) -> Array:
-        return batched(self, "_log_prob", x)
-
     def sample(self, key: Key, n: int) -> Array:
         arm, noise = jax.random.split(key)
         z = jax.random.normal(noise, (n, 2))
@@ -110,16 +103,11 @@ class NoisyLinear(Law):
     matrix: Array
     std: Array
 
-    def __init__(self, base: Law, matrix: Any, std: Any):
+    def __init__(self, base: Law, matrix: Values, std: Values):
         self.base = base
         self.matrix = jnp.asarray(matrix, jnp.result_type(float))
         self.std = jnp.asarray(std, jnp.result_type(float))
         self.manifold = Euclidean(base.manifold.dim + len(self.std))
-
-    def log_prob(self, x: Any) -> Array:
-        k = self.base.manifold.dim
-        x = jnp.asarray(x)
-        return self.base.log_prob(x[..., :k]) + batched(self, "_log_noise", x)
 
     def sample(self, key: Key, n: int) -> Array:
         first, rest = jax.random.split(key)
@@ -127,11 +115,12 @@ class NoisyLinear(Law):
         noise = self.std[None] * jax.random.normal(rest, (n, len(self.std)), self.std.dtype)
         return jnp.concatenate([z, z @ self.matrix.T + noise], axis=1)
 
-    def _log_noise(self, x: Point) -> Scalar:
+    def _log_prob(self, x: Point) -> Scalar:
         k = self.base.manifold.dim
         matrix, std = self.matrix.astype(x.dtype), self.std.astype(x.dtype)
         gap = (x[k:] - matrix @ x[:k]) / std
-        return -0.5 * jnp.sum(gap * gap) - jnp.sum(jnp.log(std * math.sqrt(2 * math.pi)))
+        noise = -0.5 * jnp.sum(gap * gap) - jnp.sum(jnp.log(std * math.sqrt(2 * math.pi)))
+        return self.base._log_prob(x[:k]) + noise
 
 
 def _turn(x: Point, angle: Scalar) -> Point:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar, ScalarLike, constant
+from scorefold._types import DTypeLike, Key, Point, Scalar, ScalarLike, Values, constant
 from scorefold.data._errors import DataError, rows
 from scorefold.data.laws.law import Law, batched
 from scorefold.heat import TransitionMixture
@@ -34,7 +32,9 @@ class HeatMixture(Law):
     s: Array
     weights: Array
 
-    def __init__(self, manifold: Manifold, centres: Any, s: Any, weights: Any = None):
+    def __init__(
+        self, manifold: Manifold, centres: Values, s: Values, weights: Values | None = None
+    ):
         centres = check_points(manifold, centres, "centres")
         if centres.ndim == len(manifold.shape):
             centres = centres[None]
@@ -51,24 +51,24 @@ class HeatMixture(Law):
         self.s = constant(s, centres)
         self.weights = constant(weights / weights.sum(), centres)
 
-    def log_prob(self, x: Any, extra_s: ScalarLike = 0.0) -> Array:
+    def log_prob(self, x: Values, extra_s: ScalarLike = 0.0) -> Array:
         """log p in nats after Brownian motion for a further time ``extra_s``."""
         return batched(self, "_log_prob", x, extra_s)
 
-    def score(self, x: Any, extra_s: ScalarLike = 0.0) -> Array:
+    def score(self, x: Values, extra_s: ScalarLike = 0.0) -> Array:
         """∇ log p, tangent vectors of the shape of ``x``, at the noise level ``extra_s``."""
         return batched(self, "_score", x, extra_s)
 
     def sample(self, key: Key, n: int) -> Array:
         return _sample_mixture(self, key, n)
 
-    def _log_prob(self, x: Point, extra_s: Scalar) -> Scalar:
+    def _log_prob(self, x: Point, extra_s: ScalarLike = 0.0) -> Scalar:
         return self._after(extra_s, x.dtype).log_prob(x)
 
     def _score(self, x: Point, extra_s: Scalar) -> Point:
         return self._after(extra_s, x.dtype).score(x)
 
-    def _after(self, extra_s: Scalar, dtype: Any) -> TransitionMixture:
+    def _after(self, extra_s: ScalarLike, dtype: DTypeLike) -> TransitionMixture:
         centres, s, weights = (a.astype(dtype) for a in (self.centres, self.s, self.weights))
         return TransitionMixture(self.manifold.heat, centres, s + extra_s, jnp.log(weights))
 

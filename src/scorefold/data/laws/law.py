@@ -1,14 +1,13 @@
 """Laws whose density is known exactly: targets to measure every method against."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key, ScalarLike
+from scorefold._types import Key, Point, Scalar, ScalarLike, Values
 from scorefold.data._errors import DataError
 from scorefold.manifolds import Manifold
 
@@ -23,16 +22,20 @@ class Law(eqx.Module):
 
     manifold: eqx.AbstractVar[Manifold]
 
-    @abc.abstractmethod
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log density in nats of one point or any batch; shape = the batch shape of ``x``."""
+        return batched(self, "_log_prob", x)
+
+    @abc.abstractmethod
+    def _log_prob(self, x: Point) -> Scalar:
+        """log density at ONE point."""
 
     @abc.abstractmethod
     def sample(self, key: Key, n: int) -> Array:
         """n independent draws, shape ``(n, *manifold.shape)``, in JAX's default float type."""
 
 
-def batched(law: Law, method: str, x: Any, *args: ScalarLike) -> Array:
+def batched(law: Law, method: str, x: Values, *args: ScalarLike) -> Array:
     """A method of one point over any leading axes of ``x``, in chunks: memory stays flat."""
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):

@@ -1,10 +1,8 @@
 """Closed surfaces in R³ as level sets of polynomials: even clouds of points, true normals, and
 projection onto the surface."""
 
-from __future__ import annotations
-
 import abc
-from typing import Any
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -12,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scorefold._compile import quick
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, Scalar, Values
 
 __all__ = ["DoubleTorus", "LevelSurface", "RoundSphere", "RoundTorus", "surfaces"]
 
@@ -28,6 +26,8 @@ class LevelSurface(eqx.Module):
     curvature. ``sample`` draws evenly with respect to area.
     """
 
+    name: eqx.AbstractClassVar[str]
+
     @abc.abstractmethod
     def level(self, x: Float[Array, " 3"]) -> Scalar:
         """F(x) at ONE point."""
@@ -36,10 +36,6 @@ class LevelSurface(eqx.Module):
     @abc.abstractmethod
     def half_sides(self) -> tuple[float, float, float]:
         """Half the sides of a box around the origin that holds the surface and a margin."""
-
-    @property
-    @abc.abstractmethod
-    def name(self) -> str: ...
 
     def sample(self, key: Key, n: int, noise: float = 0.0) -> Float[Array, "n 3"]:
         """n points of the surface, even with respect to area, each moved by a normal vector of
@@ -59,16 +55,16 @@ class LevelSurface(eqx.Module):
         points = self.project(jnp.concatenate(kept)[:n])
         return points + noise * jax.random.normal(blur, points.shape, points.dtype)
 
-    def normals(self, points: Any) -> Float[Array, "n 3"]:
+    def normals(self, points: Values) -> Float[Array, "n 3"]:
         """Unit normals ∇F/|∇F|, outwards, at points of the surface, shape ``(n, 3)``."""
         slope = jax.vmap(jax.grad(self.level))(jnp.asarray(points))
         return slope / jnp.linalg.norm(slope, axis=-1, keepdims=True)
 
-    def project(self, points: Any) -> Float[Array, "n 3"]:
+    def project(self, points: Values) -> Float[Array, "n 3"]:
         """The nearest points of the surface."""
         return quick(_nearest)(self, jnp.asarray(points))
 
-    def distance(self, points: Any) -> Float[Array, " n"]:
+    def distance(self, points: Values) -> Float[Array, " n"]:
         """Distance of points from the surface, in the unit of x."""
         x = jnp.asarray(points)
         return jnp.linalg.norm(x - self.project(x), axis=-1)
@@ -77,6 +73,8 @@ class LevelSurface(eqx.Module):
 class RoundSphere(LevelSurface):
     """F = |x|² − 1."""
 
+    name: ClassVar[str] = "sphere"
+
     def level(self, x: Float[Array, " 3"]) -> Scalar:
         return jnp.sum(x * x) - 1.0
 
@@ -84,14 +82,11 @@ class RoundSphere(LevelSurface):
     def half_sides(self) -> tuple[float, float, float]:
         return (1.05, 1.05, 1.05)
 
-    @property
-    def name(self) -> str:
-        return "sphere"
-
 
 class RoundTorus(LevelSurface):
     """F = (|x|² + R² − r²)² − 4R²(x₁² + x₂²): tube radius r around a circle of radius R."""
 
+    name: ClassVar[str] = "torus"
     major: float = 1.0
     minor: float = 0.4
 
@@ -105,15 +100,12 @@ class RoundTorus(LevelSurface):
         wide = self.major + self.minor + 0.05
         return (wide, wide, self.minor + 0.05)
 
-    @property
-    def name(self) -> str:
-        return "torus"
-
 
 class DoubleTorus(LevelSurface):
     """F = (u²(1 − u²) − v²)² + w² − t² with (u, v, w) = x/3 and t = 0.18: a surface of genus two
     around the figure of eight v² = u²(1 − u²), 6.5 long, 3.9 wide and 1.1 thick."""
 
+    name: ClassVar[str] = "double torus"
     size: float = 3.0
     thickness: float = 0.18
 
@@ -127,10 +119,6 @@ class DoubleTorus(LevelSurface):
         s, t = self.size, self.thickness
         long = ((1.0 + (1.0 + 4.0 * t) ** 0.5) / 2.0) ** 0.5
         return (s * long + 0.05, s * (0.25 + t) ** 0.5 + 0.05, s * t + 0.05)
-
-    @property
-    def name(self) -> str:
-        return "double torus"
 
 
 def surfaces() -> tuple[LevelSurface, ...]:

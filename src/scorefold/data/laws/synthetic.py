@@ -66,39 +66,33 @@ class Target:
     make: Callable[[Key], Law]
 
 
-_FIXED = (
-    Target("sphere-mixture", "Eight heat kernels on the sphere", "S^2", sphere_mixture),
-    Target(
-        "hyperbolic-mixture",
-        "Four heat kernels on the hyperbolic plane",
-        "H^2",
-        lambda key: hyperbolic_mixture(),
-    ),
-    Target("gaussians-8", "Eight Gaussians", "R^2", lambda key: flat.eight_gaussians()),
-    Target("swissroll", "Swiss roll", "R^2", lambda key: flat.swissroll()),
-    Target(
-        "swiss-roll-6d",
-        "A swiss roll hidden in six noisy coordinates",
-        "R^6",
-        lambda key: flat.swissroll_6d(),
-    ),
-    Target("moons", "Two half moons", "R^2", lambda key: flat.moons()),
-    Target("spirals", "Two spirals", "R^2", lambda key: flat.spirals()),
-    Target("checkerboard", "Checkerboard", "R^2", lambda key: flat.Checkerboard()),
-    Target("pinwheel", "Pinwheel of five arms", "R^2", lambda key: flat.Pinwheel()),
-)
+_FIXED = {
+    name: Target(name, title, manifold, make)
+    for name, title, manifold, make in (
+        ("sphere-mixture", "Eight heat kernels on the sphere", "S^2", sphere_mixture),
+        ("hyperbolic-mixture", "Four heat kernels on the hyperbolic plane", "H^2",
+         lambda key: hyperbolic_mixture()),
+        ("gaussians-8", "Eight Gaussians", "R^2", lambda key: flat.eight_gaussians()),
+        ("swissroll", "Swiss roll", "R^2", lambda key: flat.swissroll()),
+        ("swiss-roll-6d", "A swiss roll hidden in six noisy coordinates", "R^6",
+         lambda key: flat.swissroll_6d()),
+        ("moons", "Two half moons", "R^2", lambda key: flat.moons()),
+        ("spirals", "Two spirals", "R^2", lambda key: flat.spirals()),
+        ("checkerboard", "Checkerboard", "R^2", lambda key: flat.Checkerboard()),
+        ("pinwheel", "Pinwheel of five arms", "R^2", lambda key: flat.Pinwheel()),
+    )
+}  # fmt: skip
 _FAMILY = re.compile(r"(so3-mixture|torus)-([1-9][0-9]{0,3})")
 
 
 def target(name: str) -> Target:
     """The synthetic target of that name; ``so3-mixture-M`` and ``torus-d`` exist for every number
     up to 9999. **Raises:** ``DataError`` with the nearest name if unknown."""
+    if name in _FIXED:
+        return _FIXED[name]
     match = _FAMILY.fullmatch(name)
     if match is None:
-        fixed = {t.name: t for t in _FIXED}
-        if name not in fixed:
-            raise nearest("synthetic target", name, SYNTHETIC)
-        return fixed[name]
+        raise nearest("synthetic target", name, SYNTHETIC)
     number = int(match[2])
     if match[1] == "torus":
         title = f"One wrapped normal on the torus of dimension {number}"
@@ -107,13 +101,7 @@ def target(name: str) -> Target:
     return Target(name, title, "SO(3)", lambda key: so3_mixture(key, number))
 
 
-SYNTHETIC = (
-    *(t.name for t in _FIXED),
-    "so3-mixture-16",
-    "so3-mixture-32",
-    "so3-mixture-64",
-    "torus-10",
-)
+SYNTHETIC = (*_FIXED, "so3-mixture-16", "so3-mixture-32", "so3-mixture-64", "torus-10")
 """The names that are listed."""
 
 

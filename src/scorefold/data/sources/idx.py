@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import zlib
@@ -46,7 +47,7 @@ def read_idx(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> np.ndarr
         raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
 
 
-def _read(file, path: Path, max_bytes: int) -> np.ndarray:
+def _read(file: io.BufferedIOBase, path: Path, max_bytes: int) -> np.ndarray:
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES:
         raise DataError(

@@ -56,14 +56,12 @@ IMAGES: dict[str, Entry] = {
 }
 """The images that the library knows by name."""
 
-_LABELS = {
-    "mnist-t10k": _mnist(
-        "mnist-t10k (labels)",
-        "Their labels",
-        "t10k-labels-idx1-ubyte.gz",
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    )
-}
+_LABELS = _mnist(
+    "mnist-t10k (labels)",
+    "Their labels",
+    "t10k-labels-idx1-ubyte.gz",
+    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def load_images(name: str, *, data_dir: str | os.PathLike | None = None) -> Imag
     else:
         path, _ = locate(entry, data_dir)
         pixels = read_idx(path).astype(np.float32) / 255.0
-        labels = read_idx(locate(_LABELS[name], data_dir)[0])
+        labels = read_idx(locate(_LABELS, data_dir)[0])
     height, width = pixels.shape[1:]
     return Images(
         name, pixels.reshape(len(pixels), -1), labels.astype(np.int64), (height, width),

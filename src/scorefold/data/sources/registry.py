@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scorefold.data._errors import nearest
+from scorefold.data.splits.protocols import GENERAL, PROTOCOLS
 
-__all__ = ["REGISTRY", "Entry", "Source", "entry"]
+__all__ = ["REGISTRY", "Entry", "Source"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class Entry:
     @property
     def protocols(self) -> tuple[str, ...]:
         """The splits that make sense here; the published ones only where a table used them."""
-        general = ("grouped", "random", "dedup", "blocks")
-        published = ("published", "published-partitionable", "published-rfm")
-        return general + published if self.name in _EARTH else general
+        return PROTOCOLS if self.name in _EARTH else GENERAL
 
 
 _GITHUB = "https://raw.githubusercontent.com/"
@@ -58,27 +56,43 @@ _TOP8000 = (
     "rlabduke/reference_data/cbe300663a2bb55015cf9e9978c720cb12dbf52f/"
     "Top8000/Top8000_filtered_residues_rotarama/srcdata/"
 )
+_ORIX = (
+    "pyxem/orix-data/fd9d2fa9b771b60b63956a0001425be7c8a5f141/"
+    "sdss_ferrite_austenite/sdss_ferrite_austenite.ang"
+)
+_TDM = "yuchen-zhu-zyc/TDM/48698d49dd1b6089c498830d4aa4005a9190faed/dataset/rna_angles.tsv"
+_TORSIONS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "chi")
 _EARTH = ("volcano", "earthquake", "flood", "fire")
 _LATLON = ("lat", "lon")
 
 
-def _earth(name, title, licence, citation, clean, upstream, raw, other=None, note="") -> Entry:
-    sources = [
+def _earth(
+    name: str,
+    title: str,
+    licence: str,
+    citation: str,
+    clean: str,
+    upstream: str,
+    raw: str,
+    other: str | None = None,
+    note: str = "",
+) -> Entry:
+    sources = (
         Source(f"earth/{name}.csv", clean, _LATLON),
         Source(f"earth/{upstream}", raw, _LATLON, _GITHUB + _RSGM + upstream),
         Source(f"earth/raw_{upstream}", other or raw, _LATLON),
-    ]
-    return Entry(
-        name, title, "S^2", _LATLON, "degrees", licence, citation, tuple(sources), note=note
     )
+    return Entry(name, title, "S^2", _LATLON, "degrees", licence, citation, sources, note=note)
 
 
-def _top8000(name, residue, angles, clean, raw) -> Entry:
-    short = residue[:3].lower()
+def _top8000(residue: str, angles: tuple[str, ...], clean: str, raw: str) -> Entry:
+    short = residue[:3]
     chis = tuple(f"chi{i}" for i in range(1, 5))
     upstream = ("residue", "phi", "psi", *chis, "ca_cb_cg", "cb_deviation")
+    url = f"{_GITHUB}{_TOP8000}rota8000-{short}.csv"
+    ours = ("residue", "chain", "resseq", "resname", *angles)
     return Entry(
-        name,
+        residue,
         f"Backbone and side-chain angles of {residue} in well-resolved proteins",
         f"T^{len(angles)}",
         angles,
@@ -86,17 +100,8 @@ def _top8000(name, residue, angles, clean, raw) -> Entry:
         "CC BY 4.0",
         "Richardson Laboratory, Top8000 (Williams et al. 2018, Protein Science 27, 293).",
         (
-            Source(
-                f"torus/top8000_{short}.csv.gz",
-                clean,
-                ("residue", "chain", "resseq", "resname", *angles),
-            ),
-            Source(
-                f"torus/rota8000-{short}.csv",
-                raw,
-                upstream,
-                f"{_GITHUB}{_TOP8000}rota8000-{short}.csv",
-            ),
+            Source(f"torus/top8000_{short}.csv.gz", clean, ours),
+            Source(f"torus/rota8000-{short}.csv", raw, upstream, url),
         ),
         group="residue",
         note="Rows of one protein share a group: they never straddle a grouped split.",
@@ -105,6 +110,8 @@ def _top8000(name, residue, angles, clean, raw) -> Entry:
 
 def _ebsd(name: str, title: str, where: tuple[str, int] | None) -> Entry:
     columns = ("phi1", "Phi", "phi2", "x", "y", "image_quality", "confidence", "phase")
+    clean = "790946738a66527e9df5e411ea395c810ca2dbb1a097c172c71061e59c10a1db"
+    raw = "ac2fc2fc2b8c9c598703c96f9888677bccc9cd88cddd5e78735653fd5504e371"
     return Entry(
         name,
         title,
@@ -114,18 +121,8 @@ def _ebsd(name: str, title: str, where: tuple[str, int] | None) -> Entry:
         "CC BY 4.0",
         "orix-data, sdss_ferrite_austenite (pyxem developers).",
         (
-            Source(
-                "so3/ebsd_sdss_ferrite_austenite.csv.gz",
-                "790946738a66527e9df5e411ea395c810ca2dbb1a097c172c71061e59c10a1db",
-                columns,
-            ),
-            Source(
-                "so3/sdss_ferrite_austenite.ang",
-                "ac2fc2fc2b8c9c598703c96f9888677bccc9cd88cddd5e78735653fd5504e371",
-                columns,
-                f"{_GITHUB}pyxem/orix-data/fd9d2fa9b771b60b63956a0001425be7c8a5f141/"
-                "sdss_ferrite_austenite/sdss_ferrite_austenite.ang",
-            ),
+            Source("so3/ebsd_sdss_ferrite_austenite.csv.gz", clean, columns),
+            Source("so3/sdss_ferrite_austenite.ang", raw, columns, _GITHUB + _ORIX),
         ),
         blocks=("x", "y"),
         where=where,
@@ -191,30 +188,22 @@ _ENTRIES = (
         "rna",
         "Torsion angles of RNA nucleotides",
         "T^7",
-        ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "chi"),
+        _TORSIONS,
         "degrees",
         "Facts of the Protein Data Bank, via an MIT-licensed repository",
         "Structures of Murray et al. 2003, PNAS 100, 13904; Protein Data Bank.",
-        tuple(
+        (
             Source(
-                path,
-                sha256,
-                ("pdb", "base", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "chi"),
-                url,
-            )
-            for path, sha256, url in (
-                (
-                    "torus/rna_angles.tsv.gz",
-                    "1e216d0a6d05a4c1fbd8d6039b2567d35ac34066cdcc8464dafde7f3ad2e5e21",
-                    None,
-                ),
-                (
-                    "torus/rna_angles.tsv",
-                    "2a8be7bc9f7064caf1d04a14051491bbd1d152eaf8f538a90d9396abcba3b803",
-                    f"{_GITHUB}yuchen-zhu-zyc/TDM/48698d49dd1b6089c498830d4aa4005a9190faed/"
-                    "dataset/rna_angles.tsv",
-                ),
-            )
+                "torus/rna_angles.tsv.gz",
+                "1e216d0a6d05a4c1fbd8d6039b2567d35ac34066cdcc8464dafde7f3ad2e5e21",
+                ("pdb", "base", *_TORSIONS),
+            ),
+            Source(
+                "torus/rna_angles.tsv",
+                "2a8be7bc9f7064caf1d04a14051491bbd1d152eaf8f538a90d9396abcba3b803",
+                ("pdb", "base", *_TORSIONS),
+                _GITHUB + _TDM,
+            ),
         ),
         group="pdb",
         note="Nucleotides of one structure share a group. Some published copies compute epsilon "
@@ -222,13 +211,11 @@ _ENTRIES = (
     ),
     _top8000(
         "lysine",
-        "lysine",
         ("phi", "psi", "chi1", "chi2", "chi3", "chi4"),
         "8244c199e39eb9b4ab947c718a7dd016d7eb4782314640a1d570168f686c0c55",
         "cbd814e6eea436adbfeb50e20eb6a0cd4d1eb1e32c37fc709c5212b57d29fa3c",
     ),
     _top8000(
-        "cysteine",
         "cysteine",
         ("phi", "psi", "chi1"),
         "6a6fe40255e7f21fa6ca724d70ffe3110674e62554bd3aa21d1ba511e3342d4a",
@@ -240,10 +227,3 @@ _ENTRIES = (
 )
 
 REGISTRY: dict[str, Entry] = {e.name: e for e in _ENTRIES}
-
-
-def entry(name: str) -> Entry:
-    """The entry of a data set. **Raises:** ``DataError`` with the nearest name if unknown."""
-    if name not in REGISTRY:
-        raise nearest("data set", name, REGISTRY)
-    return REGISTRY[name]

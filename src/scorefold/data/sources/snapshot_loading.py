@@ -104,17 +104,12 @@ def load_snapshots(
     if name == "hurricanes":
         return _hurricanes(entry, path)
     with np.load(path, allow_pickle=False) as stored:
-        if name == "cite":
-            times: tuple[float, ...] = (2.0, 3.0, 4.0, 7.0)
-            points = tuple(stored[c].astype(np.float64) for c in entry.sources[0].columns)
-        else:
-            times = (0.0, 1.0, 2.0, 3.0, 4.0)
-            points = tuple(stored["x"].astype(np.float64))
+        clouds = [stored[c] for c in entry.sources[0].columns] if name == "cite" else stored["x"]
+    points = tuple(cloud.astype(np.float64) for cloud in clouds)
+    times = (2.0, 3.0, 4.0, 7.0) if name == "cite" else (0.0, 1.0, 2.0, 3.0, 4.0)
     manifold = Euclidean(points[0].shape[1])
-    return Snapshots(
-        name, manifold, times, points, unit=entry.units, licence=entry.licence,
-        citation=entry.citation, note=entry.note,
-    )  # fmt: skip
+    about = (entry.units, entry.licence, entry.citation, entry.note)
+    return Snapshots(name, manifold, times, points, None, *about)
 
 
 def _hurricanes(entry: Entry, path: Path) -> Snapshots:
@@ -131,7 +126,6 @@ def _hurricanes(entry: Entry, path: Path) -> Snapshots:
         rows = np.flatnonzero(age.to_numpy() == hours)
         points.append(np.asarray(sphere.from_latlon(*latlon[rows].T), np.float64))
         ids.append(storms[rows])
-    return Snapshots(
-        entry.name, sphere, tuple(map(float, _HOURS)), tuple(points), tuple(ids), unit="hours",
-        licence=entry.licence, citation=entry.citation, note=entry.note,
-    )  # fmt: skip
+    times = tuple(map(float, _HOURS))
+    about = ("hours", entry.licence, entry.citation, entry.note)
+    return Snapshots(entry.name, sphere, times, tuple(points), tuple(ids), *about)

@@ -29,18 +29,13 @@ from scorefold.data.splits.published import (
     torch_permutation,
 )
 
-__all__ = ["LEAKING", "PROTOCOLS", "Split", "equal_rows", "joined", "split"]
+__all__ = ["GENERAL", "LEAKING", "PROTOCOLS", "Split", "equal_rows", "joined", "split"]
 
-PROTOCOLS = (
-    "grouped",
-    "random",
-    "dedup",
-    "blocks",
-    "published",
-    "published-partitionable",
-    "published-rfm",
-)
-LEAKING = tuple(p for p in PROTOCOLS if p == "random" or p.startswith("published"))
+GENERAL = ("grouped", "random", "dedup", "blocks")
+"""Protocols for any table."""
+_PUBLISHED = ("published", "published-partitionable", "published-rfm")
+PROTOCOLS = (*GENERAL, *_PUBLISHED)
+LEAKING = ("random", *_PUBLISHED)
 """Protocols that let rows with equal coordinates into both training and test set."""
 _CELLS = 100
 _SHARES = np.array([0.8, 0.1, 0.1])
@@ -79,12 +74,11 @@ def split(
     n = len(positions)
     if n < 3:
         raise DataError(f"{n} rows cannot be split into training, validation and test: need 3.")
-    if protocol == "published":
-        return _cut(rsgm_permutation(n, seed), rsgm_sizes(n))
-    if protocol == "published-partitionable":
-        return _cut(rsgm_permutation(n, seed, partitionable=True), rsgm_sizes(n))
     if protocol == "published-rfm":
         return _cut(torch_permutation(n, seed), rfm_sizes(n))
+    if protocol in _PUBLISHED:
+        newer = protocol == "published-partitionable"
+        return _cut(rsgm_permutation(n, seed, partitionable=newer), rsgm_sizes(n))
     rng = np.random.Generator(np.random.PCG64(seed))
     labels = equal_rows(positions) if labels is None else labels
     if protocol == "random":

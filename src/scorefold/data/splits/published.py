@@ -36,7 +36,7 @@ def rsgm_permutation(n: int, seed: int, *, partitionable: bool = False) -> np.nd
     with JAX 0.3/0.4, where ``jax_threefry_partitionable`` was off; with the flag on (the default
     since JAX 0.5) the same program draws another split, which ``partitionable=True`` returns.
     """
-    _, key = _split(_seed_key(seed), partitionable)
+    _, key = _split(np.array([0, seed], np.uint32), partitionable)
     return jax_permutation(key, n, partitionable=partitionable)
 
 
@@ -59,10 +59,6 @@ def torch_permutation(n: int, seed: int) -> np.ndarray:
     for i, j in enumerate((words % np.arange(n, 1, -1)).tolist()):
         order[i], order[i + j] = order[i + j], order[i]
     return order
-
-
-def _seed_key(seed: int) -> np.ndarray:
-    return np.array([0, seed], dtype=np.uint32)
 
 
 def _split(key: np.ndarray, partitionable: bool) -> np.ndarray:

@@ -94,11 +94,10 @@ class Column:
         return (len(exact), after) if after < len(exact) else None
 
     def notes(self, name: str) -> list[str]:
-        if self.large and self.text:
-            return [f"column {name!r}: whole numbers beyond 2^53 kept as text"]
-        if self.large:
-            return [f"column {name!r}: whole numbers beyond 2^53 lose digits as coordinates"]
-        return []
+        if not self.large:
+            return []
+        lost = "kept as text" if self.text else "lose digits as coordinates"
+        return [f"column {name!r}: whole numbers beyond 2^53 {lost}"]
 
     def _plain(self, cells: Sequence[str]) -> np.ndarray | None:
         """The numbers, if all are of digits, points, signs and exponents alone."""

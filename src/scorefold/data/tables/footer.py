@@ -21,6 +21,10 @@ _VARINTS = (4, 5, 6)
 _BINARY, _LIST, _SET, _MAP, _STRUCT = 8, 9, 10, 11, 12
 
 
+Struct = dict[int, Any]
+"""Values by the number of their field: numbers, lists, structs."""
+
+
 class Claims(NamedTuple):
     """Rows, columns, values of all columns, and bytes before compression."""
 
@@ -58,8 +62,8 @@ class _Thrift:
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
 
-    def struct(self, depth: int) -> dict[int, Any]:
-        found: dict[int, Any] = {}
+    def struct(self, depth: int) -> Struct:
+        found: Struct = {}
         number = 0
         while True:
             head = self.byte()
@@ -68,17 +72,16 @@ class _Thrift:
             number = number + (head >> 4) if head >> 4 else self.signed()
             found[number] = self.value(head & 15, depth + 1)
 
-    def value(self, kind: int, depth: int) -> Any:
+    def value(self, kind: int, depth: int) -> int | list | Struct | None:
         if depth > _DEEPEST:
             raise ValueError("too deep")
         if kind in _NO_SIZE:
             return kind == 1
         if kind in _VARINTS:
             return self.signed()
-        if kind in _FIXED:
-            return self.skip(_FIXED[kind])
-        if kind == _BINARY:
-            return self.skip(self.unsigned())
+        if kind in _FIXED or kind == _BINARY:
+            self.skip(_FIXED[kind] if kind in _FIXED else self.unsigned())
+            return None
         if kind in (_LIST, _SET):
             head = self.byte()
             n = head >> 4 if head >> 4 < 15 else self.unsigned()
@@ -94,7 +97,7 @@ class _Thrift:
             return self.struct(depth)
         raise ValueError("no such type")
 
-    def entry(self, kind: int, depth: int) -> Any:
+    def entry(self, kind: int, depth: int) -> int | list | Struct | None:
         """An entry of a list or map, in which a truth value takes a byte."""
         return self.byte() == 1 if kind in _NO_SIZE else self.value(kind, depth)
 

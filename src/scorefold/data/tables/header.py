@@ -73,7 +73,7 @@ def _is_header(sample: Sample) -> tuple[bool, list[str]]:
     first, body = sample.records[0], sample.records[1:]
     if not any(is_number(field) for field in first) and not body:
         return not all(map(is_missing, first)), []
-    numeric = [j for j in range(len(first)) if _numeric([r[j] for r in body if j < len(r)])]
+    numeric = _numeric(first, body)
     names = sum(not is_number(first[j]) and not is_missing(first[j]) for j in numeric)
     values = sum(is_number(first[j]) for j in numeric)
     listed = ", ".join(first)
@@ -89,9 +89,14 @@ def _is_header(sample: Sample) -> tuple[bool, list[str]]:
     return not any(is_number(field) or is_missing(field) for field in first if field), []
 
 
-def _numeric(cells: list[str]) -> bool:
-    present = [cell for cell in cells if not is_missing(cell)]
-    return bool(present) and sum(map(is_number, present)) >= _MOSTLY * len(present)
+def _numeric(first: list[str], rows: list[list[str]]) -> list[int]:
+    """The columns of numbers, of those that the first record has."""
+    found = []
+    for j in range(len(first)):
+        cells = [row[j] for row in rows if j < len(row) and not is_missing(row[j])]
+        if cells and sum(map(is_number, cells)) >= _MOSTLY * len(cells):
+            found.append(j)
+    return found
 
 
 def _counts(sample: Sample, numeric: list[int]) -> bool:
@@ -129,13 +134,12 @@ def _from_comments(sample: Sample) -> list[str] | None:
 
 
 def _refuse_units(sample: Sample, where: str) -> None:
-    body = sample.records[1:]
-    rest = body[1:]
-    numeric = [j for j in range(len(body[0])) if _numeric([row[j] for row in rest if j < len(row)])]
-    words = [body[0][j] for j in numeric if not is_number(body[0][j])]
+    second, rest = sample.records[1], sample.records[2:]
+    numeric = _numeric(second, rest)
+    words = [second[j] for j in numeric if not is_number(second[j])]
     if len(words) == len(numeric) and any(not is_missing(word) for word in words):
         raise DataError(
-            f"{where}: line {sample.starts[1]} ({', '.join(body[0])}) holds words where the lines "
+            f"{where}: line {sample.starts[1]} ({', '.join(second)}) holds words where the lines "
             "below hold numbers (units?). Delete it, or begin it with '#'."
         )
 

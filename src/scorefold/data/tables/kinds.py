@@ -15,7 +15,8 @@ __all__ = ["kind_of", "unpacked"]
 
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ang")
 _PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
-_SUFFIXES = (*_TEXT, ".parquet", ".npy", ".npz")
+_BINARIES = {".parquet": "a Parquet file", ".npy": "an NPY array", ".npz": "an NPZ archive"}
+_SUFFIXES = (*_TEXT, *_BINARIES)
 _RATIO = 100
 _FLOOR = 2**26
 _MEMORY = 2**27
@@ -25,7 +26,6 @@ _WORKBOOK = ("a workbook", "save the sheet as CSV")
 _HDF = ("HDF5 (.h5, .h5ad, newer .mat)", "export the table as CSV or Parquet")
 _MATLAB = ("a MATLAB file", "export the matrix as CSV (writematrix)")
 _JSON = ("JSON", "export CSV (pandas.json_normalize(…).to_csv)")
-_PICTURE = ("a picture", "")
 _REFUSED_CONTENT = {
     b"\x89HDF": _HDF,
     b"MATLAB 5.0 MAT-file": _MATLAB,
@@ -34,15 +34,10 @@ _REFUSED_CONTENT = {
     b"FEA1": ("a Feather file", "write Parquet (pandas.DataFrame.to_parquet)"),
     b"SQLite format 3": ("an SQLite database", "export the table as CSV"),
     b"SIMPLE  =": ("a FITS file", "export the table as CSV"),
-    b"CDF\1": ("a NetCDF file", "export the table as CSV"),
-    b"CDF\2": ("a NetCDF file", "export the table as CSV"),
-    b"RDX2\n": ("R data", "write.csv(x, row.names = FALSE)"),
-    b"RDX3\n": ("R data", "write.csv(x, row.names = FALSE)"),
+    **dict.fromkeys((b"CDF\1", b"CDF\2"), ("a NetCDF file", "export the table as CSV")),
+    **dict.fromkeys((b"RDX2\n", b"RDX3\n"), ("R data", "write.csv(x, row.names = FALSE)")),
     b"\x28\xb5\x2f\xfd": ("zstd", "unpack it first (unzstd)"),
-    b"\x89PNG": _PICTURE,
-    b"\xff\xd8\xff": _PICTURE,
-    b"GIF89a": _PICTURE,
-    b"II*\0": _PICTURE,
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF89a", b"II*\0"), ("a picture", "")),
     b"version https://git-lfs": ("a pointer of Git LFS", "git lfs pull fetches the file"),
     b"%PDF-": ("a PDF", "export the table as CSV"),
 }
@@ -100,11 +95,8 @@ def kind_of(content: bytes, name: str) -> str:
             raise _not_read(name, *refused)
     if suffix in _REFUSED_NAMES:
         raise _not_read(name, *_REFUSED_NAMES[suffix])
-    if suffix in (".npy", ".npz", ".parquet") and _BINARY.search(content[:4096]):
-        what = {".npy": "not an NPY array", ".npz": "not an NPZ archive"}.get(
-            suffix, "not a Parquet file"
-        )
-        raise DataError(f"{name} is {what}: it begins with {content[:8]!r}.")
+    if suffix in _BINARIES and _BINARY.search(content[:4096]):
+        raise DataError(f"{name} is not {_BINARIES[suffix]}: it begins with {content[:8]!r}.")
     if _JSON_BEGINS.match(content[:1000]):
         raise _not_read(name, *_JSON)
     if _MARKUP_BEGINS.match(content[:1000]):
@@ -125,11 +117,8 @@ def _not_read(name: str, what: str = "", instead: str = "") -> DataError:
         return DataError(f"{name}: {what} is not read: {instead}.")
     pickles = "" if what else " Pickles (.pkl, .pt) are never loaded: they can run code."
     kind = f"this kind of file ({what})" if what else "this kind of file"
-    return DataError(f"{name}: {kind} is not read. Choices: {_choices()}.{pickles}")
-
-
-def _choices() -> str:
-    return f"{', '.join(_SUFFIXES)}, each also as {', '.join(_PACKED)}"
+    choices = f"{', '.join(_SUFFIXES)}, each also as {', '.join(_PACKED)}"
+    return DataError(f"{name}: {kind} is not read. Choices: {choices}.{pickles}")
 
 
 def _packing(content: bytes) -> str | None:
@@ -141,11 +130,8 @@ def _packing(content: bytes) -> str | None:
 
 
 def _unpack(content: bytes, how: str, most: int) -> bytes:
-    if how == "gzip":
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-            return file.read(most)
-    if how == "bzip2":
-        with bz2.BZ2File(io.BytesIO(content)) as file:
+    if how != "xz":
+        with (gzip if how == "gzip" else bz2).open(io.BytesIO(content)) as file:
             return file.read(most)
     machine = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)
     more = machine.decompress(content, max_length=most)

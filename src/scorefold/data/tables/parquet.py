@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from scorefold.data.tables.sample import MAX_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyarrow import Array, DataType, Schema
+    from pyarrow.parquet import ParquetFile
 
 __all__ = ["read_parquet"]
 
@@ -37,7 +39,7 @@ def read_parquet(content: bytes, where: str, max_bytes: int) -> pd.DataFrame:
         raise DataError(f"{where}: damaged Parquet file ({error}).") from error
 
 
-def _open(content: bytes, words: list[str] | None = None) -> Any:
+def _open(content: bytes, words: list[str] | None = None) -> ParquetFile:
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(
@@ -103,26 +105,26 @@ def _refuse_claims(content: bytes, where: str, max_bytes: int) -> None:
         )
 
 
-def _index(schema: Any) -> set[str]:
+def _index(schema: Schema) -> set[str]:
     """The columns that pandas wrote as the index of a frame."""
     described = schema.pandas_metadata or {}
     return {name for name in described.get("index_columns", ()) if isinstance(name, str)}
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: DataType) -> bool:
     import pyarrow.types as t
 
     return t.is_string(kind) or t.is_large_string(kind)
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: DataType) -> bool:
     import pyarrow.types as t
 
     lists = t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind)
     return lists and (t.is_integer(kind.value_type) or t.is_floating(kind.value_type))
 
 
-def _is_number(kind: Any) -> bool:
+def _is_number(kind: DataType) -> bool:
     import pyarrow.types as t
 
     return any(
@@ -130,7 +132,7 @@ def _is_number(kind: Any) -> bool:
     )
 
 
-def _is_column(kind: Any) -> bool:
+def _is_column(kind: DataType) -> bool:
     import pyarrow.types as t
 
     if t.is_dictionary(kind):
@@ -138,24 +140,21 @@ def _is_column(kind: Any) -> bool:
     return _is_text(kind) or _is_list(kind) or _is_number(kind) or t.is_temporal(kind)
 
 
-def _columns(name: str, array: Any, where: str) -> dict[str, np.ndarray]:
+def _columns(name: str, array: Array, where: str) -> dict[str, np.ndarray]:
     import pyarrow.types as t
 
     if not _is_list(array.type):
         return {name: _values(array)}
     flat = array.flatten()
     width = len(flat) // len(array)
-    if t.is_fixed_size_list(array.type):
-        even = array.null_count == 0
-    else:
-        even = bool((np.diff(array.offsets.to_numpy()) == width).all()) and array.null_count == 0
-    if width == 0 or not even:
+    even = t.is_fixed_size_list(array.type) or (np.diff(array.offsets.to_numpy()) == width).all()
+    if width == 0 or array.null_count or not even:
         raise DataError(f"{where}: column {name!r} holds lists of different lengths.")
     values = _values(flat).reshape(len(array), width)
     return {f"{name}{j}": values[:, j] for j in range(width)}
 
 
-def _values(array: Any) -> np.ndarray:
+def _values(array: Array) -> np.ndarray:
     """An arrow array as int, float64, datetime64 or text."""
     import pyarrow as pa
     import pyarrow.types as t

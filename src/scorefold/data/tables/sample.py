@@ -50,7 +50,5 @@ def sample_of(content: bytes, encoding: str, skipped: int, delimiter: str, where
 
 def bare(fields: list[str]) -> list[str]:
     """The fields without empty ones at the end; one is left."""
-    n = len(fields)
-    while n > 1 and not fields[n - 1]:
-        n -= 1
-    return fields[:n]
+    last = max((j for j, field in enumerate(fields) if field), default=0)
+    return fields[: last + 1]

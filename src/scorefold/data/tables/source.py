@@ -8,8 +8,8 @@ import select
 import stat
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from scorefold.data._errors import DataError
 
@@ -45,12 +45,9 @@ def read_bytes(name: str, max_bytes: int) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name} could not be read: {reason}.") from error
     if not content:
-        raise DataError(f"{name} is empty{_once(name)}.")
+        once = " (what comes through a pipe can be read once)" if is_stream(name) else ""
+        raise DataError(f"{name} is empty{once}.")
     return content
-
-
-def _once(name: str) -> str:
-    return " (what comes through a pipe can be read once)" if is_stream(name) else ""
 
 
 def _opened(path: Path, max_bytes: int) -> bytes:
@@ -67,12 +64,12 @@ def _opened(path: Path, max_bytes: int) -> bytes:
     if os.stat(path).st_size > max_bytes:
         raise _too_large(str(path), max_bytes)
     with open(path, "rb") as file:
-        return _all(file, str(path), max_bytes)
+        return _all(file.read, str(path), max_bytes)
 
 
-def _all(file: Any, name: str, max_bytes: int) -> bytes:
+def _all(read: Callable[[int], bytes], name: str, max_bytes: int) -> bytes:
     content = bytearray()
-    while chunk := file.read(min(_CHUNK, max_bytes + 1 - len(content))):
+    while chunk := read(min(_CHUNK, max_bytes + 1 - len(content))):
         content += chunk
         if len(content) > max_bytes:
             raise _too_large(name, max_bytes)
@@ -123,7 +120,7 @@ def _stdin(max_bytes: int) -> bytes:
         mode = stat.S_IFIFO
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise DataError("- (standard input) is a device: pipe a table into it, or name a file.")
-    return _all(stream.buffer, "- (standard input)", max_bytes)
+    return _all(stream.buffer.read, "- (standard input)", max_bytes)
 
 
 def _too_large(name: str, max_bytes: int) -> DataError:

@@ -1,0 +1,243 @@
+"""Tables of one's own: which rows and columns are points, and what was taken for granted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scorefold.data._errors import DataError, nearest, rows
+from scorefold.data.columns.by_name import is_latlon
+from scorefold.data.columns.coordinates import Coordinates
+from scorefold.data.columns.digits import merged_numbers
+from scorefold.data.columns.names import Name, read_name
+from scorefold.data.columns.reading import (
+    choices,
+    coordinates_for,
+    refuse_directions,
+    refuse_minutes,
+    remarks,
+)
+from scorefold.data.columns.roles import Assignment, assign
+from scorefold.data.columns.second_table import assign_like
+from scorefold.data.laws.synthetic import SYNTHETIC
+from scorefold.data.sources.assembling import Rows
+from scorefold.data.sources.registry import REGISTRY
+from scorefold.data.tables.readers import numbers, read_table
+from scorefold.data.tables.source import is_stream
+from scorefold.manifolds import Manifold, manifold_from_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Dropped", "own_table", "rows_of"]
+
+Dropped = str | float | Sequence[str | float] | None
+"""Numbers, or ``COLUMN=NUMBER``, by which rows are left out."""
+
+
+def own_table(name: str) -> pd.DataFrame:
+    """The table at a path, its columns named by strings."""
+    is_path = is_stream(name) or os.path.exists(name) or os.path.dirname(name) or Path(name).suffix
+    if not is_path:
+        raise nearest("data set (and no such file):", name, (*REGISTRY, *SYNTHETIC))
+    table = read_table(name)
+    table.columns = [str(column) for column in table.columns]
+    return table
+
+
+def rows_of(
+    table: pd.DataFrame,
+    *,
+    manifold: str | Manifold | None = None,
+    columns: str | Sequence[str] | None = None,
+    degrees: bool | None = None,
+    group: str | None = None,
+    drop: bool = False,
+    drop_value: Dropped = None,
+    like: Coordinates | None = None,
+) -> Rows:
+    """How a table is read, and what is left out of it. Arguments as for ``load``."""
+    own = list(table.columns)
+    if group is not None and group not in own:
+        raise nearest("column", group, own)
+    names = _picked(table, columns, group)
+    space = _space(manifold, names, columns is not None, own, like)
+    if like is None:
+        found = _assigned(space, names, columns is not None, table)
+    else:
+        found = assign_like(like, names)
+    used = tuple(names[j].text for j in found.used)
+    latlon = "latlon" in found.systems
+    refuse_minutes([names[j] for j in found.used], list(map(read_name, own)), latlon)
+    values, problems = numbers(table, used, "table")
+    keep, problems = _kept(table, used, values, problems, drop, drop_value)
+    coordinates = coordinates_for(
+        space, names, found, values[keep], degrees, like=like, centred=True
+    )
+    if latlon:
+        texts = {c: table[c][keep] for c in own if c not in used and _is_text(table[c])}
+        for part in coordinates.parts:
+            if part.system == "latlon":
+                pair = [(coordinates.columns[p], values[keep][:, p]) for p in part.places]
+                refuse_directions(pair, texts)
+    outside = coordinates.outside(values) & keep
+    if outside.all() and drop:
+        raise DataError("all rows are out of the range of the coordinates.")
+    if drop and outside.any():
+        problems = (*problems, f"{rows(outside)}: out of the range of the coordinates")
+        keep &= ~outside
+    said = (*table.attrs.get("notes", ()), *merged_numbers(table, used))
+    if not keep.all():
+        said = (*said, f"{int((~keep).sum())} of {len(keep)} rows are left out: "
+                       f"{'; '.join(problems)}")  # fmt: skip
+    elif drop_value is not None and problems:
+        said = (*said, f"no row is left out by drop_value (--drop-value): {'; '.join(problems)}")
+    values = values[keep]
+    return Rows(
+        coordinates,
+        values,
+        groups=None if group is None else table[group].astype(str).to_numpy(str)[keep],
+        problems=problems,
+        remarks=(*said, *found.notes, *remarks(coordinates, values)),
+        own=True,
+    )
+
+
+def _picked(
+    table: pd.DataFrame, columns: str | Sequence[str] | None, group: str | None
+) -> list[Name]:
+    """The columns stated, or those of points: all but the groups where the table does not say."""
+    own = list(table.columns)
+    if columns is None:
+        points = table.attrs.get("points", own)
+        return [read_name(column) for column in points if column != group]
+    picked = choices(columns, own)
+    stated = [name.text for name in picked]
+    for column in stated:
+        if column not in own:
+            raise nearest("column", column, own)
+    twice = next((column for column in stated if stated.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"columns= (--columns) names {twice!r} twice.")
+    return picked
+
+
+def _space(
+    manifold: str | Manifold | None,
+    names: Sequence[Name],
+    chosen: bool,
+    own: Sequence[str],
+    first: Coordinates | None,
+) -> Manifold:
+    """The manifold that is stated, that of the first table, or S² by the names."""
+    if manifold is None:
+        if first is not None:
+            return first.manifold
+        if not is_latlon(names) or (chosen and len(names) != 2):
+            raise DataError(
+                "state manifold= (--manifold), such as S^2, T^3 or SO(3); it is read off the "
+                "columns only when they are called lat and lon (start_lat, city_lon …). Columns: "
+                f"{', '.join(n[:40] for n in own[:8])}{', …' if len(own) > 8 else ''}."
+            )
+        return manifold_from_name("S^2")
+    if isinstance(manifold, str):
+        try:
+            manifold = manifold_from_name(manifold)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+    if first is not None and first.manifold.name != manifold.name:
+        raise DataError(f"it cannot be on {manifold.name} and read like {first.manifold.name}.")
+    return manifold
+
+
+def _assigned(
+    space: Manifold, names: Sequence[Name], chosen: bool, table: pd.DataFrame
+) -> Assignment:
+    """``assign``, with the likely columns in the message where text columns are too many."""
+    try:
+        return assign(space, names, chosen=chosen)
+    except DataError as error:
+        text = [_is_text(table[name.text]) for name in names]
+        left = [name for name, other in zip(names, text, strict=True) if not other]
+        if not any(text) or not left:
+            raise
+        try:
+            found = assign(space, left, chosen=chosen)
+        except DataError:
+            raise error from None
+        likely = ",".join(left[j].text for j in found.used)
+        label = next(name.text for name, other in zip(names, text, strict=True) if other)
+        raise DataError(
+            f"{len(names)} columns were given for {space.name}: "
+            f"{', '.join(name.text for name in names)}; did you mean columns={likely!r}, "
+            f"group={label!r} (--columns {likely} --group {label})?"
+        ) from error
+
+
+def _is_text(series: pd.Series | pd.DataFrame) -> bool:
+    """Whether a column holds no numbers."""
+    import pandas as pd
+
+    if isinstance(series, pd.DataFrame) or getattr(series.dtype, "kind", "O") in "biufcmM":
+        return False
+    return bool(pd.to_numeric(series, errors="coerce").isna().all())
+
+
+def _kept(
+    table: pd.DataFrame,
+    used: tuple[str, ...],
+    values: np.ndarray,
+    problems: tuple[str, ...],
+    drop: bool,
+    drop_value: Dropped,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which rows are kept, and those left out in words."""
+    finite = np.isfinite(values)
+    for j, column in enumerate(used):
+        if not finite[:, j].any():
+            raise DataError(
+                f"column {column!r} holds no numbers (first value: "
+                f"{str(table[column].iloc[0])[:40]!r}): choose the coordinate columns by columns= "
+                "(--columns)."
+            )
+    coded, lines = _coded(values, used, drop_value)
+    keep, lost = finite.all(axis=1) & ~coded, ~finite.all(axis=1) & ~coded
+    if lost.any() and not drop:
+        advice = "repair these rows, or leave them out: drop=True (--drop)."
+        if not keep.any():
+            advice = "no row would be left without them: choose other columns= (--columns)."
+        raise DataError(f"{problems[0]}; {advice}")
+    if not keep.any():
+        raise DataError("no row is left.")
+    return keep, (*problems, *lines) if lost.any() else lines
+
+
+def _coded(
+    values: np.ndarray, used: tuple[str, ...], stated: Dropped
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Rows that hold a number to be dropped, and how many did, in words."""
+    out, lines = np.zeros(len(values), dtype=bool), []
+    if stated is None:
+        return out, ()
+    for word in [stated] if isinstance(stated, str | float | int) else stated:
+        column, equals, number = str(word).rpartition("=")
+        try:
+            code = float(number)
+        except ValueError:
+            code = np.nan
+        if not np.isfinite(code):
+            raise DataError(
+                f"drop_value (--drop-value) must be a number or COLUMN=NUMBER, got {str(word)!r}."
+            )
+        if equals and column not in used:
+            raise nearest("coordinate column", column, used)
+        own = values[:, [used.index(column)]] if equals else values
+        # As read from float32, 1e30 is 1.0000000150474662e30.
+        hit = (np.abs(own - code) <= 1e-6 * abs(code)).any(axis=1)
+        lines.append(f"{int(hit.sum())} rows: {'' if not equals else column + ' = '}{code:.9g}")
+        out |= hit
+    return out, tuple(lines)
