@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from scorefold import data
+from scorefold._types import Key
 from scorefold.bench.table import Measured, Name, Table
 from scorefold.bridges import (
+    Bridge,
     BridgeMatching,
     GaussianBridge,
     GaussianPotential,
     LightBridge,
+    MultiMarginalBridge,
+    Normal,
+    SnapshotInterpolation,
+    SplinePaths,
     brownian_reference,
     fit_bridge,
     fit_snapshots,
@@ -24,6 +32,7 @@ from scorefold.bridges import (
     mixture_pair,
     spline_paths,
 )
+from scorefold.data import Dataset, Snapshots
 from scorefold.manifolds import Euclidean
 from scorefold.metrics import bures_wasserstein, end_distance, leave_one_out
 from scorefold.samplers import uniform_grid
@@ -40,11 +49,12 @@ between fits)."""
 _EPSILONS = (0.1, 1.0, 10.0)
 _DAYS = ((1, "day 3"), (2, "day 4"))
 
+T = TypeVar("T")
 Rows = Iterator[tuple[Name, Callable[[], Measured]]]
 
 
 def bridge(
-    path: Any = None,
+    path: str | os.PathLike[str] | None = None,
     *,
     parts: tuple[str, ...] = ("gaussian", "plans", "earth", "cells", "snapshots"),
     seeds: int = 3,
@@ -78,7 +88,7 @@ def bridge(
     return table
 
 
-def _timed(make: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(make: Callable[[], T]) -> tuple[T, float]:
     started = time.perf_counter()
     made = make()
     jax.block_until_ready([a for a in jax.tree.leaves(made) if isinstance(a, jax.Array)])
@@ -103,13 +113,13 @@ def _normal_row(name: Name, d: int) -> Measured:
     ]
     exact = GaussianBridge(reference, -0.1 * np.ones(d), np.eye(d), 0.1 * np.ones(d), np.eye(d))
 
-    def fitted() -> Any:
+    def fitted() -> Bridge:
         if method == "light":
             learner = LightBridge(reference, blur=1e-3)
             return fit_bridge(learner, *ends, key=keys[2], progress=False)[0]
         if method == "moments":
-            moments = [f(np.asarray(x, np.float64)) for x in ends for f in (_mean, _cov)]
-            return GaussianBridge(reference, *moments)
+            a, b = (np.asarray(x, np.float64) for x in ends)
+            return GaussianBridge(reference, a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T))
         return fit_bridge(
             BridgeMatching(reference), *ends, key=keys[2], half_steps=4, steps=1000, progress=False
         )[0]
@@ -117,33 +127,23 @@ def _normal_row(name: Name, d: int) -> Measured:
     found, seconds = _timed(fitted)
     fresh = -0.1 + jax.random.normal(keys[3], (_POINTS, d))
     grid = uniform_grid(0.0, 1.0, _STEPS, fresh.dtype)
-    found_kl, floor = (
-        _mean_divergence(np.asarray(_walk(law, key, fresh, grid)), grid, exact)
-        for law, key in ((found, keys[4]), (exact, keys[5]))
-    )
-    return Measured(*name, 1e3 * found_kl, 1e3 * floor, seconds)
+    value = _mean_divergence(found, keys[4], fresh, grid, exact)
+    floor = _mean_divergence(exact, keys[5], fresh, grid, exact)
+    return Measured(*name, 1e3 * value, 1e3 * floor, seconds)
 
 
-def _walk(law: Any, key: Any, rows: Any, grid: Any) -> Any:
-    """States at equal times, whatever levels the bridge itself would take."""
-    return law._draw("forward", jax.random.split(key, len(rows)), rows, grid, True)
-
-
-def _mean_divergence(states: np.ndarray, grid: Any, exact: GaussianBridge) -> float:
-    """Mean over the times of the KL of ``_divergence``; s = t, as the variance is 1."""
+def _mean_divergence(
+    bridge: Bridge, key: Key, start: Array, grid: Array, exact: GaussianBridge
+) -> float:
+    """Mean over the times of ``grid`` of the KL of ``_divergence``; s = t, as the variance is 1."""
+    # States at equal times, whatever levels the bridge itself would take.
+    keys = jax.random.split(key, len(start))
+    states = np.asarray(bridge._draw("forward", keys, start, grid, True))
     times = np.asarray(grid, np.float64)
     return float(np.mean([_divergence(states[:, k], exact.law(t)) for k, t in enumerate(times)]))
 
 
-def _mean(x: np.ndarray) -> np.ndarray:
-    return x.mean(0)
-
-
-def _cov(x: np.ndarray) -> np.ndarray:
-    return np.cov(x.T)
-
-
-def _divergence(x: np.ndarray, law: Any) -> float:
+def _divergence(x: np.ndarray, law: Normal) -> float:
     """Σ_i KL of normal laws with the moments of each coordinate of x from those of ``law``."""
     v = np.diag(law.cov)
     ratio, gap = x.var(axis=0, ddof=1, dtype=np.float64) / v, x.mean(0) - law.mean
@@ -183,30 +183,32 @@ def _plan_row(name: Name, dim: int, epsilon: float) -> Measured:
 # -- data ------------------------------------------------------------------------------------------
 def _earth(seeds: int, data_dir: str | None) -> Rows:
     for seed in range(seeds):
-        both = functools.cache(functools.partial(_earth_rows, seed, data_dir))
-        for there in (True, False):
-            name = (_EARTH[there], "W₁ (radians)", "light", seed)
-            yield name, functools.partial(lambda both, n: both()[n], both, name)
+        fitted = functools.cache(functools.partial(_earth_bridge, seed, data_dir))
+        for task in ("earthquakes to fires", "fires to earthquakes"):
+            name = (task, "W₁ (radians)", "light", seed)
+            yield name, functools.partial(_earth_row, name, fitted)
 
 
-_EARTH = {True: "earthquakes to fires", False: "fires to earthquakes"}
-
-
-def _earth_rows(seed: int, data_dir: str | None) -> dict[Name, Measured]:
-    more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-    a, b = (data.load(d, protocol="grouped", seed=seed, **more) for d in ("earthquake", "fire"))
+def _earth_bridge(seed: int, data_dir: str | None) -> tuple[Dataset, Dataset, Bridge, float]:
+    a, b = (data.load(d, protocol="grouped", seed=seed, data_dir=data_dir)
+            for d in ("earthquake", "fire"))  # fmt: skip
     light, key = LightBridge(brownian_reference(a.manifold, 0.1)), jax.random.key(seed)
     fit = functools.partial(fit_bridge, light, a.train, b.train, val=(a.val, b.val), key=key)
     (found, _), seconds = _timed(lambda: fit(progress=False))
-    keys = jax.random.split(key, 4)
-    rows = {}
-    for there, start, end in ((True, a, b), (False, b, a)):
-        walk = found.sample_forward if there else found.sample_backward
-        carried = np.asarray(walk(keys[0], start.test))
-        apart = end_distance(a.manifold, carried, end.test, end.train, key=keys[1])
-        name: Name = (_EARTH[there], "W₁ (radians)", "light", seed)
-        rows[name] = Measured(*name, apart.value, apart.floor, seconds, {"ratio": apart.ratio})
-    return rows
+    return a, b, found, seconds
+
+
+def _earth_row(
+    name: Name, fitted: Callable[[], tuple[Dataset, Dataset, Bridge, float]]
+) -> Measured:
+    a, b, bridge, seconds = fitted()
+    keys = jax.random.split(jax.random.key(name[3]), 4)
+    if name[0] == "earthquakes to fires":
+        end, carried = b, bridge.sample_forward(keys[0], a.test)
+    else:
+        end, carried = a, bridge.sample_backward(keys[0], b.test)
+    apart = end_distance(end.manifold, np.asarray(carried), end.test, end.train, key=keys[1])
+    return Measured(*name, apart.value, apart.floor, seconds, {"ratio": apart.ratio})
 
 
 def _cells(seeds: int, data_dir: str | None) -> Rows:
@@ -223,7 +225,7 @@ def _cells_row(name: Name, k: int, data_dir: str | None) -> Measured:
     first, last = train.points[k - 1], train.points[k + 1]
     scale = float(np.concatenate([first, last]).std(axis=0).mean())
 
-    def fit(rest: Any) -> Any:
+    def fit(rest: Snapshots) -> _Scaled:
         light = functools.partial(
             LightBridge, potential=GaussianPotential(10, "diagonal"), blur=0.05
         )
@@ -240,16 +242,17 @@ def _cells_row(name: Name, k: int, data_dir: str | None) -> Measured:
     (row,), seconds = _timed(
         lambda: leave_one_out(train, test, fit, key=jax.random.key(seed), which=[k], repeats=2)
     )
+    assert row.energy is not None and row.floor_energy is not None  # as on all flat space
     return Measured(*name, 0.5 * row.energy, 0.5 * row.floor_energy, seconds, {"w2": row.w2})
 
 
 class _Scaled:
     """Draws in the unit of the data."""
 
-    def __init__(self, chain: Any, scale: float) -> None:
+    def __init__(self, chain: MultiMarginalBridge, scale: float) -> None:
         self.chain, self.scale = chain, scale
 
-    def sample_at(self, key: Any, t: float, n: int) -> np.ndarray:
+    def sample_at(self, key: Key, t: float, n: int) -> np.ndarray:
         return np.asarray(self.chain.sample_at(key, t, n), np.float64) * self.scale
 
 
@@ -268,7 +271,7 @@ def _snapshots_row(name: Name, task: str, data_dir: str | None) -> Measured:
     single = lambda points: [np.asarray(p, np.float32) for p in points]  # noqa: E731
     key = jax.random.key(seed)
 
-    def fit(rest: Any) -> Any:
+    def fit(rest: Snapshots) -> SnapshotInterpolation | SplinePaths | MultiMarginalBridge:
         if method == "geodesics":
             return interpolate_snapshots(rest.manifold, rest.times, single(rest.points), key=key)
         if method == "kinetic splines":

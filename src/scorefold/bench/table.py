@@ -6,45 +6,67 @@ import abc
 import json
 import os
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from scorefold._files import write_whole
 from scorefold._provenance import provenance
+from scorefold._types import Document, ReadOnlyDocument
 
-__all__ = ["Measured", "Record", "Row", "Table"]
+__all__ = ["Measured", "Name", "Record", "Row", "Table"]
 
 Name = tuple[str, str, str, int]
 
 
 class Row(abc.ABC):
-    """One model on one task with one seed."""
+    """One model on one task with one seed. Rows with the same ``names`` differ in the seed."""
 
     what: ClassVar[str]
     """What its numbers are, for the file."""
     headings: ClassVar[tuple[str, ...]]
     """Of the table of means."""
+    names: ClassVar[tuple[str, str, str]]
+    numbers: ClassVar[tuple[str, str]]
+    """Two fields: the number of the row, and one beside it, which may be None."""
+    seed: int
+    seconds: float
 
     @property
-    @abc.abstractmethod
     def name(self) -> Name:
-        """What makes it different from other rows; the last is the seed."""
+        """What makes it different from other rows."""
+        first, second, third = (getattr(self, name) for name in self.names)
+        return first, second, third, self.seed
 
     @abc.abstractmethod
     def line(self) -> str:
         """The row in words."""
 
     @classmethod
-    @abc.abstractmethod
-    def summary(cls, found: list[Any]) -> dict[str, Any]:
+    def summary(cls, found: Sequence[Row]) -> Document:
         """Mean and standard deviation of rows that differ in the seed only."""
+        number, beside = cls.numbers
+        values = [getattr(row, number) for row in found]
+        others = [v for row in found if (v := getattr(row, beside)) is not None]
+        return {
+            **dict(zip(cls.names, found[0].name, strict=False)),
+            "seeds": len(found),
+            number: statistics.mean(values),
+            f"{number}_std": statistics.stdev(values) if len(values) > 1 else 0.0,
+            beside: statistics.mean(others) if others else None,
+            "seconds": statistics.mean(row.seconds for row in found),
+        }
 
     @classmethod
-    @abc.abstractmethod
-    def cells(cls, summary: dict[str, Any]) -> tuple[str, ...]:
+    def cells(cls, summary: ReadOnlyDocument) -> tuple[str, ...]:
         """A line of the table of means."""
+        number, seeds = cls.numbers[0], summary["seeds"]
+        spread = f" ± {summary[f'{number}_std']:.3f}" if seeds > 1 else ""
+        return (
+            *(summary[name] for name in cls.names), str(seeds), f"{summary[number]:.3f}{spread}",
+            f"{summary['seconds']:.1f}",
+        )  # fmt: skip
 
 
 R = TypeVar("R", bound=Row)
@@ -62,44 +84,18 @@ class Record(Row):
     val_nll: float
     seconds: float
     """Wall clock of fitting, compilation included."""
-    more: dict[str, Any] = field(default_factory=dict)
+    more: Document = field(default_factory=dict)
 
-    what: ClassVar[str] = "negative log likelihood in nats; std over seeds"
-    headings: ClassVar[tuple[str, ...]] = (
-        "data", "protocol", "model", "seeds", "test NLL (mean ± std)", "seconds a seed"
-    )  # fmt: skip
-
-    @property
-    def name(self) -> Name:
-        return self.data, self.protocol, self.model, self.seed
+    what = "negative log likelihood in nats; std over seeds"
+    headings = ("data", "protocol", "model", "seeds", "test NLL (mean ± std)", "seconds a seed")
+    names = ("data", "protocol", "model")
+    numbers = ("test_nll", "val_nll")
 
     def line(self) -> str:
         return (
             f"{self.data:<14} {self.protocol:<10} {self.model:<18} seed {self.seed}  "
             f"test {self.test_nll:8.4f}  val {self.val_nll:8.4f}  {self.seconds:6.1f} s"
         )
-
-    @classmethod
-    def summary(cls, found: list[Any]) -> dict[str, Any]:
-        data, protocol, model, _ = found[0].name
-        return {
-            "data": data,
-            "protocol": protocol,
-            "model": model,
-            "seeds": len(found),
-            "test_nll": statistics.mean(r.test_nll for r in found),
-            "test_nll_std": _std([r.test_nll for r in found]),
-            "val_nll": statistics.mean(r.val_nll for r in found),
-            "seconds": statistics.mean(r.seconds for r in found),
-        }
-
-    @classmethod
-    def cells(cls, summary: dict[str, Any]) -> tuple[str, ...]:
-        return (
-            summary["data"], summary["protocol"], summary["model"], str(summary["seeds"]),
-            _spread(summary["test_nll"], summary["test_nll_std"], summary["seeds"]),
-            f"{summary['seconds']:.1f}",
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,18 +111,12 @@ class Measured(Row):
     """The same for a perfect method: exact draws, or fresh points of the data."""
     seconds: float
     """Wall clock of fitting, compilation included."""
-    more: dict[str, Any] = field(default_factory=dict)
+    more: Document = field(default_factory=dict)
 
-    what: ClassVar[str] = (
-        "distances, smaller is better, beside that of a perfect method; std over seeds"
-    )
-    headings: ClassVar[tuple[str, ...]] = (
-        "task", "measure", "method", "seeds", "value (mean ± std)", "floor", "seconds"
-    )  # fmt: skip
-
-    @property
-    def name(self) -> Name:
-        return self.task, self.measure, self.method, self.seed
+    what = "distances, smaller is better, beside that of a perfect method; std over seeds"
+    headings = ("task", "measure", "method", "seeds", "value (mean ± std)", "floor", "seconds")
+    names = ("task", "measure", "method")
+    numbers = ("value", "floor")
 
     def line(self) -> str:
         floor = "" if self.floor is None else f"  floor {self.floor:.4g}"
@@ -136,29 +126,9 @@ class Measured(Row):
         )
 
     @classmethod
-    def summary(cls, found: list[Any]) -> dict[str, Any]:
-        task, measure, method, _ = found[0].name
-        floors = [r.floor for r in found if r.floor is not None]
-        return {
-            "task": task,
-            "measure": measure,
-            "method": method,
-            "seeds": len(found),
-            "value": statistics.mean(r.value for r in found),
-            "value_std": _std([r.value for r in found]),
-            "floor": statistics.mean(floors) if floors else None,
-            "seconds": statistics.mean(r.seconds for r in found),
-        }
-
-    @classmethod
-    def cells(cls, summary: dict[str, Any]) -> tuple[str, ...]:
-        floor = summary["floor"]
-        return (
-            summary["task"], summary["measure"], summary["method"], str(summary["seeds"]),
-            _spread(summary["value"], summary["value_std"], summary["seeds"]),
-            "" if floor is None else f"{floor:.3f}",
-            f"{summary['seconds']:.1f}",
-        )  # fmt: skip
+    def cells(cls, summary: ReadOnlyDocument) -> tuple[str, ...]:
+        *front, seconds = super().cells(summary)
+        return *front, "" if (floor := summary["floor"]) is None else f"{floor:.3f}", seconds
 
 
 class Table(Generic[R]):
@@ -191,7 +161,7 @@ class Table(Generic[R]):
             self._write()
             print(record.line(), flush=True)
 
-    def summary(self) -> list[dict[str, Any]]:
+    def summary(self) -> list[Document]:
         """Mean and standard deviation over seeds, a line for each of the rest of a name."""
         groups: dict[tuple[str, str, str], list[R]] = {}
         for record in self.records:
@@ -215,11 +185,3 @@ class Table(Generic[R]):
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def _spread(mean: float, std: float, seeds: int) -> str:
-    return f"{mean:.3f}" if seeds < 2 else f"{mean:.3f} ± {std:.3f}"
-
-
-def _std(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold import data
-from scorefold.bench.table import Record, Table
+from scorefold.bench.table import Name, Record, Table
 from scorefold.fitting import fit
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.metrics import held_out
 from scorefold.models import (
+    FittedKernelModel,
     GaussianKernelModel,
     HeatKernelDensity,
     KernelModel,
@@ -31,149 +33,138 @@ __all__ = ["PARTS", "wpo"]
 _EARTH = ("earthquake", "flood", "fire", "volcano")
 _POINTS, _TEST = 1000, 4000
 
-Make = Callable[[Manifold, Array, Array, bool, int], Model | tuple[Model, Model]]
+
+class Task(NamedTuple):
+    """Points of a manifold in three parts; ``grouped``: copies of a point stay in one fold."""
+
+    manifold: Manifold
+    train: Array
+    val: Array
+    test: Array
+    seed: int
+    grouped: bool = True
+
+
+Make = Callable[[Task], Model | tuple[Model, Model]]
 """A model, or the one for test points and the one for validation points."""
+Line = tuple[str, str, Callable[[int], Task], Mapping[str, Make]]
+"""Name of the data, protocol, the task of each seed, and models by name."""
 
 
-def _kernel(manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int) -> Model:
-    model = KernelModel(manifold, grouped=grouped)
-    return fit(model, train, val=val, key=jax.random.key(seed), progress=False)[0]
+def _kernel(task: Task) -> FittedKernelModel:
+    model = KernelModel(task.manifold, grouped=task.grouped)
+    return fit(model, task.train, val=task.val, key=jax.random.key(task.seed), progress=False)[0]
 
 
-def _joined(
-    manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int
-) -> tuple[Model, Model]:
-    """Once they have chosen, validation points carry kernels too."""
-    model = KernelModel(manifold, grouped=grouped)
-    fitted, _ = fit(model, train, val=val, key=jax.random.key(seed), progress=False)
-    return fitted.with_centres(jnp.concatenate([train, val])), fitted
+def _joined(task: Task) -> tuple[Model, Model]:
+    """Once they have chosen, validation points get kernels too."""
+    fitted = _kernel(task)
+    return fitted.with_centres(jnp.concatenate([task.train, task.val])), fitted
 
 
-def _gaussian_kernel(
-    manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int
-) -> Model:
-    model = GaussianKernelModel(Euclidean(manifold.dim))
-    return fit(model, train, val=val, key=jax.random.key(seed), steps=400, progress=False)[0]
+def _gaussian_kernel(task: Task) -> Model:
+    model, key = GaussianKernelModel(Euclidean(task.manifold.dim)), jax.random.key(task.seed)
+    return fit(model, task.train, val=task.val, key=key, steps=400, progress=False)[0]
 
 
-def _one_bandwidth(manifold: Manifold, train: Array, val: Array, *_: Any) -> Model:
-    return HeatKernelDensity.choose(manifold, train, val=val)
+def _one_bandwidth(task: Task) -> Model:
+    return HeatKernelDensity.choose(task.manifold, task.train, val=task.val)
 
 
-def _near_bandwidths(manifold: Manifold, train: Array, val: Array, *_: Any) -> Model:
-    return HeatKernelDensity.choose(manifold, train, val=val, neighbours=[2, 3, 5, 8, 13])
+def _near_bandwidths(task: Task) -> Model:
+    near = [2, 3, 5, 8, 13]
+    return HeatKernelDensity.choose(task.manifold, task.train, val=task.val, neighbours=near)
 
 
-def _parzen(manifold: Manifold, train: Array, val: Array, *_: Any) -> Model:
-    return ManifoldParzen.choose(Euclidean(manifold.dim), train, val=val)
+def _parzen(task: Task) -> Model:
+    return ManifoldParzen.choose(Euclidean(task.manifold.dim), task.train, val=task.val)
 
 
-def _score(manifold: Manifold, train: Array, val: Array, grouped: bool, seed: int) -> Model:
-    model = ScoreModel(default_noising(manifold, train))
-    key = jax.random.key(seed)
-    return fit(model, train, val=val, key=key, budget=120.0, progress=False)[0]
+def _score(task: Task) -> Model:
+    model = ScoreModel(default_noising(task.manifold, task.train))
+    key = jax.random.key(task.seed)
+    return fit(model, task.train, val=task.val, key=key, budget=120.0, progress=False)[0]
 
 
-def _record(
-    name: tuple[str, str, str, int], make: Make, load: Callable[[int], tuple], grouped: bool
-) -> Record:
-    seed = name[3]
-    manifold, train, val, test = load(seed)
+def _record(name: Name, make: Make, load: Callable[[int], Task]) -> Record:
+    task = load(name[3])
     started = time.perf_counter()
-    made = make(manifold, train, val, grouped, seed)
+    made = make(task)
     model, chosen = made if isinstance(made, tuple) else (made, made)
     jax.block_until_ready(jax.tree.leaves(model))
     seconds = time.perf_counter() - started
-    more = {"n_train": len(train), "n_test": len(test)}
-    return Record(*name, held_out(model, test).nll, held_out(chosen, val).nll, seconds, more)
+    test, val = held_out(model, task.test).nll, held_out(chosen, task.val).nll
+    more = {"n_train": len(task.train), "n_test": len(task.test)}
+    return Record(*name, test, val, seconds, more)
 
 
-def _registered(name: str, protocol: str, data_dir: str | None) -> Callable[[int], tuple]:
-    def load(seed: int) -> tuple:
-        more: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-        found = data.load(name, protocol=protocol, seed=seed, **more)
-        return found.manifold, found.train, found.val, found.test
+def _rows(
+    parts: Sequence[str], seeds: int, data_dir: str | None
+) -> Iterator[tuple[Name, Callable[[], Record]]]:
+    for part in parts:
+        for where, protocol, load, models in PARTS[part](data_dir):
+            for model, make in models.items():
+                for seed in range(seeds):
+                    name = (where, protocol, model, seed)
+                    yield name, functools.partial(_record, name, make, load)
 
-    return load
+
+def _registered(
+    names: Sequence[str], protocols: Sequence[str], models: Mapping[str, Make], data_dir: str | None
+) -> Iterator[Line]:
+    def load(name: str, protocol: str, seed: int) -> Task:
+        found = data.load(name, protocol=protocol, seed=seed, data_dir=data_dir)
+        # Where the split lets copies into the test set, so do the folds.
+        grouped = protocol not in data.LEAKING
+        return Task(found.manifold, found.train, found.val, found.test, seed, grouped)
+
+    for protocol in protocols:
+        for name in names:
+            yield name, protocol, functools.partial(load, name, protocol), models
 
 
-def _synthetic(name: str) -> Callable[[int], tuple]:
+def _synthetic(models: Mapping[str, Make], data_dir: str | None) -> Iterator[Line]:
     """1000 points in all, a tenth of them for validation, and 4000 to test on."""
 
-    def load(seed: int) -> tuple:
+    def load(name: str, seed: int) -> Task:
         where, draw = jax.random.split(jax.random.key(seed))
         law = data.target(name).make(where)
         x = law.sample(draw, _POINTS + _TEST)
         cut = _POINTS - _POINTS // 10
-        return law.manifold, x[:cut], x[cut:_POINTS], x[_POINTS:]
+        return Task(law.manifold, x[:cut], x[cut:_POINTS], x[_POINTS:], seed)
 
-    return load
-
-
-def _rows(
-    parts: tuple[str, ...], seeds: int, data_dir: str | None
-) -> Iterator[tuple[tuple[str, str, str, int], Callable[[], Record]]]:
-    for part in parts:
-        for where, protocol, load, models in PARTS[part](data_dir):
-            # Where the split lets copies into the test set, so do the folds.
-            grouped = protocol not in data.LEAKING
-            for model, make in models.items():
-                for seed in range(seeds):
-                    name = (where, protocol, model, seed)
-                    yield name, functools.partial(_record, name, make, load, grouped)
+    for name in ("swiss-roll-6d", "swissroll", "moons"):
+        yield name, "1000 points", functools.partial(load, name), models
 
 
-def _earth(data_dir: str | None) -> Iterator[tuple]:
-    for protocol in ("published", "published-rfm", "published-partitionable", "dedup", "grouped"):
-        for name in _EARTH:
-            yield name, protocol, _registered(name, protocol, data_dir), {"kernel": _kernel}
+def _with_validation(data_dir: str | None) -> Iterator[Line]:
+    for part in ("earth", "rna", "flat"):
+        for where, protocol, load, _ in PARTS[part](data_dir):
+            yield where, protocol, load, {"kernel, validation points joined": _joined}
 
 
-def _plain(data_dir: str | None) -> Iterator[tuple]:
-    models = {"one bandwidth": _one_bandwidth, "near bandwidths": _near_bandwidths}
-    for protocol in ("published", "dedup"):
-        for name in _EARTH:
-            yield name, protocol, _registered(name, protocol, data_dir), models
-
-
-def _rna(data_dir: str | None) -> Iterator[tuple]:
-    for protocol in ("random", "grouped"):
-        yield "rna", protocol, _registered("rna", protocol, data_dir), {"kernel": _kernel}
-
-
-def _flat(data_dir: str | None) -> Iterator[tuple]:
-    models = {
+PARTS: dict[str, Callable[[str | None], Iterator[Line]]] = {
+    "earth": functools.partial(
+        _registered, _EARTH,
+        ("published", "published-rfm", "published-partitionable", "dedup", "grouped"),
+        {"kernel": _kernel},
+    ),
+    "plain": functools.partial(
+        _registered, _EARTH, ("published", "dedup"),
+        {"one bandwidth": _one_bandwidth, "near bandwidths": _near_bandwidths},
+    ),
+    "rna": functools.partial(_registered, ("rna",), ("random", "grouped"), {"kernel": _kernel}),
+    "flat": functools.partial(_synthetic, {
         "kernel": _kernel, "gaussian kernel": _gaussian_kernel, "parzen": _parzen,
         "one bandwidth": _one_bandwidth,
-    }  # fmt: skip
-    for name in ("swiss-roll-6d", "swissroll", "moons"):
-        yield name, "1000 points", _synthetic(name), models
-
-
-def _with_validation(data_dir: str | None) -> Iterator[tuple]:
-    models = {"kernel, validation points joined": _joined}
-    for rows in (_earth(data_dir), _rna(data_dir), _flat(data_dir)):
-        for where, protocol, load, _ in rows:
-            yield where, protocol, load, models
-
-
-def _networks(data_dir: str | None) -> Iterator[tuple]:
-    for name in ("swiss-roll-6d", "swissroll", "moons"):
-        yield name, "1000 points", _synthetic(name), {"score (120 s)": _score}
-
-
-PARTS: dict[str, Callable[[str | None], Iterator[tuple]]] = {
-    "earth": _earth,
-    "plain": _plain,
-    "rna": _rna,
-    "flat": _flat,
-    "networks": _networks,
+    }),
+    "networks": functools.partial(_synthetic, {"score (120 s)": _score}),
     "joined": _with_validation,
-}
+}  # fmt: skip
 
 
 def wpo(
-    path: Any = None,
+    path: str | os.PathLike[str] | None = None,
     *,
     parts: tuple[str, ...] = ("earth", "rna", "flat"),
     seeds: int = 5,
