@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from numbers import Real
 
-import jax
 import numpy as np
-from jaxtyping import Array
 
-__all__ = ["check_finite_positive", "check_matrix", "check_times"]
+from scorefold._types import Values
+
+__all__ = ["check_finite_positive", "check_matrix"]
 
 
 def check_finite_positive(**values: float) -> None:
@@ -19,15 +19,9 @@ def check_finite_positive(**values: float) -> None:
             raise ValueError(f"{name} must be a positive finite number, got {value!r}.")
 
 
-def check_times(t: Array, end: float) -> None:
-    """Raise ``ValueError`` for a known time t outside [0, end]."""
-    if not isinstance(t, jax.core.Tracer) and not 0 <= float(t) <= end:
-        raise ValueError(f"t must lie in [0, tau] = [0, {end:g}], got {float(t):g}.")
-
-
-def check_matrix(name: str, matrix: np.ndarray, *, positive: bool) -> np.ndarray:
-    """A symmetric matrix in float64, positive definite if asked; else ``ValueError``."""
-    matrix = np.asarray(matrix, np.float64)
+def check_matrix(name: str, values: Values) -> np.ndarray:
+    """A symmetric positive definite matrix in float64; else ``ValueError``."""
+    matrix = np.asarray(values, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
         raise ValueError(f"{name} must be a square matrix (d, d), got shape {matrix.shape}.")
     if not np.isfinite(matrix).all():
@@ -42,11 +36,10 @@ def check_matrix(name: str, matrix: np.ndarray, *, positive: bool) -> np.ndarray
             "quadratic form."
         )
     matrix = 0.5 * (matrix + matrix.T)
-    if positive:
-        lowest = float(np.linalg.eigvalsh(matrix)[0])
-        if not lowest > 0:
-            raise ValueError(
-                f"{name} is not positive definite (smallest eigenvalue {lowest:.3g}): add a "
-                "multiple of the identity."
-            )
+    lowest = float(np.linalg.eigvalsh(matrix)[0])
+    if not lowest > 0:
+        raise ValueError(
+            f"{name} is not positive definite (smallest eigenvalue {lowest:.3g}): add a multiple "
+            "of the identity."
+        )
     return matrix

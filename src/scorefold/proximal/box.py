@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Scalar
+from scorefold._types import DTypeLike, Scalar
 from scorefold.proximal._check import check_finite_positive
 
 __all__ = ["PeriodicBox"]
@@ -60,7 +60,7 @@ class PeriodicBox(eqx.Module):
         """Volume that belongs to one node."""
         return math.prod(self.spacing)
 
-    def points(self, dtype=None) -> Array:
+    def points(self, dtype: DTypeLike | None = None) -> Array:
         """The nodes, shape ``(*shape, d)``."""
         axes = [
             low + h * np.arange(n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, Values
 from scorefold.manifolds import Euclidean, check_points
 from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.gaussian import check_contracts
@@ -65,7 +65,7 @@ class ProximalStep(Step):
 
 def sample_brwp(
     kernel: ProximalKernel,
-    particles: Any,
+    particles: Values,
     *,
     step: float,
     steps: int,
@@ -102,12 +102,9 @@ def sample_brwp(
     kernel.preconditioner.check(shape[1])
     if isinstance(kernel.potential, Quadratic):
         check_contracts(kernel.potential, kernel.tau, kernel.preconditioner)
-    if key is None:
-        if kernel.normaliser.draws_points:
-            raise ValueError("normaliser draws points: pass key=.")
-        key = jax.random.key(0)  # handed on, and not used
+    key = kernel.checked_key(key)
     grid = jnp.asarray(step * np.arange(steps + 1), x.dtype)
-    out = _run(ProximalStep(kernel, drift), key, x, grid, keep)
+    out = _run(ProximalStep(kernel, drift), key, x, grid, keep=keep)
     lost = ~np.isfinite(np.asarray(out[-1] if keep else out)).all(axis=1)
     if lost.any():
         raise FloatingPointError(
@@ -117,6 +114,4 @@ def sample_brwp(
     return out
 
 
-@eqx.filter_jit
-def _run(step: ProximalStep, key: Key, x: Array, grid: Array, keep: bool) -> Array:
-    return walk(step, key, x, grid, keep=keep)
+_run = eqx.filter_jit(walk)

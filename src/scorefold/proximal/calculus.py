@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Scalar, ScalarLike, safe_where
+from scorefold._types import DTypeLike, Scalar, ScalarLike, safe_where
 from scorefold.heat import SphereProfile
 from scorefold.proximal.box import PeriodicBox
 
@@ -51,7 +50,24 @@ class Calculus(eqx.Module):
         """Δf."""
 
 
-class Spectral(Calculus):
+class _Fourier(Calculus):
+    """Derivatives by multiplying the spectrum."""
+
+    def gradient(self, f: Array) -> Array:
+        spectrum = jnp.fft.fftn(f)
+        parts = [jnp.fft.ifftn(k * spectrum).real for k in _odd_waves(self.box, f.dtype)]
+        return jnp.stack(parts, axis=-1)
+
+    def divergence(self, v: Array) -> Array:
+        waves = _odd_waves(self.box, v.dtype)
+        parts = [k * jnp.fft.fftn(v[..., axis]) for axis, k in enumerate(waves)]
+        return jnp.fft.ifftn(sum(parts[1:], parts[0])).real
+
+    def laplacian(self, f: Array) -> Array:
+        return _multiply(-jnp.asarray(_squared(self.box), f.dtype), f)
+
+
+class Spectral(_Fourier):
     """Fourier: exact in s, and exact in x for trigonometric polynomials the grid resolves.
 
     The flow multiplies wave k by e^{−|k|²s/2}, at every s. Errors are rounding *of the largest
@@ -72,17 +88,8 @@ class Spectral(Calculus):
         flowed = jnp.log(jnp.maximum(value, floor)) + peak
         return jnp.where(s > 0, flowed, log_f)
 
-    def gradient(self, f: Array) -> Array:
-        return _spectral_gradient(self.box, f)
 
-    def divergence(self, v: Array) -> Array:
-        return _spectral_divergence(self.box, v)
-
-    def laplacian(self, f: Array) -> Array:
-        return _spectral_laplacian(self.box, f)
-
-
-class LogKernel(Calculus):
+class LogKernel(_Fourier):
     """The heat kernel itself, summed in log space: every value to *relative* accuracy.
 
         log(G_s * f)(x_i) = logsumexp_j(log G_s(x_i − x_j) + log f(x_j)) + log h, axis by axis,
@@ -117,15 +124,6 @@ class LogKernel(Calculus):
         line = line - jax.nn.logsumexp(line)
         return line[(np.arange(n)[:, None] - np.arange(n)[None, :]) % n]
 
-    def gradient(self, f: Array) -> Array:
-        return _spectral_gradient(self.box, f)
-
-    def divergence(self, v: Array) -> Array:
-        return _spectral_divergence(self.box, v)
-
-    def laplacian(self, f: Array) -> Array:
-        return _spectral_laplacian(self.box, f)
-
 
 class FiniteDifference(Calculus):
     """Central differences, and explicit heat steps u ← u + ½Δs·Δ_h u: order 2 in the spacing.
@@ -151,24 +149,23 @@ class FiniteDifference(Calculus):
         count = jnp.ceil(s / largest).astype(jnp.int32)
         step = s / jnp.maximum(count, 1).astype(s.dtype)
         peak = jax.lax.stop_gradient(jnp.max(log_f))
-        advance: Callable = lambda _, u: u + 0.5 * step * self.laplacian(u)  # noqa: E731
+
+        def advance(_: Array, u: Array) -> Array:
+            return u + 0.5 * step * self.laplacian(u)
+
         value = jax.lax.fori_loop(0, count, advance, jnp.exp(log_f - peak))
         tiny = float(jnp.finfo(log_f.dtype).tiny)
         return jnp.where(s > 0, jnp.log(jnp.maximum(value, tiny)) + peak, log_f)
 
     def gradient(self, f: Array) -> Array:
-        parts = [
-            (jnp.roll(f, -1, axis) - jnp.roll(f, 1, axis)) / (2.0 * h)
-            for axis, h in enumerate(self.box.spacing)
-        ]
-        return jnp.stack(parts, axis=-1)
+        return jnp.stack([self._slope(f, axis) for axis in range(self.box.dim)], axis=-1)
 
     def divergence(self, v: Array) -> Array:
-        parts = [
-            (jnp.roll(v[..., axis], -1, axis) - jnp.roll(v[..., axis], 1, axis)) / (2.0 * h)
-            for axis, h in enumerate(self.box.spacing)
-        ]
+        parts = [self._slope(v[..., axis], axis) for axis in range(self.box.dim)]
         return sum(parts[1:], parts[0])
+
+    def _slope(self, f: Array, axis: int) -> Array:
+        return (jnp.roll(f, -1, axis) - jnp.roll(f, 1, axis)) / (2.0 * self.box.spacing[axis])
 
     def laplacian(self, f: Array) -> Array:
         parts = [
@@ -197,7 +194,7 @@ def _squared(box: PeriodicBox) -> np.ndarray:
     return sum((k**2 for k in _waves(box)), np.zeros(box.shape))
 
 
-def _odd_waves(box: PeriodicBox, dtype) -> list[Array]:
+def _odd_waves(box: PeriodicBox, dtype: DTypeLike) -> list[Array]:
     """i·k for first derivatives. The highest wave of an even grid has no sign: its slope is 0."""
     complex_type = jnp.complex64 if dtype == jnp.float32 else jnp.complex128
     out = []
@@ -205,23 +202,6 @@ def _odd_waves(box: PeriodicBox, dtype) -> list[Array]:
         nyquist = (n % 2 == 0) & (np.abs(np.abs(k) - math.pi / h) < 1e-9 / h)
         out.append(jnp.asarray(1j * np.where(nyquist, 0.0, k), complex_type))
     return out
-
-
-def _spectral_gradient(box: PeriodicBox, f: Array) -> Array:
-    spectrum = jnp.fft.fftn(f)
-    parts = [jnp.fft.ifftn(k * spectrum).real for k in _odd_waves(box, f.dtype)]
-    return jnp.stack(parts, axis=-1)
-
-
-def _spectral_divergence(box: PeriodicBox, v: Array) -> Array:
-    waves = _odd_waves(box, v.dtype)
-    parts = [k * jnp.fft.fftn(v[..., axis]) for axis, k in enumerate(waves)]
-    return jnp.fft.ifftn(sum(parts[1:], parts[0])).real
-
-
-def _spectral_laplacian(box: PeriodicBox, f: Array) -> Array:
-    waves = jnp.asarray(_squared(box), f.dtype)
-    return _multiply(-waves, f)
 
 
 def _multiply(factors: Array, f: Array) -> Array:

@@ -57,7 +57,6 @@ def pushforward_log_prob(
     check_finite_positive(tau=tau)
     metric = Preconditioner() if metric is None else metric
     origin = x + tau * metric.apply(jax.grad(potential)(x))
-    stretch = jnp.eye(x.shape[0], dtype=x.dtype) + tau * metric.matrix(x) @ jax.hessian(potential)(
-        x
-    )
+    pull = tau * metric.matrix(x)
+    stretch = jnp.eye(x.shape[0], dtype=x.dtype) + pull @ jax.hessian(potential)(x)
     return log_rho0(origin) + jnp.linalg.slogdet(stretch)[1]

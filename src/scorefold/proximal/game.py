@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Scalar, ScalarLike
-from scorefold.proximal._check import check_finite_positive, check_times
+from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.calculus import Calculus
 
 __all__ = ["MeanFieldGame", "Residuals"]
@@ -125,8 +125,9 @@ class MeanFieldGame(eqx.Module):
         return self.calculus.box.integral(self.potential(0.0) * jnp.exp(self.log_rho0))
 
     def _time(self, t: ScalarLike) -> Scalar:
-        t = jnp.asarray(t, self.V.dtype)
-        check_times(t, self.tau * (1 + 1e-6))
+        t, end = jnp.asarray(t, self.V.dtype), self.tau * (1 + 1e-6)
+        if not isinstance(t, jax.core.Tracer) and not 0 <= float(t) <= end:
+            raise ValueError(f"t must lie in [0, tau] = [0, {end:g}], got {float(t):g}.")
         return t
 
     def _log_eta(self, t: ScalarLike) -> Array:

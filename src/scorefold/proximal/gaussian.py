@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import DTypeLike
 from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.potentials import Quadratic
 from scorefold.proximal.preconditioner import Preconditioner
@@ -53,12 +54,9 @@ def gaussian_prox(
         raise ValueError(f"beta must not be negative, got {beta}.")
     mean, cov = law
     metric = Preconditioner() if preconditioner is None else preconditioner
-    centre = potential.centre.astype(mean.dtype)
+    centre, a = (v.astype(mean.dtype) for v in (potential.centre, potential.matrix))
     m = metric.matrix(mean)
-    spread = jnp.eye(mean.shape[0], dtype=mean.dtype) + tau * m @ potential.matrix.astype(
-        mean.dtype
-    )
-    b = jnp.linalg.inv(spread)
+    b = jnp.linalg.inv(jnp.eye(len(mean), dtype=mean.dtype) + tau * m @ a)
     return Moments(centre + b @ (mean - centre), b @ cov @ b.T + 2.0 * beta * tau * (b @ m))
 
 
@@ -97,7 +95,7 @@ def gaussian_stationary(
     tau: float,
     beta: float,
     preconditioner: Preconditioner | None = None,
-    dtype=None,
+    dtype: DTypeLike | None = None,
 ) -> Moments:
     """The limit of BRWP (PRWP) whatever the step: N(c, β(A⁻¹ − τ²MAM)), (β/a)(1 − a²τ²) in one
     dimension. The target is N(c, βA⁻¹): the bias is −βτ²MAM.
@@ -107,9 +105,9 @@ def gaussian_stationary(
     Source: Tan, Osher & Li 2025 (bias independent of the step).
     """
     check_finite_positive(tau=tau, beta=beta)
-    check_contracts(potential, tau, Preconditioner() if preconditioner is None else preconditioner)
-    centre = potential.centre.astype(dtype or jnp.result_type(float))
     metric = Preconditioner() if preconditioner is None else preconditioner
+    check_contracts(potential, tau, metric)
+    centre = potential.centre.astype(dtype or jnp.result_type(float))
     a, m = potential.matrix.astype(centre.dtype), metric.matrix(centre)
     return Moments(centre, beta * (jnp.linalg.inv(a) - tau**2 * (m @ a @ m)))
 

@@ -69,14 +69,18 @@ class ProximalKernel(eqx.Module):
         """log Z(y_j), shape (N,). ``key`` is needed by ``MonteCarlo`` alone.
 
         **Raises:** ``ValueError`` if it is missing."""
-        if key is None:
-            if self.normaliser.draws_points:
-                raise ValueError("normaliser draws points: pass key=.")
-            key = jax.random.key(0)  # handed on, and not used
-        one = lambda y: self.normaliser(  # noqa: E731
-            key, self.potential, y, self.tau, self.beta, self.preconditioner
-        )
+        key = self.checked_key(key)
+
+        def one(y: Point) -> Scalar:
+            return self.normaliser(key, self.potential, y, self.tau, self.beta, self.preconditioner)
+
         return jax.vmap(one)(particles)
+
+    def checked_key(self, key: Key | None) -> Key:
+        """``key``, or any key where none is used. **Raises:** ``ValueError`` where one is."""
+        if key is None and self.normaliser.draws_points:
+            raise ValueError("normaliser draws points: pass key=.")
+        return jax.random.key(0) if key is None else key
 
     def log_kernel(self, x: Point, y: Point, log_z: Scalar) -> Scalar:
         """log K(x | y) in nats."""
@@ -96,7 +100,6 @@ class ProximalKernel(eqx.Module):
 
     def score(self, x: Point, particles: Array, log_z: Array) -> Point:
         """∇ log ρ_τ(x)."""
-        pulled = self.preconditioner.inverse(x) @ (
-            x - self.attention(x, particles, log_z) @ particles
-        )
+        away = x - self.attention(x, particles, log_z) @ particles
+        pulled = self.preconditioner.inverse(x) @ away
         return -(jax.grad(self.potential)(x) + pulled / self.tau) / (2.0 * self.beta)

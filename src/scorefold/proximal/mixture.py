@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.kernels import Eigen, GaussianMixture
 from scorefold.proximal._check import check_matrix
 
 __all__ = ["gaussian_mixture"]
 
 
-def gaussian_mixture(means: Any, covariances: Any, weights: Any = None) -> GaussianMixture:
+def gaussian_mixture(
+    means: Values, covariances: Values, weights: Values | None = None
+) -> GaussianMixture:
     """π = Σ_k w_k N(μ_k, Σ_k) on R^d; π.log_prob(x, s) is that of its heat flow
     G_s * π = Σ_k w_k N(μ_k, Σ_k + sI), differentiable in x and s.
 
@@ -36,9 +37,7 @@ def gaussian_mixture(means: Any, covariances: Any, weights: Any = None) -> Gauss
     weights = np.ones(k) if weights is None else np.asarray(weights, np.float64)
     if weights.shape != (k,) or not (np.isfinite(weights) & (weights > 0)).all():
         raise ValueError(f"weights must be {k} positive numbers, got {weights}.")
-    checked = [
-        check_matrix(f"covariances[{i}]", c, positive=True) for i, c in enumerate(covariances)
-    ]
+    checked = [check_matrix(f"covariances[{i}]", c) for i, c in enumerate(covariances)]
     variances, axes = np.linalg.eigh(np.stack(checked))
     found = (np.log(weights / weights.sum()), means, axes, variances)
     log_weights, centres, columns, spread = (jnp.asarray(a, jnp.result_type(float)) for a in found)

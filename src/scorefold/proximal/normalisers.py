@@ -21,39 +21,23 @@ class Normaliser(eqx.Module):
 
     @abc.abstractmethod
     def __call__(
-        self,
-        key: Key,
-        potential: Potential,
-        y: Point,
-        tau: float,
-        beta: float,
-        metric: Preconditioner,
+        self, key: Key, V: Potential, y: Point, tau: float, beta: float, metric: Preconditioner
     ) -> Scalar:
         """log Z(y). Particles of one ensemble share ``key``."""
 
     @property
-    @abc.abstractmethod
     def draws_points(self) -> bool:
         """Whether the key is used."""
+        return False
 
 
 class ClosedForm(Normaliser):
     """The potential's own formula: ``Quadratic`` and ``AbsoluteValue`` have one."""
 
-    @property
-    def draws_points(self) -> bool:
-        return False
-
     def __call__(
-        self,
-        key: Key,
-        potential: Potential,
-        y: Point,
-        tau: float,
-        beta: float,
-        metric: Preconditioner,
+        self, key: Key, V: Potential, y: Point, tau: float, beta: float, metric: Preconditioner
     ) -> Scalar:
-        return potential.log_normaliser(y, tau, beta, metric)
+        return V.log_normaliser(y, tau, beta, metric)
 
 
 class Laplace(Normaliser):
@@ -67,22 +51,12 @@ class Laplace(Normaliser):
     Source: Han, Osher & Li 2025 (the value at the proximal point, without the determinant).
     """
 
-    @property
-    def draws_points(self) -> bool:
-        return False
-
     def __call__(
-        self,
-        key: Key,
-        potential: Potential,
-        y: Point,
-        tau: float,
-        beta: float,
-        metric: Preconditioner,
+        self, key: Key, V: Potential, y: Point, tau: float, beta: float, metric: Preconditioner
     ) -> Scalar:
-        p = potential.prox(y, tau, metric)
-        lowest = potential(p) + metric.squared(p - y) / (2.0 * tau)
-        curvature = jax.hessian(potential)(p) + metric.inverse(y) / tau
+        p = V.prox(y, tau, metric)
+        lowest = V(p) + metric.squared(p - y) / (2.0 * tau)
+        curvature = jax.hessian(V)(p) + metric.inverse(y) / tau
         volume = y.shape[0] * math.log(4.0 * math.pi * beta) - jnp.linalg.slogdet(curvature)[1]
         return -lowest / (2.0 * beta) + 0.5 * volume
 
@@ -109,17 +83,11 @@ class MonteCarlo(Normaliser):
         return True
 
     def __call__(
-        self,
-        key: Key,
-        potential: Potential,
-        y: Point,
-        tau: float,
-        beta: float,
-        metric: Preconditioner,
+        self, key: Key, V: Potential, y: Point, tau: float, beta: float, metric: Preconditioner
     ) -> Scalar:
         d = y.shape[0]
         noise = metric.colour(jax.random.normal(key, (self.draws, d), y.dtype))
         z = y[None, :] + math.sqrt(2.0 * beta * tau) * noise
-        mean = jax.nn.logsumexp(-jax.vmap(potential)(z) / (2.0 * beta)) - math.log(self.draws)
+        mean = jax.nn.logsumexp(-jax.vmap(V)(z) / (2.0 * beta)) - math.log(self.draws)
         volume = d * math.log(4.0 * math.pi * beta * tau) + metric.log_det(y)
         return mean + 0.5 * volume

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._pickle import named, restored
-from scorefold._types import Point, Scalar
+from scorefold._types import Point, Scalar, Values
 from scorefold.proximal._check import check_matrix
 from scorefold.proximal.preconditioner import Preconditioner
 
@@ -52,8 +51,8 @@ class Quadratic(Potential):
     matrix: Array
     centre: Array
 
-    def __init__(self, matrix: Any, centre: Any = None):
-        a = check_matrix("matrix", np.asarray(matrix), positive=True)
+    def __init__(self, matrix: Values, centre: Values | None = None):
+        a = check_matrix("matrix", matrix)
         c = np.zeros(len(a)) if centre is None else np.asarray(centre, np.float64)
         if c.shape != (len(a),) or not np.isfinite(c).all():
             raise ValueError(f"centre must be {len(a)} finite numbers, got {c}.")

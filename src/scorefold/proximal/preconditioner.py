@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Point, Scalar
+from scorefold._types import Point, Scalar, Values
 from scorefold.proximal._check import check_matrix
 
 __all__ = ["Preconditioner"]
@@ -32,12 +30,12 @@ class Preconditioner(eqx.Module):
     inverse_factor: Array | None
     is_diagonal: bool
 
-    def __init__(self, matrix: Any = None):
+    def __init__(self, matrix: Values | None = None):
         if matrix is None:
             self.factor = self.inverse_factor = None
             self.is_diagonal = True
             return
-        root = np.linalg.cholesky(check_matrix("preconditioner", np.asarray(matrix), positive=True))
+        root = np.linalg.cholesky(check_matrix("preconditioner", matrix))
         self.is_diagonal = bool(np.all(root == np.diag(np.diagonal(root))))
         dtype = jnp.result_type(float)
         self.factor = jnp.asarray(root, dtype)
