@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from scorefold.data import Coordinates
 from scorefold.data.columns.coordinates import Part
+from scorefold.data.sources.registry import REGISTRY
+from scorefold.data.sources.snapshot_loading import SNAPSHOTS
 from scorefold.report import Axes
 
 __all__ = ["axes_of", "on_earth"]
 
-_OF_THE_EARTH = ("airports", "earthquake", "fire", "flood", "hurricanes", "volcano")
 _ANGULAR = ("angles", "euler")
 
 
 def on_earth(stated: bool | None, *names: str) -> bool:
     """Whether coastlines are drawn: as stated, or if all data sets are known ones of the Earth."""
-    return all(name in _OF_THE_EARTH for name in names) if stated is None else stated
+    known = {**REGISTRY, **SNAPSHOTS}
+    return all(n in known and known[n].earth for n in names) if stated is None else stated
 
 
 def axes_of(coordinates: Coordinates) -> Axes:

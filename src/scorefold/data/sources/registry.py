@@ -27,7 +27,8 @@ class Entry:
     ``columns`` are the coordinates, in the reader's order; ``units`` is ``"degrees"`` or
     ``"radians"``; rows with equal ``group`` (the text before its first blank) belong together;
     ``blocks`` are columns of positions for spatial splits; ``where`` keeps the rows with one
-    value of one column. An entry has ``sources`` (files), or is made by ``package``.
+    value of one column; ``earth``: pictures show coastlines. An entry has ``sources`` (files), or
+    is made by ``package``.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     blocks: tuple[str, ...] = ()
     where: tuple[str, int] | None = None
     note: str = ""
+    earth: bool = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -82,7 +84,9 @@ def _earth(
         Source(f"earth/{upstream}", raw, _LATLON, _GITHUB + _RSGM + upstream),
         Source(f"earth/raw_{upstream}", other or raw, _LATLON),
     )
-    return Entry(name, title, "S^2", _LATLON, "degrees", licence, citation, sources, note=note)
+    return Entry(
+        name, title, "S^2", _LATLON, "degrees", licence, citation, sources, note=note, earth=True
+    )
 
 
 def _top8000(residue: str, angles: tuple[str, ...], clean: str, raw: str) -> Entry:
@@ -142,6 +146,7 @@ _ENTRIES = (
         "The airportsdata package (M. Borsetti).",
         package="airportsdata",
         note="Read offline from an installed package; the rows follow its version.",
+        earth=True,
     ),
     _earth(
         "volcano",

@@ -43,6 +43,7 @@ SNAPSHOTS: dict[str, Entry] = {
             group="storm_id",
             note="797 storms, of which 787, 721, 612, 515 and 424 have a record 24, 48, 72, 96 and "
             "120 hours after their first: mass is lost. 396 records are off the six-hour grid.",
+            earth=True,
         ),
         Entry(
             "cite",
