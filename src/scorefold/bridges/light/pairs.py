@@ -13,12 +13,7 @@ from scorefold.bridges.light.potential import (
     LightPotential,
     PotentialDescription,
 )
-from scorefold.fitting import (
-    Defaults,
-    Description,
-    Trainer,
-    batch_rows,
-)
+from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.noising import Noising
 
 __all__ = ["Pairs"]

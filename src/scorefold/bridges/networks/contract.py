@@ -26,12 +26,7 @@ from scorefold.bridges.networks.objectives import Objective
 from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.reference.linear import is_linear
 from scorefold.bridges.units import Units
-from scorefold.fields import (
-    Architecture,
-    TangentOutput,
-    default_output,
-    zero_network,
-)
+from scorefold.fields import Architecture, TangentOutput, default_output, zero_network
 
 __all__ = ["Alternating", "Baseline"]
 

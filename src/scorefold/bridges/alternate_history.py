@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import numpy as np
+
+from scorefold._types import Document
 
 __all__ = ["AlternationHistory", "AlternationRecord"]
 
@@ -45,11 +46,7 @@ class AlternationHistory:
 
     def to_json(self) -> str:
         """A JSON object with these fields."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
-        return json.dumps({f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
+        return json.dumps(dataclasses.asdict(self), default=np.ndarray.tolist)
 
 
 @dataclasses.dataclass
@@ -58,10 +55,6 @@ class AlternationRecord:
 
     rows: list[list[float]]
     floor: tuple[float, float]
-
-    @classmethod
-    def empty(cls, floor: tuple[float, float]) -> AlternationRecord:
-        return cls([], floor)
 
     @property
     def steps(self) -> int:
@@ -85,11 +78,11 @@ class AlternationRecord:
             return min(earlier)
         return None
 
-    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def split(self) -> tuple[Document, dict[str, np.ndarray]]:
         return {"floor": list(self.floor)}, {"rows": np.asarray(self.rows, np.float64)}
 
     @classmethod
-    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> AlternationRecord:
+    def join(cls, numbers: Document, arrays: dict[str, np.ndarray]) -> AlternationRecord:
         first, second = numbers["floor"]
         return cls(arrays["rows"].tolist(), (first, second))
 
