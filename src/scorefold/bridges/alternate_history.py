@@ -61,19 +61,12 @@ class AlternationRecord:
         """Half-steps taken."""
         return len(self.rows)
 
-    def add(
-        self,
-        loss: float,
-        gap: float,
-        change: float,
-        seconds: float,
-        simulation_seconds: float,
-        evaluations: tuple[int, int],
-    ) -> float | None:
-        """Note a half-step; the best earlier gap of its direction if this one is clearly worse."""
-        side = self.steps % 2
-        earlier = [row[1] for row in self.rows[side::2]]
-        self.rows.append([loss, gap, change, seconds, simulation_seconds, *evaluations])
+    def add(self, *row: int | float) -> float | None:
+        """Note the ``_NUMBERS`` of a half-step; the best earlier gap of its direction if this one
+        is clearly worse."""
+        side, gap = self.steps % 2, row[1]
+        earlier = [other[1] for other in self.rows[side::2]]
+        self.rows.append([*row])
         if earlier and gap > _WORSE * max(min(earlier), self.floor[side]):
             return min(earlier)
         return None

@@ -99,7 +99,7 @@ class Units(eqx.Module):
 
     def motion(self, reference: Noising, s: Level) -> NumPyOrJax:
         """dm_s/ds, for one level."""
-        process, pull = _transition(reference), self.pull(reference, s)
+        process, pull = self._at(reference, s).process, self.pull(reference, s)
         if process.rate == 0.0:
             return pull
         away = self.middle(reference, s) - process.location
@@ -174,7 +174,9 @@ class Units(eqx.Module):
         dtype = getattr(s, "dtype", jnp.result_type(float)) if traced else np.float64
         values = (s, reference.schedule.total, self.start, self.end)
         level, total, start, end = (xp.asarray(v, dtype) for v in values)
-        process = _transition(reference)
+        process = LinearTransition(0.0, np.zeros(reference.manifold.shape))
+        if is_linear(reference):
+            process = linear_transition(reference)
         a, b, spread = process.moments(total, xp)
         return _Moment(process, level, total, start, end, end - a * start - b, spread, xp)
 
@@ -191,9 +193,3 @@ class _Moment(NamedTuple):
     gap: NumPyOrJax
     spread: NumPyOrJax
     xp: ModuleType
-
-
-def _transition(reference: Noising) -> LinearTransition:
-    if is_linear(reference):
-        return linear_transition(reference)
-    return LinearTransition(0.0, np.zeros(reference.manifold.shape))

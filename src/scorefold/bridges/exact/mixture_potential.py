@@ -1,6 +1,7 @@
 """Bridges whose end potential is a Gaussian mixture, in closed form."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -17,7 +18,7 @@ from scorefold.bridges.units import Units
 from scorefold.kernels import Diagonal, Eigen, GaussianMixture
 from scorefold.noising import Noising
 
-__all__ = ["MixturePotential", "MixturePotentialBridge"]
+__all__ = ["MixturePotential", "MixturePotentialBridge", "tilted_log_prob"]
 
 
 class MixturePotential(eqx.Module):
@@ -200,7 +201,8 @@ class MixturePotentialBridge(Bridge):
         """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
         there, here = self._enter(x1, self.total, "x1")[0], self._enter(x0, 0.0, "x0")[0]
-        value = _conditional_log_prob(self._inner, there, here.astype(there.dtype))
+        inner = self._inner
+        value = tilted_log_prob(inner.reference, inner.log_psi, there, here.astype(there.dtype))
         return value - self.manifold.dim * math.log(self._unit)
 
     def sample_conditional(self, key: Key, x0: Values) -> Array:
@@ -230,12 +232,15 @@ def _log_prob(bridge: MixturePotentialBridge, rows: Array, s: Scalar) -> Array:
 
 
 @eqx.filter_jit
-def _conditional_log_prob(bridge: MixturePotentialBridge, x1: Array, x0: Array) -> Array:
-    total = jnp.asarray(bridge.total, x1.dtype)
+def tilted_log_prob(
+    reference: Noising, log_psi: Callable[[Point, Scalar], Scalar], x1: Array, x0: Array
+) -> Array:
+    """log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀), row by row."""
+    total = jnp.asarray(reference.schedule.total, x1.dtype)
 
     def one(y: Point, x: Point) -> Scalar:
-        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
-        return bridge.reference.log_prob(y, x, total) + tilt
+        tilt = log_psi(y, total) - log_psi(x, jnp.zeros_like(total))
+        return reference.log_prob(y, x, total) + tilt
 
     return jax.vmap(one)(x1, x0)
 

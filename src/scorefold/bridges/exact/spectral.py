@@ -12,6 +12,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
+from scorefold.bridges.exact.mixture_potential import tilted_log_prob
 from scorefold.bridges.exact.spectral_basis import SpectralBasis, spectral_basis
 from scorefold.noising import Noising
 
@@ -128,8 +129,9 @@ class SpectralBridge(Bridge):
     def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two batches:
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
-        rows, batch = self._enter(x1, 0.0, "x1")
-        return _conditional_log_prob(self, rows, self._enter(x0, 0.0, "x0")[0]).reshape(batch)
+        there, batch = self._enter(x1, self.total, "x1")
+        here = self._enter(x0, 0.0, "x0")[0]
+        return tilted_log_prob(self.reference, self.log_psi, there, here).reshape(batch)
 
     def coupling(self) -> tuple[np.ndarray, np.ndarray]:
         """The law of the symmetric coordinates of (X_0, X_S): the n nodes and the masses
@@ -182,17 +184,6 @@ class SpectralBridge(Bridge):
 def _log_prob(bridge: SpectralBridge, rows: Array, t: Scalar) -> Array:
     s = bridge.reference.schedule.s(t)
     return jax.vmap(lambda x: bridge.log_phi(x, s) + bridge.log_psi(x, s))(rows)
-
-
-@eqx.filter_jit
-def _conditional_log_prob(bridge: SpectralBridge, x1: Array, x0: Array) -> Array:
-    total = jnp.asarray(bridge.total, x1.dtype)
-
-    def one(y: Point, x: Point) -> Scalar:
-        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
-        return bridge.reference.log_prob(y, x, total) + tilt
-
-    return jax.vmap(one)(x1, x0)
 
 
 @eqx.filter_jit

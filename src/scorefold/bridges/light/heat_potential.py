@@ -45,10 +45,9 @@ class HeatPotential(PotentialDescription):
     law and τ → 0 it is Sinkhorn's algorithm.
 
     **Arguments:** ``components``: K; ``tau``: the variance-time at which all kernels start
-    (default: 1, 1/4 or 1/16 of
-    the median squared distance of a centre to its 6th neighbour over the dimension, whichever has
-    the smallest loss on rows left out);
-    ``floor``: what τ_k cannot go below (default: a twentieth of ``tau``).
+    (default: 1, 1/4 or 1/16 of the median squared distance of a centre to its 6th neighbour over
+    the dimension, whichever has the smallest loss on rows left out); ``floor``: what τ_k cannot go
+    below (default: a twentieth of ``tau``).
     """
 
     components: int = 256

@@ -35,8 +35,7 @@ class Pairs(Description[LightPotential]):
     def trainer(self, key: Key, data: np.ndarray) -> _PairTrainer:
         n = self.sizes[0]
         a, b = jnp.asarray(data[:n]), jnp.asarray(data[n:])
-        learning = self.potential.begin(self.reference, key, a, b)
-        return _PairTrainer(self, learning)
+        return _PairTrainer(self, self.potential.begin(self.reference, key, a, b))
 
 
 class _PairTrainer(Trainer[LightPotential]):

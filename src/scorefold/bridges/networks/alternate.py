@@ -187,9 +187,8 @@ class HalfSteps(Phases):
         loss = float(phase.losses[-max(1, self.steps // 5) :].mean())
         simulated = -(-self.steps // self.refresh) * self.paths * self.bridge.steps
         trained = self.steps * self.settings.batch_size
-        worse = self.record.add(
-            loss, gap, float(change), phase.seconds, phase.making, (simulated, trained)
-        )
+        numbers = (loss, gap, float(change), phase.seconds, phase.making, simulated, trained)
+        worse = self.record.add(*numbers)
         if worse is not None:
             warnings.warn(
                 f"Half-step {n + 1} (towards {'ab'[side]}) left its marginal at a distance of "
