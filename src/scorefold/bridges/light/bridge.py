@@ -86,12 +86,9 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
 
     def inside(self, units: Units) -> LightBridge:
         square = units.scale**2
-        return LightBridge(
-            units.inside(self.reference),
-            potential=self.potential.shorter(square),
-            blur=None if self.blur is None else self.blur / square,
-            origins=self.origins,
-        )
+        potential, blur = self.potential.shorter(square), self.blur and self.blur / square
+        inside = units.inside(self.reference)
+        return LightBridge(inside, potential=potential, blur=blur, origins=self.origins)
 
     def train(
         self, samples: Samples, *, key: Key, **settings: Any

@@ -69,9 +69,9 @@ class Alternating(BridgeDescription[NetworkBridge]):
         """The least r at which the networks are trained."""
 
     @property
-    @abc.abstractmethod
     def coupled(self) -> bool:
-        """Whether the first half-step has examples of its own kind (``initial``)."""
+        """Whether the first half-step has examples of another kind (``initial``)."""
+        return False
 
     @abc.abstractmethod
     def examples(

@@ -74,10 +74,6 @@ class DiffusionSchrodingerBridge(LearnedBridge):
         return ImplicitMeanMatching("exact" if self._loss == "implicit" else "hutchinson")
 
     @property
-    def coupled(self) -> bool:
-        return False
-
-    @property
     def _loss(self) -> str:
         return self.loss or ("mean" if self.manifold.euclidean else "implicit")
 
