@@ -19,7 +19,7 @@ from scorefold.bridges import (
     spline_paths,
     spline_velocities,
 )
-from scorefold.bridges.snapshots.spline_matching import _heat, joined, match, total_energies
+from scorefold.bridges.snapshots.spline_matching import heat_matching, joined, match, total_energies
 from scorefold.data import load_snapshots
 from scorefold.manifolds import pairwise
 from scorefold.metrics import transport_distance
@@ -158,7 +158,7 @@ def test_sweeps_draw_matchings_from_their_law():
     p = np.exp(-(energies - energies.min()) / (2 * epsilon))
     p /= p.sum()
     start, keys = jnp.asarray(every[0]), jax.random.split(jax.random.key(0), 4000)
-    run = jax.jit(jax.vmap(lambda k: _heat(flat, times, cloud, start, epsilon, k, 60)))
+    run = jax.jit(jax.vmap(lambda k: heat_matching(flat, times, cloud, start, epsilon, k, 60)))
     found = np.asarray(run(keys))
     # Paths in the order of their first points.
     order = np.argsort(found[:, :, 0], axis=1)

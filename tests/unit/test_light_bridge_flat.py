@@ -15,8 +15,9 @@ from scorefold.bridges import (
     brownian_reference,
 )
 from scorefold.bridges.reference.pinned import most_turns
-from scorefold.bridges.reference.pinned_walk import manifold_path
+from scorefold.bridges.reference.pinned_walk import pinned_step
 from scorefold.manifolds import Euclidean, Product, Sphere, Torus
+from scorefold.samplers import walk
 
 S, N = 1.5, 20 * 1024
 """So long that, from X to the centres, a sixth of the paths go the longer way round."""
@@ -148,14 +149,16 @@ def test_draws_on_a_line_times_a_circle(direction):
 def test_the_circle_is_exact_beside_a_curved_factor():
     """Motion on S² × T¹ pinned at one point: the factors are independent, and after two steps of
     the walk on the sphere the angle has the law p_S(x, y) p_τ(y, m)."""
-    manifold, tau = Product(Sphere(2), Torus(1)), float(TAUS[0])
+    reference = brownian_reference(Product(Sphere(2), Torus(1)), S)
+    tau = float(TAUS[0])
+    end = jnp.asarray(S + tau)
     x, m = jnp.array([0.0, 0.6, 0.8, X]), jnp.array([0.0, 0.0, 1.0, -0.6])
     grid = jnp.array([0.0, 0.5 * S, S])
 
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     @jax.vmap
     def walked(key):
-        return manifold_path(manifold, key, x, m, grid, S + tau, False, most_turns(S + tau))
+        return walk(pinned_step(reference, m, end, most_turns(S + tau)), key, x, grid, keep=False)
 
     drawn = np.asarray(walked(jax.random.split(jax.random.key(4), N)))
     law = wrapped(CIRCLE - X, S) * wrapped(CIRCLE + 0.6, tau)

@@ -1,6 +1,7 @@
 """Schrödinger bridges: diffusions that join two or more laws."""
 
 from scorefold.bridges._base import Bridge, brownian_reference
+from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import EndGap, arrival, end_gap
 from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.exact.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
@@ -19,7 +20,6 @@ from scorefold.bridges.light.origins import Origins
 from scorefold.bridges.light.potential import LightPotential, PotentialDescription
 from scorefold.bridges.light.starts import balance
 from scorefold.bridges.networks.alternate import LearnedBridge
-from scorefold.bridges.networks.alternate_history import AlternationHistory
 from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.matching import BridgeMatching
 from scorefold.bridges.networks.process import NetworkBridge

@@ -3,7 +3,7 @@
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -12,18 +12,27 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._hash import structural_hash
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.ends_clock import EndsClock
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import Field, L, Level, Units
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
-from scorefold.samplers import FlowStep, GeodesicStep, HeunFlowStep, ReverseStep, Step, walk
+from scorefold.samplers import (
+    FlowStep,
+    GeodesicStep,
+    HeunFlowStep,
+    ReverseStep,
+    Step,
+    uniform_grid,
+    walk,
+)
 from scorefold.samplers._check import refuse_rows
 from scorefold.samplers.probability_flow import carry_density
 
 __all__ = ["Bridge", "brownian_reference"]
 
 Direction = Literal["forward", "backward"]
+B = TypeVar("B", bound="Bridge")
 
 
 def brownian_reference(manifold: Manifold, variance: float) -> Noising:
@@ -68,9 +77,10 @@ class Bridge(eqx.Module):
     def backward(self, x: Point, s: Scalar) -> Point:
         """∇ log φ_s(x), the same for the reversed process."""
 
-    @abc.abstractmethod
-    def grid(self, steps: int, dtype: Any) -> Array:
-        """``steps + 1`` variance-times from 0 to S, the levels of fixed-step samplers."""
+    def grid(self, steps: int, dtype: DTypeLike) -> Array:
+        """``steps + 1`` variance-times from 0 to S, the levels of fixed-step samplers: equally
+        spaced ones unless a bridge knows better."""
+        return uniform_grid(0.0, self.total, steps, dtype)
 
     @property
     def manifold(self) -> Manifold:
@@ -83,37 +93,37 @@ class Bridge(eqx.Module):
 
     @property
     def placed(self) -> "tuple[Units, Bridge] | None":
-        """The bridge in coordinates of its own, and how these lie in the coordinates of the
-        points; None where the two are the same. Samplers walk there, and what the public methods
-        are given and return is converted in float64."""
+        """How inner coordinates lie in those of the points, and the bridge in them; None where the
+        two are the same. Samplers walk there, and what the public methods are given and return is
+        converted in float64."""
         return None
 
-    def seen_start(self, key: Key, rows: Array) -> Array:
+    def blurred_start(self, key: Key, rows: Array) -> Array:
         """Points of A as backward draws have them: a bridge that blurs A says so."""
         return rows
 
     # -- public edge -----------------------------------------------------------------------------
-    def drift(self, t: float | Scalar, x: Any) -> Array:
+    def drift(self, t: float | Scalar, x: Values) -> Array:
         """β(t)·{b(x) + ∇ log ψ_{s(t)}(x)}: the drift from A to B per unit of process time, tangent
         vectors of the shape of ``x``."""
-        return self._rate(_drift, t, x)
+        return self._rate(self._inner._ahead, t, x)
 
-    def velocity(self, t: float | Scalar, x: Any) -> Array:
+    def velocity(self, t: float | Scalar, x: Values) -> Array:
         """β(t)·{b + ½(∇ log ψ − ∇ log φ)}: the probability flow per unit of process time, the
         deterministic motion with the same laws at every t."""
-        return self._rate(_velocity, t, x)
+        return self._rate(self._inner._along, t, x)
 
-    def score(self, t: float | Scalar, x: Any) -> Array:
+    def score(self, t: float | Scalar, x: Values) -> Array:
         """∇ log p_t(x) = ∇ log φ + ∇ log ψ at s(t): the law of the bridge on the way; tangent
         vectors of the shape of ``x``."""
         s = self._level(t)
         rows, batch = self._enter(x, s, "x")
-        value = _score(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
-        if self.placed is not None:
-            value = value / self.placed[0].scale
-        return value.reshape(*batch, *self.manifold.shape)
+        value = _at_rows(self._inner._both, rows, jnp.asarray(self._inner_level(s), rows.dtype))
+        return (value / self._unit).reshape(*batch, *self.manifold.shape)
 
-    def sample_forward(self, key: Key, x0: Any, *, steps: int = 100, paths: bool = False) -> Array:
+    def sample_forward(
+        self, key: Key, x0: Values, *, steps: int = 100, paths: bool = False
+    ) -> Array:
         """From points of A to points of B by a geodesic random walk, weak order 1.
 
         **Returns:** end points, of the shape of ``x0``; with ``paths`` all ``steps + 1`` states,
@@ -122,12 +132,14 @@ class Bridge(eqx.Module):
         """
         return self._walk("forward", key, x0, steps, paths)
 
-    def sample_backward(self, key: Key, x1: Any, *, steps: int = 100, paths: bool = False) -> Array:
+    def sample_backward(
+        self, key: Key, x1: Values, *, steps: int = 100, paths: bool = False
+    ) -> Array:
         """From points of B back to points of A; paths run from B (first) to A (last)."""
         return self._walk("backward", key, x1, steps, paths)
 
     def flow(
-        self, x: Any, *, direction: Direction = "forward", steps: int = 100, paths: bool = False
+        self, x: Values, *, direction: Direction = "forward", steps: int = 100, paths: bool = False
     ) -> Array:
         """The same by the probability flow, without noise: Heun's method, order 2, but for its
         last step, which is Euler's (a learned drift is not asked at the very end)."""
@@ -138,8 +150,8 @@ class Bridge(eqx.Module):
     def flow_log_prob(
         self,
         t: float | Scalar,
-        x: Any,
-        law: Callable[[Array], Array],
+        x: Values,
+        law: Callable[[NumPyOrJax], Array],
         *,
         end: Literal["a", "b"] = "b",
         rtol: float = 1e-5,
@@ -171,12 +183,12 @@ class Bridge(eqx.Module):
         if end not in ("a", "b"):
             raise ValueError(f'end must be "a" or "b", got {end!r}.')
         rows, batch = self._enter(x, self._level(t), "x")
-        s, total = self._own_level(self._level(t)), self._own.total
+        s, total = self._inner_level(self._level(t)), self._inner.total
         last = total if end == "b" else 0.0
         gained = jnp.zeros(len(rows), rows.dtype)
         if isinstance(s, jax.core.Tracer) or s != last:
             rows, gained = carry_density(
-                self._own.reference, _Difference(self._own), rows, s, last, clock=EndsClock(total),
+                self._inner.reference, self._inner._apart, rows, s, last, clock=EndsClock(total),
                 divergence=divergence, key=key, rtol=rtol, atol=atol, max_steps=max_steps,
             )  # fmt: skip
         there = self._leave(rows, self.total if end == "b" else 0.0)
@@ -195,22 +207,25 @@ class Bridge(eqx.Module):
 
     # -- what is inside ----------------------------------------------------------------------------
     @property
-    def _own(self) -> Any:
-        """The bridge in coordinates of its own, of the same class."""
-        return self if self.placed is None else self.placed[1]
+    def _inner(self: B) -> B:
+        """The bridge in inner coordinates, of the same class."""
+        return self if self.placed is None else cast(B, self.placed[1])
 
-    def _own_level(self, s: Any) -> Any:
+    @property
+    def _unit(self) -> float:
+        """The unit of length there, in that of the points."""
+        return 1.0 if self.placed is None else self.placed[0].scale
+
+    def _inner_level(self, s: L) -> L:
         """A level of the reference as a level there."""
-        if self.placed is None:
-            return s
-        return self._own.total * (s / self.total)
+        return s if self.placed is None else cast(L, self._inner.total * (s / self.total))
 
-    def _data_levels(self, own: Any) -> Any:
+    def _data_levels(self, levels: NumPyOrJax) -> np.ndarray:
         """Levels there, not traced, as levels of the reference: exact at both ends."""
-        total = np.asarray(self._own.total, own.dtype)
-        return np.asarray(np.asarray(own) / total, np.float64) * self.total
+        total = np.asarray(self._inner.total, levels.dtype)
+        return np.asarray(np.asarray(levels) / total, np.float64) * self.total
 
-    def _level(self, t: Any) -> Any:
+    def _level(self, t: float | Scalar) -> float | Scalar:
         """s(t), a number where t is one, exact at both ends."""
         if isinstance(t, jax.core.Tracer):
             return self.reference.schedule.s(t)
@@ -218,9 +233,8 @@ class Bridge(eqx.Module):
             return self.total * float(t)
         return float(self.reference.schedule.s(jnp.asarray(t, jnp.result_type(float))))
 
-    def _enter(self, x: Any, s: Any, name: str) -> tuple[Array, tuple[int, ...]]:
-        """Checked points at the level s, one a row, in coordinates of the bridge's own; and the
-        shape of the batch."""
+    def _enter(self, x: Values, s: Level, name: str) -> tuple[Array, tuple[int, ...]]:
+        """Checked points at the level s, one a row, in inner coordinates; and the batch's shape."""
         if self.placed is None:
             points = check_points(self.manifold, x, name)
         else:
@@ -228,14 +242,15 @@ class Bridge(eqx.Module):
         shape = self.manifold.shape
         return points.reshape(-1, *shape), points.shape[: points.ndim - len(shape)]
 
-    def _leave(self, y: Array, s: Any) -> Any:
+    def _leave(self, y: Array, s: Level) -> NumPyOrJax:
         """The points of the data, in float64 where that is possible."""
         return y if self.placed is None else self.placed[0].leave(self.reference, y, s)
 
-    def _rate(self, rate: Any, t: Any, x: Any) -> Array:
+    def _rate(self, rate: Field, t: float | Scalar, x: Values) -> Array:
+        """β(t) times ``rate``, which is per unit of variance-time in inner coordinates."""
         s = self._level(t)
         rows, batch = self._enter(x, s, "x")
-        value = rate(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
+        value = _at_rows(rate, rows, jnp.asarray(self._inner_level(s), rows.dtype))
         if self.placed is not None:
             units = self.placed[0]
             motion = jnp.asarray(units.motion(self.reference, s), rows.dtype)
@@ -243,19 +258,19 @@ class Bridge(eqx.Module):
         beta = self.reference.schedule.beta(jnp.asarray(t, rows.dtype))
         return (beta * value).reshape(*batch, *self.manifold.shape)
 
-    def _walk(self, direction: str, key: Key | None, x: Any, steps: int, paths: bool) -> Array:
-        ahead, own = direction == "forward", self._own
+    def _walk(self, direction: str, key: Key | None, x: Values, steps: int, paths: bool) -> Array:
+        ahead, inner = direction == "forward", self._inner
         rows, batch = self._enter(x, 0.0 if ahead else self.total, "x0" if ahead else "x1")
         with jax.ensure_compile_time_eval():
-            grid = own.grid(steps, rows.dtype)
+            grid = inner.grid(steps, rows.dtype)
             grid = grid if ahead else grid[::-1]
             levels = self._data_levels(np.asarray(grid))
         if key is None:
             # The flow has no noise: its walks take a key, and do not use it.
             keys = jax.random.split(jax.random.key(0), len(rows))
-            end = _run(_FlowThenEuler(own, grid[-2]), keys, rows, grid, paths)
+            end = _run(_FlowThenEuler(inner, grid[-2]), keys, rows, grid, paths)
         else:
-            end = own._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
+            end = inner._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
         refuse_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
@@ -268,30 +283,25 @@ class Bridge(eqx.Module):
 
     def _step(self, direction: str) -> Step:
         """The step that the noisy samplers take; a bridge that knows a better one says so."""
-        return _forward_step(self) if direction == "forward" else _backward_step(self)
+        if direction == "forward":
+            return GeodesicStep(self.manifold, self._ahead)
+        return ReverseStep(self.reference, self.backward)
 
+    def _ahead(self, x: Point, s: Scalar) -> Point:
+        """b + ∇ log ψ."""
+        return self.reference.drift(x) + self.forward(x, s)
 
-class _Difference(eqx.Module):
-    """b + ½(∇ log ψ − ∇ log φ) = b − ½ score' with score' = ∇ log φ − ∇ log ψ."""
+    def _along(self, x: Point, s: Scalar) -> Point:
+        """b + ½(∇ log ψ − ∇ log φ)."""
+        return self.reference.drift(x) - 0.5 * self._apart(x, s)
 
-    bridge: Bridge
+    def _apart(self, x: Point, s: Scalar) -> Point:
+        """∇ log φ − ∇ log ψ: the score with which steps of a flow move as ``_along`` says."""
+        return self.backward(x, s) - self.forward(x, s)
 
-    def __call__(self, x: Point, s: Scalar) -> Point:
-        return self.bridge.backward(x, s) - self.bridge.forward(x, s)
-
-
-class _Forward(eqx.Module):
-    bridge: Bridge
-
-    def __call__(self, x: Point, s: Scalar) -> Point:
-        return self.bridge.reference.drift(x) + self.bridge.forward(x, s)
-
-
-class _Backward(eqx.Module):
-    bridge: Bridge
-
-    def __call__(self, x: Point, s: Scalar) -> Point:
-        return self.bridge.backward(x, s)
+    def _both(self, x: Point, s: Scalar) -> Point:
+        """∇ log φ + ∇ log ψ."""
+        return self.forward(x, s) + self.backward(x, s)
 
 
 class _FlowThenEuler(Step):
@@ -301,20 +311,12 @@ class _FlowThenEuler(Step):
     last: Scalar
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        noising, score = self.bridge.reference, _Difference(self.bridge)
+        noising, score = self.bridge.reference, self.bridge._apart
         return jax.lax.cond(
             s == self.last,
             lambda: FlowStep(noising, score)(key, x, s, ds),
             lambda: HeunFlowStep(noising, score)(key, x, s, ds),
         )
-
-
-def _forward_step(bridge: Bridge) -> Step:
-    return GeodesicStep(bridge.manifold, _Forward(bridge))
-
-
-def _backward_step(bridge: Bridge) -> Step:
-    return ReverseStep(bridge.reference, _Backward(bridge))
 
 
 @eqx.filter_jit
@@ -323,20 +325,5 @@ def _run(step: Step, keys: Array, rows: Array, grid: Array, paths: bool) -> Arra
 
 
 @eqx.filter_jit
-def _score(bridge: Bridge, rows: Array, s: Scalar) -> Array:
-    """∇ log φ + ∇ log ψ."""
-    return jax.vmap(lambda x: bridge.forward(x, s) + bridge.backward(x, s))(rows)
-
-
-@eqx.filter_jit
-def _drift(bridge: Bridge, rows: Array, s: Scalar) -> Array:
-    """b + ∇ log ψ, per unit of variance-time."""
-    whole = _Forward(bridge)
-    return jax.vmap(lambda x: whole(x, s))(rows)
-
-
-@eqx.filter_jit
-def _velocity(bridge: Bridge, rows: Array, s: Scalar) -> Array:
-    """b + ½(∇ log ψ − ∇ log φ), the same."""
-    noising, score = bridge.reference, _Difference(bridge)
-    return jax.vmap(lambda x: noising.drift(x) - 0.5 * score(x, s))(rows)
+def _at_rows(field: Field, rows: Array, s: Scalar) -> Array:
+    return jax.vmap(lambda x: field(x, s))(rows)

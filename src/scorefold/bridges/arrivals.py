@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold
 
@@ -44,7 +44,12 @@ class EndGap(NamedTuple):
 
 
 def end_gap(
-    manifold: Manifold, drawn: Any, real: Any, *, seed: int = 0, learned_from: int | float = np.inf
+    manifold: Manifold,
+    drawn: Values,
+    real: Values,
+    *,
+    seed: int = 0,
+    learned_from: int | float = np.inf,
 ) -> EndGap:
     """The gap between drawn and real points of one end along the coordinates (of the embedding, on
     curved spaces), 32 other lines, and the principal axes along which real points are thin (a tenth
@@ -82,29 +87,25 @@ def end_gap(
 def arrival(
     bridge: Bridge,
     end: Literal["a", "b"],
-    drawn: Any,
-    real: Any,
+    drawn: Values,
+    real: Values,
     *,
     key: Key,
     learned_from: int | float = np.inf,
 ) -> EndGap:
-    """``end_gap`` of points that a bridge has carried to an end, in the coordinates of its own;
+    """``end_gap`` of points that a bridge has carried to an end, in inner coordinates;
     real points of A are blurred as its backward draws are."""
     s = 0.0 if end == "a" else bridge.total
     x, y = (bridge._enter(rows, s, name)[0] for rows, name in ((drawn, "drawn"), (real, "real")))
-    y = bridge._own.seen_start(key, y) if end == "a" else y
+    y = bridge._inner.blurred_start(key, y) if end == "a" else y
     return end_gap(bridge.manifold, x, y, learned_from=learned_from)
 
 
 def check_ends(
-    own: Bridge,
-    key: Key,
-    a: Array,
-    b: Array,
-    held: tuple[Array, Array] | None,
+    bridge: Bridge, key: Key, a: Array, b: Array, held: tuple[Array, Array] | None
 ) -> None:
     """Carry points of both ends to the other and warn where they do not arrive: held-out points,
-    with those of training where they are few. All in the coordinates of the bridge's own.
+    with those of training where they are few. All in inner coordinates.
 
     **Warns:** ``ScorefoldWarning`` with the size of the miss, and where there are too few points
     to tell.
@@ -112,7 +113,7 @@ def check_ends(
     points, apart = [a, b], False
     if held is not None:
         apart = min(map(len, held)) >= _ENOUGH
-        points = list(held if apart else map(_both, held, (a, b)))
+        points = [*held] if apart else [jnp.concatenate(p) for p in zip(held, (a, b), strict=True)]
     worth = 1.0 / (1.0 / len(a) + 1.0 / len(b)) if apart else np.inf
     if min(map(len, points)) < LEAST:
         warnings.warn(
@@ -126,15 +127,15 @@ def check_ends(
     starts = [jnp.asarray(_some(rng, np.asarray(p))) for p in points]
     for side, name in ((1, "b"), (0, "a")):
         start, real = starts[1 - side], starts[side]
-        grid = own.grid(_STEPS, start.dtype)
+        grid = bridge.grid(_STEPS, start.dtype)
         first, second = jax.random.split(jax.random.fold_in(key, side))
         keys = jax.random.split(first, len(start))
         if side:
-            drawn = own._draw("forward", keys, start, grid, False)
+            drawn = bridge._draw("forward", keys, start, grid, False)
         else:
-            drawn = own._draw("backward", keys, start, grid[::-1], False)
-            real = own.seen_start(second, real)
-        gap = end_gap(own.manifold, drawn, real, learned_from=worth)
+            drawn = bridge._draw("backward", keys, start, grid[::-1], False)
+            real = bridge.blurred_start(second, real)
+        gap = end_gap(bridge.manifold, drawn, real, learned_from=worth)
         if gap.missed:
             warnings.warn(
                 f"The bridge misses its end {name}: points carried there are {gap.value:.2g} "
@@ -156,18 +157,13 @@ def _thin_axes(y: np.ndarray) -> np.ndarray:
     return axes[size < _THIN * np.median(size)]
 
 
-def _both(held: Array, trained: Array) -> Array:
-    return jnp.concatenate([held, trained])
-
-
 def _some(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
     return rows if len(rows) <= _MOST else rows[rng.permutation(len(rows))[:_MOST]]
 
 
 def _features(manifold: Manifold, rows: np.ndarray) -> np.ndarray:
-    if manifold.euclidean:
-        return rows.astype(np.float64)
-    return np.asarray(_embedded(manifold, jnp.asarray(rows)), np.float64)
+    inside = rows if manifold.euclidean else _embedded(manifold, jnp.asarray(rows))
+    return np.asarray(inside, np.float64)
 
 
 @jax.jit(static_argnums=0)

@@ -9,9 +9,10 @@ import equinox as eqx
 
 from scorefold._types import Key
 from scorefold.bridges._base import Bridge
+from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.intake import Samples
 from scorefold.bridges.units import Units
-from scorefold.fitting import Settled
+from scorefold.fitting import History, Settled
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
@@ -22,7 +23,7 @@ F_co = TypeVar("F_co", bound="FittedBridge", covariant=True)
 
 
 class FittedBridge(Bridge):
-    """A bridge that was learned in coordinates of its own (``Units``), and says what it knows in
+    """A bridge that was learned in inner coordinates (``Units``), and says what it knows in
     those of the data. ``units``: None where the two are the same."""
 
     if TYPE_CHECKING:
@@ -38,15 +39,11 @@ class FittedBridge(Bridge):
     def placed(self) -> "tuple[Units, FittedBridge] | None":
         if self.units is None:
             return None
-        return self.units, self._over(self.units.inside(self.reference), None)
+        return self.units, self.outside(None, self.units.inside(self.reference))
 
-    def outside(self: F, units: Units, reference: Noising) -> F:
-        """This bridge, in coordinates of its own, as one over ``reference``."""
-        return self._over(reference, units)
-
-    def _over(self: F, reference: Noising, units: Units | None) -> F:
-        fields: dict[str, Any] = {"reference": reference, "units": units}
-        return dataclasses.replace(self, **fields)
+    def outside(self: F, units: Units | None, reference: Noising) -> F:
+        """The bridge over ``reference`` that is this one in the coordinates of ``units``."""
+        return dataclasses.replace(self, reference=reference, **{"units": units})
 
 
 class BridgeDescription(Settled, Generic[F_co]):
@@ -71,9 +68,11 @@ class BridgeDescription(Settled, Generic[F_co]):
 
     @abc.abstractmethod
     def inside(self, units: Units) -> "BridgeDescription[F_co]":
-        """The description in coordinates of its own: of Y in ``Units``."""
+        """The description in inner coordinates: of Y in ``Units``."""
 
     @abc.abstractmethod
-    def train(self, samples: Samples, *, key: Key, **settings: Any) -> tuple[F_co, Any]:
+    def train(
+        self, samples: Samples, *, key: Key, **settings: Any
+    ) -> tuple[F_co, History | AlternationHistory]:
         """The bridge learned from ``samples``, in the coordinates that it is trained in, and what
         happened in those of the data."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from scorefold._types import Scalar
+from scorefold._types import DTypeLike, Scalar
 from scorefold.samplers.clocks import Clock
 
 __all__ = ["EndsClock", "ends_share"]
 
 _REFINED = 0.75
+U = TypeVar("U", float, np.ndarray, Array)
 
 
-def ends_share(u: Any, sin: Callable = np.sin) -> Any:
+def ends_share(u: U, sin: Callable = np.sin) -> U:
     """u − ¾ sin(2πu)/2π, u in [0, 1]: its slope is a quarter at both ends."""
     return u - _REFINED * sin(2.0 * math.pi * u) / (2.0 * math.pi)
 
@@ -29,7 +31,7 @@ class EndsClock(Clock):
 
     total: float
 
-    def tau(self, s: float | Scalar, dtype: Any) -> Scalar:
+    def tau(self, s: float | Scalar, dtype: DTypeLike) -> Scalar:
         share, low, high = s / self.total, 0.0, 1.0
         if isinstance(share, jax.core.Tracer):
             return _bisected(share).astype(dtype)
@@ -44,7 +46,7 @@ class EndsClock(Clock):
 
 
 def _bisected(share: Scalar) -> Scalar:
-    def half(_: Any, ends: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+    def half(_: Array, ends: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
         low, high = ends
         middle = 0.5 * (low + high)
         below = ends_share(middle, jnp.sin) < share

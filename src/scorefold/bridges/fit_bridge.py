@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from scorefold._types import Key
+from scorefold._types import Key, Values
+from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.intake import Samples
+from scorefold.fitting import History
 
 __all__ = ["fit_bridge"]
 
@@ -19,14 +21,14 @@ F = TypeVar("F", bound=FittedBridge)
 
 def fit_bridge(
     description: BridgeDescription[F],
-    a: Any,
-    b: Any,
+    a: Values,
+    b: Values,
     *,
     key: Key,
-    val: Any = None,
+    val: object = None,
     check: bool = True,
     **settings: Any,
-) -> tuple[F, Any]:
+) -> tuple[F, History | AlternationHistory]:
     """The bridge learned from samples of law A and samples of law B, and what happened.
 
     **Arguments:**
@@ -38,7 +40,7 @@ def fit_bridge(
       training keeps. n and m may differ: nothing pairs the rows. Flat coordinates are centred, each
       end by its own mean, and scaled, in float64 (``Units``): no distance and no unit is too large.
     - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
-      chosen, or half-steps are judged.
+      chosen, or on which half-steps are measured.
     - ``check``: afterwards carry points of both ends to the other, and warn if they do not arrive.
     - ``key`` and ``settings``: those of the description's ``train``: of ``fit`` for a
       ``LightBridge`` (steps or budget, batch_size, learning_rate, out, resume, …), of
@@ -59,8 +61,8 @@ def fit_bridge(
     samples = Samples.of(description.reference, a, b, val, description.least)
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     units = samples.units
-    own = description if units is None else description.inside(units)
-    bridge, history = own.train(samples, key=key, **settings)
+    inner = description if units is None else description.inside(units)
+    bridge, history = inner.train(samples, key=key, **settings)
     if check:
         check_ends(bridge, jax.random.fold_in(key, 12), *samples.ends, samples.held)
     return bridge if units is None else bridge.outside(units, description.reference), history

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import DTypeLike, NumPyOrJax, Values
 from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
 
-__all__ = ["End", "Samples", "both_inside", "ends_of", "exact_rows", "require_resolved"]
+__all__ = ["End", "Samples", "exact_rows"]
 
 
 class End(NamedTuple):
@@ -25,12 +26,17 @@ class End(NamedTuple):
     points: Array
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> np.dtype:
         return self.points.dtype
 
 
 def ends_of(
-    manifold: Manifold, a: Any, b: Any, names: tuple[str, str], dtype: Any = None, least: int = 2
+    manifold: Manifold,
+    a: Values,
+    b: Values,
+    names: tuple[str, str],
+    dtype: DTypeLike | None = None,
+    least: int = 2,
 ) -> tuple[End, End]:
     """Both ends from arrays, lists or frames. Floating-point arrays keep their dtype and must have
     one; other numbers take that of the other end, of ``dtype``, or the default.
@@ -49,17 +55,17 @@ def ends_of(
             )
     stated = [p.dtype if x.dtype.kind == "f" else None for x, p in zip(given, checked, strict=True)]
     wanted = dtype or stated[0] or stated[1] or jnp.dtype(jnp.result_type(float))
-    for k, own in enumerate(stated):
-        if own not in (None, wanted):
+    for k, kind in enumerate(stated):
+        if kind not in (None, wanted):
             other = f"but {names[1 - k]} has" if dtype is None else "the training points"
-            raise ValueError(f"{names[k]}: has dtype {own}, {other} {wanted}: give one dtype.")
+            raise ValueError(f"{names[k]}: has dtype {kind}, {other} {wanted}: give one dtype.")
     first, second = (
         End(x.astype(np.float64), p.astype(wanted)) for x, p in zip(given, checked, strict=True)
     )
     return first, second
 
 
-def exact_rows(manifold: Manifold, x: Any, name: str) -> Any:
+def exact_rows(manifold: Manifold, x: Values, name: str) -> NumPyOrJax:
     """Checked points, shape ``(n, *shape)``: with all the digits of their flat coordinates, as a
     NumPy array, where JAX would cut them."""
     points = check_points(manifold, x, name)
@@ -72,7 +78,7 @@ def exact_rows(manifold: Manifold, x: Any, name: str) -> Any:
 def both_inside(
     manifold: Manifold, ends: tuple[End, End], units: Units | None
 ) -> tuple[Array, Array]:
-    """The points of both ends in coordinates of the bridge's own; as they are without ``units``."""
+    """The points of both ends in inner coordinates; as they are without ``units``."""
     if units is None:
         return ends[0].points, ends[1].points
     flat, found = manifold.flat_coordinates, []
@@ -95,7 +101,7 @@ class Samples(NamedTuple):
     units: Units | None
 
     @classmethod
-    def of(cls, reference: Noising, a: Any, b: Any, val: Any, least: int) -> Samples:
+    def of(cls, reference: Noising, a: Values, b: Values, val: object, least: int) -> Samples:
         """**Raises:** what ``ends_of`` raises, with ``a``, ``b``, ``val[0]``, ``val[1]`` named."""
         manifold = reference.manifold
         given = ends_of(manifold, a, b, ("a", "b"), least=least)
@@ -105,7 +111,13 @@ class Samples(NamedTuple):
                 raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
             given_held = ends_of(manifold, val[0], val[1], ("val[0]", "val[1]"), given[0].dtype)
         units = Units.of(reference, *(end.rows for end in given))
-        require_resolved(reference if units is None else units.inside(reference), given[0].dtype)
+        inside = reference if units is None else units.inside(reference)
+        noise, dtype = math.sqrt(inside.schedule.total), given[0].dtype
+        if noise < 16.0 * float(jnp.finfo(dtype).eps):
+            raise ValueError(
+                f"reference: the noise of the whole bridge is {noise:.1e} beside ends of size 1, "
+                f"below what {dtype.name} tells apart. Take a larger variance, or float64."
+            )
         held = None if given_held is None else both_inside(manifold, given_held, units)
         return cls(both_inside(manifold, given, units), held, given, given_held, reference, units)
 
@@ -113,14 +125,3 @@ class Samples(NamedTuple):
     def scale(self) -> float:
         """The unit of length of ``ends`` in that of ``given``."""
         return 1.0 if self.units is None else self.units.scale
-
-
-def require_resolved(reference: Noising, dtype: Any) -> None:
-    """Refuse a reference whose noise is lost in the rounding of points of size 1."""
-    total, eps = reference.schedule.total, float(jnp.finfo(dtype).eps)
-    if math.sqrt(total) < 16.0 * eps:
-        raise ValueError(
-            f"reference: the noise of the whole bridge is {math.sqrt(total):.1e} beside ends of "
-            f"size 1, below what {jnp.dtype(dtype).name} tells apart. Take a larger variance, or "
-            "float64."
-        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from types import ModuleType
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,17 +14,22 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar
+from scorefold._types import NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.reference.linear import LinearTransition, is_linear, linear_transition
 from scorefold.manifolds import check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Constant, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["Units"]
+__all__ = ["Level", "Units"]
+
+Level = float | NumPyOrJax
+"""A variance-time: a number, or an array on the host or on the device."""
+L = TypeVar("L", bound=Level)
+Field = Callable[[Point, Scalar], Point]
 
 
 class Units(eqx.Module):
-    """How a bridge Y in coordinates of its own gives the bridge X of the data,
+    """How a bridge Y in inner coordinates gives the bridge X of the data,
 
         X_s = m_s + k Y_{s/k²},   m_s = E[R_s | R_0 = m_A, R_S = m_B],
 
@@ -46,7 +53,7 @@ class Units(eqx.Module):
     end: np.ndarray | Array = fixed()
 
     @classmethod
-    def of(cls, reference: Noising, a: Any, b: Any) -> Units | None:
+    def of(cls, reference: Noising, a: Values, b: Values) -> Units | None:
         """Those of two sets of points: the means of both, and the root of the mean variance of a
         coordinate around them to three digits (√S if both ends are single points). None where
         nothing moves: on curved spaces, and for references that do not allow it."""
@@ -73,31 +80,26 @@ class Units(eqx.Module):
             )
         return reference if k == 1.0 else VarianceExploding(reference.manifold, clock)
 
-    def middle(self, reference: Noising, s: Any) -> Any:
+    def middle(self, reference: Noising, s: Level) -> NumPyOrJax:
         """m_s for a level, or one a row for levels of shape (n,): in float64 on the host, or in
         the dtype of ``s`` where it or the two means are traced."""
-        process, (s, start, end, xp) = _transition(reference), self._ready(s)
-        if getattr(s, "ndim", 0):
-            s = s.reshape(-1, *(1,) * start.ndim)
-        total = reference.schedule.total
-        if process.rate == 0.0:
-            share = s / total
-            return (1.0 - share) * start + share * end
-        a, b, v = process.moments(s, xp)
-        a_r, _, _ = process.moments(total - s, xp)
-        whole, gap = self._gap(process, total, s, start, end, xp)
-        return a * start + b + (v * a_r / whole) * gap
+        now = self._at(reference, s)
+        s = now.s.reshape(-1, *(1,) * now.start.ndim) if now.s.ndim else now.s
+        if now.process.rate == 0.0:
+            share = s / now.total
+            return (1.0 - share) * now.start + share * now.end
+        a, b, v = now.process.moments(s, now.xp)
+        a_r, _, _ = now.process.moments(now.total - s, now.xp)
+        return a * now.start + b + (v * a_r / now.spread) * now.gap
 
-    def pull(self, reference: Noising, s: Any) -> Any:
+    def pull(self, reference: Noising, s: Level) -> NumPyOrJax:
         """g_s, for one level."""
-        process, (s, start, end, xp) = _transition(reference), self._ready(s)
-        total = reference.schedule.total
-        whole, gap = self._gap(process, total, s, start, end, xp)
-        return process.moments(total - s, xp)[0] * gap / whole
+        now = self._at(reference, s)
+        return now.process.moments(now.total - now.s, now.xp)[0] * now.gap / now.spread
 
-    def motion(self, reference: Noising, s: Any) -> Any:
+    def motion(self, reference: Noising, s: Level) -> NumPyOrJax:
         """dm_s/ds, for one level."""
-        process, pull = _transition(reference), self.pull(reference, s)
+        process, pull = self._at(reference, s).process, self.pull(reference, s)
         if process.rate == 0.0:
             return pull
         away = self.middle(reference, s) - process.location
@@ -105,53 +107,49 @@ class Units(eqx.Module):
 
     def log_tilt(self, reference: Noising, x: Point, s: Scalar) -> Scalar:
         """log h_s(x), h harmonic with gradient g: ψ_s(x) = ψ'(y) h_s(x), and h_S = 1 at m_B."""
-        process, total = _transition(reference), reference.schedule.total
-        s, start, end, _ = self._ready(jnp.asarray(s, x.dtype))
-        start, end = jnp.asarray(start, x.dtype), jnp.asarray(end, x.dtype)
-        whole, gap = self._gap(process, total, s, start, end, jnp)
-        a, b, v = process.moments(total - s)
-        return jnp.sum(gap * (a * x + b - end)) / whole + 0.5 * jnp.sum(gap * gap) * v / whole**2
+        now = self._at(reference, jnp.asarray(s, x.dtype))
+        end, gap, spread = (jnp.asarray(v, x.dtype) for v in (now.end, now.gap, now.spread))
+        a, b, v = now.process.moments(jnp.asarray(now.total - now.s, x.dtype))
+        return jnp.sum(gap * (a * x + b - end)) / spread + 0.5 * jnp.sum(gap * gap) * v / spread**2
 
-    def forward(self, reference: Noising, own: Any, x: Point, s: Scalar) -> Point:
-        """∇ log ψ_s(x) from that of the bridge in its own coordinates."""
-        value = own.forward(self.enter_one(reference, x, s), s / self.scale**2)
+    def forward(self, reference: Noising, inner: Field, x: Point, s: Scalar) -> Point:
+        """∇ log ψ_s(x) from ``inner``, (y, r) ↦ ∇ log ψ'_r(y)."""
+        value = inner(self.enter_one(reference, x, s), s / self.scale**2)
         return value / self.scale + jnp.asarray(self.pull(reference, s), x.dtype)
 
-    def backward(self, reference: Noising, own: Any, x: Point, s: Scalar) -> Point:
+    def backward(self, reference: Noising, inner: Field, x: Point, s: Scalar) -> Point:
         """∇ log φ_s(x), the same."""
-        value = own.backward(self.enter_one(reference, x, s), s / self.scale**2)
+        value = inner(self.enter_one(reference, x, s), s / self.scale**2)
         return value / self.scale - jnp.asarray(self.pull(reference, s), x.dtype)
 
     def loss_apart(self, reference: Noising, a: np.ndarray, b: np.ndarray) -> float:
         """mean log h_0 over points a less mean log h_S over points b, in float64: by how much
         E_A log ψ_0 − E_B log ψ_S differs from the same for ψ'."""
-        total = np.float64(reference.schedule.total)
-        process, (s, start, end, xp) = _transition(reference), self._ready(total)
-        whole, gap = self._gap(process, total, s, start, end, xp)
-        scale, shift, _ = process.moments(total, np)
+        whole = self._at(reference, reference.schedule.total)
+        scale, shift, _ = whole.process.moments(whole.total, np)
         first, last = (np.mean(x, axis=0, dtype=np.float64) for x in (a, b))
         apart = scale * first + shift - last
-        return float(np.sum(gap * apart) / whole + 0.5 * np.sum(gap * gap) / whole)
+        gap, spread = whole.gap, whole.spread
+        return float(np.sum(gap * apart) / spread + 0.5 * np.sum(gap * gap) / spread)
 
     # -- points ------------------------------------------------------------------------------------
-    def enter(self, reference: Noising, x: Any, s: Any, name: str) -> Array:
+    def enter(self, reference: Noising, x: Values, s: Level, name: str) -> Array:
         """Points x at the level s as points y, after the checks of ``check_points``. Differences
         are in float64 unless x or s is traced; y has the dtype that x has as an array of JAX."""
         points = check_points(reference.manifold, x, name)
         middle = self.middle(reference, s)
         if isinstance(points, jax.core.Tracer) or isinstance(middle, jax.core.Tracer):
             return self.enter_one(reference, points, s)
-        far = as_numbers(name, x).astype(np.float64)
-        moved = (far - middle) / self.scale
+        moved = (as_numbers(name, x).astype(np.float64) - middle) / self.scale
         flat = reference.manifold.flat_coordinates
         return jnp.asarray(np.where(flat, moved, np.asarray(points)), points.dtype)
 
-    def enter_one(self, reference: Noising, x: Array, s: Any) -> Array:
+    def enter_one(self, reference: Noising, x: Array, s: Level) -> Array:
         """The same without checks, in the dtype of x: of one point, or of many at one level."""
         middle = jnp.asarray(self.middle(reference, s), x.dtype)
         return (x - jnp.broadcast_to(middle, x.shape)) / self.scale
 
-    def leave(self, reference: Noising, y: Array, s: Any) -> Any:
+    def leave(self, reference: Noising, y: Array, s: Level) -> NumPyOrJax:
         """Points x of points y at the level s, or at levels of shape (n,) along the axis before
         the last ones: a NumPy array in float64 unless y is traced, else in the dtype of y."""
         middle = self.middle(reference, s)
@@ -162,31 +160,36 @@ class Units(eqx.Module):
     def alone(self, reference: Noising, y0: Array, y1: Array) -> tuple[Array, Array]:
         """(u, v), shapes (n,) and (m,), with −log p_S(x₁ | x₀) = −log p'(y₁ | y₀) + u(y₀) + v(y₁)
         for k = 1:  u = −⟨a_S y₀, γ⟩/v_S,  v = ⟨y₁, γ⟩/v_S + |γ|²/2v_S,  γ = m_B − a_S m_A − b_S."""
-        total = np.float64(reference.schedule.total)
-        process, (s, start, end, xp) = _transition(reference), self._ready(total)
-        whole, gap = self._gap(process, total, s, start, end, xp)
-        a = process.moments(total, np)[0]
-        first, last = (np.asarray(y, np.float64).reshape(len(y), -1) @ gap.ravel() / whole
+        whole = self._at(reference, reference.schedule.total)
+        gap, a = np.ravel(whole.gap), whole.process.moments(whole.total, np)[0]
+        first, last = (np.asarray(y, np.float64).reshape(len(y), -1) @ gap / whole.spread
                        for y in (y0, y1))  # fmt: skip
-        square = 0.5 * float(gap.ravel() @ gap.ravel()) / whole
+        square = 0.5 * float(gap @ gap) / whole.spread
         return jnp.asarray(-a * first, y0.dtype), jnp.asarray(last + square, y0.dtype)
 
     # -- inside ------------------------------------------------------------------------------------
-    def _ready(self, s: Any) -> tuple[Any, Any, Any, Any]:
-        if not any(isinstance(v, jax.core.Tracer) for v in (s, self.start, self.end)):
-            s = np.asarray(s, np.float64)
-            return s, np.asarray(self.start, np.float64), np.asarray(self.end, np.float64), np
-        s = jnp.asarray(s, s.dtype if hasattr(s, "dtype") else jnp.result_type(float))
-        return s, jnp.asarray(self.start, s.dtype), jnp.asarray(self.end, s.dtype), jnp
+    def _at(self, reference: Noising, s: Level) -> _Moment:
+        traced = any(isinstance(v, jax.core.Tracer) for v in (s, self.start, self.end))
+        xp: ModuleType = jnp if traced else np
+        dtype = getattr(s, "dtype", jnp.result_type(float)) if traced else np.float64
+        values = (s, reference.schedule.total, self.start, self.end)
+        level, total, start, end = (xp.asarray(v, dtype) for v in values)
+        process = LinearTransition(0.0, np.zeros(reference.manifold.shape))
+        if is_linear(reference):
+            process = linear_transition(reference)
+        a, b, spread = process.moments(total, xp)
+        return _Moment(process, level, total, start, end, end - a * start - b, spread, xp)
 
-    def _gap(
-        self, process: LinearTransition, total: float, s: Any, start: Any, end: Any, xp: Any
-    ) -> tuple[Any, Any]:
-        a, b, whole = process.moments(xp.asarray(total, s.dtype), xp)
-        return whole, end - a * start - b
 
+class _Moment(NamedTuple):
+    """The reference at the level ``s``, as arrays of ``xp``: S, m_A, m_B, and what ties these,
+    ``gap`` = m_B − a_S m_A − b_S and ``spread`` = v_S."""
 
-def _transition(reference: Noising) -> LinearTransition:
-    if is_linear(reference):
-        return linear_transition(reference)
-    return LinearTransition(0.0, np.zeros(reference.manifold.shape))
+    process: LinearTransition
+    s: NumPyOrJax
+    total: NumPyOrJax
+    start: NumPyOrJax
+    end: NumPyOrJax
+    gap: NumPyOrJax
+    spread: NumPyOrJax
+    xp: ModuleType

@@ -38,9 +38,8 @@ class PeriodicBox(eqx.Module):
                 f"lower, length and shape need one number per axis, got {len(self.lower)}, "
                 f"{len(self.length)} and {len(self.shape)}."
             )
-        for axis, (low, long, n) in enumerate(
-            zip(self.lower, self.length, self.shape, strict=True)
-        ):
+        sides = zip(self.lower, self.length, self.shape, strict=True)
+        for axis, (low, long, n) in enumerate(sides):
             check_finite_positive(**{f"length[{axis}]": long})
             if not math.isfinite(low):
                 raise ValueError(f"lower[{axis}] must be finite, got {low}.")
@@ -62,10 +61,8 @@ class PeriodicBox(eqx.Module):
 
     def points(self, dtype: DTypeLike | None = None) -> Array:
         """The nodes, shape ``(*shape, d)``."""
-        axes = [
-            low + h * np.arange(n)
-            for low, h, n in zip(self.lower, self.spacing, self.shape, strict=True)
-        ]
+        sides = zip(self.lower, self.spacing, self.shape, strict=True)
+        axes = [low + h * np.arange(n) for low, h, n in sides]
         nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         return jnp.asarray(nodes, dtype or jnp.result_type(float))
 

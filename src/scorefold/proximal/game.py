@@ -92,8 +92,7 @@ class MeanFieldGame(eqx.Module):
         space derivatives by the calculus, applied to U and ρ and not to η."""
         t, one = self._time(t), jnp.ones((), self.V.dtype)
         U, dU = jax.jvp(self.potential, (t,), (one,))
-        density = lambda r: jnp.exp(self.log_density(r))  # noqa: E731
-        rho, drho = jax.jvp(density, (t,), (one,))
+        rho, drho = jax.jvp(lambda r: jnp.exp(self.log_density(r)), (t,), (one,))
         c = self.calculus
         slope = c.gradient(U)
         hjb = -dU + 0.5 * jnp.sum(slope * slope, axis=-1) - self.gamma * c.laplacian(U)

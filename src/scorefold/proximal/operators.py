@@ -109,16 +109,10 @@ def kernel_formula(
 
 @jax.jit
 def _kernel_formula(
-    potential: Array,
-    nodes: Array,
-    log_weights: Array,
-    sources: Array,
-    log_masses: Array,
-    tau: Scalar,
-    beta: Scalar,
+    V: Array, x: Array, log_w: Array, y: Array, log_m: Array, tau: Scalar, beta: Scalar
 ) -> Array:
-    gap = nodes[:, None, :] - sources[None, :, :]
-    exponent = potential[:, None] + jnp.sum(gap * gap, axis=-1) / (2.0 * tau)
+    gap = x[:, None, :] - y[None, :, :]
+    exponent = V[:, None] + jnp.sum(gap * gap, axis=-1) / (2.0 * tau)
     log_kernel = -exponent / (2.0 * beta)
-    log_z = jax.nn.logsumexp(log_kernel + log_weights[:, None], axis=0)
-    return jax.nn.logsumexp(log_kernel + (log_masses - log_z)[None, :], axis=1)
+    log_z = jax.nn.logsumexp(log_kernel + log_w[:, None], axis=0)
+    return jax.nn.logsumexp(log_kernel + (log_m - log_z)[None, :], axis=1)

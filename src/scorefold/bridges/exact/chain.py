@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, Scalar, Values
 from scorefold.bridges.exact.transport import log_weights, tell
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
@@ -68,15 +66,26 @@ class ChainBridge(eqx.Module):
         )
         return self.log_phi[0][:, None] + through + self.log_psi[-1][None, :]
 
+    @eqx.filter_jit
     def sample(self, key: Key, n: int) -> Array:
         """n paths as indices of states, shape (n, N + 1)."""
-        return _sample(self, key, n)
+        first, rest = jax.random.split(key)
+        start = jax.random.categorical(first, self.log_marginals[0], shape=(n,))
+
+        def step(state, inputs):
+            log_kernel, k = inputs
+            state = jax.random.categorical(k, log_kernel[state], axis=-1)
+            return state, state
+
+        keys = jax.random.split(rest, self.log_kernels.shape[0])
+        _, path = jax.lax.scan(step, start, (self.log_forward_kernels, keys))
+        return jnp.concatenate([start[None], path]).T
 
 
 def chain_bridge(
-    log_kernels: Any,
-    p0: Any,
-    p1: Any,
+    log_kernels: Values,
+    p0: Values,
+    p1: Values,
     *,
     tolerance: float | None = None,
     max_iterations: int = 10_000,
@@ -94,11 +103,13 @@ def chain_bridge(
         tolerance = 1e-9 if log_kernels.dtype == jnp.float64 else 1e-4
     log_phi0, log_psi_n, k = _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations)
     found = _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance)
-    tell("chain_bridge", found, tolerance)
+    tell("chain_bridge", found.error, k, tolerance)
     return found
 
 
-def chain_ipf(log_kernels: Any, p0: Any, p1: Any, half_steps: int) -> tuple[ChainBridge, ...]:
+def chain_ipf(
+    log_kernels: Values, p0: Values, p1: Values, half_steps: int
+) -> tuple[ChainBridge, ...]:
     """Iterates 0, 1, …, ``half_steps`` of iterative proportional fitting on paths: 0 is the chain
     started from p0, odd ones have the last marginal p1, even ones the first marginal p0.
 
@@ -117,7 +128,7 @@ def chain_ipf(log_kernels: Any, p0: Any, p1: Any, half_steps: int) -> tuple[Chai
     return tuple(iterates)
 
 
-def chain_kernels(reference: Noising, points: Any, weights: Any, levels: Any) -> Array:
+def chain_kernels(reference: Noising, points: Values, weights: Values, levels: Values) -> Array:
     """log K_k(i, j) = log p_{s_k − s_{k−1}}(x_j | x_i) + log w_j: a reference process on fixed
     points, the nodes of a quadrature with weights w (or any points with w = volume per point).
 
@@ -136,21 +147,6 @@ def _kernels(reference: Noising, points: Array, log_w: Array, gaps: Array) -> Ar
         return jax.vmap(lambda y: reference.log_prob(y, x, s))(points) + log_w
 
     return jax.vmap(lambda s: jax.vmap(lambda x: row(x, s))(points))(gaps)
-
-
-@eqx.filter_jit
-def _sample(bridge: ChainBridge, key: Key, n: int) -> Array:
-    first, rest = jax.random.split(key)
-    start = jax.random.categorical(first, bridge.log_marginals[0], shape=(n,))
-
-    def step(state, inputs):
-        log_kernel, k = inputs
-        state = jax.random.categorical(k, log_kernel[state], axis=-1)
-        return state, state
-
-    keys = jax.random.split(rest, bridge.log_kernels.shape[0])
-    _, path = jax.lax.scan(step, start, (bridge.log_forward_kernels, keys))
-    return jnp.concatenate([start[None], path]).T
 
 
 def backward_pass(log_kernels: Array, log_psi_n: Array) -> Array:
@@ -221,7 +217,7 @@ def _minus(log_p: Array, log_q: Array) -> Array:
     return jnp.where(nothing, -jnp.inf, log_p - jnp.where(nothing, 0.0, log_q))
 
 
-def _check(log_kernels: Any, p0: Any, p1: Any) -> tuple[Array, Array, Array]:
+def _check(log_kernels: Values, p0: Values, p1: Values) -> tuple[Array, Array, Array]:
     log_kernels = jnp.asarray(log_kernels)
     if log_kernels.ndim != 3 or log_kernels.shape[1] != log_kernels.shape[2]:
         raise ValueError(f"log_kernels: shape must be (N, n, n), got {log_kernels.shape}.")
@@ -229,8 +225,8 @@ def _check(log_kernels: Any, p0: Any, p1: Any) -> tuple[Array, Array, Array]:
     log_p0, log_p1 = log_weights("p0", p0, n, dtype), log_weights("p1", p1, n, dtype)
     ahead, behind = _passes(log_kernels, log_p0, log_p1)
     reach, back = np.asarray(ahead[-1]), np.asarray(behind[0])
-    for name, other, law, seen in (("p1", "p0", log_p1, reach), ("p0", "p1", log_p0, back)):
-        lost = np.flatnonzero(np.isneginf(seen) & ~np.isneginf(np.asarray(law)))
+    for name, other, law, reached in (("p1", "p0", log_p1, reach), ("p0", "p1", log_p0, back)):
+        lost = np.flatnonzero(np.isneginf(reached) & ~np.isneginf(np.asarray(law)))
         if lost.size:
             raise ValueError(
                 f"{name}: no path of the chain joins states {lost[:10].tolist()} to {other}. Give "

@@ -1,7 +1,6 @@
 """The Schrödinger bridge between two normal laws, in closed form."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +8,12 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.exact.normal import Normal, apart, square_root
 from scorefold.bridges.reference.linear import LinearTransition, linear_transition, matmul
 from scorefold.bridges.units import Units
 from scorefold.noising import Noising
-from scorefold.samplers import uniform_grid
 
 __all__ = ["GaussianBridge", "gaussian_ipf"]
 
@@ -55,7 +53,9 @@ class GaussianBridge(Bridge):
     start_basis: np.ndarray = fixed()
     start_spread: np.ndarray = fixed()
 
-    def __init__(self, reference: Noising, mean0: Any, cov0: Any, mean1: Any, cov1: Any) -> None:
+    def __init__(
+        self, reference: Noising, mean0: Values, cov0: Values, mean1: Values, cov1: Values
+    ) -> None:
         self.reference = reference
         self.transition = linear_transition(reference)
         self.start = Normal(mean0, cov0, "cov0")
@@ -65,14 +65,14 @@ class GaussianBridge(Bridge):
             if law.mean.shape != (d,):
                 raise ValueError(f"{name}: shape must be ({d},), got {law.mean.shape}.")
         a, b, v = self.transition.moments(np.float64(reference.schedule.total), np)
-        self.reach = (float(a), b, float(v))
+        self.reach = (float(a), np.asarray(b), float(v))
         tau = float(v / a)
         self.end_basis, self.end_spread = _conditional(self.end.cov, self.start.cov, tau)
         self.start_basis, self.start_spread = _conditional(self.start.cov, self.end.cov, tau)
         self.cross = self.start.cov @ self.end_cov / tau
-        self.own = self._in_own_units()
+        self.own = self._in_inner_units()
 
-    def _in_own_units(self) -> "tuple[Units, GaussianBridge] | None":
+    def _in_inner_units(self) -> "tuple[Units, GaussianBridge] | None":
         """With means 0 and a mean variance of 1; None if they are that already."""
         d, covs = len(self.start.mean), (self.start.cov, self.end.cov)
         unit = math.sqrt(0.5 * sum(float(np.trace(c)) for c in covs) / d)
@@ -115,13 +115,12 @@ class GaussianBridge(Bridge):
         pull = matmul(a * mean0 + b - x, u) / q - (reach / total) * matmul(far, u)
         return matmul(u, pull / (a * a - v * reach * reach / total + v / q))
 
-    def grid(self, steps: int, dtype: Any) -> Array:
-        return uniform_grid(0.0, self.total, steps, dtype)
-
     # -- laws --------------------------------------------------------------------------------------
     def law(self, t: float) -> Normal:
         """p at process time t ∈ [0, 1], t a number."""
-        return self.law_at(_level(self.reference, t))
+        if not (math.isfinite(t) and 0.0 <= t <= 1.0):
+            raise ValueError(f"t must be a process time in [0, 1], got {t!r}.")
+        return self.law_at(float(self.reference.schedule.s(jnp.asarray(t, jnp.result_type(float)))))
 
     def law_at(self, s: float) -> Normal:
         """p_s at variance-time s ∈ [0, S]."""
@@ -135,7 +134,7 @@ class GaussianBridge(Bridge):
         cov = cov + left * right * (self.cross + self.cross.T)
         return Normal(mean, cov + (v * v_r / total) * np.eye(len(mean)))
 
-    def log_prob(self, t: float | Scalar, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_t in nats of points of shape (…, d)."""
         if isinstance(t, jax.core.Tracer):
             return _traced_log_prob(self, t, x)
@@ -146,13 +145,13 @@ class GaussianBridge(Bridge):
         cov = np.block([[self.start.cov, self.cross], [self.cross.T, self.end.cov]])
         return Normal(np.concatenate([self.start.mean, self.end.mean]), cov)
 
-    def sample_pairs(self, key: Key, n: int, dtype: Any = None) -> tuple[Array, Array]:
+    def sample_pairs(self, key: Key, n: int, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
         """n exact draws of (X_0, X_S), each of shape (n, d)."""
         first, second = jax.random.split(key)
         x0 = self.start.sample(first, n, dtype)
         return x0, self.sample_conditional(second, x0)
 
-    def conditional(self, x0: Any) -> tuple[Array, np.ndarray]:
+    def conditional(self, x0: Values) -> tuple[Array, np.ndarray]:
         """Mean, shape (…, d), and covariance, shape (d, d), of X_S given X_0 = x₀."""
         gap = apart(x0, self.start.mean)
         gain = self.end_cov * (self.reach[0] / self.reach[2])
@@ -160,13 +159,13 @@ class GaussianBridge(Bridge):
         shift = jnp.asarray(self.end.mean, gap.dtype).reshape((1,) * (gap.ndim - 1) + (-1,))
         return mean + shift, self.end_cov
 
-    def sample_conditional(self, key: Key, x0: Any) -> Array:
+    def sample_conditional(self, key: Key, x0: Values) -> Array:
         """One draw of X_S for each x₀, of the shape of ``x0``."""
         mean, cov = self.conditional(x0)
         factor = jnp.asarray(np.linalg.cholesky(cov), mean.dtype)
         return mean + matmul(jax.random.normal(key, mean.shape, mean.dtype), factor.T)
 
-    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+    def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, in nats, for points of shape (…, d)."""
         cov = self.end_cov
         gain = cov * (self.reach[0] / self.reach[2])
@@ -215,7 +214,7 @@ class GaussianBridge(Bridge):
 
 
 def gaussian_ipf(
-    reference: Noising, mean0: Any, cov0: Any, mean1: Any, cov1: Any, half_steps: int
+    reference: Noising, mean0: Values, cov0: Values, mean1: Values, cov1: Values, half_steps: int
 ) -> tuple[GaussianBridge, ...]:
     """Iterates 0, …, ``half_steps`` of iterative proportional fitting between normal laws. 0 is
     the reference started from N(m₀, S₀); odd ones end in N(m₁, S₁), even ones start in N(m₀, S₀).
@@ -258,28 +257,21 @@ def _conditional(here: np.ndarray, there: np.ndarray, tau: float) -> tuple[np.nd
     return u, sizes**2
 
 
-def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Any) -> Array:
+def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Values) -> Array:
     """``log_prob`` at a time that is not known yet, in the dtype of x."""
-    units, own = bridge.own or (None, bridge)
-    s = bridge.reference.schedule.s(t)
+    inner, s = bridge._inner, bridge.reference.schedule.s(t)
     rows, batch = bridge._enter(x, s, "x")
-    r, dtype = jnp.asarray(bridge._own_level(s), rows.dtype), rows.dtype
-    total = jnp.asarray(own.reach[2], dtype)
-    (a, _, v), (a_r, _, v_r) = (own.transition.moments(k) for k in (r, own.total - r))
+    r, dtype = jnp.asarray(bridge._inner_level(s), rows.dtype), rows.dtype
+    total = jnp.asarray(inner.reach[2], dtype)
+    (a, _, v), (a_r, _, v_r) = (inner.transition.moments(k) for k in (r, inner.total - r))
     left, right = a * v_r / total, a_r * v / total
     start, end, cross = (
-        jnp.asarray(c, dtype) for c in (own.start.cov, own.end.cov, own.cross + own.cross.T)
+        jnp.asarray(c, dtype) for c in (inner.start.cov, inner.end.cov, inner.cross + inner.cross.T)
     )
     noise = (v * v_r / total) * jnp.eye(len(start), dtype=dtype)
     factor = jnp.linalg.cholesky(left**2 * start + right**2 * end + left * right * cross + noise)
-    # Around m_s in coordinates of its own; where there are none both means are 0.
+    # Around m_s in inner coordinates; where there are none both means are 0.
     z = jax.scipy.linalg.solve_triangular(factor, rows.T, lower=True)
     constant = 0.5 * len(start) * math.log(2.0 * math.pi) + jnp.sum(jnp.log(jnp.diag(factor)))
-    unit = 0.0 if units is None else len(start) * math.log(units.scale)
+    unit = len(start) * math.log(bridge._unit)
     return (-0.5 * jnp.sum(z * z, axis=0) - constant - unit).reshape(batch)
-
-
-def _level(reference: Noising, t: float) -> float:
-    if not (math.isfinite(t) and 0.0 <= t <= 1.0):
-        raise ValueError(f"t must be a process time in [0, 1], got {t!r}.")
-    return float(reference.schedule.s(jnp.asarray(t, jnp.result_type(float))))

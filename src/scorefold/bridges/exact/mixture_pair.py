@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key
 from scorefold.bridges._base import brownian_reference
 from scorefold.bridges.exact.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.manifolds import Euclidean
@@ -24,7 +22,7 @@ class MixturePair(eqx.Module):
 
     bridge: MixturePotentialBridge
 
-    def sample(self, key: Key, n: int, dtype: Any = None) -> tuple[Array, Array]:
+    def sample(self, key: Key, n: int, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
         """n draws of (X_0, X_1) from the optimal plan; either alone is a draw of its marginal."""
         first, second = jax.random.split(key)
         d = self.bridge.manifold.dim

@@ -1,7 +1,7 @@
 """Bridges whose end potential is a Gaussian mixture, in closed form."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,15 +11,14 @@ from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.reference.linear import LinearTransition, einsum, linear_transition, matmul
 from scorefold.bridges.units import Units
 from scorefold.kernels import Diagonal, Eigen, GaussianMixture
 from scorefold.noising import Noising
-from scorefold.samplers import uniform_grid
 
-__all__ = ["MixturePotential", "MixturePotentialBridge"]
+__all__ = ["MixturePotential", "MixturePotentialBridge", "tilted_log_prob"]
 
 
 class MixturePotential(eqx.Module):
@@ -37,7 +36,7 @@ class MixturePotential(eqx.Module):
     variances: np.ndarray | None = fixed()
     bases: np.ndarray | None = fixed()
 
-    def __init__(self, log_weights: Any, means: Any, covs: Any = None) -> None:
+    def __init__(self, log_weights: Values, means: Values, covs: Values | None = None) -> None:
         self.log_weights = np.asarray(log_weights, np.float64)
         self.means = np.asarray(means, np.float64)
         if self.means.ndim != 2 or self.log_weights.shape != self.means.shape[:1]:
@@ -77,7 +76,7 @@ class MixturePotential(eqx.Module):
         """log of the K terms, shape (K,)."""
         return self._mixture(y.dtype).at(v).log_terms(y)
 
-    def _mixture(self, dtype: Any) -> GaussianMixture:
+    def _mixture(self, dtype: DTypeLike) -> GaussianMixture:
         """The same with numbers on the device; point masses as normal laws without width."""
         log_w, means = jnp.asarray(self.log_weights, dtype), jnp.asarray(self.means, dtype)
         if self.variances is None:
@@ -120,7 +119,7 @@ class MixturePotentialBridge(Bridge):
         psi: MixturePotential,
         *,
         phi: MixturePotential | None = None,
-        atoms: Any = None,
+        atoms: Values | None = None,
     ) -> None:
         self.reference = reference
         self.transition = linear_transition(reference)
@@ -138,9 +137,9 @@ class MixturePotentialBridge(Bridge):
             phi = MixturePotential(-_log_values(psi, a * points + b, v), points)
         mass = np.logaddexp.reduce(_product(phi, psi, self.transition, self.total)[0])
         self.phi = eqx.tree_at(lambda p: p.log_weights, phi, phi.log_weights - mass)
-        self.own = self._in_own_units()
+        self.own = self._in_inner_units()
 
-    def _in_own_units(self) -> "tuple[Units, MixturePotentialBridge] | None":
+    def _in_inner_units(self) -> "tuple[Units, MixturePotentialBridge] | None":
         """Over Brownian motion: with the middle of both factors at 0 and their size 1."""
         both = np.concatenate([self.psi.means, self.phi.means])
         middle = both.mean(axis=0)
@@ -175,62 +174,56 @@ class MixturePotentialBridge(Bridge):
     def backward(self, x: Point, s: Scalar) -> Point:
         return jax.grad(self.log_phi)(x, s)
 
-    def grid(self, steps: int, dtype: Any) -> Array:
-        return uniform_grid(0.0, self.total, steps, dtype)
-
     # -- public edge -----------------------------------------------------------------------------
-    def log_prob(self, t: float | Scalar, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_t = log φ_s + log ψ_s in nats, of points of shape (…, d)."""
         s = self._level(t)
         rows, batch = self._enter(x, s, "x")
-        value = _log_prob(self._own, rows, jnp.asarray(self._own_level(s), rows.dtype))
+        value = _log_prob(self._inner, rows, jnp.asarray(self._inner_level(s), rows.dtype))
         return (value - self.manifold.dim * math.log(self._unit)).reshape(batch)
 
-    def conditional(self, x0: Any) -> tuple[Array, Array, Array]:
+    def conditional(self, x0: Values) -> tuple[Array, Array, Array]:
         """The mixture X_S | x₀ for x₀ of shape (n, d): log weights (n, K), means (n, K, d) and
         covariances P_k, the same for every x₀, shape (K, d, d)."""
-        log_w, means, covs = _conditional(self._own, self._enter(x0, 0.0, "x0")[0])
+        log_w, means, covs = _conditional(self._inner, self._enter(x0, 0.0, "x0")[0])
         return log_w, self._out(means), self._unit * (self._unit * covs)
 
-    def conditional_moments(self, x0: Any) -> tuple[Array, Array]:
+    def conditional_moments(self, x0: Values) -> tuple[Array, Array]:
         """Mean (n, d) and covariance (n, d, d) of X_S | x₀."""
-        log_w, means, covs = _conditional(self._own, self._enter(x0, 0.0, "x0")[0])
+        log_w, means, covs = _conditional(self._inner, self._enter(x0, 0.0, "x0")[0])
         w = jnp.exp(log_w)
         mean = einsum("nk,nkd->nd", w, means)
         gap = means - mean[:, None, :]
         spread = einsum("nk,nkd,nke->nde", w, gap, gap) + einsum("nk,kde->nde", w, covs)
         return self._out(mean), self._unit * (self._unit * spread)
 
-    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+    def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
         there, here = self._enter(x1, self.total, "x1")[0], self._enter(x0, 0.0, "x0")[0]
-        value = _conditional_log_prob(self._own, there, here.astype(there.dtype))
+        inner = self._inner
+        value = tilted_log_prob(inner.reference, inner.log_psi, there, here.astype(there.dtype))
         return value - self.manifold.dim * math.log(self._unit)
 
-    def sample_conditional(self, key: Key, x0: Any) -> Array:
+    def sample_conditional(self, key: Key, x0: Values) -> Array:
         """One exact draw of X_S for each x₀, shape (n, d)."""
-        return self._out(_draw(self._own, key, self._enter(x0, 0.0, "x0")[0]))
+        return self._out(_draw(self._inner, key, self._enter(x0, 0.0, "x0")[0]))
 
-    def sample_pairs(self, key: Key, n: int, dtype: Any = None) -> tuple[Array, Array]:
+    def sample_pairs(self, key: Key, n: int, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
         """n exact draws of (X_0, X_S): X_0 from the mixture p_0, or from the atoms."""
         pick, noise, rest = jax.random.split(key, 3)
-        own = self._own
-        log_w, means, covs = _product(own.phi, own.psi, own.transition, own.total)
+        inner = self._inner
+        log_w, means, covs = _product(inner.phi, inner.psi, inner.transition, inner.total)
         dtype = dtype or jnp.result_type(float)
         row = jax.random.categorical(pick, jnp.asarray(log_w, dtype), shape=(n,))
         x0 = jnp.asarray(means, dtype)[row]
         if covs is not None:
             x0 = x0 + _noise(noise, row, jnp.asarray(np.linalg.cholesky(covs), dtype))
-        return self._out(x0, 0.0), self._out(_draw(own, rest, x0))
+        return self._out(x0, 0.0), self._out(_draw(inner, rest, x0))
 
     def _out(self, y: Array, s: float | None = None) -> Array:
-        """Points in coordinates of its own, at the end (or at s), as points of the data."""
+        """Points in inner coordinates, at the end (or at s), as points of the data."""
         return jnp.asarray(self._leave(y, self.total if s is None else s), y.dtype)
-
-    @property
-    def _unit(self) -> float:
-        return 1.0 if self.own is None else self.own[0].scale
 
 
 @eqx.filter_jit
@@ -239,12 +232,15 @@ def _log_prob(bridge: MixturePotentialBridge, rows: Array, s: Scalar) -> Array:
 
 
 @eqx.filter_jit
-def _conditional_log_prob(bridge: MixturePotentialBridge, x1: Array, x0: Array) -> Array:
-    total = jnp.asarray(bridge.total, x1.dtype)
+def tilted_log_prob(
+    reference: Noising, log_psi: Callable[[Point, Scalar], Scalar], x1: Array, x0: Array
+) -> Array:
+    """log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀), row by row."""
+    total = jnp.asarray(reference.schedule.total, x1.dtype)
 
     def one(y: Point, x: Point) -> Scalar:
-        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
-        return bridge.reference.log_prob(y, x, total) + tilt
+        tilt = log_psi(y, total) - log_psi(x, jnp.zeros_like(total))
+        return reference.log_prob(y, x, total) + tilt
 
     return jax.vmap(one)(x1, x0)
 
@@ -295,16 +291,12 @@ def _noise(key: Key, row: Array, factors: Array) -> Array:
 
 def _log_values(psi: MixturePotential, y: np.ndarray, v: float) -> np.ndarray:
     """log Σ_k w_k N(y; μ_k, Σ_k + vI) of points y, shape (n, d), in float64 on the host."""
-    parts = []
-    for log_w, mu, sizes, u in zip(psi.log_weights, psi.means, *_spectra(psi), strict=True):
+    assert psi.variances is not None and psi.bases is not None
+    parts, rows = [], (psi.log_weights, psi.means, psi.variances, psi.bases)
+    for log_w, mu, sizes, u in zip(*rows, strict=True):
         gap, spread = (y - mu) @ u, sizes + v
         parts.append(log_w - 0.5 * np.sum(gap**2 / spread + np.log(2.0 * np.pi * spread), axis=1))
     return np.logaddexp.reduce(parts, axis=0)
-
-
-def _spectra(psi: MixturePotential) -> tuple[np.ndarray, np.ndarray]:
-    assert psi.variances is not None and psi.bases is not None
-    return psi.variances, psi.bases
 
 
 def _product(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key, Values
 from scorefold.bridges.reference.linear import matmul
 
 __all__ = ["Normal", "apart", "square_root"]
@@ -28,7 +26,7 @@ class Normal(eqx.Module):
     mean: np.ndarray = fixed()
     cov: np.ndarray = fixed()
 
-    def __init__(self, mean: Any, cov: Any, name: str = "cov") -> None:
+    def __init__(self, mean: Values, cov: Values, name: str = "cov") -> None:
         self.mean = np.atleast_1d(np.asarray(mean, np.float64))
         cov = np.asarray(cov, np.float64)
         d = len(self.mean)
@@ -46,7 +44,7 @@ class Normal(eqx.Module):
                 "multiple of the identity."
             )
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log density in nats of points of shape (…, d). Their distance from the mean is taken in
         float64 unless they are traced."""
         factor = np.linalg.cholesky(self.cov)
@@ -58,7 +56,7 @@ class Normal(eqx.Module):
         z = matmul(gap, whiten.T)
         return -0.5 * jnp.sum(z * z, axis=-1) - float(constant)
 
-    def sample(self, key: Key, n: int, dtype: Any = None) -> Array:
+    def sample(self, key: Key, n: int, dtype: DTypeLike | None = None) -> Array:
         """n draws, shape (n, d)."""
         dtype = dtype or jnp.result_type(float)
         z = jax.random.normal(key, (n, len(self.mean)), dtype)
@@ -82,7 +80,7 @@ class Normal(eqx.Module):
         return float(np.sqrt(max(square, 0.0)))
 
 
-def apart(x: Any, middle: np.ndarray, unit: float = 1.0) -> Array:
+def apart(x: Values, middle: np.ndarray, unit: float = 1.0) -> Array:
     """(x − middle)/unit for points of shape (…, d): the difference in float64 unless they are
     traced, the result in the dtype of ``jnp.asarray(x)``."""
     points = jnp.asarray(x)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,16 +10,15 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
+from scorefold.bridges.exact.mixture_potential import tilted_log_prob
 from scorefold.bridges.exact.spectral_basis import SpectralBasis, spectral_basis
-from scorefold.manifolds import check_points
 from scorefold.noising import Noising
-from scorefold.samplers import uniform_grid
 
 __all__ = ["SpectralBridge"]
 
-LogDensity = Callable[[np.ndarray], Any]
+LogDensity = Callable[[np.ndarray], Values]
 
 
 class SpectralBridge(Bridge):
@@ -72,7 +70,7 @@ class SpectralBridge(Bridge):
         log_p1: LogDensity,
         *,
         degree: int = 64,
-        centre: Any = None,
+        centre: Values | None = None,
         tolerance: float = 1e-13,
         max_iterations: int = 10_000,
     ) -> None:
@@ -122,20 +120,18 @@ class SpectralBridge(Bridge):
         value, gradient = self._evaluate(self.d, x, s)
         return gradient / value
 
-    def grid(self, steps: int, dtype: Any) -> Array:
-        return uniform_grid(0.0, self.total, steps, dtype)
-
     # -- public edge -----------------------------------------------------------------------------
-    def log_prob(self, t: float | Scalar, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_t with respect to volume, of one point or a batch."""
-        points = check_points(self.manifold, x, "x")
-        return _log_prob(self, points, jnp.asarray(t, points.dtype))
+        rows, batch = self._enter(x, 0.0, "x")
+        return _log_prob(self, rows, jnp.asarray(t, rows.dtype)).reshape(batch)
 
-    def conditional_log_prob(self, x1: Any, x0: Any) -> Array:
+    def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two batches:
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
-        x1 = check_points(self.manifold, x1, "x1")
-        return _conditional_log_prob(self, x1, check_points(self.manifold, x0, "x0"))
+        there, batch = self._enter(x1, self.total, "x1")
+        here = self._enter(x0, 0.0, "x0")[0]
+        return tilted_log_prob(self.reference, self.log_psi, there, here).reshape(batch)
 
     def coupling(self) -> tuple[np.ndarray, np.ndarray]:
         """The law of the symmetric coordinates of (X_0, X_S): the n nodes and the masses
@@ -156,7 +152,7 @@ class SpectralBridge(Bridge):
         phi1, psi1 = values.T @ (decay * self.d), values.T @ self.c
         return float(w @ (phi1 * psi1 * np.log(psi1)) - w @ (phi0 * psi0 * np.log(psi0)))
 
-    def sample(self, key: Key, t: float, n: int, dtype: Any = None) -> Array:
+    def sample(self, key: Key, t: float, n: int, dtype: DTypeLike | None = None) -> Array:
         """n exact draws of p_t, by rejection from the uniform law: vol·max p_t proposals each."""
         dtype = dtype or jnp.result_type(float)
         _, _, _, values = self.basis.tables()
@@ -185,24 +181,9 @@ class SpectralBridge(Bridge):
 
 
 @eqx.filter_jit
-def _log_prob(bridge: SpectralBridge, points: Array, t: Scalar) -> Array:
+def _log_prob(bridge: SpectralBridge, rows: Array, t: Scalar) -> Array:
     s = bridge.reference.schedule.s(t)
-    rows = points.reshape(-1, *bridge.manifold.shape)
-    each = jax.vmap(lambda x: bridge.log_phi(x, s) + bridge.log_psi(x, s))(rows)
-    return each.reshape(points.shape[: points.ndim - len(bridge.manifold.shape)])
-
-
-@eqx.filter_jit
-def _conditional_log_prob(bridge: SpectralBridge, x1: Array, x0: Array) -> Array:
-    total = jnp.asarray(bridge.total, x1.dtype)
-
-    def one(y: Point, x: Point) -> Scalar:
-        tilt = bridge.log_psi(y, total) - bridge.log_psi(x, jnp.zeros_like(total))
-        return bridge.reference.log_prob(y, x, total) + tilt
-
-    shape = bridge.manifold.shape
-    rows = jax.vmap(one)(x1.reshape(-1, *shape), x0.reshape(-1, *shape))
-    return rows.reshape(x1.shape[: x1.ndim - len(shape)])
+    return jax.vmap(lambda x: bridge.log_phi(x, s) + bridge.log_psi(x, s))(rows)
 
 
 @eqx.filter_jit

@@ -2,7 +2,6 @@
 
 import abc
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar
+from scorefold._types import Point, Scalar, Values
 from scorefold.heat import IsotropicHeat, SO3Profile, sphere_dimension
 from scorefold.manifolds import Manifold
 
@@ -153,7 +152,7 @@ class Waves(SpectralBasis):
         return jax.value_and_grad(value)(x)
 
 
-def spectral_basis(manifold: Manifold, degree: int, centre: Any) -> SpectralBasis:
+def spectral_basis(manifold: Manifold, degree: int, centre: Values | None) -> SpectralBasis:
     """Zonal functions on S^d (d ≥ 2), class functions on SO(3), all functions on T^1 and T^2.
 
     **Raises:** ``ValueError`` for other manifolds and a degree below 1.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from scorefold._types import Key, Scalar
+from scorefold._types import DTypeLike, Key, Scalar, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges.units import Units
 from scorefold.manifolds import check_points
@@ -79,10 +79,7 @@ class Transport(eqx.Module):
     @property
     def cost(self) -> Scalar:
         """⟨C, P⟩."""
-        alone = jnp.sum(_times(self.log_a, self.alone[0])) + jnp.sum(
-            _times(self.log_b, self.alone[1])
-        )
-        return jnp.sum(jnp.exp(self.log_plan) * self.rest) + alone
+        return jnp.sum(jnp.exp(self.log_plan) * self.rest) + self._means(*self.alone)
 
     @property
     def entropy(self) -> Scalar:
@@ -93,13 +90,13 @@ class Transport(eqx.Module):
     def value(self) -> Scalar:
         """⟨a, f⟩ + ⟨b, g⟩ − ε(ΣP − 1), the dual objective: a lower bound of the minimum, equal to
         ⟨C, P⟩ + ε KL once converged. Its derivative in ``costs`` is P."""
-        duals = jnp.sum(_times(self.log_a, self.f)) + jnp.sum(_times(self.log_b, self.g))
         # ΣP − Σ a ⊗ b, which large ε leaves many digits of.
         prior = jnp.exp(self.log_a[:, None] + self.log_b[None, :])
         density = jnp.where(prior > 0, self._log_density, 0.0)
-        return duals - self.epsilon * jnp.sum(prior * jnp.expm1(density))
+        rest = self.epsilon * jnp.sum(prior * jnp.expm1(density))
+        return self._means(self.f, self.g) - rest
 
-    def sample_targets(self, key: Key, rows: Any) -> Array:
+    def sample_targets(self, key: Key, rows: Values) -> Array:
         """For each source index in ``rows`` one target index drawn from P(j | i)."""
         rows = jnp.asarray(rows)
         return jax.random.categorical(key, self.log_conditional[rows], axis=-1)
@@ -110,11 +107,17 @@ class Transport(eqx.Module):
         rows = jax.random.categorical(first, self.log_a, shape=(n,))
         return rows, self.sample_targets(second, rows)
 
-    def barycentre(self, targets: Any) -> Array:
+    def barycentre(self, targets: Values) -> Array:
         """Σ_j P(j | i) y_j for ``targets`` y on flat space, shape (m, d): the conditional mean of
         the target given each source, shape (n, d)."""
         points = jnp.asarray(targets, self.rest.dtype)
         return jnp.matmul(jnp.exp(self.log_conditional), points, precision="highest")
+
+    def _means(self, u: Array, v: Array) -> Scalar:
+        """⟨a, u⟩ + ⟨b, v⟩ with 0·u = 0 whatever u is."""
+        pairs = ((self.log_a, u), (self.log_b, v))
+        first, last = (jnp.sum(jnp.where(jnp.isneginf(w), 0.0, jnp.exp(w) * p)) for w, p in pairs)
+        return first + last
 
     @property
     def _log_density(self) -> Array:
@@ -122,14 +125,14 @@ class Transport(eqx.Module):
 
 
 def sinkhorn(
-    costs: Any,
-    a: Any = None,
-    b: Any = None,
+    costs: Values,
+    a: Values | None = None,
+    b: Values | None = None,
     *,
     epsilon: float = 1.0,
     tolerance: float | None = None,
     max_iterations: int = 10_000,
-    start: Any = None,
+    start: Values | None = None,
     anneal: float | None = None,
 ) -> Transport:
     """Sinkhorn's iteration in log space, on the device:
@@ -178,7 +181,8 @@ def sinkhorn(
         costs = costs.astype(jnp.result_type(float))
     if costs.ndim != 2:
         raise ValueError(f"costs: shape must be (n, m), got {costs.shape}.")
-    if not isinstance(costs, jax.core.Tracer):
+    traced = isinstance(costs, jax.core.Tracer)
+    if not traced:
         bad = np.flatnonzero(~np.isfinite(np.asarray(costs)).all(axis=1))
         if bad.size:
             raise ValueError(f"costs: rows {bad[:10].tolist()} are not finite. Repair them first.")
@@ -191,7 +195,7 @@ def sinkhorn(
     if anneal is not None and not 0 < anneal < 1:
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
     dtype = costs.dtype
-    if not isinstance(costs, jax.core.Tracer):
+    if not traced:
         reach, eps = float(jnp.ptp(costs)), float(jnp.finfo(dtype).eps)
         spread = reach / epsilon
         if not spread * eps < 1.0:
@@ -203,21 +207,20 @@ def sinkhorn(
             )
     if tolerance is None:
         tolerance = 1e-9 if dtype == jnp.float64 else 1e-4
-        if not isinstance(costs, jax.core.Tracer):
+        if not traced:
             tolerance = max(tolerance, min(0.1, 2.0 * eps * spread))
     n, m = costs.shape
-    log_a = log_weights("a", a, n, dtype)
-    log_b = log_weights("b", b, m, dtype)
+    held = jax.lax.stop_gradient
+    fixed = held(costs)
+    log_a, log_b = held(log_weights("a", a, n, dtype)), held(log_weights("b", b, m, dtype))
     g = jnp.zeros(m, dtype) if start is None else jnp.asarray(start, dtype)
     if g.shape != (m,):
         raise ValueError(f"start: shape must be ({m},), got {g.shape}.")
     scalar = jnp.asarray(epsilon, dtype)
-    held = jax.lax.stop_gradient
-    fixed, log_a, log_b = held(costs), held(log_a), held(log_b)
     first = scalar if anneal is None else jnp.maximum(jnp.ptp(fixed), scalar)
     rate = jnp.asarray(anneal or 1.0, dtype)
     # Where ε is large beside the costs, marginals are nearly right with potentials far from it.
-    gentle = not isinstance(costs, jax.core.Tracer) and spread < 1.0
+    gentle = not traced and spread < 1.0
     goal = tolerance
     if gentle:
         rounding = 4.0 * eps * float(jnp.abs(costs).max()) / epsilon
@@ -226,21 +229,18 @@ def sinkhorn(
         fixed, log_a, log_b, scalar, g, goal, max_iterations, first, rate, gentle
     )
     error = _error(fixed, log_a, log_b, f, g, scalar)
-    alone = jnp.full(n, low, dtype), jnp.zeros(m, dtype)
-    found = Transport(
-        costs, log_a, log_b, f, g, alone, scalar, error, iterations, error <= tolerance
-    )
-    tell("sinkhorn", found, tolerance)
-    return found
+    tell("sinkhorn", error, iterations, tolerance)
+    alone, met = (jnp.full(n, low, dtype), jnp.zeros(m, dtype)), error <= tolerance
+    return Transport(costs, log_a, log_b, f, g, alone, scalar, error, iterations, met)
 
 
-def tell(name: str, found: Any, tolerance: float) -> None:
+def tell(name: str, error: Scalar, iterations: Array, tolerance: float) -> None:
     """Warn of what has not converged, unless it is traced."""
-    if isinstance(found.converged, jax.core.Tracer) or bool(found.converged):
+    if isinstance(error, jax.core.Tracer) or bool(error <= tolerance):
         return
     warnings.warn(
-        f"{name}: the marginals are off by {float(found.error):.2g} in L¹ after "
-        f"{int(found.iterations)} iterations; the tolerance is {tolerance:.2g}. Raise "
+        f"{name}: the marginals are off by {float(error):.2g} in L¹ after "
+        f"{int(iterations)} iterations; the tolerance is {tolerance:.2g}. Raise "
         "max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal.",
         ScorefoldWarning,
         stacklevel=3,
@@ -248,7 +248,12 @@ def tell(name: str, found: Any, tolerance: float) -> None:
 
 
 def transport(
-    reference: Noising, x0: Any, x1: Any, a: Any = None, b: Any = None, **kwargs: Any
+    reference: Noising,
+    x0: Values,
+    x1: Values,
+    a: Values | None = None,
+    b: Values | None = None,
+    **kwargs: Any,
 ) -> Transport:
     """The static Schrödinger bridge of weighted points: ``sinkhorn`` with
 
@@ -283,7 +288,12 @@ def transport(
 
 
 def sinkhorn_divergence(
-    costs: Any, costs_xx: Any, costs_yy: Any, a: Any = None, b: Any = None, **kwargs: Any
+    costs: Values,
+    costs_xx: Values,
+    costs_yy: Values,
+    a: Values | None = None,
+    b: Values | None = None,
+    **kwargs: Any,
 ) -> Scalar:
     """OT_ε(a, b) − ½ OT_ε(a, a) − ½ OT_ε(b, b) with OT_ε the ``value`` of ``sinkhorn``: ≥ 0, and 0
     only for equal laws where e^{−C/ε} is a positive kernel.
@@ -297,7 +307,7 @@ def sinkhorn_divergence(
     return cross - 0.5 * (own_x + own_y)
 
 
-def log_weights(name: str, weights: Any, n: int, dtype: Any) -> Array:
+def log_weights(name: str, weights: Values | None, n: int, dtype: DTypeLike) -> Array:
     """log of weights divided by their sum; equal ones for None."""
     if weights is None:
         return jnp.full((n,), -math.log(n), dtype)
@@ -376,8 +386,3 @@ def _error(costs, log_a, log_b, f, g, epsilon) -> Scalar:
     plan = jnp.exp(log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon)
     row = jnp.sum(jnp.abs(jnp.sum(plan, axis=1) - jnp.exp(log_a)))
     return row + jnp.sum(jnp.abs(jnp.sum(plan, axis=0) - jnp.exp(log_b)))
-
-
-def _times(log_weight: Array, potential: Array) -> Array:
-    """a·f with 0·f = 0 whatever f is."""
-    return jnp.where(jnp.isneginf(log_weight), 0.0, jnp.exp(log_weight) * potential)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from scorefold._types import Key
 from scorefold.bridges.description import BridgeDescription
@@ -18,15 +17,9 @@ from scorefold.bridges.light.gaussian_potential import GaussianPotential
 from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import chosen_origins
 from scorefold.bridges.light.pairs import Pairs
-from scorefold.bridges.light.potential import (
-    PotentialDescription,
-)
+from scorefold.bridges.light.potential import PotentialDescription
 from scorefold.bridges.units import Units
-from scorefold.fitting import (
-    History,
-    NonFiniteLoss,
-    fit,
-)
+from scorefold.fitting import History, NonFiniteLoss, fit
 from scorefold.noising import Noising
 
 __all__ = ["LightBridge"]
@@ -93,20 +86,17 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
 
     def inside(self, units: Units) -> LightBridge:
         square = units.scale**2
-        return LightBridge(
-            units.inside(self.reference),
-            potential=self.potential.shorter(square),
-            blur=None if self.blur is None else self.blur / square,
-            origins=self.origins,
-        )
+        potential, blur = self.potential.shorter(square), self.blur and self.blur / square
+        inside = units.inside(self.reference)
+        return LightBridge(inside, potential=potential, blur=blur, origins=self.origins)
 
     def train(
         self, samples: Samples, *, key: Key, **settings: Any
     ) -> tuple[FittedLightBridge, History]:
         """By ``fit``, whose settings these are: 800 steps by default."""
-        a, b = samples.ends
-        held = samples.held
-        pairs = Pairs(self.potential, self.reference, _sizes(samples.ends), held and _sizes(held))
+        (a, b), held = samples.ends, samples.held
+        held_sizes = None if held is None else (len(held[0]), len(held[1]))
+        pairs = Pairs(self.potential, self.reference, (len(a), len(b)), held_sizes)
         val = None if held is None else jnp.concatenate(held)
         try:
             potential, history = fit(pairs, jnp.concatenate([a, b]), key=key, val=val, **settings)
@@ -124,17 +114,14 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
         return FittedLightBridge(self.reference, potential, start), _moved_history(history, samples)
 
 
-def _sizes(ends: tuple[Array, Array]) -> tuple[int, int]:
-    return len(ends[0]), len(ends[1])
-
-
 def _moved_history(history: History, samples: Samples) -> History:
     """With losses in the coordinates of the data."""
-    units, given, held = samples.units, samples.given, samples.given_held
+    units, nll = samples.units, history.val_nll
     if units is None:
         return history
-    loss = history.loss + units.loss_apart(samples.reference, *(end.rows for end in given))
-    nll = history.val_nll
-    if held is not None:
-        nll = nll + units.loss_apart(samples.reference, *(end.rows for end in held))
+    a, b = samples.given
+    loss = history.loss + units.loss_apart(samples.reference, a.rows, b.rows)
+    if samples.given_held is not None:
+        a, b = samples.given_held
+        nll = nll + units.loss_apart(samples.reference, a.rows, b.rows)
     return dataclasses.replace(history, loss=loss, val_nll=nll)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,20 +12,18 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges.description import FittedBridge
 from scorefold.bridges.light.origins import Origins
-from scorefold.bridges.light.potential import (
-    LightPotential,
-)
+from scorefold.bridges.light.potential import LightPotential
 from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
-from scorefold.bridges.reference.pinned_walk import flat_path, manifold_path
+from scorefold.bridges.reference.pinned_walk import pinned_step
 from scorefold.bridges.units import Units
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
-from scorefold.samplers import uniform_grid
+from scorefold.samplers import uniform_grid, walk
 
 __all__ = ["FittedLightBridge"]
 
@@ -47,7 +44,7 @@ class FittedLightBridge(FittedBridge):
         """log ψ_s(x)."""
         if self.units is not None:
             y, r = self._here(x, s)
-            return self._own.log_psi(y, r) + self.units.log_tilt(self.reference, x, s)
+            return self._inner.log_psi(y, r) + self.units.log_tilt(self.reference, x, s)
         return self.potential.log_ahead(self.reference, x, self.total - s)
 
     def log_phi(self, x: Point, s: Scalar) -> Scalar:
@@ -55,25 +52,25 @@ class FittedLightBridge(FittedBridge):
         if self.units is not None:
             y, r = self._here(x, s)
             tilt = self.units.log_tilt(self.reference, x, s) + self._log_unit
-            return self._own.log_phi(y, r) - tilt
+            return self._inner.log_phi(y, r) - tilt
         return jax.nn.logsumexp(self.start.log_terms(self.reference, x, s))
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.forward(self.reference, self._own, x, s)
+            return self.units.forward(self.reference, self._inner.forward, x, s)
         return self.potential.score_ahead(self.reference, x, self.total - s)
 
     def backward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.backward(self.reference, self._own, x, s)
+            return self.units.backward(self.reference, self._inner.backward, x, s)
         return self.start.score(self.reference, x, s)
 
-    def grid(self, steps: int, dtype: Any) -> Array:
+    def grid(self, steps: int, dtype: DTypeLike) -> Array:
         """Equally spaced in log(s + h) − log(S − s + τ): steps follow the time in which φ̂ and ψ
         change at either end, h a small blur and τ the scale of the potential."""
         if self.units is not None:
-            own = self._own.grid(steps, jnp.result_type(float))
-            return jnp.asarray(self._data_levels(own), dtype)
+            levels = self._inner.grid(steps, jnp.result_type(float))
+            return jnp.asarray(self._data_levels(levels), dtype)
         first, last = self.start.scale, min(self.potential.scale, self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)
         f = np.exp(np.linspace(low, high, steps + 1))
@@ -82,48 +79,49 @@ class FittedLightBridge(FittedBridge):
         return jnp.asarray(grid, dtype)
 
     # -- public edge -------------------------------------------------------------------------------
-    def log_prob(self, t: float | Scalar, x: Any) -> Array:
+    def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_s(x) in nats at process time t, exact: the law of the bridge on its way from A,
         blurred by h, to B. x: points, shape ``(…, *shape)``."""
         s = self._level(t)
         rows, batch = self._enter(x, s, "x")
-        level = jnp.asarray(self._own_level(s), rows.dtype)
-        return (_log_prob(self._own, rows, level) - self._log_unit).reshape(batch)
+        level = jnp.asarray(self._inner_level(s), rows.dtype)
+        return (_log_prob(self._inner, rows, level) - self._log_unit).reshape(batch)
 
-    def couple(self, key: Key, x0: Any, *, steps: int = 100) -> Array:
+    def couple(self, key: Key, x0: Values, *, steps: int = 100) -> Array:
         """A draw of X₁ given each X₀ = x₀: a component of φ is drawn, then Brownian motion pinned
         to it. Exact on R^d, on T^d and on products of these. Elsewhere the component is exact and
         the pinned motion is walked in ``steps`` steps, of a product in its curved factors alone."""
         return self.sample_forward(key, x0, steps=steps)
 
-    def sample_at(self, key: Key, x0: Any, t: float, *, steps: int = 100) -> Array:
+    def sample_at(self, key: Key, x0: Values, t: float, *, steps: int = 100) -> Array:
         """A draw of X_t, 0 < t ≤ 1, given each X₀ = x₀: exact where ``couple`` is, otherwise its
         walk stopped on its way."""
         if not 0.0 < t <= 1.0:
             raise ValueError(f"t must be in (0, 1], got {t}.")
         rows, batch = self._enter(x0, 0.0, "x0")
         s = self._level(t)
-        grid = uniform_grid(0.0, self._own_level(s), steps, rows.dtype)
-        end = self._own._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
+        grid = uniform_grid(0.0, float(self._inner_level(s)), steps, rows.dtype)
+        end = self._inner._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
         there = jnp.asarray(self._leave(end, s), rows.dtype)
         return there.reshape(*batch, *self.manifold.shape)
 
-    def conditional(self, x0: Any) -> GaussianMixture:
+    def conditional(self, x0: Values) -> GaussianMixture:
         """The law of X₁ given X₀ = x₀ (one point) on flat space: a Gaussian mixture, with
         ``sample``, ``marginal`` and, where some coordinates of X₁ are known, ``conditional``."""
         rows, batch = self._enter(x0, 0.0, "x0")
         if batch:
             raise ValueError(f"x0: give one point, got shape {(*batch, *self.manifold.shape)}.")
-        law = _conditional(self._own, rows[0])
+        inner = self._inner
+        law = eqx.filter_jit(inner.potential.conditional)(inner.reference, rows[0])
         return law if self.units is None else _moved(law, self.units)
 
-    def conditional_moments(self, x0: Any) -> tuple[Array, Array]:
+    def conditional_moments(self, x0: Values) -> tuple[Array, Array]:
         """Mean, shape (n, d), and covariance, (n, d, d), of X₁ given each x₀, on flat space."""
-        mean, cov = _moments(self._own, self._enter(x0, 0.0, "x0")[0])
-        k = 1.0 if self.units is None else self.units.scale
-        return jnp.asarray(self._leave(mean, self.total), mean.dtype), k * (k * cov)
+        mean, cov = _moments(self._inner, self._enter(x0, 0.0, "x0")[0])
+        moved = jnp.asarray(self._leave(mean, self.total), mean.dtype)
+        return moved, self._unit * (self._unit * cov)
 
-    def sample_given(self, key: Key, x0: Any, given: Sequence[int], values: Any) -> Array:
+    def sample_given(self, key: Key, x0: Values, given: Sequence[int], values: Values) -> Array:
         """Draws of X₁ given each X₀ = x₀ and the coordinates ``given`` of X₁, on flat space.
 
         **Arguments:** ``x0``: shape (n, d); ``values``: shape (n, len(given)).
@@ -137,11 +135,11 @@ class FittedLightBridge(FittedBridge):
                 f"{np.shape(values)}."
             )
         held = self._held(values, at, rows.dtype)
-        drawn = _given(self._own, jax.random.split(key, len(rows)), rows, at, held)
+        drawn = _given(self._inner, jax.random.split(key, len(rows)), rows, at, held)
         there = jnp.asarray(self._leave(drawn, self.total), rows.dtype)
         return there.at[:, np.asarray(at)].set(jnp.asarray(values, rows.dtype))
 
-    def starts_given(self, key: Key, x0: Any, given: Sequence[int], values: Any) -> Array:
+    def starts_given(self, key: Key, x0: Values, given: Sequence[int], values: Values) -> Array:
         """For each row of ``values`` one of the points x0, which are draws of A, with the
         probability that it has when the coordinates ``given`` of X₁ are these, on flat space:
 
@@ -157,7 +155,7 @@ class FittedLightBridge(FittedBridge):
         at, shape = tuple(int(i) for i in given), np.shape(values)
         if len(shape) != 2 or shape[1] != len(at):
             raise ValueError(f"values: needs shape (m, {len(at)}), got {shape}.")
-        picked = _starts(self._own, key, rows, at, self._held(values, at, rows.dtype))
+        picked = _starts(self._inner, key, rows, at, self._held(values, at, rows.dtype))
         return check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)[picked]
 
     def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
@@ -167,7 +165,7 @@ class FittedLightBridge(FittedBridge):
         beyond = self.potential.widest if forward else self.start.widest
         return _sample(self, keys, rows, grid, forward, paths, most_turns(self.total + beyond))
 
-    def seen_start(self, key: Key, rows: Array) -> Array:
+    def blurred_start(self, key: Key, rows: Array) -> Array:
         """Blurred by h, h that of one of the points it was fitted to."""
         pick, noise = jax.random.split(key)
         h = jax.random.choice(pick, jnp.asarray(self.start.blur), (len(rows),))
@@ -175,24 +173,23 @@ class FittedLightBridge(FittedBridge):
 
     # -- inside ------------------------------------------------------------------------------------
     def _here(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
-        """One point and a level in coordinates of the bridge's own."""
+        """One point and a level in inner coordinates."""
         assert self.units is not None
         return self.units.enter_one(self.reference, x, s), s / self.units.scale**2
 
     @property
     def _log_unit(self) -> float:
         """d log k, what a log density loses in the units of the data."""
-        return 0.0 if self.units is None else self.manifold.dim * math.log(self.units.scale)
+        return self.manifold.dim * math.log(self._unit)
 
-    def _held(self, values: Any, given: tuple[int, ...], dtype: Any) -> Array:
-        """Known coordinates of X₁ in coordinates of the bridge's own."""
-        traced = isinstance(values, jax.core.Tracer)
-        values = jnp.asarray(values, dtype) if traced else np.asarray(values, np.float64)
-        if self.units is not None:
-            middle = np.asarray(self.units.end)[np.asarray(given)]
-            middle = jnp.asarray(middle, dtype)[None, :] if traced else middle
-            values = (values - middle) / self.units.scale
-        return jnp.asarray(values, dtype)
+    def _held(self, values: Values, given: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Known coordinates of X₁ in inner coordinates."""
+        if self.units is None:
+            return jnp.asarray(values, dtype)
+        middle = np.asarray(self.units.end)[np.asarray(given)]
+        if isinstance(values, jax.core.Tracer):
+            return (values.astype(dtype) - jnp.asarray(middle, dtype)[None, :]) / self.units.scale
+        return jnp.asarray((np.asarray(values, np.float64) - middle) / self.units.scale, dtype)
 
 
 def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
@@ -230,32 +227,23 @@ def _sample(
     paths: bool,
     turns: int,
 ) -> Array:
-    reference, potential = bridge.reference, bridge.potential
-    flat = reference.manifold.euclidean
+    reference, potential, start = bridge.reference, bridge.potential, bridge.start
 
     def one(inputs: tuple[Key, Point]) -> Array:
         key, x = inputs
-        pick, walk = jax.random.split(key)
-        if forward and flat:
+        pick, move = jax.random.split(key)
+        end = jnp.asarray(bridge.total, x.dtype)
+        if not forward:
+            k = jax.random.categorical(pick, start.log_terms(reference, x, grid[0]))
+            target, end = start.points[k].astype(x.dtype), -start.blur[k].astype(x.dtype)
+        elif reference.manifold.euclidean:
             target = potential.draw(reference, pick, x)
-            return flat_path(reference, walk, x, target, grid, bridge.total, paths)
-        if forward:
-            centre, tau = potential.target(reference, pick, x)
-            end = jnp.asarray(bridge.total, x.dtype) + tau
-            return manifold_path(reference.manifold, walk, x, centre, grid, end, paths, turns)
-        start = bridge.start
-        k = jax.random.categorical(pick, start.log_terms(reference, x, grid[0]))
-        origin, first = start.points[k].astype(x.dtype), -start.blur[k].astype(x.dtype)
-        if flat:
-            return flat_path(reference, walk, x, origin, grid, first, paths)
-        return manifold_path(reference.manifold, walk, x, origin, grid, first, paths, turns)
+        else:
+            target, tau = potential.target(reference, pick, x)
+            end = end + tau
+        return walk(pinned_step(reference, target, end, turns), move, x, grid, keep=paths)
 
     return jax.lax.map(one, (keys, rows), batch_size=1024)
-
-
-@eqx.filter_jit
-def _conditional(bridge: FittedLightBridge, x0: Point) -> GaussianMixture:
-    return bridge.potential.conditional(bridge.reference, x0)
 
 
 @eqx.filter_jit

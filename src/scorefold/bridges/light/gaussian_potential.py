@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar
 from scorefold.bridges.light.potential import (
     LearningPotential,
     LightPotential,
@@ -82,7 +82,8 @@ class GaussianPotential(PotentialDescription):
         axes: CoordinateAxes | LearningAxes = CoordinateAxes()
         if self.covariance == "full":
             skew = jnp.zeros((count, manifold.dim, manifold.dim), b.dtype)
-            axes = LearningAxes(skew, _principal(b))
+            gap = b - jnp.mean(b, axis=0, keepdims=True)
+            axes = LearningAxes(skew, jnp.linalg.eigh(gap.T @ gap / len(b))[1])
         return LearningGaussian(
             log_weights=jax.nn.log_softmax(log_w + log_at),
             offsets=jnp.zeros_like(targets),
@@ -217,8 +218,8 @@ class FittedGaussianPotential(LightPotential):
     def conditional(self, reference: Noising, x: Point) -> GaussianMixture:
         part = self.astype(x.dtype)
         logits, mean = part.landing(reference, x)
-        covariances: Any = part.axes.covariances(part.variances)
-        return GaussianMixture(jax.nn.log_softmax(logits), mean, covariances)
+        spread = part.axes.covariances(part.variances)
+        return GaussianMixture(jax.nn.log_softmax(logits), mean, spread)
 
     def draw(self, reference: Noising, key: Key, x: Point) -> Point:
         pick, noise = jax.random.split(key)
@@ -226,8 +227,7 @@ class FittedGaussianPotential(LightPotential):
         logits, mean = part.landing(reference, x)
         k = jax.random.categorical(pick, logits)
         z = jax.random.normal(noise, x.shape, x.dtype)
-        one = lambda leaf: leaf[k][None]  # noqa: E731
-        axes = jax.tree.map(one, part.axes)
+        axes = jax.tree.map(lambda leaf: leaf[k][None], part.axes)
         return mean[k] + axes.back(jnp.sqrt(part.variances[k])[None] * z[None])[0]
 
     def target(self, reference: Noising, key: Key, x: Point) -> tuple[Point, Scalar]:
@@ -242,7 +242,7 @@ class FittedGaussianPotential(LightPotential):
     def widest(self) -> float:
         return 0.0
 
-    def astype(self, dtype: Any) -> FittedGaussianPotential:
+    def astype(self, dtype: DTypeLike) -> FittedGaussianPotential:
         return jax.tree.map(lambda leaf: leaf.astype(dtype), self)
 
     def landing(self, reference: Noising, x: Point) -> tuple[Array, Array]:
@@ -267,12 +267,6 @@ def _rotation(lower: Array) -> Array:
     tri = jnp.tril(lower, -1)
     skew, eye = tri - tri.T, jnp.eye(len(lower), dtype=lower.dtype)
     return jnp.linalg.solve(eye + skew, eye - skew)
-
-
-def _principal(rows: Array) -> Array:
-    """Eigenvectors of the covariance, shape (d, d)."""
-    gap = rows - jnp.mean(rows, axis=0, keepdims=True)
-    return jnp.linalg.eigh(gap.T @ gap / len(rows))[1]
 
 
 @eqx.filter_jit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,7 +12,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar
 from scorefold.bridges.light.potential import (
     LearningPotential,
     LightPotential,
@@ -46,10 +45,9 @@ class HeatPotential(PotentialDescription):
     law and τ → 0 it is Sinkhorn's algorithm.
 
     **Arguments:** ``components``: K; ``tau``: the variance-time at which all kernels start
-    (default: 1, 1/4 or 1/16 of
-    the median squared distance of a centre to its 6th neighbour over the dimension, whichever has
-    the smallest loss on rows left out);
-    ``floor``: what τ_k cannot go below (default: a twentieth of ``tau``).
+    (default: 1, 1/4 or 1/16 of the median squared distance of a centre to its 6th neighbour over
+    the dimension, whichever has the smallest loss on rows left out); ``floor``: what τ_k cannot go
+    below (default: a twentieth of ``tau``).
     """
 
     components: int = 256
@@ -114,13 +112,7 @@ class LearningHeat(LearningPotential):
 
     @classmethod
     def at(
-        cls,
-        reference: Noising,
-        centres: Array,
-        tau: float,
-        floor: float | None,
-        a: Array,
-        b: Array,
+        cls, reference: Noising, centres: Array, tau: float, floor: float | None, a: Array, b: Array
     ) -> LearningHeat:
         """Kernels of equal weight and width τ at ``centres``; ``floor`` by default τ/20."""
         manifold, total, count = reference.manifold, reference.schedule.total, len(centres)
@@ -202,7 +194,7 @@ class FittedHeatPotential(LightPotential):
         with jax.ensure_compile_time_eval():
             return float(np.max(np.asarray(self.tau, np.float64)))
 
-    def _ahead(self, reference: Noising, u: Scalar, dtype: Any) -> TransitionMixture:
+    def _ahead(self, reference: Noising, u: Scalar, dtype: DTypeLike) -> TransitionMixture:
         """P_u φ."""
         parts = (self.centres, self.tau, self.log_weights)
         centres, tau, log_w = (v.astype(dtype) for v in parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar
 from scorefold.bridges.light.potential import LightPotential
 from scorefold.bridges.light.starts import some_rows
 from scorefold.bridges.reference.linear import linear_transition
@@ -56,7 +55,7 @@ class Origins(eqx.Module):
         """∇ log φ̂_s(x)."""
         return self._started(reference, s, x.dtype).score(x)
 
-    def _started(self, reference: Noising, s: Scalar, dtype: Any) -> TransitionMixture:
+    def _started(self, reference: Noising, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
         points, blur, log_w = (a.astype(dtype) for a in (self.points, self.blur, self.log_weights))
         return TransitionMixture(reference, points, s + blur, log_w)
 
@@ -91,11 +90,19 @@ def chosen_origins(
     return made_origins(reference, potential, rows, h)
 
 
+@eqx.filter_jit
 def made_origins(
     reference: Noising, potential: LightPotential, rows: Array, blur: Array
 ) -> Origins:
     """Origins at all ``rows``, each with its blur, shape (n,)."""
-    return Origins(*_weights(reference, potential, rows, blur), blur)
+    points = jax.vmap(lambda x, h: _rewound(reference, x, h))(rows, blur)
+    total = reference.schedule.total
+
+    def ahead(inputs: tuple[Point, Scalar]) -> Scalar:
+        return potential.log_ahead(reference, inputs[0], total + inputs[1])
+
+    psi = jax.lax.map(ahead, (points, blur), batch_size=min(len(rows), 512))
+    return Origins(points, -psi - math.log(len(rows)), blur)
 
 
 def _apart(reference: Noising, rows: Array) -> Array:
@@ -110,20 +117,6 @@ def _apart(reference: Noising, rows: Array) -> Array:
 
 
 @eqx.filter_jit
-def _weights(
-    reference: Noising, potential: LightPotential, rows: Array, blur: Array
-) -> tuple[Array, Array]:
-    points = jax.vmap(lambda x, h: _rewound(reference, x, h))(rows, blur)
-    total = reference.schedule.total
-
-    def ahead(inputs: tuple[Point, Scalar]) -> Scalar:
-        return potential.log_ahead(reference, inputs[0], total + inputs[1])
-
-    psi = jax.lax.map(ahead, (points, blur), batch_size=min(len(rows), 512))
-    return points, -psi - math.log(len(rows))
-
-
-@eqx.filter_jit
 def _likelihood(
     reference: Noising,
     potential: LightPotential,
@@ -133,14 +126,13 @@ def _likelihood(
     leave_out: bool,
 ) -> Scalar:
     """Mean log p_0 of ``scored``; row i of it is row i of ``rows`` if ``leave_out``."""
-    start = Origins(*_weights(reference, potential, rows, blur), blur)
+    start = made_origins(reference, potential, rows, blur)
     total, zero = jnp.asarray(reference.schedule.total, blur.dtype), jnp.zeros((), blur.dtype)
 
     def one(inputs: tuple[Array, Point]) -> Scalar:
         i, x = inputs
         terms = start.log_terms(reference, x, zero)
-        itself = (jnp.arange(len(terms)) == i) & leave_out
-        terms = jnp.where(itself, -jnp.inf, terms)
+        terms = jnp.where((jnp.arange(len(terms)) == i) & leave_out, -jnp.inf, terms)
         return jax.nn.logsumexp(terms) + potential.log_ahead(reference, x, total)
 
     each = jax.lax.map(one, (jnp.arange(len(scored)), scored), batch_size=256)

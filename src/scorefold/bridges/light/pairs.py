@@ -13,12 +13,7 @@ from scorefold.bridges.light.potential import (
     LightPotential,
     PotentialDescription,
 )
-from scorefold.fitting import (
-    Defaults,
-    Description,
-    Trainer,
-    batch_rows,
-)
+from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.noising import Noising
 
 __all__ = ["Pairs"]
@@ -40,8 +35,7 @@ class Pairs(Description[LightPotential]):
     def trainer(self, key: Key, data: np.ndarray) -> _PairTrainer:
         n = self.sizes[0]
         a, b = jnp.asarray(data[:n]), jnp.asarray(data[n:])
-        learning = self.potential.begin(self.reference, key, a, b)
-        return _PairTrainer(self, learning)
+        return _PairTrainer(self, self.potential.begin(self.reference, key, a, b))
 
 
 class _PairTrainer(Trainer[LightPotential]):

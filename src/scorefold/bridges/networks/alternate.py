@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -15,9 +14,9 @@ from jaxtyping import Array, PyTree
 
 from scorefold._fixed import trainable
 from scorefold._types import Key, Scalar
+from scorefold.bridges.alternate_history import AlternationHistory, AlternationRecord
 from scorefold.bridges.intake import Samples
-from scorefold.bridges.networks.alternate_history import AlternationHistory, AlternationRecord
-from scorefold.bridges.networks.alternate_judge import Judges, measure
+from scorefold.bridges.networks.alternate_judge import measure, points_to_compare
 from scorefold.bridges.networks.contract import Alternating
 from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.objectives import Objective
@@ -49,7 +48,7 @@ class LearnedBridge(Alternating):
     kept); SIGINT and SIGTERM stop after the half-step. ``resume``: go on from the last one, with
     the result of an uninterrupted run; ``half_steps`` may be raised. ``progress``: a bar on stderr.
 
-    Held-out points judge half-steps; without them the data judge themselves.
+    Half-steps are measured on held-out points, without them on half of the data.
 
     **Raises:** ``ValueError`` for settings that cannot work; ``NonFiniteLoss``; what ``fit`` raises
     about ``out``. **Warns:** ``UserWarning`` when a half-step leaves its marginal clearly farther
@@ -58,63 +57,55 @@ class LearnedBridge(Alternating):
     Source: De Bortoli et al. 2021, Algorithm 1; Shi et al. 2023, Algorithm 1.
     """
 
-    def train(
-        self, samples: Samples, *, key: Key, **settings: Any
+    def train(  # type: ignore[override]
+        self,
+        samples: Samples,
+        *,
+        key: Key,
+        half_steps: int = 20,
+        steps: int = 1000,
+        paths: int = 4096,
+        refresh: int | None = None,
+        batch_size: int = 512,
+        learning_rate: float = 1e-3,
+        warmup: int | None = None,
+        clip: float | None = 1.0,
+        ema: float | None = None,
+        weight_decay: float = 0.0,
+        out: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
     ) -> tuple[NetworkBridge, AlternationHistory]:
-        return _train(self, samples, key=key, **settings)
-
-
-def _train(
-    description: Alternating,
-    samples: Samples,
-    *,
-    key: Key,
-    half_steps: int = 20,
-    steps: int = 1000,
-    paths: int = 4096,
-    refresh: int | None = None,
-    batch_size: int = 512,
-    learning_rate: float = 1e-3,
-    warmup: int | None = None,
-    clip: float | None = 1.0,
-    ema: float | None = None,
-    weight_decay: float = 0.0,
-    out: str | Path | None = None,
-    resume: bool = False,
-    progress: bool = True,
-) -> tuple[NetworkBridge, AlternationHistory]:
-    """The bridge, in the coordinates of ``samples.ends``, and what happened; see
-    ``LearnedBridge``."""
-    for name, value in (("half_steps", half_steps), ("steps", steps), ("paths", paths)):
-        if not (isinstance(value, int) and value >= 1):
-            raise ValueError(f"{name} must be a whole number, 1 or more; got {value!r}.")
-    refresh = -(-steps // 4) if refresh is None else refresh
-    if not (isinstance(refresh, int) and refresh >= 1):
-        raise ValueError(f"refresh must be a whole number, 1 or more; got {refresh!r}.")
-    ema = max(0.0, 1.0 - 10.0 / steps) if ema is None else ema
-    settings = Settings(
-        batch_size, learning_rate, warmup, clip, ema, weight_decay, None, restart=steps
-    )
-    if resume and out is None:
-        raise ValueError("resume=True needs out, the directory of the run to go on with.")
-    with nullcontext() if out is None else locked(Path(out)):
-        work = HalfSteps(description, samples, key, settings, half_steps, steps, refresh, paths)
-        identity = {
-            "bridge": description,
-            "settings": settings,
-            "plan": {"steps": steps, "paths": paths, "refresh": refresh},
-            "data": list(samples.ends),
-            "val": list(samples.held or ()),
-            "key": key,
-        }
-        keeping = Keeping(out, resume, float("inf"))
-        keeper = Keeper(keeping, identity, tuple(work.states), AlternationRecord.join)
-        if keeper.found is not None:
-            work.go_on_from(*keeper.found)
-        train_phases(work, keeper, progress)
-    words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
-    bridge = NetworkBridge(description.reference, work.fields[0], work.fields[1])
-    return bridge, work.record.history(words)
+        for name, value in (("half_steps", half_steps), ("steps", steps), ("paths", paths)):
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name} must be a whole number, 1 or more; got {value!r}.")
+        refresh = -(-steps // 4) if refresh is None else refresh
+        if not (isinstance(refresh, int) and refresh >= 1):
+            raise ValueError(f"refresh must be a whole number, 1 or more; got {refresh!r}.")
+        ema = max(0.0, 1.0 - 10.0 / steps) if ema is None else ema
+        settings = Settings(
+            batch_size, learning_rate, warmup, clip, ema, weight_decay, None, restart=steps
+        )
+        if resume and out is None:
+            raise ValueError("resume=True needs out, the directory of the run to go on with.")
+        with nullcontext() if out is None else locked(Path(out)):
+            work = HalfSteps(self, samples, key, settings, half_steps, steps, refresh, paths)
+            identity = {
+                "bridge": self,
+                "settings": settings,
+                "plan": {"steps": steps, "paths": paths, "refresh": refresh},
+                "data": list(samples.ends),
+                "val": list(samples.held or ()),
+                "key": key,
+            }
+            keeping = Keeping(out, resume, float("inf"))
+            keeper = Keeper(keeping, identity, tuple(work.states), AlternationRecord.join)
+            if keeper.found is not None:
+                work.go_on_from(*keeper.found)
+            train_phases(work, keeper, progress)
+        words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
+        bridge = NetworkBridge(self.reference, work.fields[0], work.fields[1])
+        return bridge, work.record.history(words)
 
 
 class HalfStep(Trainer[BridgeField]):
@@ -159,10 +150,10 @@ class HalfSteps(Phases):
         parts = [eqx.partition(one, trainable(one)) for one in trainers]
         self.rest = [rest for _, rest in parts]
         self.states = [TrainState.start(params) for params, _ in parts]
-        judge = jax.random.fold_in(key, 1)
-        self.judges = Judges.choose(bridge, self.ends, samples.held, judge)
-        low, high = self.judges.floor
-        self.record = AlternationRecord.empty((self.scale * low, self.scale * high))
+        self.goals, (low, high) = points_to_compare(
+            bridge.manifold, self.ends, samples.held, jax.random.fold_in(key, 1)
+        )
+        self.record = AlternationRecord([], (self.scale * low, self.scale * high))
 
     def go_on_from(self, states: tuple[TrainState, ...], record: AlternationRecord) -> None:
         self.states, self.record = list(states), record
@@ -181,7 +172,8 @@ class HalfSteps(Phases):
         far = _take(there, jax.random.fold_in(key, 1), jnp.int32(number), self.paths)
         draw = jax.random.fold_in(jax.random.fold_in(key, 2), number)
         initial = n == 0 and self.bridge.coupled
-        examples = _examples(self.bridge, draw, self.fields[1 - side], start, far, initial)
+        make = eqx.filter_jit(self.bridge.examples)
+        examples = make(draw, self.fields[1 - side], start, far, initial)
         jax.block_until_ready(examples)
         return Turn(self._rest(side, n), examples, jax.random.fold_in(draw, 1))
 
@@ -189,10 +181,14 @@ class HalfSteps(Phases):
         side, before = n % 2, self.fields[n % 2]
         self._take_average(side, n)
         key = jax.random.fold_in(jax.random.fold_in(self.key, n + 2), 3)
-        gap, change = measure(self.bridge, key, self.fields[side], before, self.judges, side)
-        gap = self.scale * gap
+        start, goal = self.goals[1 - side], self.goals[side]
+        found, change = measure(self.bridge, key, self.fields[side], before, start, goal)
+        gap = self.scale * float(found)
         loss = float(phase.losses[-max(1, self.steps // 5) :].mean())
-        worse = self.record.add(loss, gap, change, phase.seconds, phase.making, self._evaluations())
+        simulated = -(-self.steps // self.refresh) * self.paths * self.bridge.steps
+        trained = self.steps * self.settings.batch_size
+        numbers = (loss, gap, float(change), phase.seconds, phase.making, simulated, trained)
+        worse = self.record.add(*numbers)
         if worse is not None:
             warnings.warn(
                 f"Half-step {n + 1} (towards {'ab'[side]}) left its marginal at a distance of "
@@ -220,20 +216,7 @@ class HalfSteps(Phases):
         params = jax.tree.map(jnp.copy, self.states[side].ema)
         self.fields[side] = eqx.combine(params, self._rest(side, n)).field
 
-    def _evaluations(self) -> tuple[int, int]:
-        """Evaluations of a network in one half-step: simulating, training."""
-        simulations = -(-self.steps // self.refresh)
-        simulated = simulations * self.paths * self.bridge.steps
-        return simulated, self.steps * self.settings.batch_size
-
 
 @eqx.filter_jit
 def _take(points: Array, key: Key, refreshed: Array, count: int) -> Array:
     return points[batch_rows(key, refreshed, len(points), count)]
-
-
-@eqx.filter_jit
-def _examples(
-    bridge: Alternating, key: Key, other: BridgeField, start: Array, far: Array, initial: bool
-) -> PyTree:
-    return bridge.examples(key, other, start, far, initial)

@@ -1,4 +1,4 @@
-"""How a half-step of a learned bridge is judged."""
+"""How far the ends of a half-step of a learned bridge are from the data."""
 
 from __future__ import annotations
 
@@ -13,53 +13,36 @@ from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.process import levels, simulate, steered
 from scorefold.manifolds import Manifold
 
-__all__ = ["Judges", "measure"]
+__all__ = ["measure", "points_to_compare"]
 
 _POINTS, _DIRECTIONS = 2048, 64
 
 
-class Judges(eqx.Module):
-    """Equally many points of both ends, and the distance of two samples of each."""
-
-    points: tuple[Array, Array]
-    floor: tuple[float, float]
-
-    @classmethod
-    def choose(
-        cls,
-        bridge: Alternating,
-        ends: tuple[Array, Array],
-        held: tuple[Array, Array] | None,
-        key: Key,
-    ) -> Judges:
-        """Held-out points against data; without them half of the data against the other half."""
-        if held is None:
-            n = min(_POINTS, len(ends[0]) // 2, len(ends[1]) // 2)
-        else:
-            n = min(_POINTS, *(len(x) for x in (*ends, *held)))
-        chosen, floors = [], []
-        for side in (0, 1):
-            k = jax.random.fold_in(key, side)
-            data = jax.random.permutation(k, ends[side])
-            judges = data[n : 2 * n] if held is None else jax.random.permutation(k, held[side])[:n]
-            chosen.append(judges)
-            floors.append(float(_sliced(bridge.manifold, data[:n], judges)))
-        return cls((chosen[0], chosen[1]), (floors[0], floors[1]))
-
-
-def measure(
-    bridge: Alternating, key: Key, new: BridgeField, old: BridgeField, judges: Judges, side: int
-) -> tuple[float, float]:
-    """(gap, change) of the field towards end ``side``; see ``AlternationHistory``."""
-    start, goal = judges.points[1 - side], judges.points[side]
-    gap, change = _measure(bridge, key, new, old, start, goal)
-    return float(gap), float(change)
+def points_to_compare(
+    manifold: Manifold, ends: tuple[Array, Array], held: tuple[Array, Array] | None, key: Key
+) -> tuple[list[Array], list[float]]:
+    """Equally many points of both ends, held-out ones or half of the data, and for each end their
+    distance from as many others of the data."""
+    if held is None:
+        n = min(_POINTS, len(ends[0]) // 2, len(ends[1]) // 2)
+    else:
+        n = min(_POINTS, *(len(x) for x in (*ends, *held)))
+    chosen, floors = [], []
+    for side in (0, 1):
+        k = jax.random.fold_in(key, side)
+        data = jax.random.permutation(k, ends[side])
+        points = data[n : 2 * n] if held is None else jax.random.permutation(k, held[side])[:n]
+        chosen.append(points)
+        floors.append(float(_sliced(manifold, data[:n], points)))
+    return chosen, floors
 
 
 @eqx.filter_jit
-def _measure(
+def measure(
     bridge: Alternating, key: Key, new: BridgeField, old: BridgeField, start: Array, goal: Array
 ) -> tuple[Scalar, Scalar]:
+    """(gap, change) of the field ``new``, from points ``start`` towards ``goal``; see
+    ``AlternationHistory``."""
     grid = jnp.asarray(levels(bridge.total, bridge.steps), start.dtype)
     paths = simulate(steered(bridge.reference, new), key, start, grid)
 

@@ -26,12 +26,7 @@ from scorefold.bridges.networks.objectives import Objective
 from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.reference.linear import is_linear
 from scorefold.bridges.units import Units
-from scorefold.fields import (
-    Architecture,
-    TangentOutput,
-    default_output,
-    zero_network,
-)
+from scorefold.fields import Architecture, TangentOutput, default_output, zero_network
 
 __all__ = ["Alternating", "Baseline"]
 
@@ -74,9 +69,9 @@ class Alternating(BridgeDescription[NetworkBridge]):
         """The least r at which the networks are trained."""
 
     @property
-    @abc.abstractmethod
     def coupled(self) -> bool:
-        """Whether the first half-step has examples of its own kind (``initial``)."""
+        """Whether the first half-step has examples of another kind (``initial``)."""
+        return False
 
     @abc.abstractmethod
     def examples(

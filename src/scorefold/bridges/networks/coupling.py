@@ -26,12 +26,12 @@ def transport_coupling(reference: Noising, key: Key, start: Array, far: Array) -
     blocks = max(1, len(start) // _BLOCK)
     used = len(start) // blocks * blocks
 
-    def one(k: Key, x: Array, y: Array) -> Array:
+    def one(block: tuple[Key, Array, Array]) -> Array:
+        k, x, y = block
         plan = sinkhorn(transition_costs(reference, x, y), max_iterations=_ITERATIONS)
         return y[plan.sample_targets(k, jnp.arange(len(x)))]
 
     shape = (blocks, used // blocks, *start.shape[1:])
     keys = jax.random.split(key, blocks)
-    found = jax.lax.map(lambda args: one(*args), (keys, start[:used].reshape(shape),
-                                                  far[:used].reshape(shape)))  # fmt: skip
+    found = jax.lax.map(one, (keys, start[:used].reshape(shape), far[:used].reshape(shape)))
     return jnp.concatenate([found.reshape(used, *start.shape[1:]), far[used:]])

@@ -11,7 +11,12 @@ from scorefold.bridges.networks.alternate import LearnedBridge
 from scorefold.bridges.networks.contract import Baseline
 from scorefold.bridges.networks.coupling import transport_coupling
 from scorefold.bridges.networks.field import BridgeField
-from scorefold.bridges.networks.objectives import Objective, PinnedRegression, Regression
+from scorefold.bridges.networks.objectives import (
+    Objective,
+    PinnedRegression,
+    Regression,
+    level_weight,
+)
 from scorefold.bridges.networks.process import levels as grid_levels
 from scorefold.bridges.networks.process import simulate, steered
 from scorefold.bridges.reference.pinned import pinned_exactly, pinned_walk
@@ -103,13 +108,11 @@ class BridgeMatching(LearnedBridge):
         if pinned_exactly(self.reference):
             return start, far
         keys = jax.random.split(second, len(start))
-        paths = jax.vmap(lambda k, x, y: pinned_walk(self.reference, k, x, y, grid))(
-            keys, start, far
-        )
+        walks = jax.vmap(lambda k, x, y: pinned_walk(self.reference, k, x, y, grid))
+        paths = walks(keys, start, far)
 
         def one(x: Point, x0: Point, r: Scalar) -> tuple:
-            weight = 1.0 / (jnp.mean(other.scale(r) ** 2) + 1.0 / self.total)
-            return x, r, weight, self.reference.score(x, x0, r)
+            return x, r, level_weight(other, r, self.total), self.reference.score(x, x0, r)
 
         levels = jax.vmap(one, in_axes=(0, None, 0))
         found = jax.vmap(levels, in_axes=(0, 0, None))(paths[:, 1:], start, grid[1:])

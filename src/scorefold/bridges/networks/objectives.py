@@ -14,7 +14,7 @@ from scorefold.bridges.reference.pinned import pinned_draw
 from scorefold.fields import hutchinson, value_and_divergence
 from scorefold.noising import Noising
 
-__all__ = ["ImplicitMeanMatching", "Objective", "PinnedRegression", "Regression"]
+__all__ = ["ImplicitMeanMatching", "Objective", "PinnedRegression", "Regression", "level_weight"]
 
 
 class Objective(eqx.Module):
@@ -58,7 +58,7 @@ class PinnedRegression(Objective):
         def one(k: Key, x0: Point, far: Point, r: Scalar) -> Scalar:
             x = pinned_draw(self.reference, k, x0, far, r, total)
             target = self.reference.score(x, x0, r)
-            return _squared(field, x, r, _weight(field, r, total), target)
+            return _squared(field, x, r, level_weight(field, r, total), target)
 
         return jax.vmap(one)(jax.random.split(draws, n), start, end, r)
 
@@ -97,6 +97,6 @@ def _squared(field: BridgeField, x: Point, r: Scalar, weight: Scalar, target: Po
     return 0.5 * weight * field.manifold.inner(x, error, error)
 
 
-def _weight(field: BridgeField, r: Scalar, total: float) -> Scalar:
+def level_weight(field: BridgeField, r: Scalar, total: float) -> Scalar:
     """1/(scale² + 1/S): targets are O(1), and no level counts for more than S."""
     return 1.0 / (jnp.mean(field.scale(r) ** 2) + 1.0 / total)

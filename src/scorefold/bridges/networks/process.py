@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar
 from scorefold.bridges.description import FittedBridge
 from scorefold.bridges.ends_clock import ends_share
 from scorefold.bridges.networks.field import BridgeField
@@ -41,15 +39,15 @@ class NetworkBridge(FittedBridge):
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.forward(self.reference, self._own, x, s)
+            return self.units.forward(self.reference, self._inner.forward, x, s)
         return self.toward_b(x, self.total - s) - 2.0 * self.reference.drift(x)
 
     def backward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.backward(self.reference, self._own, x, s)
+            return self.units.backward(self.reference, self._inner.backward, x, s)
         return self.toward_a(x, s)
 
-    def grid(self, steps: int, dtype: Any) -> Array:
+    def grid(self, steps: int, dtype: DTypeLike) -> Array:
         """s = S(u − ¾ sin(2πu)/2π) at equal steps of u: a quarter of the mean step at both ends,
         where the drifts are fastest, and the same grid from either end."""
         return jnp.asarray(levels(self.total, steps), dtype)

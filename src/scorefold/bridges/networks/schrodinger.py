@@ -74,13 +74,8 @@ class DiffusionSchrodingerBridge(LearnedBridge):
         return ImplicitMeanMatching("exact" if self._loss == "implicit" else "hutchinson")
 
     @property
-    def coupled(self) -> bool:
-        return False
-
-    @property
     def _loss(self) -> str:
-        flat = self.manifold.euclidean
-        return self.loss or ("mean" if flat else "implicit")
+        return self.loss or ("mean" if self.manifold.euclidean else "implicit")
 
     def examples(
         self, key: Key, other: BridgeField, start: Array, far: Array, initial: bool
@@ -88,10 +83,8 @@ class DiffusionSchrodingerBridge(LearnedBridge):
         grid = jnp.asarray(grid_levels(self.total, self.steps), start.dtype)
         paths = simulate(steered(self.reference, other), key, start, grid)
         one = self._turned if self._loss == "mean" else lambda *a: self._opposed(other, *a)
-        levels = jax.vmap(one, in_axes=(0, 0, 0, 0))
-        found = jax.vmap(levels, in_axes=(0, 0, None, None))(
-            paths[:, :-1], paths[:, 1:], grid[1:], jnp.diff(grid)
-        )
+        each = jax.vmap(jax.vmap(one), in_axes=(0, 0, None, None))
+        found = each(paths[:, :-1], paths[:, 1:], grid[1:], jnp.diff(grid))
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
     def _turned(self, before: Point, x: Point, r: Scalar, h: Scalar) -> tuple:

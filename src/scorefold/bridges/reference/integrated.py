@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+
+from scorefold._types import Values
 
 __all__ = ["knot_slopes", "pinned_moments", "position_precision", "second_differences"]
 
 
-def position_precision(times: Any) -> np.ndarray:
+def position_precision(times: Values) -> np.ndarray:
     """Q, shape (K + 1, K + 1), of the kinetic reference process
 
         dx = v dt,   dv = √ε dW,   no preference at the start (x and v flat),
@@ -25,7 +25,7 @@ def position_precision(times: Any) -> np.ndarray:
     return differences.T @ np.linalg.solve(gram, differences)
 
 
-def second_differences(times: Any) -> tuple[np.ndarray, np.ndarray]:
+def second_differences(times: Values) -> tuple[np.ndarray, np.ndarray]:
     """The matrix of r, shape (K − 1, K + 1), and R, shape (K − 1, K − 1). The second derivatives
     of the spline at inner knots are R⁻¹ r."""
     t = check_times(times)
@@ -40,7 +40,7 @@ def second_differences(times: Any) -> tuple[np.ndarray, np.ndarray]:
     return differences, gram
 
 
-def knot_slopes(times: Any) -> np.ndarray:
+def knot_slopes(times: Values) -> np.ndarray:
     """B, shape (K + 1, K + 1): B x are the velocities at the knots of the natural cubic spline
     through x, x′_k = δ_k − h_k(2M_k + M_{k+1})/6 with M = x″ (0 at both ends), δ_k the slopes."""
     t = check_times(times)
@@ -56,7 +56,7 @@ def knot_slopes(times: Any) -> np.ndarray:
     return np.concatenate([left, last[None]])
 
 
-def pinned_moments(times: Any, at: Any) -> tuple[np.ndarray, np.ndarray]:
+def pinned_moments(times: Values, at: Values) -> tuple[np.ndarray, np.ndarray]:
     """Of x at the m times ``at`` given x at the knots ``times``: gains A, shape (m, K + 1), and
     covariance V, shape (m, m), with
 
@@ -82,7 +82,7 @@ def pinned_moments(times: Any, at: Any) -> tuple[np.ndarray, np.ndarray]:
     return gains[rows], cov[np.ix_(rows, rows)]
 
 
-def check_times(times: Any) -> np.ndarray:
+def check_times(times: Values) -> np.ndarray:
     """Times as float64. **Raises:** ``ValueError`` unless there are 2 or more that increase."""
     t = np.asarray(times, np.float64)
     if t.ndim != 1 or len(t) < 2 or not np.isfinite(t).all() or not (np.diff(t) > 0).all():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from types import ModuleType
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._types import NumPyOrJax
 from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
 
 __all__ = ["LinearTransition", "einsum", "is_linear", "linear_transition", "matmul"]
@@ -19,6 +21,7 @@ __all__ = ["LinearTransition", "einsum", "is_linear", "linear_transition", "matm
 # In full precision on every device, where a matrix unit may round.
 matmul = functools.partial(jnp.matmul, precision="highest")
 einsum = functools.partial(jnp.einsum, precision="highest")
+L = TypeVar("L", bound=NumPyOrJax | np.floating)
 
 
 class LinearTransition(eqx.Module):
@@ -32,7 +35,7 @@ class LinearTransition(eqx.Module):
     rate: float = eqx.field(static=True)
     location: np.ndarray | Array = fixed()
 
-    def moments(self, s: Any, xp: Any = jnp) -> tuple[Any, Any, Any]:
+    def moments(self, s: L, xp: ModuleType = jnp) -> tuple[L, L, L]:
         """(a, b, v) at variance-time s, in JAX or (``xp=np``) in NumPy and float64."""
         location = xp.asarray(self.location, s.dtype)
         if self.rate == 0.0:
@@ -40,7 +43,7 @@ class LinearTransition(eqx.Module):
         a = xp.exp(-0.5 * self.rate * s)
         return a, -xp.expm1(-0.5 * self.rate * s) * location, -xp.expm1(-self.rate * s) / self.rate
 
-    def pinned(self, x: Array, since: Any, y: Array, left: Any) -> tuple[Array, Any]:
+    def pinned(self, x: Array, since: Array, y: Array, left: Array) -> tuple[Array, Array]:
         """Mean and variance of the process that was at ``x`` a time ``since`` ago and will be at
         ``y`` in a time ``left``, one of them positive:
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges.reference.linear import LinearTransition, linear_transition
 from scorefold.bridges.reference.pinned import pinned_brownian
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
-from scorefold.samplers import GeodesicStep, Step, walk
+from scorefold.samplers import GeodesicStep, Step
 
-__all__ = ["flat_path", "manifold_path"]
+__all__ = ["pinned_step"]
 
 
 class _PinnedFlat(Step):
@@ -79,30 +76,13 @@ class _Towards(Step):
         return GeodesicStep(self.manifold, drift)(key, x, s, ds)
 
 
-def flat_path(
-    reference: Noising, key: Key, x: Point, target: Point, grid: Array, end: Any, keep: bool
-) -> Array:
-    """The path from x at ``grid[0]`` to ``target`` at the time ``end``, at the levels of ``grid``,
-    exact at every one; the last state, or all of them with ``keep``."""
-    step = _PinnedFlat(linear_transition(reference), target, jnp.asarray(end, x.dtype))
-    return walk(step, key, x, grid, keep=keep)
-
-
-def manifold_path(
-    manifold: Manifold,
-    key: Key,
-    x: Point,
-    target: Point,
-    grid: Array,
-    end: Any,
-    keep: bool,
-    turns: int,
-) -> Array:
-    """The same for Brownian motion on a manifold: exact on R^d, T^d and in such factors of a
-    product, of weak order 1 in the steps of ``grid`` elsewhere. ``turns``: ``most_turns`` of the
-    longest path."""
-    step = _pinned(manifold, target, jnp.asarray(end, x.dtype), turns)
-    return walk(step, key, x, grid, keep=keep)
+def pinned_step(reference: Noising, target: Point, end: Scalar, turns: int) -> Step:
+    """The step of walks that are at ``target`` at the time ``end``, before or after: exact on flat
+    space, and of Brownian motion on T^d and in such factors of a product; elsewhere of weak order 1
+    in the steps of the grid. ``turns``: ``most_turns`` of the longest path."""
+    if reference.manifold.euclidean:
+        return _PinnedFlat(linear_transition(reference), target, end)
+    return _pinned(reference.manifold, target, end, turns)
 
 
 def _pinned(manifold: Manifold, target: Point, end: Scalar, turns: int) -> Step:

@@ -11,16 +11,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges._base import brownian_reference
-from scorefold.bridges.description import BridgeDescription
+from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.fit_bridge import fit_bridge
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.light.bridge import LightBridge
-from scorefold.bridges.networks.alternate_history import AlternationHistory
 from scorefold.bridges.reference.integrated import check_times
 from scorefold.bridges.snapshots.multi_marginal import MultiMarginalBridge
 from scorefold.fitting import History
@@ -30,23 +29,23 @@ from scorefold.noising import Noising
 __all__ = ["fit_snapshots", "snapshot_rate"]
 
 _SHARE = 0.25
-_JUDGED = 500
+_COMPARED = 500
 
 
 def fit_snapshots(
     manifold: Manifold,
-    times: Any,
-    points: Sequence[Any],
+    times: Values,
+    points: Sequence[Values],
     *,
     key: Key,
     rate: float | None = None,
-    val: Sequence[Any] | None = None,
-    weights: Sequence[Any] | None = None,
-    ids: Sequence[Any] | None = None,
-    val_ids: Sequence[Any] | None = None,
+    val: Sequence[Values] | None = None,
+    weights: Sequence[Values | None] | None = None,
+    ids: Sequence[Values] | None = None,
+    val_ids: Sequence[Values] | None = None,
     survivors: bool = False,
-    bridge: Callable[[Noising], BridgeDescription[Any]] = LightBridge,
-    out: Any = None,
+    bridge: Callable[[Noising], BridgeDescription[FittedBridge]] = LightBridge,
+    out: str | Path | None = None,
     **settings: Any,
 ) -> tuple[MultiMarginalBridge, tuple[History | AlternationHistory, ...]]:
     """The bridge through snapshots with Brownian motion as reference, fitted interval by interval
@@ -86,30 +85,35 @@ def fit_snapshots(
         rate = snapshot_rate(manifold, at, rows)
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"rate must be a positive variance per unit of time, got {rate}.")
-    if survivors and (ids is None or (held is not None and val_ids is None)):
-        raise ValueError("survivors: needs the labels of the members, ids (and val_ids with val).")
-    if survivors and weights is not None:
-        raise ValueError("weights, survivors: give one of the two.")
-    labels = _labels("ids", ids, rows) if survivors else None
-    held_labels = None if held is None or not survivors else _labels("val_ids", val_ids, held)
-    if weights is not None:
+    labels = held_labels = None
+    if survivors:
+        if ids is None or (held is not None and val_ids is None):
+            raise ValueError(
+                "survivors: needs the labels of the members, ids (and val_ids with val)."
+            )
+        if weights is not None:
+            raise ValueError("weights, survivors: give one of the two.")
+        labels = _labels("ids", ids, rows)
+        if held is not None and val_ids is not None:
+            held_labels = _labels("val_ids", val_ids, held)
+    elif weights is not None:
         rows = _weighted(rows, weights)
     bridges, starts, histories = [], [], []
     for k, gap in enumerate(np.diff(at)):
         a, b = _ends("ids", rows, labels, k)
         more = settings if out is None else {**settings, "out": Path(out) / f"interval-{k}"}
-        judges = None if held is None else _ends("val_ids", held, held_labels, k)
-        if judges is not None and min(map(len, judges)) < 2:
+        pair = None if held is None else _ends("val_ids", held, held_labels, k)
+        if pair is not None and min(map(len, pair)) < 2:
             warnings.warn(
-                f"val: {min(map(len, judges))} of a snapshot are too few to choose parameters by; "
+                f"val: {min(map(len, pair))} of a snapshot are too few to choose parameters by; "
                 f"the bridge from t = {at[k]:g} to {at[k + 1]:g} is trained without.",
                 ScorefoldWarning,
                 stacklevel=2,
             )
-            judges = None
+            pair = None
         fitted, history = fit_bridge(
             bridge(brownian_reference(manifold, rate * float(gap))), a, b,
-            key=jax.random.fold_in(key, k), val=judges, **more,
+            key=jax.random.fold_in(key, k), val=pair, **more,
         )  # fmt: skip
         bridges.append(fitted)
         histories.append(history)
@@ -117,7 +121,7 @@ def fit_snapshots(
     return MultiMarginalBridge(at, bridges, starts, mass), tuple(histories)
 
 
-def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> float:
+def snapshot_rate(manifold: Manifold, times: Values, points: Sequence[Values]) -> float:
     """A quarter of the variance per unit of time at which Brownian motion alone would move points
     as far as optimal transport does,
 
@@ -127,9 +131,9 @@ def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> floa
     from scipy.optimize import linear_sum_assignment
 
     at, total = check_times(times), 0.0
-    for a, b in itertools.pairwise(points):
-        n = min(len(a), len(b), _JUDGED)
-        first, last = (np.asarray(x)[np.linspace(0, len(x) - 1, n).astype(int)] for x in (a, b))
+    for a, b in itertools.pairwise(map(np.asarray, points)):
+        n = min(len(a), len(b), _COMPARED)
+        first, last = (x[np.linspace(0, len(x) - 1, n).astype(int)] for x in (a, b))
         square = pairwise(manifold, first, last) ** 2
         i, j = linear_sum_assignment(square)
         total += float(square[i, j].mean())
@@ -140,15 +144,17 @@ def snapshot_rate(manifold: Manifold, times: Any, points: Sequence[Any]) -> floa
     return float(f"{_SHARE * total / (manifold.dim * (at[-1] - at[0])):.2g}")
 
 
-def _snapshots(manifold: Manifold, points: Sequence[Any], count: int, name: str) -> list[Array]:
+def _snapshots(
+    manifold: Manifold, points: Sequence[Values], count: int, name: str
+) -> list[NumPyOrJax]:
     if len(points) != count:
         raise ValueError(f"{name}: {count} times need as many snapshots, got {len(points)}.")
     return [exact_rows(manifold, rows, f"{name}[{k}]") for k, rows in enumerate(points)]
 
 
 def _ends(
-    name: str, rows: Sequence[Array], labels: Sequence[np.ndarray] | None, k: int
-) -> tuple[Array, Array]:
+    name: str, rows: Sequence[NumPyOrJax], labels: Sequence[np.ndarray] | None, k: int
+) -> tuple[NumPyOrJax, NumPyOrJax]:
     """Snapshots k and k + 1: all rows, or with labels those of members seen in both."""
     if labels is None:
         return rows[k], rows[k + 1]
@@ -159,26 +165,26 @@ def _ends(
     return rows[k][kept], rows[k + 1][np.isin(last, first)]
 
 
-def _labels(name: str, ids: Any, rows: Sequence[Array]) -> list[np.ndarray]:
+def _labels(name: str, ids: Sequence[Values], rows: Sequence[NumPyOrJax]) -> list[np.ndarray]:
     if len(ids) != len(rows):
         raise ValueError(f"{name}: needs {len(rows)} arrays, got {len(ids)}.")
-    found = [np.asarray(own) for own in ids]
-    for k, (own, points) in enumerate(zip(found, rows, strict=True)):
-        if own.shape != (len(points),):
-            raise ValueError(f"{name}[{k}]: needs {len(points)} labels, got shape {own.shape}.")
+    found = [np.asarray(labels) for labels in ids]
+    for k, (labels, points) in enumerate(zip(found, rows, strict=True)):
+        if labels.shape != (len(points),):
+            raise ValueError(f"{name}[{k}]: needs {len(points)} labels, got shape {labels.shape}.")
     return found
 
 
-def _weighted(rows: Sequence[Array], weights: Sequence[Any]) -> list[Array]:
+def _weighted(rows: Sequence[NumPyOrJax], weights: Sequence[Values | None]) -> list[NumPyOrJax]:
     """Rows repeated in proportion to their weights (systematic resampling with offset ½)."""
     if len(weights) != len(rows):
         raise ValueError(f"weights: needs {len(rows)} arrays, got {len(weights)}.")
     found = []
-    for k, (points, own) in enumerate(zip(rows, weights, strict=True)):
-        if own is None:
+    for k, (points, given) in enumerate(zip(rows, weights, strict=True)):
+        if given is None:
             found.append(points)
             continue
-        w = np.asarray(own, np.float64)
+        w = np.asarray(given, np.float64)
         if w.shape != (len(points),) or not ((w >= 0) & np.isfinite(w)).all() or not w.sum() > 0:
             raise ValueError(
                 f"weights[{k}]: needs {len(points)} finite numbers ≥ 0 that are not all 0."
@@ -186,7 +192,6 @@ def _weighted(rows: Sequence[Array], weights: Sequence[Any]) -> list[Array]:
         kept = np.flatnonzero(w)
         if np.ptp(w[kept]) > 1e-12 * w.max():
             levels = (np.arange(len(w)) + 0.5) / len(w)
-            kept = np.searchsorted(np.cumsum(w) / w.sum(), levels)
-            kept = np.minimum(kept, len(w) - 1)
+            kept = np.minimum(np.searchsorted(np.cumsum(w) / w.sum(), levels), len(w) - 1)
         found.append(points[kept])
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key, Values
 from scorefold.bridges.exact.normal import Normal
 from scorefold.bridges.reference.integrated import check_times, pinned_moments, position_precision
 
@@ -51,7 +50,7 @@ class GaussianSpline(eqx.Module):
         """The law of x(t), also before t_0 and after t_K."""
         return self.joint([t])
 
-    def joint(self, at: Any) -> Normal:
+    def joint(self, at: Values) -> Normal:
         """The law of x at different times, on R^{md}.
 
         **Raises:** ``ValueError`` where it is singular to rounding (times nearly equal)."""
@@ -60,7 +59,7 @@ class GaussianSpline(eqx.Module):
         full = wide @ self.knots.cov @ wide.T + self.epsilon * np.kron(cov, np.eye(self.dim))
         return Normal(wide @ self.knots.mean, full)
 
-    def sample(self, key: Key, n: int, at: Any, dtype: Any = None) -> Array:
+    def sample(self, key: Key, n: int, at: Values, dtype: DTypeLike | None = None) -> Array:
         """n paths at the m times ``at``, shape (n, m, d), exact."""
         dtype = dtype or jnp.result_type(float)
         first, second = jax.random.split(key)
@@ -74,9 +73,9 @@ class GaussianSpline(eqx.Module):
 
 
 def gaussian_spline(
-    times: Any,
-    means: Any,
-    covs: Any,
+    times: Values,
+    means: Values,
+    covs: Values,
     epsilon: float,
     *,
     tolerance: float = 1e-9,
@@ -106,18 +105,18 @@ def gaussian_spline(
         )
     if not (np.isfinite(epsilon) and epsilon > 0):
         raise ValueError(f"epsilon must be a positive finite number, got {epsilon!r}.")
-    laws = [Normal(m, c, f"covs[{k}]") for k, (m, c) in enumerate(zip(means, covs, strict=True))]
-    d, count = means.shape[1], len(t)
-    rough, wanted = position_precision(t), [law.cov for law in laws]
+    ends = enumerate(zip(means, covs, strict=True))
+    wanted = [Normal(m, c, f"covs[{k}]").cov for k, (m, c) in ends]
+    d, count, rough = means.shape[1], len(t), position_precision(t)
     blocks = [slice(k * d, (k + 1) * d) for k in range(count)]
-    largest = max(np.abs(law.cov).max() for law in laws)
+    largest = max(np.abs(cov).max() for cov in wanted)
     small = count * d * d <= 2500
     ratio = np.linalg.eigvalsh(rough)[-1] * largest / epsilon
     rungs = max(0, math.ceil(math.log(ratio, 4))) if small and ratio > 0 else 0
     precision = np.kron(rough, np.eye(d)) / (epsilon * 4.0**rungs)
     for cov, b in zip(wanted, blocks, strict=True):
         precision[b, b] += np.linalg.inv(cov)
-    error, sweeps = np.inf, 0
+    sweeps = 0
     for rung in range(rungs, -1, -1):
         goal = tolerance if rung == 0 else 1e-3
         error = np.inf
@@ -144,26 +143,25 @@ def _sweep(precision: np.ndarray, covs: list[np.ndarray]) -> np.ndarray:
     precision, cov, d = precision.copy(), np.linalg.inv(precision), len(covs[0])
     for k, wanted in enumerate(covs):
         b = slice(k * d, (k + 1) * d)
-        own = cov[b, b]
-        step = np.linalg.solve(own, cov[b, :])
-        precision[b, b] += np.linalg.inv(wanted) - np.linalg.inv(own)
-        cov = cov + step.T @ (wanted - own) @ step
+        block = cov[b, b]
+        step = np.linalg.solve(block, cov[b, :])
+        precision[b, b] += np.linalg.inv(wanted) - np.linalg.inv(block)
+        cov = cov + step.T @ (wanted - block) @ step
     return 0.5 * (precision + precision.T)
 
 
 def _newton(precision: np.ndarray, covs: list[np.ndarray]) -> np.ndarray:
     """A Newton step D + Δ with (C Δ C)_kk = C_kk − S_k, C = Cov, halved until the dual falls."""
+    from scipy.linalg import block_diag
+
     count, d = len(covs), len(covs[0])
     cov = np.linalg.inv(precision)
     c = cov.reshape(count, d, count, d)
     gaps = np.stack([c[k, :, k, :] - covs[k] for k in range(count)])
     slope = np.einsum("kilm,lnkj->kijlmn", c, c).reshape(count * d * d, -1)
     delta = np.linalg.solve(slope, gaps.reshape(-1)).reshape(count, d, d)
-    full = np.zeros_like(precision)
-    for k in range(count):
-        own = slice(k * d, (k + 1) * d)
-        full[own, own] = 0.5 * (delta[k] + delta[k].T)
-    linear = float(np.sum(full * _diagonal(covs)))
+    full = block_diag(*(0.5 * (delta + delta.transpose(0, 2, 1))))
+    linear = float(np.sum(full * block_diag(*covs)))
     decrement, before = float(np.sum(delta * gaps)), np.linalg.slogdet(precision)[1]
     share = 1.0
     while share > 1e-6:
@@ -174,9 +172,3 @@ def _newton(precision: np.ndarray, covs: list[np.ndarray]) -> np.ndarray:
                 return trial
         share *= 0.5
     return precision
-
-
-def _diagonal(covs: list[np.ndarray]) -> np.ndarray:
-    from scipy.linalg import block_diag
-
-    return block_diag(*covs)

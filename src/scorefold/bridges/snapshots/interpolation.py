@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point
+from scorefold._types import Key, NumPyOrJax, Point, Values
 from scorefold.bridges._base import brownian_reference
 from scorefold.bridges.exact.transport import transport
 from scorefold.bridges.intake import exact_rows
@@ -34,7 +34,7 @@ class SnapshotInterpolation(eqx.Module):
     manifold: Manifold
     times: tuple[float, ...]
     rate: float
-    pairs: tuple[tuple[Array, Array], ...] = fixed()
+    pairs: tuple[tuple[np.ndarray | Array, np.ndarray | Array], ...] = fixed()
 
     def sample_at(self, key: Key, t: float, n: int) -> Array:
         """n draws at time t, shape ``(n, *shape)``; each pair is used ⌊n/m⌋ or ⌈n/m⌉ times.
@@ -70,8 +70,8 @@ class SnapshotInterpolation(eqx.Module):
 
 def interpolate_snapshots(
     manifold: Manifold,
-    times: Any,
-    points: Sequence[Any],
+    times: Values,
+    points: Sequence[Values],
     *,
     key: Key,
     pairing: Literal["optimal", "random", "entropic"] = "optimal",
@@ -114,7 +114,7 @@ def interpolate_snapshots(
     return SnapshotInterpolation(manifold, tuple(map(float, at)), float(rate), tuple(pairs))
 
 
-def _repeated(key: Key, rows: Any, n: int) -> Any:
+def _repeated(key: Key, rows: NumPyOrJax, n: int) -> NumPyOrJax:
     order = np.asarray(jax.random.permutation(key, len(rows)))
     return rows[np.tile(order, -(-n // len(rows)))[:n]]
 

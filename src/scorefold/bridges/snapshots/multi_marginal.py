@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._hash import structural_hash
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times
@@ -52,16 +52,16 @@ class MultiMarginalBridge(eqx.Module):
     bridges: tuple[Bridge, ...]
     times: tuple[float, ...]
     mass: tuple[int, ...] | None
-    starts: tuple[Array, ...] = fixed()
+    starts: tuple[np.ndarray | Array, ...] = fixed()
 
     def __hash__(self) -> int:
         return structural_hash(self)
 
     def __init__(
         self,
-        times: Any,
+        times: Values,
         bridges: Sequence[Bridge],
-        starts: Sequence[Any],
+        starts: Sequence[Values],
         mass: Sequence[int] | None = None,
     ) -> None:
         self.times = tuple(check_times(times).tolist())
@@ -87,7 +87,7 @@ class MultiMarginalBridge(eqx.Module):
         return self.bridges[0].manifold
 
     # -- at one time -----------------------------------------------------------------------------
-    def drift(self, t: float, x: Any) -> Array:
+    def drift(self, t: float, x: Values) -> Array:
         """The drift at time t and points x, per unit of time: tangent vectors of the shape of
         ``x``. At a snapshot it is that of the interval that begins there.
 
@@ -97,7 +97,7 @@ class MultiMarginalBridge(eqx.Module):
         value = self.bridges[k].drift(part, x)
         return value / jnp.asarray(gap, value.dtype)
 
-    def log_prob(self, t: float, x: Any) -> Array:
+    def log_prob(self, t: float, x: Values) -> Array:
         """log p_t(x) in nats by the bridge of the interval, where it has a density (that of a
         ``LightBridge`` starts from blurred points). At a snapshot it is that of the interval which
         ends there.
@@ -105,7 +105,7 @@ class MultiMarginalBridge(eqx.Module):
         **Raises:** ``ValueError`` for t outside [t_0, t_K], ``TypeError`` for bridges without one.
         """
         k, part, _ = self._interval(t, "left")
-        bridge: Any = self.bridges[k]
+        bridge = self.bridges[k]
         if not hasattr(bridge, "log_prob"):
             raise TypeError(
                 f"bridges[{k}]: a {type(bridge).__name__} has no log_prob; a LightBridge has one."
@@ -131,16 +131,16 @@ class MultiMarginalBridge(eqx.Module):
         bridge = self.bridges[k]
         level = bridge._level(part)
         # As many levels whatever t is, so that every t uses one compiled program.
-        own, _ = bridge._enter(start, 0.0, "starts")
-        grid = bridge._own.grid(steps, own.dtype)
-        s = jnp.asarray(bridge._own_level(level), own.dtype)
+        inner, _ = bridge._enter(start, 0.0, "starts")
+        grid = bridge._inner.grid(steps, inner.dtype)
+        s = jnp.asarray(bridge._inner_level(level), inner.dtype)
         grid = (grid * (s / grid[-1])).at[-1].set(s)
-        end = bridge._own._draw("forward", jax.random.split(walk, n), own, grid, False)
-        return jnp.asarray(bridge._leave(_finite(end), level), own.dtype)
+        end = bridge._inner._draw("forward", jax.random.split(walk, n), inner, grid, False)
+        return jnp.asarray(bridge._leave(_finite(end), level), inner.dtype)
 
     # -- paths -----------------------------------------------------------------------------------
     def sample_paths(
-        self, key: Key, x0: Any, at: Any, *, start: float | None = None, steps: int = 60
+        self, key: Key, x0: Values, at: Values, *, start: float | None = None, steps: int = 60
     ) -> Array:
         """Paths that are at ``x0`` at the snapshot time ``start`` (default t_0): their states at
         the times ``at``, shape ``(n, len(at), *shape)``. Later times are walked to forwards, and
@@ -156,26 +156,24 @@ class MultiMarginalBridge(eqx.Module):
         rows = points.reshape(-1, *self.manifold.shape)
         first = self.times[0] if start is None else float(start)
         if first not in self.times:
-            raise ValueError(
-                f"start: {first:g} is not a snapshot time: choose one of {_list(self.times)}."
-            )
-        wanted = [float(t) for t in at]
+            known = ", ".join(f"{t:g}" for t in self.times)
+            raise ValueError(f"start: {first:g} is not a snapshot time: choose one of {known}.")
+        wanted = np.asarray(at, np.float64).tolist()
         for t in wanted:
             self._interval(t, "left")
-        found: dict[float, Any] = {first: rows}
+        found: dict[float, NumPyOrJax] = {first: rows}
         whole = x0 if isinstance(x0, np.ndarray) and x0.ndim == rows.ndim else rows
-        for direction, salt in (("forward", 0), ("backward", 1)):
-            ahead = direction == "forward"
+        for salt, ahead in enumerate((True, False)):
             times = {t for t in wanted if (t > first if ahead else t < first)}
             found |= self._sweep(jax.random.fold_in(key, salt), whole, first, times, ahead, steps)
         return jnp.stack([jnp.asarray(found[t], rows.dtype) for t in wanted], axis=1)
 
     def _sweep(
-        self, key: Key, rows: Any, first: float, times: set[float], ahead: bool, steps: int
-    ) -> dict[float, Any]:
+        self, key: Key, rows: Values, first: float, times: set[float], ahead: bool, steps: int
+    ) -> dict[float, NumPyOrJax]:
         """The states at ``times``, all of them on one side of ``first``. From one interval to the
-        next they are handed on in float64 where bridges have coordinates of their own."""
-        found: dict[float, Any] = {}
+        next they are handed on in float64 where bridges have inner coordinates."""
+        found: dict[float, NumPyOrJax] = {}
         at, k = self.times.index(first), 0
         while times - found.keys():
             k = at if ahead else at - 1
@@ -183,17 +181,17 @@ class MultiMarginalBridge(eqx.Module):
             end = high if ahead else low
             inside = [*sorted(t for t in times if low < t < high), end]
             bridge = self.bridges[k]
-            own, _ = bridge._enter(rows, 0.0 if ahead else bridge.total, "x0")
+            inner, _ = bridge._enter(rows, 0.0 if ahead else bridge.total, "x0")
             parts = [bridge._level((t - low) / (high - low)) for t in inside[:-1]]
-            levels = np.asarray(bridge._own_level(np.asarray(parts, np.float64)), own.dtype)
+            levels = np.asarray(bridge._inner_level(np.asarray(parts, np.float64)), inner.dtype)
             # In one dtype, so that equal levels are one: no step has length 0.
-            grid = np.union1d(np.asarray(bridge._own.grid(steps, own.dtype)), levels)
+            grid = np.union1d(np.asarray(bridge._inner.grid(steps, inner.dtype)), levels)
             if not ahead:
                 grid = grid[::-1]
-            keys = jax.random.split(jax.random.fold_in(key, k), len(own))
+            keys = jax.random.split(jax.random.fold_in(key, k), len(inner))
             direction = "forward" if ahead else "backward"
-            path = bridge._own._draw(direction, keys, own, jnp.asarray(grid), True)
-            path = bridge._leave(_finite(path), bridge._data_levels(grid))
+            drawn = bridge._inner._draw(direction, keys, inner, jnp.asarray(grid), True)
+            path = bridge._leave(_finite(drawn), bridge._data_levels(grid))
             for t, s in zip(inside, levels, strict=False):
                 found[t] = path[:, int(np.argmin(np.abs(grid - s)))]
             found[end] = rows = path[:, -1]
@@ -201,7 +199,7 @@ class MultiMarginalBridge(eqx.Module):
         return found
 
     # -- inside ----------------------------------------------------------------------------------
-    def _interval(self, t: float, side: str) -> tuple[int, float, float]:
+    def _interval(self, t: float, side: Literal["left", "right"]) -> tuple[int, float, float]:
         """Which interval t lies in (at a snapshot, that to the ``side``'s neighbour), the part of
         it that is over, and its length."""
         low, high = self.times[0], self.times[-1]
@@ -210,7 +208,7 @@ class MultiMarginalBridge(eqx.Module):
                 f"t: {t:g} is outside the snapshots, {low:g} to {high:g}: a bridge knows nothing "
                 "of what comes before the first or after the last."
             )
-        k = int(np.searchsorted(self.times, t, side="right" if side == "right" else "left")) - 1
+        k = int(np.searchsorted(self.times, t, side=side)) - 1
         k = min(max(k, 0), len(self.bridges) - 1)
         gap = self.times[k + 1] - self.times[k]
         return k, (t - self.times[k]) / gap, gap
@@ -219,7 +217,3 @@ class MultiMarginalBridge(eqx.Module):
 def _finite(states: Array) -> Array:
     refuse_rows("samples", ~jnp.isfinite(states), "not finite", "The drift of a bridge diverged.")
     return states
-
-
-def _list(times: Sequence[float]) -> str:
-    return ", ".join(f"{t:g}" for t in times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax
 from scorefold.bridges.snapshots.splines import spline_energy
 from scorefold.manifolds import Manifold, pairwise
 
@@ -48,11 +48,12 @@ def match(
     return index
 
 
+@eqx.filter_jit
 def heat_matching(
     manifold: Manifold,
     times: tuple[float, ...],
     cloud: Array,
-    index: Any,
+    index: Array,
     epsilon: float,
     key: Key,
     sweeps: int,
@@ -64,7 +65,43 @@ def heat_matching(
     at once proposes to exchange the two points, or the two ends from there on. Pairs share no
     path, so each is accepted by itself with probability min(1, e^{−ΔE/2ε}).
     """
-    return _heat(manifold, times, cloud, jnp.asarray(index), epsilon, key, sweeps)
+    count, n = cloud.shape[:2]
+    flat = cloud.reshape(count, n, -1)
+    half = n // 2
+    scale = jnp.asarray(0.5 / epsilon, cloud.dtype)
+
+    def energies(index):
+        knots = jax.vmap(lambda row: jax.vmap(lambda c, i: c[i])(cloud, row))(index)
+        return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
+
+    def sweep(state, k):
+        index, energy = state
+        which, way, kind, line, offset, coin = jax.random.split(k, 6)
+        at = jax.random.randint(which, (), 0, count)
+        direction = jax.random.normal(line, (flat.shape[2],), flat.dtype)
+        along = jnp.matmul(flat[at], direction)
+        mixed = jax.random.uniform(offset, (n,), flat.dtype)
+        near = jax.random.bernoulli(way)
+        order = jnp.argsort(jnp.where(near, along, mixed))
+        order = jnp.roll(order, jnp.where(mixed[0] < 0.5, 0, 1))
+        holder = jnp.argsort(index[:, at])  # the path that visits each point
+        rows = holder[order]
+        first, second = rows[0 : 2 * half : 2], rows[1 : 2 * half : 2]
+        columns = jnp.arange(count)
+        moved = jnp.where(jax.random.bernoulli(kind), columns == at, columns >= at)
+        swap = index
+        swap = swap.at[first].set(jnp.where(moved[None, :], index[second], index[first]))
+        swap = swap.at[second].set(jnp.where(moved[None, :], index[first], index[second]))
+        new = energies(swap)
+        change = new[first] + new[second] - energy[first] - energy[second]
+        yes = jnp.log(jax.random.uniform(coin, (half,), flat.dtype)) < -change * scale
+        accept = jnp.zeros(n, bool).at[first].set(yes).at[second].set(yes)
+        index = jnp.where(accept[:, None], swap, index)
+        return (index, jnp.where(accept, new, energy)), None
+
+    state = (index, energies(index))
+    (index, _), _ = jax.lax.scan(sweep, state, jax.random.split(key, sweeps))
+    return index
 
 
 def _assigned(
@@ -107,13 +144,7 @@ def joined_energies(
     manifold: Manifold, times: tuple[float, ...], heads: Array, tails: Array
 ) -> Array:
     """Energies of all paths made of one head and one tail, shape (heads, tails)."""
-
-    def row(head):
-        return jax.vmap(lambda tail: spline_energy(manifold, times, jnp.concatenate([head, tail])))(
-            tails
-        )
-
-    return jax.lax.map(row, heads, batch_size=32)
+    return _table(manifold, times, heads, tails, lambda head, tail: jnp.concatenate([head, tail]))
 
 
 @eqx.filter_jit
@@ -121,64 +152,18 @@ def _crossed(manifold: Manifold, times: tuple[float, ...], knots: Array, other: 
     """Energies with the knots marked in ``other``, shape (K + 1,), of path i replaced by those of
     path j, shape (n, n)."""
     mask = other.reshape(-1, *(1,) * len(manifold.shape))
-
-    def row(path):
-        return jax.vmap(lambda donor: spline_energy(manifold, times, jnp.where(mask, donor, path)))(
-            knots
-        )
-
-    return jax.lax.map(row, knots, batch_size=32)
+    return _table(manifold, times, knots, knots, lambda path, donor: jnp.where(mask, donor, path))
 
 
-def joined(cloud: Array, index: Any) -> Array:
+def _table(
+    manifold: Manifold, times: tuple[float, ...], rows: Array, columns: Array, join: Callable
+) -> Array:
+    def row(first: Array) -> Array:
+        return jax.vmap(lambda other: spline_energy(manifold, times, join(first, other)))(columns)
+
+    return jax.lax.map(row, rows, batch_size=32)
+
+
+def joined(cloud: Array, index: NumPyOrJax) -> Array:
     """The points of the paths, shape ``(n, K + 1, *shape)``."""
     return jnp.stack([cloud[k][index[:, k]] for k in range(len(cloud))], axis=1)
-
-
-@eqx.filter_jit
-def _heat(
-    manifold: Manifold,
-    times: tuple[float, ...],
-    cloud: Array,
-    index: Array,
-    epsilon: float,
-    key: Key,
-    sweeps: int,
-) -> Array:
-    count, n = cloud.shape[:2]
-    flat = cloud.reshape(count, n, -1)
-    half = n // 2
-    scale = jnp.asarray(0.5 / epsilon, cloud.dtype)
-
-    def energies(index):
-        knots = jax.vmap(lambda row: jax.vmap(lambda c, i: c[i])(cloud, row))(index)
-        return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
-
-    def sweep(state, k):
-        index, energy = state
-        which, way, kind, line, offset, coin = jax.random.split(k, 6)
-        at = jax.random.randint(which, (), 0, count)
-        direction = jax.random.normal(line, (flat.shape[2],), flat.dtype)
-        along = jnp.matmul(flat[at], direction)
-        mixed = jax.random.uniform(offset, (n,), flat.dtype)
-        near = jax.random.bernoulli(way)
-        order = jnp.argsort(jnp.where(near, along, mixed))
-        order = jnp.roll(order, jnp.where(mixed[0] < 0.5, 0, 1))
-        holder = jnp.argsort(index[:, at])  # the path that visits each point
-        rows = holder[order]
-        first, second = rows[0 : 2 * half : 2], rows[1 : 2 * half : 2]
-        columns = jnp.arange(count)
-        moved = jnp.where(jax.random.bernoulli(kind), columns == at, columns >= at)
-        swap = index
-        swap = swap.at[first].set(jnp.where(moved[None, :], index[second], index[first]))
-        swap = swap.at[second].set(jnp.where(moved[None, :], index[first], index[second]))
-        new = energies(swap)
-        change = new[first] + new[second] - energy[first] - energy[second]
-        yes = jnp.log(jax.random.uniform(coin, (half,), flat.dtype)) < -change * scale
-        accept = jnp.zeros(n, bool).at[first].set(yes).at[second].set(yes)
-        index = jnp.where(accept[:, None], swap, index)
-        return (index, jnp.where(accept, new, energy)), None
-
-    state = (index, energies(index))
-    (index, _), _ = jax.lax.scan(sweep, state, jax.random.split(key, sweeps))
-    return index

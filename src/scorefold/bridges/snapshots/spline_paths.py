@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.bridges.exact.transport import sinkhorn
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times, pinned_moments
@@ -70,12 +71,12 @@ class SplinePaths(eqx.Module):
     def lost(self) -> tuple[int, ...]:
         return tuple(max(a - b, 0) for a, b in zip(self.mass[:-1], self.mass[1:], strict=True))
 
-    def curves(self, at: Any) -> Array:
+    def curves(self, at: Values) -> Array:
         """All paths without noise at the m times ``at``, shape (n, m, *shape)."""
         at = jnp.asarray(at, self.rest.dtype)
         return self._out(_curves(self.manifold, self.times, self.rest, at))
 
-    def sample(self, key: Key, at: Any) -> Array:
+    def sample(self, key: Key, at: Values) -> Array:
         """All paths with their noise at the m times ``at``, shape (n, m, *shape)."""
         at = np.atleast_1d(np.asarray(at, np.float64))
         _, cov = pinned_moments(self.times, at)
@@ -91,7 +92,7 @@ class SplinePaths(eqx.Module):
         chosen = eqx.tree_at(lambda m: m.rest, self, self.rest[rows])
         return chosen.sample(noise, [t])[:, 0]
 
-    def continue_from(self, key: Key, history: Any) -> SplinePaths:
+    def continue_from(self, key: Key, history: Values) -> SplinePaths:
         """Paths that start with a given history: for each the rest of one of the n paths, drawn
         from the static bridge between beginnings and ends of the paths,
 
@@ -110,27 +111,25 @@ class SplinePaths(eqx.Module):
             raise ValueError(f"history: has {m} knots, must have 1 to {len(self.times) - 1}.")
         for k in range(m):
             check_points(self.manifold, history[:, k], f"history[:, {k}]")
-        own = joined_energies(self.manifold, self.times, self.rest[:, :m], self.rest[:, m:])
+        known = joined_energies(self.manifold, self.times, self.rest[:, :m], self.rest[:, m:])
         scale = 1.0 / (2.0 * self.epsilon)
-        plan = sinkhorn(jnp.asarray(own) * scale, anneal=0.8)
+        plan = sinkhorn(known * scale, anneal=0.8)
         new = joined_energies(self.manifold, self.times, history, self.rest[:, m:])
-        ends = jax.random.categorical(key, plan.g[None, :] - jnp.asarray(new) * scale, axis=-1)
+        ends = jax.random.categorical(key, plan.g[None, :] - new * scale, axis=-1)
         knots = jnp.concatenate([history, self.rest[ends, m:]], axis=1)
         energy = total_energies(self.manifold, self.times, knots)
-        return SplinePaths(
-            self.manifold, self.times, knots, self.epsilon, energy, self.mass, self.origin
-        )
+        return dataclasses.replace(self, rest=knots, energy=energy)
 
 
 def spline_paths(
     manifold: Manifold,
-    times: Any,
-    points: Any,
+    times: Values,
+    points: Sequence[Values],
     epsilon: float | None = None,
     *,
     key: Key,
     n: int | None = None,
-    weights: Any = None,
+    weights: Sequence[Values | None] | None = None,
     sweeps: int = 0,
 ) -> SplinePaths:
     """Schrödinger's particles with a kinetic reference: n of them, known only by the snapshots.
@@ -169,12 +168,9 @@ def spline_paths(
         raise ValueError("epsilon: two snapshots do not bend and say nothing of it; state one.")
     exact = [exact_rows(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
     origin = _origin(manifold, exact)
-    clouds = [
-        check_points(
-            manifold, p if origin is None else np.asarray(p, np.float64) - origin, "points"
-        )
-        for p in exact
-    ]
+    if origin is not None:
+        exact = [np.asarray(p, np.float64) - origin for p in exact]
+    clouds = [check_points(manifold, p, "points") for p in exact]
     mass = tuple(len(c) for c in clouds)
     chances = _chances(weights, mass)
     usable = [int((c > 0).sum()) for c in chances]
@@ -192,19 +188,19 @@ def spline_paths(
         for k, c, w in zip(jax.random.split(pick, len(t)), clouds, chances, strict=True)
     ]
     cloud = jnp.stack([c.astype(drawn[0].dtype) for c in drawn])
-    index: Any = match(manifold, t, cloud)
+    index: NumPyOrJax = match(manifold, t, cloud)
     if epsilon is None:
         bending = total_energies(manifold, t, joined(cloud, index))
         epsilon = float(jnp.mean(bending)) / ((len(t) - 2) * manifold.dim)
         epsilon = max(epsilon, float(jnp.finfo(cloud.dtype).tiny))
     if sweeps:
-        index = heat_matching(manifold, t, cloud, index, epsilon, walk, sweeps)
+        index = heat_matching(manifold, t, cloud, jnp.asarray(index), epsilon, walk, sweeps)
     knots = joined(cloud, index)
     energy = total_energies(manifold, t, knots)
     return SplinePaths(manifold, t, knots, float(epsilon), energy, mass, origin)
 
 
-def _origin(manifold: Manifold, clouds: list[Any]) -> np.ndarray | None:
+def _origin(manifold: Manifold, clouds: list[NumPyOrJax]) -> np.ndarray | None:
     """The mean of flat coordinates if it is above 100 of their spreads, else None."""
     flat = manifold.flat_coordinates
     every = np.concatenate([np.asarray(c, np.float64) for c in clouds])
@@ -212,7 +208,7 @@ def _origin(manifold: Manifold, clouds: list[Any]) -> np.ndarray | None:
     return middle if (np.abs(middle) > 100.0 * every.std(axis=0)).any() else None
 
 
-def _chances(weights: Any, mass: tuple[int, ...]) -> list[np.ndarray]:
+def _chances(weights: Sequence[Values | None] | None, mass: tuple[int, ...]) -> list[np.ndarray]:
     if weights is None:
         weights = [None] * len(mass)
     if len(weights) != len(mass):
@@ -265,11 +261,11 @@ def _noisy(
         z = jax.random.normal(k, (len(at), manifold.dim), path.dtype)
         noise = jnp.matmul(factor, z, precision="highest")
 
-        def point(t, own, c):
+        def point(t, knot, c):
             x = spline_at(manifold, times, path, v, t)
             # The noise is 0 at knots, so frames need not agree from one piece to the next.
-            frame = jax.vmap(lambda e: manifold.transport(path[own], x, e))(
-                manifold.frame(path[own])
+            frame = jax.vmap(lambda e: manifold.transport(path[knot], x, e))(
+                manifold.frame(path[knot])
             )
             return manifold.exp(x, jnp.tensordot(c, frame, axes=1))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Scalar
+from scorefold._types import Scalar, ScalarLike
 from scorefold.bridges.reference.integrated import knot_slopes, position_precision
 from scorefold.manifolds import Manifold
 
@@ -57,7 +56,7 @@ def spline_velocities(manifold: Manifold, times: tuple[float, ...], path: Array)
 
 
 def spline_at(
-    manifold: Manifold, times: tuple[float, ...], path: Array, velocities: Array, t: Any
+    manifold: Manifold, times: tuple[float, ...], path: Array, velocities: Array, t: ScalarLike
 ) -> Array:
     """The C¹ curve through the knots with those velocities, at time t (a number). Between knots it
     is de Casteljau's cubic with geodesics in place of segments,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import numpy as np
+
+from scorefold._types import Document
 
 __all__ = ["AlternationHistory", "AlternationRecord"]
 
@@ -45,11 +46,7 @@ class AlternationHistory:
 
     def to_json(self) -> str:
         """A JSON object with these fields."""
-
-        def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
-
-        return json.dumps({f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)})
+        return json.dumps(dataclasses.asdict(self), default=np.ndarray.tolist)
 
 
 @dataclasses.dataclass
@@ -59,37 +56,26 @@ class AlternationRecord:
     rows: list[list[float]]
     floor: tuple[float, float]
 
-    @classmethod
-    def empty(cls, floor: tuple[float, float]) -> AlternationRecord:
-        return cls([], floor)
-
     @property
     def steps(self) -> int:
         """Half-steps taken."""
         return len(self.rows)
 
-    def add(
-        self,
-        loss: float,
-        gap: float,
-        change: float,
-        seconds: float,
-        simulation_seconds: float,
-        evaluations: tuple[int, int],
-    ) -> float | None:
-        """Note a half-step; the best earlier gap of its direction if this one is clearly worse."""
-        side = self.steps % 2
-        earlier = [row[1] for row in self.rows[side::2]]
-        self.rows.append([loss, gap, change, seconds, simulation_seconds, *evaluations])
+    def add(self, *row: int | float) -> float | None:
+        """Note the ``_NUMBERS`` of a half-step; the best earlier gap of its direction if this one
+        is clearly worse."""
+        side, gap = self.steps % 2, row[1]
+        earlier = [other[1] for other in self.rows[side::2]]
+        self.rows.append([*row])
         if earlier and gap > _WORSE * max(min(earlier), self.floor[side]):
             return min(earlier)
         return None
 
-    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def split(self) -> tuple[Document, dict[str, np.ndarray]]:
         return {"floor": list(self.floor)}, {"rows": np.asarray(self.rows, np.float64)}
 
     @classmethod
-    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> AlternationRecord:
+    def join(cls, numbers: Document, arrays: dict[str, np.ndarray]) -> AlternationRecord:
         first, second = numbers["floor"]
         return cls(arrays["rows"].tolist(), (first, second))
 
