@@ -22,8 +22,7 @@ def fixed(**kwargs: Any) -> Any:
 
 
 def trainable(tree: PyTree) -> PyTree:
-    """The same tree with True at every floating-point array that ``fit`` trains, else False:
-    a filter for ``eqx.partition``."""
+    """A filter for ``eqx.partition``: True at every floating-point array that ``fit`` trains."""
     children, structure = jax.tree_util.tree_flatten_with_path(
         tree, is_leaf=lambda node: node is not tree
     )

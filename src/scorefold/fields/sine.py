@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold.heat._polynomial import polynomial
+
 __all__ = ["sine"]
 
 # π in three parts of few bits, so that n times the first two is exact.
@@ -45,10 +47,7 @@ def _shifted(x: Array, shift: float) -> Array:
     r = ((y - n * _PI[0]) - n * _PI[1]) - n * _PI[2]
     r = jnp.clip(r, -2.0, 2.0)
     z = r * r
-    p = jnp.full_like(z, _SINE[-1])
-    for c in _SINE[-2::-1]:
-        p = p * z + c
     half = 0.5 * turns
     odd = half != jnp.floor(half)
-    value = r + r * z * p
+    value = r + r * z * polynomial(_SINE, z)
     return jnp.where(odd, -value, value).astype(x.dtype)

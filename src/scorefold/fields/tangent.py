@@ -102,9 +102,5 @@ def default_output(manifold: Manifold) -> TangentOutput:
     """The output that suits the manifold (``manifold.tangent_output``): left-invariant fields on
     SO(3), components in the frame where a factor is hyperbolic, the projection of an ambient vector
     elsewhere."""
-    outputs: dict[str, type] = {
-        "ambient": AmbientOutput,
-        "frame": FrameOutput,
-        "killing": KillingOutput,
-    }
-    return outputs[manifold.tangent_output]()
+    outputs = {"ambient": AmbientOutput(), "frame": FrameOutput(), "killing": KillingOutput()}
+    return outputs[manifold.tangent_output]

@@ -56,8 +56,7 @@ def descend(
 
 
 def norm(grads: PyTree) -> Scalar:
-    """The Euclidean norm of all entries, in the widest of their dtypes; finite for finite entries
-    whose squares are not."""
+    """The Euclidean norm of all entries, in the widest dtype; finite where squares overflow too."""
     leaves = jax.tree.leaves(grads)
     dtype = max((g.dtype for g in leaves), key=lambda d: d.itemsize)
     leaves = [g.astype(dtype) for g in leaves]

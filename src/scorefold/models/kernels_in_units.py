@@ -21,7 +21,7 @@ def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
     if units.shifts is None:
         return mixture
     m, dtype = mixture.manifold, mixture.centres.dtype
-    scale = jnp.asarray(_along(m, units.scale), dtype)
+    scale = jnp.asarray(_along(m, np.asarray(units.scale)), dtype)
     root = jnp.sqrt(mixture.variances)[:, :, None] * mixture.axes * scale[None, None, :]
     return WrappedMixture.from_covariances(
         m,

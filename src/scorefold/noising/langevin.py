@@ -79,10 +79,6 @@ class Langevin(Noising):
     def exact(self) -> bool:
         return False
 
-    @property
-    def kernel(self) -> None:
-        return None
-
     def drift(self, x: Point) -> Point:
         return 0.5 * self.reference.score(x)
 

@@ -65,14 +65,6 @@ class OrnsteinUhlenbeck(Noising):
     def reference(self) -> WrappedNormal:
         return self.law
 
-    @property
-    def exact(self) -> bool:
-        return True
-
-    @property
-    def kernel(self) -> None:
-        return None
-
     def drift(self, x: Point) -> Point:
         return -(x - self._location(x)) / (2.0 * self.std**2)
 

@@ -31,10 +31,6 @@ class Eigen(Covariance):
     def dim(self) -> int:
         return self.axes.shape[-1]
 
-    @property
-    def noise_dim(self) -> int:
-        return self.dim
-
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
         return self._back(self.spread.solve(self._along(v)))
 

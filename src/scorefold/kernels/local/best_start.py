@@ -27,8 +27,7 @@ def with_best_start(learner: CrossFit, data: Array, candidates: int) -> CrossFit
     first fold most likely, by kernels without that fold; the even ones unless others are far
     better."""
     rows = scored_rows(len(data))[np.asarray(learner.by_fold[0, :_ASKED])]
-    best: CrossFit = quick(_best)(learner, learner.left_out(data, rows, candidates))
-    return best
+    return quick(_best)(learner, learner.left_out(data, rows, candidates))
 
 
 def _best(learner: CrossFit, x: Queries) -> CrossFit:

@@ -183,8 +183,7 @@ class LocalCovariance(eqx.Module):
         )
 
     def __call__(self, features: Array, moments: Array, means: Array) -> LocalKernels:
-        """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
-        ``(n, counts, d)``."""
+        """From features ``(n, f)``, packed moments ``(n, counts, p)``, means ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
         z = jnp.clip(z, -_FEATURE, _FEATURE)
         for layer in self.layers[:-1]:

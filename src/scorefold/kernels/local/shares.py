@@ -52,9 +52,7 @@ def likeliest_shares(log_densities: np.ndarray, prior: np.ndarray) -> np.ndarray
         joint = density * share[None]
         sums = np.maximum(joint.sum(1), np.finfo(np.float64).tiny)
         now = (joint / sums[:, None]).sum(0) + prior
-        now = now / now.sum()
-        done = np.abs(now - share).max() < 1e-7
-        share = now
-        if done:
+        before, share = share, now / now.sum()
+        if np.abs(share - before).max() < 1e-7:
             break
     return share

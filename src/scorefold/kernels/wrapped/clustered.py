@@ -140,8 +140,7 @@ def _cells(mixture: WrappedMixture, rows: np.ndarray) -> np.ndarray:
 
 
 def _merged(manifold: Manifold, members: tuple[Array, ...]) -> tuple[Array, ...]:
-    """One kernel for each group: weight, mean and covariance in the tangent space at the member
-    nearest to the middle."""
+    """A kernel for each group: weight, mean and covariance at the member nearest to the middle."""
 
     def one(z: Array, axes: Array, variances: Array, log_w: Array) -> tuple[Array, ...]:
         total = jax.nn.logsumexp(log_w)

@@ -53,5 +53,4 @@ def lattice_normal(v: Array, axes: Array, variances: Array, s: Scalar) -> Scalar
         decay = jnp.exp(-0.5 * jnp.sum(along * along * spread[None, :], axis=1))
         return jnp.log1p(2.0 * jnp.sum(decay * jnp.cos(n @ v))) - d * math.log(2.0 * math.pi)
 
-    value: Scalar = jax.lax.cond(s < _SWITCH, images, waves)
-    return value
+    return jax.lax.cond(s < _SWITCH, images, waves)

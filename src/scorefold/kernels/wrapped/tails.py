@@ -19,8 +19,7 @@ _GRID = 1025
 
 
 def curved(manifold: Manifold) -> list[SineVolume] | None:
-    """The factors on which exp contracts volumes; None for a manifold of which they are not known,
-    or with too many."""
+    """The factors on which exp contracts volumes; None where they are unknown, or too many."""
     if manifold.sine_volumes is None:
         return None
     found = [factor for factor in manifold.sine_volumes if factor.power > 0]
