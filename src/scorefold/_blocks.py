@@ -12,19 +12,6 @@ from jaxtyping import Array, PyTree
 
 from scorefold._types import DTypeLike, NumPyOrJax, Values
 
-__all__ = [
-    "blocks",
-    "by_blocks",
-    "by_keys",
-    "device",
-    "evenly",
-    "in_blocks",
-    "inside_jit",
-    "is_traced",
-    "listed",
-    "split_data",
-]
-
 R = TypeVar("R")
 
 _SIZES = (1, 32, 1024, 32768)

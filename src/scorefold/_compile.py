@@ -12,8 +12,6 @@ import jax.numpy as jnp
 
 from scorefold._blocks import inside_jit, is_traced
 
-__all__ = ["quick"]
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

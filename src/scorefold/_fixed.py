@@ -8,8 +8,6 @@ import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
-__all__ = ["fixed", "trainable"]
-
 
 def fixed(**kwargs: Any) -> Any:
     """A dataclass field whose arrays are never trained: random frequencies, training data,

@@ -23,8 +23,6 @@ from jaxtyping import Array
 from scorefold._systems import System, rings
 from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
 
-__all__ = ["Chords", "HeatKernel", "Manifold", "SineVolume"]
-
 AnyArray = TypeVar("AnyArray", Array, np.ndarray)
 
 _FORGOTTEN = 80.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 
-__all__ = ["structural_hash"]
-
 
 def structural_hash(module: eqx.Module) -> int:
     """Of classes, static fields, and shapes and dtypes of arrays, not of their values: equal

@@ -15,8 +15,6 @@ import importlib.metadata
 import sys
 from typing import Any, Literal
 
-__all__ = ["find", "find_class", "names"]
-
 Group = Literal["manifolds", "models"]
 
 

@@ -6,8 +6,6 @@ import importlib
 import sys
 from typing import NamedTuple
 
-__all__ = ["named", "restored"]
-
 
 class _Named(NamedTuple):
     module: str

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from scorefold._version import __version__
 
-__all__ = ["provenance"]
-
 _PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "numpy")
 
 

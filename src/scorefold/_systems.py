@@ -8,9 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["System", "rings"]
-
-
 Columns = Callable[[np.ndarray, bool], np.ndarray]
 """Of columns, or points, and whether angles are in degrees."""
 

@@ -10,8 +10,6 @@ from jaxtyping import Array
 
 from scorefold._types import DTypeLike, Key, Scalar
 
-__all__ = ["Architecture", "Network", "level_features", "zero_network"]
-
 
 class Network(eqx.Module):
     """(features h of a point, noise level s) ↦ a plain vector, in the dtype of h."""

@@ -12,10 +12,6 @@ from jaxtyping import Array
 
 from scorefold._types import DTypeLike, Key
 
-__all__ = [
-    "Attention", "Convolution", "ResidualBlock", "by_primitive", "by_products", "normalised",
-]  # fmt: skip
-
 
 class Convolution(eqx.Module):
     """y_ij = b + Σ_kl W_kl x_{i+k, j+l} on images (height, width, channels), zero (or, if

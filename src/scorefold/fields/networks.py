@@ -20,8 +20,6 @@ from scorefold._types import Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
 
-__all__ = ["NetworkSpec", "ScoreNetwork"]
-
 
 class ScoreNetwork(Network):
     """MLP on [h, e^{−|b|²s/2} cos(Bh), e^{−|b|²s/2} sin(Bh), u, cos(ku), sin(ku)],

@@ -13,8 +13,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
-__all__ = ["RoundedLinear", "rounded_dot"]
-
 # ((contracted of a, of b), (batch of a, of b)), as in ``jax.lax.dot_general``.
 Axes = tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]]
 

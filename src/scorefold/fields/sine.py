@@ -8,8 +8,6 @@ from jaxtyping import Array
 
 from scorefold.heat._polynomial import polynomial
 
-__all__ = ["sine"]
-
 # π in three parts of few bits, so that n times the first two is exact.
 _PI = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
 # sin r = r + r³ P(r²) on |r| ≤ π/2.

@@ -15,15 +15,6 @@ from scorefold.fields._base import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = [
-    "AmbientOutput",
-    "FrameOutput",
-    "KillingOutput",
-    "NetworkField",
-    "TangentOutput",
-    "default_output",
-]
-
 
 class TangentOutput(eqx.Module):
     """Turns ``size(manifold)`` numbers into a tangent vector at x."""

@@ -17,8 +17,6 @@ from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.convolution import Attention, Convolution, ResidualBlock, normalised
 
-__all__ = ["ImageNetworkSpec", "UNet"]
-
 
 class UNet(Network):
     """A convolutional network of images: residual blocks at each of a few resolutions, down to

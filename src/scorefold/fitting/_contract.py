@@ -15,8 +15,6 @@ from scorefold._hash import structural_hash
 from scorefold._types import Key, Scalar
 from scorefold.fitting.batches import batch_rows
 
-__all__ = ["Defaults", "Description", "Settled", "Trainer"]
-
 M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
 

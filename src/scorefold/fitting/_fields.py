@@ -11,8 +11,6 @@ import jax
 import numpy as np
 from jaxtyping import AbstractArray
 
-__all__ = ["fits"]
-
 
 def fits(hint: object, value: object) -> bool:
     """Whether ``value`` is of the type that ``hint`` names; unknown kinds of hints allow all.

@@ -10,8 +10,6 @@ from jaxtyping import Array, PyTree
 from scorefold._types import Scalar
 from scorefold.fitting.settings import Settings
 
-__all__ = ["Moments", "clip", "descend", "learning_rate", "norm"]
-
 _B1, _B2, _EPS = 0.9, 0.999, 1e-8
 
 

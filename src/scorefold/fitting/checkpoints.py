@@ -18,8 +18,6 @@ from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
 
-__all__ = ["Checkpoints", "Recorded"]
-
 _FORMAT = "scorefold checkpoint"
 _VERSION = 1
 _KEEP = 2

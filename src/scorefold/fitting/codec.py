@@ -30,8 +30,6 @@ from scorefold._types import NumPyOrJax
 from scorefold.fitting._fields import fits
 from scorefold.fitting.errors import DamagedFile
 
-__all__ = ["decode", "encode"]
-
 _FUNCTIONS: dict[str, Callable] = {
     **{f"jax.nn.{name}": getattr(jax.nn, name)
        for name in ("silu", "relu", "gelu", "elu", "softplus", "sigmoid", "tanh")},

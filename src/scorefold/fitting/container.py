@@ -27,8 +27,6 @@ from scorefold._oneline import one_line
 from scorefold._types import Document
 from scorefold.fitting.errors import DamagedFile, DiskFull
 
-__all__ = ["digest", "read", "write"]
-
 _DTYPES = {
     "F64": np.dtype(np.float64),
     "F32": np.dtype(np.float32),

@@ -10,8 +10,6 @@ import numpy as np
 
 from scorefold.fitting.container import digest
 
-__all__ = ["describe", "differences"]
-
 
 def describe(value: object, name: str) -> dict[str, str]:
     """``{"model.manifold.d": "2", "data": "float32[300, 2] sha256:…", …}``: one line a field."""

@@ -25,8 +25,6 @@ from scorefold.fitting.run import Keeping, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import Problem, TrainState
 
-__all__ = ["fit", "fit_seeds"]
-
 M = TypeVar("M")
 
 _INIT = 3

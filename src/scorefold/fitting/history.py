@@ -10,8 +10,6 @@ import numpy as np
 from scorefold._types import Document
 from scorefold.fitting.errors import DamagedFile
 
-__all__ = ["History", "Record"]
-
 _POINTS = 1000
 
 

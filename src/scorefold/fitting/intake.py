@@ -8,8 +8,6 @@ import numpy as np
 from scorefold._blocks import listed
 from scorefold._types import Values
 
-__all__ = ["numbers"]
-
 
 def numbers(name: str, data: Values, runs: int | None = None) -> np.ndarray:
     """The data as one floating-point NumPy array: float32 and float64 as they are, other real

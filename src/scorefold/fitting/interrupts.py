@@ -8,8 +8,6 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-__all__ = ["Interrupts"]
-
 
 class Interrupts:
     """Within the context the first signal is noted in ``pending``; the second ends the process at

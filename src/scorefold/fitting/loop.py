@@ -31,8 +31,6 @@ from scorefold.fitting.state import (
     train,
 )
 
-__all__ = ["Loop", "progress_bar"]
-
 _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
 _VALIDATION_SHARE = 0.2

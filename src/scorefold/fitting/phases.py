@@ -19,8 +19,6 @@ from scorefold.fitting.run import Keeper
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
 
-__all__ = ["Phase", "Phases", "Turn", "train_phases"]
-
 
 class Turn(NamedTuple):
     """A trainer without its trained arrays, what it takes batches of, the key of their order."""

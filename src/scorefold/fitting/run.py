@@ -23,8 +23,6 @@ from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import Problem, TrainState
 
-__all__ = ["Keeper", "Keeping", "run"]
-
 
 class Keeping(NamedTuple):
     """Where checkpoints go (None: nowhere), whether to go on from them, seconds between them."""

@@ -12,8 +12,6 @@ from scorefold._types import Document
 from scorefold.fitting import codec, container
 from scorefold.fitting.errors import DamagedFile
 
-__all__ = ["load", "save"]
-
 _FORMAT = "scorefold model"
 _VERSION = 2
 

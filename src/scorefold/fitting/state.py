@@ -19,8 +19,6 @@ from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
 
-__all__ = ["CAPACITY", "Problem", "TrainState", "copied", "examine", "judge", "trace", "train"]
-
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
 

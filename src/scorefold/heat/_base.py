@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 
-__all__ = ["IsotropicHeat", "RadialProfile"]
-
 
 class RadialProfile(eqx.Module):
     """A heat kernel that depends on the distance r alone, as functions of (r, s)."""

@@ -13,8 +13,6 @@ from jaxtyping import Array
 
 from scorefold._types import constant
 
-__all__ = ["Series", "Table", "bessel", "compose", "hypergeometric_table", "multiply", "tabulated"]
-
 Series = list[Array]
 """Coefficients a₀…a_K of Σ a_k ξ^k; every product is cut after ξ^K."""
 

@@ -13,8 +13,6 @@ from jaxtyping import Array
 
 from scorefold._types import Point, Scalar, ScalarLike
 
-__all__ = ["Transition", "TransitionMixture"]
-
 
 @runtime_checkable
 class Transition(Protocol):

@@ -14,8 +14,6 @@ from scorefold.heat.so3 import SO3Profile
 from scorefold.heat.sphere import SphereProfile
 from scorefold.heat.torus import TorusHeat
 
-__all__ = ["CutSeries", "TruncatedSeries"]
-
 
 class TruncatedSeries(HeatKernel):
     """S_{J,s}(x | x₀) = Σ_{j≤J} e^{−λ_j s/2} φ_j(x₀) φ_j(x), whole eigenspaces j = 0, …, J:

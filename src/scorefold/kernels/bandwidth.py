@@ -14,15 +14,6 @@ from scorefold._blocks import evenly
 from scorefold.heat import HeatKernel, TransitionMixture
 from scorefold.manifolds import Manifold
 
-__all__ = [
-    "bandwidth_grid",
-    "kernel_scores",
-    "leave_one_out_bandwidth",
-    "nearest_squares",
-    "same_points",
-    "scored_points",
-]
-
 
 def same_points(x: Array, centres: Array) -> Bool[Array, "m n"]:
     """Which of n centres are, number for number, the points x: the pairs that leave-one-out

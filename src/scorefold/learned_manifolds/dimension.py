@@ -14,8 +14,6 @@ from scorefold._compile import quick
 from scorefold._types import Values
 from scorefold.learned_manifolds.manifold import LearnedManifold
 
-__all__ = ["Dimension", "intrinsic_dimension", "principal_angle", "tangents"]
-
 _BATCH = 256
 
 

@@ -14,8 +14,6 @@ from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.metric import LearnedMetric
 
-__all__ = ["Geodesics", "curve_length", "geodesics"]
-
 _BATCH = 256
 _TRIALS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
 """Parts of a step that are tried; the one of least energy is taken."""

@@ -18,8 +18,6 @@ from scorefold._types import Scalar, Values
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Euclidean, nearest
 
-__all__ = ["LearnedManifold", "tangent_projector"]
-
 _NEIGHBOUR = 2
 """The default bandwidth is the median distance from a centre to this neighbour of it."""
 

@@ -13,8 +13,6 @@ from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.manifold import LearnedManifold
 
-__all__ = ["Projection", "project_to_ridge"]
-
 _BATCH = 128
 
 

@@ -14,8 +14,6 @@ from scorefold.losses._base import Loss
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 
-__all__ = ["ConsecutiveDenoising", "Denoising"]
-
 
 class Denoising(Loss):
     """ℓ_{t|0} = ½‖s_θ(x_s, s) − ∇ log p_s(x_s | x₀)‖², x_s ~ p_s(· | x₀).

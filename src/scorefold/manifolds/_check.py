@@ -7,16 +7,6 @@ import numpy as np
 
 from scorefold._types import Values
 
-__all__ = [
-    "PointsError",
-    "as_numbers",
-    "read_array",
-    "read_columns",
-    "refuse_rows",
-    "require_rows",
-    "sine_cosine",
-]
-
 
 class PointsError(ValueError):
     """Data that cannot be points of the manifold they were given as."""

@@ -13,8 +13,6 @@ import jax.numpy as jnp
 from scorefold._types import Scalar
 from scorefold.heat._polynomial import polynomial
 
-__all__ = ["angle_over_sine", "log_sinc", "log_sinhc", "sinc", "sinhc"]
-
 _NEAR = 0.3
 _TERMS = 7  # 0.3^16 / 17! is far below float64 rounding
 

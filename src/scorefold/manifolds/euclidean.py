@@ -14,8 +14,6 @@ from scorefold._types import Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_columns
 from scorefold.manifolds._flat import FlatManifold
 
-__all__ = ["Euclidean"]
-
 
 class Euclidean(FlatManifold):
     """R^d with the ordinary metric: exp_x(v) = x + v, log_x(y) = y − x."""

@@ -17,8 +17,6 @@ from scorefold._types import Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_array, refuse_rows
 from scorefold.manifolds._radial import log_sinhc, sinhc
 
-__all__ = ["Hyperbolic"]
-
 
 class Hyperbolic(Manifold):
     """H^d = {x ∈ R^{1+d}: ⟨x, x⟩ = −1, x₀ > 0}, ⟨u, v⟩ = −u₀v₀ + u₁v₁ + … + u_dv_d, curvature −1.

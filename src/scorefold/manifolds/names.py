@@ -16,8 +16,6 @@ from scorefold.manifolds.so3 import SO3
 from scorefold.manifolds.sphere import Sphere
 from scorefold.manifolds.torus import Torus
 
-__all__ = ["manifold_from_name"]
-
 _FAMILIES: dict[str, Callable[[int], Manifold]]
 _FAMILIES = {"R": Euclidean, "S": Sphere, "T": Torus, "H": Hyperbolic}
 _VALID = 'Valid names: "R^d", "S^d", "T^d", "H^d", "SO(3)", and products such as "S^2 x R^1" or '

@@ -8,8 +8,6 @@ from scorefold._geometry import Manifold
 from scorefold._types import Values
 from scorefold.manifolds._check import PointsError, as_numbers, require_rows
 
-__all__ = ["nearest", "pairwise", "rows_of"]
-
 _CELLS = 1 << 21
 """Distances held at once."""
 

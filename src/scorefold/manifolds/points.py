@@ -14,8 +14,6 @@ from scorefold._geometry import Manifold
 from scorefold._types import NumPyOrJax, Values
 from scorefold.manifolds._check import PointsError, as_numbers, refuse_rows, require_rows
 
-__all__ = ["check_points", "exact_points"]
-
 OFF = 1e-4
 """Largest defect that is taken for rounding (six digits in a file) and mended by projection."""
 _BLOCK = 1024

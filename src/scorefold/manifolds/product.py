@@ -18,8 +18,6 @@ from scorefold._geometry import AnyArray, Chords, Manifold, SineVolume
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
 
-__all__ = ["Product"]
-
 
 class Product(Manifold):
     """M₁ × … × M_k with the product metric: ⟨u, v⟩ = Σ ⟨u_i, v_i⟩, dist² = Σ dist_i².

@@ -24,8 +24,6 @@ from scorefold.manifolds.points import check_points
 if TYPE_CHECKING:
     from scipy.spatial.transform import Rotation
 
-__all__ = ["SO3"]
-
 
 class SO3(Manifold):
     """SO(3) as 3×3 matrices with the angle metric ⟨U, V⟩ = ½ tr(UᵀV): the distance of two

@@ -18,8 +18,6 @@ from scorefold._types import Key, Point, Scalar, safe_norm
 from scorefold.manifolds._check import read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
-__all__ = ["Sphere"]
-
 
 class Sphere(Manifold):
     """S^d = {x ∈ R^{d+1}: |x| = 1} with the metric of the ambient space; distances in radians.

@@ -16,8 +16,6 @@ from scorefold._types import Key, Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_array, refuse_rows, sine_cosine
 from scorefold.manifolds._flat import FlatManifold
 
-__all__ = ["Torus"]
-
 
 class Torus(FlatManifold):
     """T^d = (R / 2πZ)^d with the flat metric; a point is d angles in radians, in [−π, π).

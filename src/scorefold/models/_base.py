@@ -20,8 +20,6 @@ from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units
 
-__all__ = ["Model"]
-
 
 class Model(eqx.Module):
     """A probability law on a manifold.

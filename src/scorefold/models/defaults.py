@@ -15,8 +15,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["default_noising"]
-
 _FORGOTTEN = 5.0
 _CENTRES = 16
 

@@ -18,8 +18,6 @@ from scorefold.models.standardise import Units, standardised
 from scorefold.noising import Noising
 from scorefold.samplers import sample_reverse
 
-__all__ = ["EmpiricalModel"]
-
 _CHUNK = 256
 """Points at a time."""
 

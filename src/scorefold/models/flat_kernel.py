@@ -26,8 +26,6 @@ from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Linear, VarianceExploding
 from scorefold.samplers import sample_ode, sample_reverse
 
-__all__ = ["FittedGaussianKernelModel", "GaussianKernelModel"]
-
 
 class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
     """π_θ(x) = (1/n) Σ_i N(x; Z_i, Σ_θ(Z_i)): one Gaussian around every centre, of a shape that a

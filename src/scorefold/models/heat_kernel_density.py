@@ -24,8 +24,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
 from scorefold.models.standardise import Units, standardised
 
-__all__ = ["HeatKernelDensity"]
-
 _BACKGROUNDS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Weights of the uniform background that are compared."""
 

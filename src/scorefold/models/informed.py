@@ -25,8 +25,6 @@ from scorefold.models.residual import Noised, ResidualField, kernel_errors, nois
 from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
 from scorefold.models.standardise import Units, to_inner
 
-__all__ = ["FittedInformedModel", "InformedModel"]
-
 _DEVIATIONS = 6.0
 """Standard deviations, at the largest variance-time on curved spaces, to the cut locus (or π)."""
 _PAIRS = 1 << 18

@@ -30,8 +30,6 @@ from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
 from scorefold.models.standardise import Units, to_inner
 
-__all__ = ["FittedKernelModel", "KernelModel"]
-
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 _SHARE = 12
 """Neighbourhoods beyond _LARGE are of one point in so many, or fewer: larger ones see the shape of

@@ -11,8 +11,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units
 from scorefold.noising import Reference
 
-__all__ = ["kernels_in_units"]
-
 
 def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
     """The mixture of shift + scale·x for x of a mixture in inner coordinates: wrapped normal laws

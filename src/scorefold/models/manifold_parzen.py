@@ -20,8 +20,6 @@ from scorefold.manifolds import Euclidean
 from scorefold.models._base import Model
 from scorefold.models.standardise import Units, standardised
 
-__all__ = ["ManifoldParzen"]
-
 _CHUNK = 256
 """Points at a time."""
 

@@ -19,8 +19,6 @@ from scorefold.kernels import ClusteredMixture
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.manifolds import Manifold
 
-__all__ = ["Noised", "ResidualField", "in_pieces", "kernel_errors", "noised"]
-
 _ROWS = 256
 """Points at a time."""
 

@@ -38,8 +38,6 @@ from scorefold.samplers import (
     walk,
 )
 
-__all__ = ["FittedScoreModel", "ScoreModel"]
-
 
 class ScoreModel(Description["FittedScoreModel"]):
     """The time reversal of a noising process with a learned score:

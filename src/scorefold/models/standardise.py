@@ -17,8 +17,6 @@ from scorefold._types import NumPyOrJax, Scalar, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, PointsError, exact_points
 
-__all__ = ["Units", "standardised", "to_inner"]
-
 _PARTS = 3
 """32-bit numbers that add up to one of 64 bits."""
 _FAR = 10.0

@@ -10,8 +10,6 @@ from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising.schedules import Schedule
 
-__all__ = ["BrownianNoising", "Noising", "Reference"]
-
 
 class Reference(eqx.Module):
     """The law p_ref that a noising process ends in: known density, exact draws."""

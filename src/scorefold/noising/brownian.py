@@ -10,8 +10,6 @@ from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import UniformReference
 from scorefold.noising.schedules import Linear, Schedule
 
-__all__ = ["Brownian"]
-
 
 class Brownian(BrownianNoising):
     """dX_t = √β(t) dB_t; X_t | x₀ is the heat kernel at s(t), reference: uniform.

@@ -10,8 +10,6 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, ScalarLike
 from scorefold.manifolds import Manifold
 
-__all__ = ["check_steps", "geodesic_step", "geodesic_walk"]
-
 
 def geodesic_step(
     manifold: Manifold, key: Key, x: Point, shift: Point | float, variance: ScalarLike

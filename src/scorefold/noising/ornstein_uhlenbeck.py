@@ -15,8 +15,6 @@ from scorefold.noising._base import Noising
 from scorefold.noising.references import WrappedNormal
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
-__all__ = ["OrnsteinUhlenbeck"]
-
 
 class OrnsteinUhlenbeck(Noising):
     """dX_t = −β(t)(X_t − μ)/(2σ²) dt + √β(t) dB_t on R^d, reference N(μ, σ²I):

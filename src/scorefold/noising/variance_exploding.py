@@ -13,8 +13,6 @@ from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import HeatReference, check_centres, heat_mixture
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
-__all__ = ["VarianceExploding"]
-
 
 class VarianceExploding(BrownianNoising):
     """dX_t = √β(t) dB_t on any manifold; X_t | x₀ is the heat kernel at s(t), exactly.

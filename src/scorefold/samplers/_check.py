@@ -11,8 +11,6 @@ from scorefold._blocks import listed
 from scorefold._types import NumPyOrJax
 from scorefold.noising import Noising
 
-__all__ = ["levels", "refuse_rows", "require_finite"]
-
 
 def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, float]:
     """(s_min, s_max) as floats, s_max from the schedule's end if not given."""

@@ -19,8 +19,6 @@ from scorefold.samplers.chunks import Limits
 from scorefold.samplers.clocks import Clock
 from scorefold.samplers.steps import flow_velocity
 
-__all__ = ["Flow", "Flowed", "solve_adaptively"]
-
 _FIRST_STEP = 0.03
 """First trial step, as a share of the whole interval of the clock."""
 

@@ -15,8 +15,6 @@ from scorefold._blocks import blocks, device, inside_jit, is_traced, split_data
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.manifolds import Manifold
 
-__all__ = ["Limits", "Solved", "in_chunks", "probe_keys", "rows_of"]
-
 
 class Limits(NamedTuple):
     """When an adaptive solver accepts a step, and when it gives up."""

@@ -15,8 +15,6 @@ from scorefold._geometry import AnyArray
 from scorefold._types import Scalar
 from scorefold.manifolds import Manifold
 
-__all__ = ["Clock", "PowerClock", "near_data_clock", "velocity_decay"]
-
 _ORDER = 8
 _LONGEST = 6.0
 """c·s_max at the most: 1 − cu stays above e^{−6}, far from the rounding of float32."""

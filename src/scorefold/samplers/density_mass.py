@@ -16,8 +16,6 @@ from scorefold.heat import sphere_dimension
 from scorefold.manifolds import Manifold
 from scorefold.samplers.importance import Mass, weighted_mass
 
-__all__ = ["Mass", "density_mass"]
-
 _NODES = 30.0
 
 

@@ -19,8 +19,6 @@ from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers.multistep_plan import ORDER, Plan
 from scorefold.samplers.steps import flow_velocity
 
-__all__ = ["Crossing", "cross"]
-
 _MISSED = 0.25
 """Of the change of the divergence over a step times the share of the step that the predictor
 missed: the error it is taken for. Empirical: with it the RMS estimate was 0.7 to 3 times the RMS

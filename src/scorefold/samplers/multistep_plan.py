@@ -13,8 +13,6 @@ import numpy as np
 from scorefold._types import NumPyOrJax
 from scorefold.samplers.clocks import PowerClock
 
-__all__ = ["ORDER", "Plan", "StepCount", "evaluations", "make_plan"]
-
 ORDER = 5
 """Nodes that the predictor and the corrector use, and their order."""
 _QUADRATURE = 6

@@ -22,8 +22,6 @@ from scorefold.samplers.clocks import Clock, near_data_clock, velocity_decay
 from scorefold.samplers.multistep import Crossing, cross
 from scorefold.samplers.multistep_plan import StepCount, evaluations, make_plan
 
-__all__ = ["FlowDensity", "carry_density", "log_prob_ode", "sample_ode", "solve_log_prob"]
-
 
 class FlowDensity(NamedTuple):
     """Log densities by the probability flow and what they cost."""

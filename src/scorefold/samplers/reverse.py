@@ -16,8 +16,6 @@ from scorefold.samplers.grids import refined_grid
 from scorefold.samplers.steps import Corrected, LangevinCorrector, ReverseStep
 from scorefold.samplers.walk import walk
 
-__all__ = ["denoise", "sample_reverse"]
-
 
 def denoise(noising: Noising, score: ScoreFunction, x: Point, s: Scalar) -> Point:
     """exp_x(s·(∇ log p_s(x) − b(x))): the last step of the reversal, from s to 0, without noise.

@@ -9,8 +9,6 @@ from jaxtyping import Array, Float, PyTree
 from scorefold._types import Key, Point
 from scorefold.samplers._base import Step
 
-__all__ = ["walk"]
-
 
 def walk(step: Step, key: Key, x: Point, grid: Float[Array, " n"], *, keep: bool = False) -> Array:
     """x_{k+1} = step(key_k, x_k, s_k, s_{k+1} − s_k) along the noise levels of ``grid``.

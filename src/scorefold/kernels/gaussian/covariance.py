@@ -14,8 +14,6 @@ from jaxtyping import Array, Float
 
 from scorefold._types import Scalar, ScalarLike
 
-__all__ = ["Cholesky", "Covariance", "Diagonal", "LowRankDiagonal"]
-
 
 class Covariance(eqx.Module):
     """A positive definite matrix Σ, shape (d, d), known by a factor of it.

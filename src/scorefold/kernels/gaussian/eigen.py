@@ -10,8 +10,6 @@ from jaxtyping import Array, Float
 from scorefold._types import Scalar, ScalarLike
 from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal
 
-__all__ = ["Eigen"]
-
 
 class Eigen(Covariance):
     """Σ = V diag(variances) Vᵀ, the columns of V, shape (d, d), orthonormal.

@@ -15,8 +15,6 @@ from jaxtyping import Array, Bool, Float
 from scorefold._types import Key, Scalar, ScalarLike, Values
 from scorefold.kernels.gaussian.covariance import Covariance
 
-__all__ = ["GaussianMixture"]
-
 
 class GaussianMixture(eqx.Module):
     """π(x) = Σ_i w_i N(x; Z_i, Σ_i), with Γ_i = Σ_i⁻¹:

@@ -13,8 +13,6 @@ from scorefold._blocks import is_traced, listed
 from scorefold.kernels.bandwidth import same_points
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
-__all__ = ["held_out_implicit", "held_out_nll", "left_out_masks", "refuse_centres"]
-
 
 def left_out_masks(rows: Int[Array, " m"], n: int) -> Bool[Array, "m n"]:
     """The mask that leaves kernel ``rows[j]`` out for point j, row ``rows[j]`` of n centres."""

@@ -13,8 +13,6 @@ from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.queries import Queries, scored_rows
 
-__all__ = ["with_best_start"]
-
 _ASKED = 1024
 """Points asked about the coefficients to start from."""
 _MARGIN = 0.2

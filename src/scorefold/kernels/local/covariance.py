@@ -15,8 +15,6 @@ from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.local.precision import diagonal_of
 
-__all__ = ["LocalCovariance", "LocalKernels"]
-
 _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
 _ROUNDEST = 1e-4

@@ -16,8 +16,6 @@ from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.precision import diagonal_of
 from scorefold.manifolds import Manifold, nearest
 
-__all__ = ["Neighbourhoods", "folds_of", "resolution", "shape_features"]
-
 _ROWS = 1 << 13
 
 

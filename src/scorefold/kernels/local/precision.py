@@ -12,16 +12,6 @@ from jaxtyping import Array
 
 from scorefold.manifolds import Manifold
 
-__all__ = [
-    "cap_precision",
-    "diagonal_of",
-    "invert",
-    "pack",
-    "precision",
-    "quadratic",
-    "unpack",
-]
-
 _REACH = 5.2
 """Standard deviations between the widest kernel and the cut locus: 2e-7 of a normal law lies
 beyond on each axis."""

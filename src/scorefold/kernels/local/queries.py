@@ -15,8 +15,6 @@ from scorefold._compile import quick
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
 
-__all__ = ["KernelSites", "Queries", "broad_densities", "scored_rows"]
-
 _WIDEST = 32
 """Of the widest kernels, every point sees this many besides those of its neighbours."""
 _OTHERS = 96

@@ -17,8 +17,6 @@ from scorefold.kernels.local.densities import even_densities
 from scorefold.kernels.local.queries import Queries
 from scorefold.kernels.local.shares import Shares, likeliest_shares
 
-__all__ = ["settled"]
-
 _ASKED = 512
 """Points of each fold, and eight times as many held-out ones, that are asked."""
 _GRID = 16

@@ -10,8 +10,6 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 
-__all__ = ["Shares", "likeliest_shares"]
-
 _MOST = 20.0
 """Bound on log odds."""
 _STEPS = 2000

@@ -13,8 +13,6 @@ from scorefold._fixed import fixed
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, shape_features
 from scorefold.manifolds import Manifold
 
-__all__ = ["FoldStatistics"]
-
 
 class FoldStatistics(eqx.Module):
     """Statistics of the neighbourhoods of n centres, taken once without each fold of the data and,

@@ -15,15 +15,6 @@ from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Reference, UniformReference
 
-__all__ = [
-    "MixedReference",
-    "ProductReference",
-    "TangentNormal",
-    "broad_laws",
-    "density_at",
-    "plain_law",
-]
-
 _WIDER = 2.0
 """Standard deviations of the wide law over those of the plain one."""
 _LOOKED_AT = 512

@@ -17,8 +17,6 @@ from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.mixture import WrappedMixture, moved_kernels
 from scorefold.manifolds import Manifold
 
-__all__ = ["ClusteredMixture", "spread_kernel"]
-
 _SIZE = 16
 """Kernels in a group."""
 _OPENED = 16

@@ -12,8 +12,6 @@ from jaxtyping import Array
 
 from scorefold._types import Scalar
 
-__all__ = ["MOST_ANGLES", "lattice_normal"]
-
 MOST_ANGLES = 3
 """Angles up to which all images are summed: 7^d of them."""
 _REACH = 3

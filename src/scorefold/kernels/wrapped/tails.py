@@ -10,8 +10,6 @@ import numpy as np
 from scorefold._geometry import SineVolume
 from scorefold.manifolds import Manifold
 
-__all__ = ["log_beyond", "radius_beyond"]
-
 _MOST_CURVED = 8
 """Factors on which exp contracts volumes, of which all combinations are looked at."""
 _STANDARD = 40.0

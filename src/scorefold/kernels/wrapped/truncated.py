@@ -25,8 +25,6 @@ from scorefold.noising import Reference
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
 
-__all__ = ["cheaper_log_prob", "truncated_log_prob"]
-
 _BLOCKS = (1 << 17, 1 << 14)
 """Pairs of a point and a kernel at a time: a program each, for the bulk and for what is left."""
 _FOUND = 1 << 21
