@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-__all__ = ["one_blas_thread"]
-
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
-__all__ = [
-    "blocks",
-    "by_blocks",
-    "by_keys",
-    "device",
-    "in_blocks",
-    "inside_jit",
-    "is_traced",
-    "split_data",
-]
+from scorefold._types import DTypeLike, NumPyOrJax, Values
+
+R = TypeVar("R")
 
 _SIZES = (1, 32, 1024, 32768)
 """Rows that programs are compiled for."""
@@ -41,7 +34,7 @@ def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
     return jax.lax.map(function, whole, batch_size=size)[: len(x)]
 
 
-def by_blocks(function: Callable[..., Any], *rows: Any, most: int = _SIZES[-1]) -> Any:
+def by_blocks(function: Callable[..., R], *rows: NumPyOrJax, most: int = _SIZES[-1]) -> R:
     """``function(*rows)`` for a compiled function of arrays with one leading axis, called with 1,
     32, 1024 or 32768 rows only (``most`` at most), so that four programs serve every number of
     rows, whatever sizes are asked for. Blocks are filled up with copies of the last row.
@@ -79,7 +72,7 @@ def blocks(n: int, most: int = _SIZES[-1]) -> Iterator[tuple[int, int]]:
         first += size
 
 
-def by_keys(function: Callable[[Array], Any], key: Array, n: int) -> Any:
+def by_keys(function: Callable[[Array], R], key: Array, n: int) -> R:
     """``function(jax.random.split(key, n))`` as ``by_blocks`` computes it."""
     key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
     if is_traced(key) or inside_jit():
@@ -91,25 +84,33 @@ def by_keys(function: Callable[[Array], Any], key: Array, n: int) -> Any:
 
 
 def split_data(key: Array, n: int) -> np.ndarray:
-    """The numbers of ``jax.random.split(key, n)``, a row a key, by programs of few lengths: the
-    first keys of a longer split are those of a shorter one."""
+    """The numbers of ``jax.random.split(key, n)``, by few programs: longer splits begin alike."""
     size = -(-n // _SIZES[-1]) * _SIZES[-1]
     return np.asarray(jax.random.key_data(jax.random.split(key, size)))[:n]
 
 
-def device(x: Any, dtype: Any = None) -> Array:
+def device(x: Values, dtype: DTypeLike | None = None) -> Array:
     """``jnp.asarray``, which compiles a program for every shape of a NumPy array."""
     if is_traced(x):
         return jnp.asarray(x, dtype)
     if isinstance(x, jax.Array):
         return x if dtype is None or x.dtype == dtype else device(np.asarray(x), dtype)
-    moved: Array = jax.device_put(np.asarray(x, dtype))
-    return moved
+    return jax.device_put(np.asarray(x, dtype))
 
 
-def is_traced(tree: Any) -> bool:
+def is_traced(tree: PyTree) -> bool:
     """Whether values are not known: inside a JAX transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """At most ``most`` of the numbers 0 … n − 1, evenly spaced, the ends included."""
+    return np.unique(np.linspace(0, n - 1, most).round().astype(int))
+
+
+def listed(rows: Sequence | np.ndarray, most: int = 10) -> str:
+    """The first ``most`` of some rows in words: ``3, 7, 12, …``."""
+    return ", ".join(map(str, rows[:most])) + (", …" if len(rows) > most else "")
 
 
 def inside_jit() -> bool:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from scorefold._version import __version__
 
-__all__ = ["clear_compilations", "compilation_folder", "keep_compilations"]
-
 _VARIABLE = "SCOREFOLD_COMPILATION_CACHE"
 _LIMIT = 512 * 2**20
 _SHORTEST = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,10 +12,11 @@ import jax.numpy as jnp
 
 from scorefold._blocks import inside_jit, is_traced
 
-__all__ = ["quick"]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def quick(function: Callable, level: int = 1, donate: str = "none") -> Any:
+def quick(function: Callable[P, R], level: int = 1, donate: str = "none") -> Callable[P, R]:
     """``eqx.filter_jit(function, donate=donate)`` that compiles in less time.
 
     On a processor: LLVM's level ``level`` of optimisation, and XLA's older emitters, which put a
@@ -28,7 +29,7 @@ def quick(function: Callable, level: int = 1, donate: str = "none") -> Any:
 
 
 @functools.cache
-def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callable:
+def _jitted(function: Callable[P, R], level: int, donate: str, backend: str) -> Callable[P, R]:
     # The overloads of filter_jit leave out the options that it hands on to jax.jit.
     jit: Callable = eqx.filter_jit
     options = _options(level) if backend == "cpu" else None
@@ -36,7 +37,7 @@ def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callab
     inside = jit(function)
 
     @functools.wraps(function)
-    def call(*args: Any, **named: Any) -> Any:
+    def call(*args: P.args, **named: P.kwargs) -> R:
         traced = is_traced((args, named)) or inside_jit()
         return (inside if traced else compiled)(*args, **named)
 
@@ -45,9 +46,9 @@ def _jitted(function: Callable, level: int, donate: str, backend: str) -> Callab
 
 
 @functools.cache
-def _options(level: int) -> dict[str, Any]:
+def _options(level: int) -> dict[str, int | bool]:
     """As far as this XLA knows them: it refuses names that are new to it or gone."""
-    options = {"xla_backend_optimization_level": level}
+    options: dict[str, int | bool] = {"xla_backend_optimization_level": level}
     known = {**options, "xla_cpu_use_fusion_emitters": False}
     try:
         jax.jit(jnp.negative, compiler_options=known).lower(1.0).compile()

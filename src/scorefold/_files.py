@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["remove_leftovers", "whole_file", "write_whole"]
-
 _LEFTOVER = re.compile(r"\..+\.\d+\.(tmp|part)")
 
 

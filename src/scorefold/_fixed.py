@@ -8,8 +8,6 @@ import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
-__all__ = ["fixed", "trainable"]
-
 
 def fixed(**kwargs: Any) -> Any:
     """A dataclass field whose arrays are never trained: random frequencies, training data,
@@ -22,8 +20,7 @@ def fixed(**kwargs: Any) -> Any:
 
 
 def trainable(tree: PyTree) -> PyTree:
-    """The same tree with True at every floating-point array that ``fit`` trains, else False:
-    a filter for ``eqx.partition``."""
+    """A filter for ``eqx.partition``: True at every floating-point array that ``fit`` trains."""
     children, structure = jax.tree_util.tree_flatten_with_path(
         tree, is_leaf=lambda node: node is not tree
     )

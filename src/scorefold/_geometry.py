@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,8 +22,6 @@ from jaxtyping import Array
 
 from scorefold._systems import System, rings
 from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
-
-__all__ = ["Chords", "HeatKernel", "Manifold", "SineVolume"]
 
 AnyArray = TypeVar("AnyArray", Array, np.ndarray)
 
@@ -84,7 +82,7 @@ class Manifold(eqx.Module):
     with a ``dist`` of its own inherits nothing that a base knew of another distance.
     """
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
+    def __init_subclass__(cls, **arguments: object) -> None:
         super().__init_subclass__(**arguments)
         if "dist" in vars(cls):
             for name in ("periods", "sine_volumes", "distances", "chords", "chord"):
@@ -204,8 +202,7 @@ class Manifold(eqx.Module):
         return jnp.max(jnp.abs(gap))
 
     def embed(self, x: Point) -> Array:
-        """Smooth coordinates of size O(1) for a network, shape ``(m,)``: injective, and periodic
-        where the manifold is."""
+        """Smooth injective features of size O(1) for networks, periodic as points are, ``(m,)``."""
         return jnp.ravel(x)
 
     def killing(self, x: Point) -> Array:
@@ -306,7 +303,7 @@ class Manifold(eqx.Module):
         said = (f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
         return f"{type(self).__name__}({', '.join(said)})"
 
-    def __pdoc__(self, **_: Any) -> Any:
+    def __pdoc__(self, **_: object) -> object:
         """The same where equinox writes a module that holds the manifold."""
         from wadler_lindig import TextDoc  # what equinox writes with
 
@@ -335,8 +332,7 @@ class Manifold(eqx.Module):
 
     @property
     def flat_coordinates(self) -> np.ndarray:
-        """Which coordinates of a point are those of R^d, which can be shifted and scaled, shape
-        ``shape``."""
+        """Which coordinates are those of R^d, to be shifted and scaled, shape ``shape``."""
         if len(self.factors) == 1:
             return np.full(self.shape, self.factors[0].euclidean)
         return np.concatenate([np.full(math.prod(f.shape), f.euclidean) for f in self.factors])

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
-
-__all__ = ["structural_hash"]
 
 
 def structural_hash(module: eqx.Module) -> int:
@@ -15,8 +11,5 @@ def structural_hash(module: eqx.Module) -> int:
     modules have equal hashes. ``jax.jit(module.method)`` asks for it; equinox hashes the arrays
     themselves, which have no hash."""
     leaves, structure = jax.tree.flatten(module)
-    return hash((structure, tuple(map(_leaf, leaves))))
-
-
-def _leaf(leaf: Any) -> Any:
-    return (leaf.shape, str(leaf.dtype)) if hasattr(leaf, "dtype") else leaf
+    arrays = ((a.shape, str(a.dtype)) if hasattr(a, "dtype") else a for a in leaves)
+    return hash((structure, tuple(arrays)))

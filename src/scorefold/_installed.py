@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterator
 from typing import Any, Literal
-
-__all__ = ["find", "find_class", "names"]
 
 Group = Literal["manifolds", "models"]
 
@@ -37,7 +34,7 @@ def find(group: Group, name: str) -> Any:
     return None
 
 
-def find_class(value: str) -> Any:
+def find_class(value: str) -> object:
     """What ``package.module:Class`` names, if an entry point leads to that module: the class of a
     geometry or a model, and what belongs to it there. None otherwise, and nothing is imported."""
     module, _, name = value.partition(":")
@@ -49,8 +46,8 @@ def find_class(value: str) -> Any:
     return None
 
 
-def _points(group: str) -> Iterator[importlib.metadata.EntryPoint]:
-    yield from importlib.metadata.entry_points(group=f"scorefold.{group}")
+def _points(group: str) -> importlib.metadata.EntryPoints:
+    return importlib.metadata.entry_points(group=f"scorefold.{group}")
 
 
 def _plain(name: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["one_line"]
-
 
 def one_line(text: object, limit: int = 500) -> str:
     """``str(text)`` as one printable line of at most ``limit`` characters.

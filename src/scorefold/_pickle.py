@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, NamedTuple
-
-__all__ = ["named", "restored"]
+from typing import NamedTuple
 
 
 class _Named(NamedTuple):
@@ -14,14 +12,14 @@ class _Named(NamedTuple):
     name: str
 
 
-def named(state: dict[str, Any]) -> dict[str, Any]:
+def named(state: dict[str, object]) -> dict[str, object]:
     """The state of a module for pickle, functions that are found under their own names replaced by
     these: pickle looks into what ``jax.jit`` has wrapped, and finds that it is another object.
     Others are left to pickle."""
     return {field: _name_of(value) for field, value in state.items()}
 
 
-def restored(state: dict[str, Any]) -> dict[str, Any]:
+def restored(state: dict[str, object]) -> dict[str, object]:
     """The state again, with the functions."""
     found = {}
     for field, value in state.items():
@@ -31,7 +29,7 @@ def restored(state: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _name_of(value: Any) -> Any:
+def _name_of(value: object) -> object:
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not callable(value) or isinstance(value, type) or not module or not name:
         return value

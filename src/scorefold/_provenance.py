@@ -6,16 +6,13 @@ import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from scorefold._version import __version__
-
-__all__ = ["provenance"]
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "numpy")
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> dict[str, object]:
     """``versions``, ``device`` and ``git`` (the commit of a source checkout, with ``+`` if files
     were changed since, or None for an installed package)."""
     import os

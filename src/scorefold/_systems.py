@@ -8,26 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["System", "rings"]
+Columns = Callable[[np.ndarray, bool], np.ndarray]
+"""Of columns, or points, and whether angles are in degrees."""
 
 
-def _numbers(points: np.ndarray, degrees: bool) -> np.ndarray:
-    return points.reshape(len(points), -1)
-
-
-def _as_written(values: np.ndarray, degrees: bool) -> np.ndarray:
-    return values + 0.0
-
-
-def _inside(values: np.ndarray, degrees: bool) -> np.ndarray:
-    return np.zeros(len(values), dtype=bool)
-
-
-def _straight(chord: np.ndarray) -> np.ndarray:
-    return chord
-
-
-def rings(periods: np.ndarray) -> Callable[[np.ndarray, bool], np.ndarray]:
+def rings(periods: np.ndarray) -> Columns:
     """``place`` of numbers with these periods: those of period 0 as they are, each other one as a
     point on a circle in the plane, of which the period is the length."""
     periods = periods.ravel()
@@ -59,10 +44,10 @@ class System(NamedTuple):
     title: str
     roles: tuple[str, ...]
     read: Callable[[np.ndarray, bool], Array] | None = None
-    write: Callable[[np.ndarray, bool], np.ndarray] = _numbers
-    place: Callable[[np.ndarray, bool], np.ndarray] = _as_written
-    outside: Callable[[np.ndarray, bool], np.ndarray] = _inside
-    arc: Callable[[np.ndarray], np.ndarray] = _straight
+    write: Columns = lambda points, degrees: points.reshape(len(points), -1)
+    place: Columns = lambda values, degrees: values + 0.0
+    outside: Columns = lambda values, degrees: np.zeros(len(values), dtype=bool)
+    arc: Callable[[np.ndarray], np.ndarray] = lambda chord: chord
     angles: tuple[bool, ...] = ()
     """Which columns are angles; empty: none."""
     unit: str | None = None

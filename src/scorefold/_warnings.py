@@ -1,7 +1,5 @@
 """What is not an error and should still be known."""
 
-__all__ = ["ScorefoldWarning"]
-
 
 class ScorefoldWarning(UserWarning):
     """Something that holds but should be known: the message says what and by how much."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scorefold.kernels.local.covariance import LocalCovariance
-from scorefold.kernels.local.precision import lower_indices, precision, unpack
+from scorefold.kernels.local.precision import precision, unpack
 
 
 def hostile_moments(d, rng):
@@ -17,7 +17,7 @@ def hostile_moments(d, rng):
     a = rng.normal(size=(d, d))
     line, plane = np.outer(a[0], a[0]), a[:2].T @ a[:2]
     kinds = [np.zeros((d, d)), line, plane, line + 1e-7 * np.eye(d), np.eye(d), a @ a.T]
-    rows, columns = lower_indices(d)
+    rows, columns = np.tril_indices(d)
     packed = [k[rows, columns] for k in kinds]
     for size in 10.0 ** np.arange(-12, 13, 3):
         for i in range(len(kinds)):
@@ -32,7 +32,7 @@ def test_precisions_of_hostile_neighbourhoods_are_positive_definite(d, dtype):
     """In the precision of the data, by the eigenvalues that NumPy finds in double precision. Both
     at the start of training and where training has taken the round parts away."""
     moments = jnp.asarray(np.array(list(hostile_moments(d, np.random.default_rng(0)))), dtype)
-    on = np.flatnonzero(np.equal(*lower_indices(d)))
+    on = np.flatnonzero(np.equal(*np.tril_indices(d)))
     features = jnp.log(jnp.mean(moments[..., on], axis=-1) + 1e-30).astype(dtype)
     means = jnp.zeros((len(moments), 3, d), dtype)
     start = LocalCovariance.start(

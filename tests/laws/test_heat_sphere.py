@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from scorefold.heat import SphereProfile, TruncatedSeries, Varadhan, _sphere_small
-from scorefold.heat.series import SphereSeries
+from scorefold.heat.series import CutSeries
 from scorefold.manifolds import SO3, Hyperbolic, Sphere
 
 TABLE = np.load(Path(__file__).parent.parent / "oracles" / "heat_sphere.npz")
@@ -199,7 +199,7 @@ def test_scores_of_the_approximations():
         return 1 / t
 
     def series(terms):
-        return lambda x, t: SphereSeries(2, terms).slope(x, t)
+        return lambda x, t: CutSeries(SphereProfile(2), terms).slope(x, t)
 
     published = {0.05: 0.009, 0.1: 0.017, 0.2: 0.037, 0.3: 0.059, 0.5: 0.11, 0.8: 0.25, 1.0: 0.38}
     for s, expected in published.items():
@@ -247,7 +247,7 @@ def test_truncated_series_where_it_is_negative(dtype):
     values = np.polynomial.legendre.legval(np.cos(r.astype(float)), weights)
     floor = 8 * float(np.finfo(dtype).eps) * weights.sum()
     assert (values < -0.01).any()
-    profile = SphereSeries(2, 3)
+    profile = CutSeries(SphereProfile(2), 3)
     log_prob = jax.vmap(profile.log_prob, (0, None))(r, s)
     slope = jax.vmap(profile.slope, (0, None))(r, s)
     clear = np.abs(values) > 0.01

@@ -2,20 +2,17 @@
 
 # No postponed annotations here: abstract methods are recognised on the class itself.
 import abc
-from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key, Scalar
-
-__all__ = ["Architecture", "Network", "level_features", "zero_network"]
+from scorefold._types import DTypeLike, Key, Scalar
 
 
 class Network(eqx.Module):
-    """A function of features h of a point and the noise level s to a plain vector, in the dtype
-    of h."""
+    """(features h of a point, noise level s) ↦ a plain vector, in the dtype of h."""
 
     @abc.abstractmethod
     def __call__(self, h: Array, s: Scalar) -> Array: ...
@@ -29,7 +26,9 @@ class Architecture(eqx.Module):
     """The description of a ``Network``: what models and bridges are given, and saved with."""
 
     @abc.abstractmethod
-    def build(self, in_size: int, out_size: int, *, dtype: Any = None, key: Key) -> Network:
+    def build(
+        self, in_size: int, out_size: int, *, dtype: DTypeLike | None = None, key: Key
+    ) -> Network:
         """The network from ``in_size`` features to ``out_size`` numbers, with parameters drawn
         from ``key``.
 
@@ -38,16 +37,17 @@ class Architecture(eqx.Module):
 
     @property
     def alike(self) -> bool:
-        """Whether all coordinates of flat space are measured in one unit, as the pixels of an
-        image, or each in its own (False)."""
+        """Whether all flat coordinates have one unit, as pixels, or each its own (False)."""
         return False
 
-    def in_training(self, network: Any) -> Any:
+    def in_training(self, network: Network) -> Network:
         """The network as it is trained, which may be coarser than the one that is used."""
         return network
 
 
-def zero_network(spec: Architecture, in_size: int, out_size: int, dtype: Any, key: Key) -> Network:
+def zero_network(
+    spec: Architecture, in_size: int, out_size: int, dtype: DTypeLike, key: Key
+) -> Network:
     """A new network that answers 0."""
     return spec.build(in_size, out_size, dtype=dtype, key=key).with_zero_output()
 
@@ -58,5 +58,5 @@ def level_features(s: Scalar, times: Array) -> Array:
     Noise levels s ∈ [1e-4, 10] give u ∈ (−1.6, 1.4).
     """
     u = (jnp.log(s) + 3.0) / 4.0
-    waves = times * u
+    waves = jax.lax.stop_gradient(times).astype(s.dtype) * u
     return jnp.concatenate([u[None], jnp.cos(waves), jnp.sin(waves)])

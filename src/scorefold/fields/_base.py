@@ -7,8 +7,6 @@ import equinox as eqx
 from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 
-__all__ = ["TangentField"]
-
 
 class TangentField(eqx.Module):
     """(x, s) ↦ a tangent vector at x: one point, one variance-time, the same shape out."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key
-
-__all__ = [
-    "Attention", "Convolution", "ResidualBlock", "by_primitive", "by_products", "normalised",
-]  # fmt: skip
+from scorefold._types import DTypeLike, Key
 
 
 class Convolution(eqx.Module):
@@ -29,7 +25,7 @@ class Convolution(eqx.Module):
 
     def __init__(
         self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, size: float = 1.0,
-        periodic: bool = False, dtype: Any, key: Key,
+        periodic: bool = False, dtype: DTypeLike, key: Key,
     ) -> None:  # fmt: skip
         size = size / math.sqrt(kernel * kernel * inputs)
         shape = (kernel, kernel, inputs, outputs)
@@ -82,16 +78,16 @@ class ResidualBlock(eqx.Module):
     groups: int
 
     def __init__(
-        self, inputs: int, outputs: int, features: int, groups: int, *, periodic: bool, dtype: Any,
-        key: Key,
+        self, inputs: int, outputs: int, features: int, groups: int, *, periodic: bool,
+        dtype: DTypeLike, key: Key,
     ) -> None:  # fmt: skip
         a, b, c, d = jax.random.split(key, 4)
-        kind = {"periodic": periodic, "dtype": dtype}
-        self.first = Convolution(inputs, outputs, key=a, **kind)
-        self.second = Convolution(outputs, outputs, size=0.0, key=b, **kind)
+        convolution = functools.partial(Convolution, periodic=periodic, dtype=dtype)
+        self.first = convolution(inputs, outputs, key=a)
+        self.second = convolution(outputs, outputs, size=0.0, key=b)
         self.level = eqx.nn.Linear(features, 2 * outputs, key=c, dtype=dtype)
         same = inputs == outputs
-        self.across = None if same else Convolution(inputs, outputs, kernel=1, key=d, **kind)
+        self.across = None if same else convolution(inputs, outputs, kernel=1, key=d)
         self.gain, self.offset = jnp.ones((inputs,), dtype), jnp.zeros((inputs,), dtype)
         self.groups = groups
 
@@ -104,14 +100,13 @@ class ResidualBlock(eqx.Module):
 
 
 class Attention(eqx.Module):
-    """x + P softmax(QKᵀ/√c) V over all places of an image, Q, K, V linear in n(x); P starts at
-    zero."""
+    """x + P softmax(QKᵀ/√c) V over all places of an image; Q, K, V linear in n(x), P at zero."""
 
     three: Convolution
     out: Convolution
     groups: int
 
-    def __init__(self, channels: int, groups: int, *, dtype: Any, key: Key) -> None:
+    def __init__(self, channels: int, groups: int, *, dtype: DTypeLike, key: Key) -> None:
         a, b = jax.random.split(key)
         self.three = Convolution(channels, 3 * channels, kernel=1, dtype=dtype, key=a)
         self.out = Convolution(channels, channels, kernel=1, size=0.0, dtype=dtype, key=b)

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, Scalar
 from scorefold.manifolds import Manifold
 
-__all__ = ["Probe", "check_probe", "divergence", "hutchinson", "probe", "value_and_divergence"]
-
 Probe = Literal["rademacher", "gaussian"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -18,8 +19,6 @@ from scorefold._pickle import named, restored
 from scorefold._types import Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
-
-__all__ = ["NetworkSpec", "ScoreNetwork"]
 
 
 class ScoreNetwork(Network):
@@ -100,14 +99,8 @@ class ScoreNetwork(Network):
         b = jax.lax.stop_gradient(self.frequencies).astype(fine)
         damping = jnp.exp(-0.5 * level * jnp.sum(b * b, axis=1))
         phase = b @ x
-        times = jax.lax.stop_gradient(self.times).astype(fine)
-        parts = [
-            x,
-            damping * jnp.cos(phase),
-            damping * jnp.sin(phase),
-            level_features(level, times),
-        ]
-        z = jnp.concatenate(parts).astype(dtype)
+        waves = [damping * jnp.cos(phase), damping * jnp.sin(phase)]
+        z = jnp.concatenate([x, *waves, level_features(level, self.times)]).astype(dtype)
         for layer in self.layers[:-1]:
             z = self.activation(layer(z))
         return self.layers[-1](z).astype(h.dtype)
@@ -137,8 +130,7 @@ class ScoreNetwork(Network):
 
 
 def _started(layer: eqx.nn.Linear, size: float) -> eqx.nn.Linear:
-    """The layer with weights of variance size²/n and no bias; equinox draws them uniformly with
-    variance 1/3n."""
+    """Weights of variance size²/n (equinox draws 1/3n, uniformly) and no bias."""
     weight, bias = size * math.sqrt(3.0) * layer.weight, jnp.zeros_like(layer.weight[:, 0])
     return eqx.tree_at(lambda one: (one.weight, one.bias), layer, (weight, bias))
 
@@ -181,21 +173,12 @@ class NetworkSpec(Architecture):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(restored(state))
 
-    def in_training(self, network: ScoreNetwork) -> ScoreNetwork:
-        return network.rounded() if self.products == "bfloat16" else network
+    def in_training(self, network: Network) -> Network:
+        coarse = self.products == "bfloat16"
+        return network.rounded() if coarse and isinstance(network, ScoreNetwork) else network
 
     def build(self, in_size: int, out_size: int, *, dtype=None, key: Key) -> ScoreNetwork:
         """The network, with parameters drawn from ``key``."""
-        return ScoreNetwork(
-            in_size,
-            out_size,
-            width=self.width,
-            depth=self.depth,
-            fourier=self.fourier,
-            frequency=self.frequency,
-            spread=self.spread,
-            time_features=self.time_features,
-            activation=self.activation,
-            dtype=dtype,
-            key=key,
-        )
+        sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del sizes["products"]
+        return ScoreNetwork(in_size, out_size, **sizes, dtype=dtype, key=key)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
-
-__all__ = ["RoundedLinear", "rounded_dot"]
 
 # ((contracted of a, of b), (batch of a, of b)), as in ``jax.lax.dot_general``.
 Axes = tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]]
@@ -50,7 +49,7 @@ _rounded_dot = Primitive("rounded_dot")
 
 
 @_rounded_dot.def_abstract_eval
-def _abstract(a: Any, b: Any, *, axes: Axes) -> Any:
+def _abstract(a: ShapedArray, b: ShapedArray, *, axes: Axes) -> ShapedArray:
     (ka, kb), (ba, bb) = axes
     free = [x.shape[i] for x, used in ((a, ka + ba), (b, kb + bb)) for i in _rest(x.ndim, used)]
     return a.update(shape=tuple([a.shape[i] for i in ba] + free))
@@ -111,7 +110,14 @@ def _batch(args: tuple, dims: tuple, *, axes: Axes) -> tuple[Array, int]:
     return _rounded_dot.bind(a, b, axes=inside), a.ndim - len(ka)
 
 
-def _cotangent_of_left(ct: Array, a: Any, b: Array, *, axes: Axes) -> Array:
+@runtime_checkable
+class Unknown(Protocol):
+    """The factor that a cotangent is asked of, known by its shape alone."""
+
+    aval: ShapedArray
+
+
+def _cotangent_of_left(ct: Array, a: Unknown, b: Array, *, axes: Axes) -> Array:
     (ka, kb), (ba, bb) = axes
     fa, fb = _rest(a.aval.ndim, ka, ba), _rest(b.ndim, kb, bb)
     n, m = len(ba), len(ba) + len(fa)
@@ -122,7 +128,7 @@ def _cotangent_of_left(ct: Array, a: Any, b: Array, *, axes: Axes) -> Array:
     return jnp.transpose(out, _inverse([*ba, *fa, *contracted]))
 
 
-def _cotangent_of_right(ct: Array, a: Array, b: Any, *, axes: Axes) -> Array:
+def _cotangent_of_right(ct: Array, a: Array, b: Unknown, *, axes: Axes) -> Array:
     (ka, kb), (ba, bb) = axes
     fa, fb = _rest(a.ndim, ka, ba), _rest(b.aval.ndim, kb, bb)
     n, m = len(ba), len(ba) + len(fa)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-__all__ = ["sine"]
+from scorefold.heat._polynomial import polynomial
 
 # π in three parts of few bits, so that n times the first two is exact.
 _PI = (3.140625, 9.67502593994140625e-4, 1.509957990978376432e-7)
@@ -45,10 +45,7 @@ def _shifted(x: Array, shift: float) -> Array:
     r = ((y - n * _PI[0]) - n * _PI[1]) - n * _PI[2]
     r = jnp.clip(r, -2.0, 2.0)
     z = r * r
-    p = jnp.full_like(z, _SINE[-1])
-    for c in _SINE[-2::-1]:
-        p = p * z + c
     half = 0.5 * turns
     odd = half != jnp.floor(half)
-    value = r + r * z * p
+    value = r + r * z * polynomial(_SINE, z)
     return jnp.where(odd, -value, value).astype(x.dtype)

@@ -15,15 +15,6 @@ from scorefold.fields._base import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = [
-    "AmbientOutput",
-    "FrameOutput",
-    "KillingOutput",
-    "NetworkField",
-    "TangentOutput",
-    "default_output",
-]
-
 
 class TangentOutput(eqx.Module):
     """Turns ``size(manifold)`` numbers into a tangent vector at x."""
@@ -102,9 +93,5 @@ def default_output(manifold: Manifold) -> TangentOutput:
     """The output that suits the manifold (``manifold.tangent_output``): left-invariant fields on
     SO(3), components in the frame where a factor is hyperbolic, the projection of an ambient vector
     elsewhere."""
-    outputs: dict[str, type] = {
-        "ambient": AmbientOutput,
-        "frame": FrameOutput,
-        "killing": KillingOutput,
-    }
-    return outputs[manifold.tangent_output]()
+    outputs = {"ambient": AmbientOutput(), "frame": FrameOutput(), "killing": KillingOutput()}
+    return outputs[manifold.tangent_output]

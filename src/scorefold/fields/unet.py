@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,11 +13,9 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Scalar
+from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.convolution import Attention, Convolution, ResidualBlock, normalised
-
-__all__ = ["ImageNetworkSpec", "UNet"]
 
 
 class UNet(Network):
@@ -52,8 +50,8 @@ class UNet(Network):
     def __call__(self, h: Array, s: Scalar) -> Array:
         dtype = self.inward.weight.dtype
         fine = max((dtype, h.dtype), key=lambda d: jnp.finfo(d).bits)
-        times = jax.lax.stop_gradient(self.times).astype(fine)
-        level = jax.nn.silu(self.level(level_features(s.astype(fine), times).astype(dtype)))
+        level = level_features(s.astype(fine), self.times).astype(dtype)
+        level = jax.nn.silu(self.level(level))
         z, beside = self.inward(self._cut(h).astype(dtype)), []
         for depth, blocks in enumerate(self.down):
             for block in blocks:
@@ -151,7 +149,9 @@ class ImageNetworkSpec(Architecture):
     def alike(self) -> bool:
         return True
 
-    def build(self, in_size: int, out_size: int, *, dtype: Any = None, key: Key) -> UNet:
+    def build(
+        self, in_size: int, out_size: int, *, dtype: DTypeLike | None = None, key: Key
+    ) -> UNet:
         if {in_size, out_size} != {math.prod(self.shape)}:
             raise ValueError(
                 f"shape: images {self.shape} are points of R^{math.prod(self.shape)}, but this "
@@ -163,16 +163,14 @@ class ImageNetworkSpec(Architecture):
         pixel = self.patch**2 * colours
         wide = [self.channels * k for k in self.multipliers]
         features = 4 * self.channels
-        kind = {"periodic": self.periodic, "dtype": dtype}
+        convolution = functools.partial(Convolution, periodic=self.periodic, dtype=dtype)
+        block = functools.partial(ResidualBlock, periodic=self.periodic, dtype=dtype)
 
         def blocks(inputs: int, outputs: int) -> list[ResidualBlock]:
             return [
-                ResidualBlock(a, outputs, features, self.groups, key=next(keys), **kind)
+                block(a, outputs, features, self.groups, key=next(keys))
                 for a in [inputs] + [outputs] * (self.blocks - 1)
             ]
-
-        def convolution(inputs: int, outputs: int, **more: Any) -> Convolution:
-            return Convolution(inputs, outputs, key=next(keys), **kind, **more)
 
         middle: list[ResidualBlock | Attention] = []
         if self.attention:
@@ -181,15 +179,15 @@ class ImageNetworkSpec(Architecture):
         return UNet(
             shape=(height, width, colours),
             patch=self.patch,
-            inward=convolution(pixel, wide[0]),
+            inward=convolution(pixel, wide[0], key=next(keys)),
             level=eqx.nn.Linear(1 + 2 * self.time_features, features, key=next(keys), dtype=dtype),
             down=[blocks(a, a) for a in wide],
-            halve=[convolution(a, b, stride=2) for a, b in around],
+            halve=[convolution(a, b, stride=2, key=next(keys)) for a, b in around],
             middle=[*middle, *blocks(wide[-1], wide[-1])[:1]],
             up=[blocks(2 * a, a) for a in wide[::-1]],
-            double=[convolution(b, a) for a, b in around[::-1]],
+            double=[convolution(b, a, key=next(keys)) for a, b in around[::-1]],
             gain=jnp.ones((wide[0],), dtype),
             offset=jnp.zeros((wide[0],), dtype),
-            outward=convolution(wide[0], pixel, size=0.1),
+            outward=convolution(wide[0], pixel, size=0.1, key=next(keys)),
             times=jnp.asarray(math.pi / 8 * np.arange(1, self.time_features + 1), dtype),
         )

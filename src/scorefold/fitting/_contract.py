@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,8 +14,6 @@ from jaxtyping import Array, PyTree
 from scorefold._hash import structural_hash
 from scorefold._types import Key, Scalar
 from scorefold.fitting.batches import batch_rows
-
-__all__ = ["Defaults", "Description", "Settled", "Trainer"]
 
 M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
@@ -100,15 +98,15 @@ class Trainer(eqx.Module, Generic[M_co]):
         return batch_rows(key, step, n, size)
 
     @abc.abstractmethod
-    def batch_loss(self, x: Any, key: Key) -> Array:
+    def batch_loss(self, x: PyTree, key: Key) -> Array:
         """Losses of a batch of ``examples``, shape ``(n,)``; ``fit`` averages them."""
 
     @abc.abstractmethod
-    def validate(self, x: Any, key: Key) -> Scalar:
+    def validate(self, x: PyTree, key: Key) -> Scalar:
         """The number that model choice minimises on held-out examples: mean NLL in nats.
         ``fit`` passes the same key at every validation, so that values are comparable."""
 
     @abc.abstractmethod
-    def model(self, data: Any, val: Any) -> M_co:
+    def model(self, data: PyTree, val: PyTree | None) -> M_co:
         """What ``fit`` returns, from trained parameters: with what is not learned by gradients but
         set at the end, from the training ``examples`` and the held-out ones (None without)."""

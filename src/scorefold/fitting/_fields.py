@@ -5,16 +5,14 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
-from typing import Any, Literal, Union
+from typing import Literal, TypeGuard, Union
 
 import jax
 import numpy as np
 from jaxtyping import AbstractArray
 
-__all__ = ["fits"]
 
-
-def fits(hint: Any, value: Any) -> bool:
+def fits(hint: object, value: object) -> bool:
     """Whether ``value`` is of the type that ``hint`` names; unknown kinds of hints allow all.
 
     A ``float`` may be a whole number or an array of no axes, a NumPy array may stand for one of
@@ -35,20 +33,20 @@ def fits(hint: Any, value: Any) -> bool:
     if origin is collections.abc.Callable:
         return callable(value)
     if hint is float:
-        return type(value) in (int, float) or _is_number(value)
+        return type(value) in (int, float) or (_is_array(value) and value.ndim == 0)
     if hint is int:
         return type(value) is int
     if hint in (jax.Array, np.ndarray):
-        return isinstance(value, jax.Array | np.ndarray)
+        return _is_array(value)
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         axes = [name for name in hint.dim_str.split() if name[0] != "*" and name != "..."]
         return (
-            isinstance(value, jax.Array | np.ndarray)
+            _is_array(value)
             and value.ndim >= len(axes)
             and (not isinstance(hint.dtypes, list | tuple) or value.dtype.name in hint.dtypes)
         )
     return not isinstance(hint, type) or isinstance(value, hint)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, jax.Array | np.ndarray) and value.ndim == 0
+def _is_array(value: object) -> TypeGuard[jax.Array | np.ndarray]:
+    return isinstance(value, jax.Array | np.ndarray)

@@ -10,8 +10,6 @@ from jaxtyping import Array, PyTree
 from scorefold._types import Scalar
 from scorefold.fitting.settings import Settings
 
-__all__ = ["Moments", "clip", "descend", "learning_rate", "norm"]
-
 _B1, _B2, _EPS = 0.9, 0.999, 1e-8
 
 
@@ -56,8 +54,7 @@ def descend(
 
 
 def norm(grads: PyTree) -> Scalar:
-    """The Euclidean norm of all entries, in the widest of their dtypes; finite for finite entries
-    whose squares are not."""
+    """The Euclidean norm of all entries, in the widest dtype; finite where squares overflow too."""
     leaves = jax.tree.leaves(grads)
     dtype = max((g.dtype for g in leaves), key=lambda d: d.itemsize)
     leaves = [g.astype(dtype) for g in leaves]

@@ -10,8 +10,6 @@ from jaxtyping import Array
 
 from scorefold._types import Key
 
-__all__ = ["batch_rows"]
-
 _ROUNDS = 6
 
 

@@ -5,24 +5,37 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from scorefold._oneline import one_line
+from scorefold._types import Document
 from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
 
-__all__ = ["Checkpoints"]
-
-R = TypeVar("R")
-
 _FORMAT = "scorefold checkpoint"
 _VERSION = 1
 _KEEP = 2
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """What is kept of a run beside its state."""
+
+    @property
+    def steps(self) -> int:
+        """Steps taken, which number the file."""
+
+    def split(self) -> tuple[Document, dict[str, np.ndarray]]:
+        """Numbers and arrays, that it can be made from again."""
+
+
+R = TypeVar("R", bound=Recorded)
 
 
 class Checkpoints:
@@ -42,9 +55,8 @@ class Checkpoints:
         """Committed checkpoints, the newest first."""
         return sorted(self.directory.glob("checkpoint-*.safetensors"), reverse=True)
 
-    def save(self, state: Any, record: Any) -> Path:
-        """Commit the state, any tree of arrays, and the record, whose ``split()`` is numbers and
-        arrays and whose ``steps`` number the file; then drop all but the last two.
+    def save(self, state: PyTree, record: Recorded) -> Path:
+        """Commit the state, any tree of arrays, and the record; then drop all but the last two.
 
         **Raises:** ``DiskFull``, the checkpoints before it untouched.
         """
@@ -52,23 +64,15 @@ class Checkpoints:
         numbers, table = record.split()
         arrays |= {f"record.{name}": array for name, array in table.items()}
         path = self.directory / f"checkpoint-{record.steps:012d}.safetensors"
-        container.write(
-            path,
-            arrays,
-            {
-                "format": _FORMAT,
-                "version": _VERSION,
-                "identity": self.identity,
-                "record": numbers,
-            },
-        )
+        kind = {"format": _FORMAT, "version": _VERSION}
+        container.write(path, arrays, {**kind, "identity": self.identity, "record": numbers})
         for old in self.files()[_KEEP:]:
             old.unlink()
         return path
 
     def restore(
-        self, like: Any, join: Callable[[dict[str, Any], dict[str, np.ndarray]], R]
-    ) -> tuple[Any, R] | None:
+        self, like: PyTree, join: Callable[[Document, dict[str, np.ndarray]], R]
+    ) -> tuple[PyTree, R] | None:
         """The newest state that is whole, of the form of ``like``, with its record, put
         together by ``join``; None if there never was one.
 
@@ -83,8 +87,15 @@ class Checkpoints:
             try:
                 arrays, document = container.read(path, follow=False)
                 identity, numbers = _contents(path, document)
-                self._compare(path, identity)
-                state, table = _fill(path, like, arrays), _table(arrays)
+                if changed := differences(identity, self.identity):
+                    lines = [f"{n}: {then} there, {now} here" for n, (then, now) in changed.items()]
+                    raise DifferentRun(
+                        f"{path} belongs to another run: {_listed(lines)}. Resume with what it was "
+                        "started with, or choose another directory.",
+                        fields=tuple(changed),
+                    )
+                state, prefix = _fill(path, like, arrays), "record."
+                table = {n.removeprefix(prefix): arrays[n] for n in arrays if n.startswith(prefix)}
                 try:
                     return state, join(numbers, table)
                 except (ValueError, TypeError, LookupError) as error:
@@ -96,16 +107,6 @@ class Checkpoints:
                 path.rename(path.with_name(f"{path.name}.damaged"))
         return None
 
-    def _compare(self, path: Path, identity: dict[str, str]) -> None:
-        changed = differences(identity, self.identity)
-        if changed:
-            lines = [f"{n}: {then} there, {now} here" for n, (then, now) in changed.items()]
-            raise DifferentRun(
-                f"{path} belongs to another run: {_listed(lines)}. Resume with what it was "
-                "started with, or choose another directory.",
-                fields=tuple(changed),
-            )
-
 
 def _listed(lines: list[str]) -> str:
     """The first few differences; more than four are counted."""
@@ -113,36 +114,28 @@ def _listed(lines: list[str]) -> str:
     return "; ".join(one_line(line, 100) for line in lines[:4]) + more
 
 
-def _contents(path: Path, document: Any) -> tuple[dict[str, str], dict[str, Any]]:
+def _contents(path: Path, document: object) -> tuple[dict[str, str], Document]:
     """Identity and numbers of the record."""
     match document:
-        case {"format": str(name), "version": version, "identity": identity, "record": record}:
-            if name == _FORMAT and version != _VERSION:
-                raise DamagedFile(
-                    f"{path}: a checkpoint of version {version!r}; this scorefold reads {_VERSION}."
-                )
-            if (
-                name == _FORMAT
-                and isinstance(identity, dict)
-                and all(isinstance(value, str) for value in identity.values())
-                and isinstance(record, dict)
-            ):
-                return identity, record
+        case {"format": name, "version": version, "identity": _, "record": _} if (
+            name == _FORMAT and version != _VERSION
+        ):
+            raise DamagedFile(
+                f"{path}: a checkpoint of version {version!r}; this scorefold reads {_VERSION}."
+            )
+        case {"format": name, "version": _, "identity": dict(identity), "record": dict(record)} if (
+            name == _FORMAT and all(isinstance(value, str) for value in identity.values())
+        ):
+            return identity, record
     raise DamagedFile(f"{path}: not a checkpoint of a run.")
 
 
-def _table(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of the record, under their names there."""
-    prefix = "record."
-    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-
-
-def _leaves(state: Any) -> list[tuple[str, Any]]:
+def _leaves(state: PyTree) -> list[tuple[str, jax.Array]]:
     flat, _ = jax.tree_util.tree_flatten_with_path(state)
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in flat]
 
 
-def _fill(path: Path, like: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _fill(path: Path, like: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
     leaves, changed = [], {}
     for name, leaf in _leaves(like):
         array = arrays.get(f"state{name}")

@@ -17,7 +17,7 @@ import pkgutil
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,23 +26,15 @@ import numpy as np
 
 from scorefold import _installed
 from scorefold._oneline import one_line
+from scorefold._types import NumPyOrJax
 from scorefold.fitting._fields import fits
 from scorefold.fitting.errors import DamagedFile
 
-__all__ = ["decode", "encode"]
-
 _FUNCTIONS: dict[str, Callable] = {
-    "jax.nn.silu": jax.nn.silu,
-    "jax.nn.relu": jax.nn.relu,
-    "jax.nn.gelu": jax.nn.gelu,
-    "jax.nn.elu": jax.nn.elu,
-    "jax.nn.softplus": jax.nn.softplus,
-    "jax.nn.sigmoid": jax.nn.sigmoid,
-    "jax.nn.tanh": jax.nn.tanh,
-    "jax.numpy.tanh": jnp.tanh,
-    "jax.numpy.sin": jnp.sin,
-    "jax.numpy.cos": jnp.cos,
-}
+    **{f"jax.nn.{name}": getattr(jax.nn, name)
+       for name in ("silu", "relu", "gelu", "elu", "softplus", "sigmoid", "tanh")},
+    **{f"jax.numpy.{name}": getattr(jnp, name) for name in ("tanh", "sin", "cos")},
+}  # fmt: skip
 _LAYERS = {
     f"equinox.nn.{cls.__name__}": cls
     for cls in (eqx.nn.Linear, eqx.nn.Identity, eqx.nn.LayerNorm, eqx.nn.MLP)
@@ -50,7 +42,7 @@ _LAYERS = {
 _ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "metrics", "report", "runs"}
 
 
-def encode(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
+def encode(tree: object) -> tuple[object, dict[str, np.ndarray]]:
     """(document, arrays) of a module.
 
     **Raises:** ``TypeError`` naming the field whose value cannot be stored.
@@ -59,7 +51,9 @@ def encode(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
     return _encode(tree, "model", arrays), arrays
 
 
-def decode(document: Any, arrays: dict[str, np.ndarray], also: Iterable[type] = ()) -> Any:
+def decode(
+    document: object, arrays: dict[str, np.ndarray], also: Iterable[type] = ()
+) -> eqx.Module:
     """The module that ``encode`` wrote, with every array in its dtype. ``also``: classes from
     outside scorefold that may be used.
 
@@ -78,7 +72,7 @@ def decode(document: Any, arrays: dict[str, np.ndarray], also: Iterable[type] = 
     return tree
 
 
-def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+def _encode(node: object, path: str, arrays: dict[str, np.ndarray]) -> object:
     if type(node) is int and abs(node) >= 2**63:
         raise TypeError(f"{path} holds {one_line(node, 60)}: whole numbers are stored in 64 bits.")
     if node is None or type(node) in (bool, int, str):
@@ -91,7 +85,7 @@ def _encode(node: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
             "class": _class_name(type(node), path),
             "fields": {n: _encode(getattr(node, n), f"{path}.{n}", arrays) for n in names},
         }
-    if type(node) in (list, tuple):
+    if isinstance(node, list | tuple) and type(node) in (list, tuple):
         items = [_encode(item, f"{path}.{i}", arrays) for i, item in enumerate(node)]
         return {type(node).__name__: items}
     if type(node) is dict and all(type(k) is str for k in node):
@@ -127,7 +121,7 @@ def _outside(cls: type) -> tuple[str, type]:
     return f"{cls.__module__}:{cls.__qualname__}", cls
 
 
-def _decode(node: Any, path: str, source: _Source) -> Any:
+def _decode(node: object, path: str, source: _Source) -> object:
     if node is None or type(node) in (bool, int, str, float):
         return node
     match node:
@@ -144,7 +138,7 @@ def _decode(node: Any, path: str, source: _Source) -> Any:
         case {"dtype": str(name), **rest} if not rest and name in _DTYPE_NAMES:
             return jnp.dtype(name)
         case {"array": str(), "kind": "jax" | "numpy", "dtype": str(), "shape": list(), **rest} if (
-            not rest
+            not rest and isinstance(node, dict)
         ):
             return _decode_array(node, path, source.arrays)
         case {"function": str(name), **rest} if not rest:
@@ -157,7 +151,7 @@ def _decode(node: Any, path: str, source: _Source) -> Any:
 _DTYPE_NAMES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint32", "bool")
 
 
-def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
+def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> NumPyOrJax:
     array = arrays.pop(node["array"], None)
     if array is None:
         raise DamagedFile(f"{path}: the array {node['array']!r} is missing, or used twice.")
@@ -176,7 +170,7 @@ def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> Any:
     return jnp.asarray(array)
 
 
-def _decode_module(name: str, fields: dict, path: str, source: _Source) -> Any:
+def _decode_module(name: str, fields: dict, path: str, source: _Source) -> eqx.Module:
     cls = _classes().get(name) or source.classes.get(name) or _of_a_package(name)
     if cls is None:
         hint = "" if ":" not in name else ", from outside scorefold: load(path, also=[…]) names it"
@@ -188,7 +182,7 @@ def _decode_module(name: str, fields: dict, path: str, source: _Source) -> Any:
             f"{path}, a {name}, differs from this version's: fields missing {missing}, unknown "
             f"{extra}."
         )
-    module: Any = object.__new__(cls)
+    module: eqx.Module = object.__new__(cls)
     for field, value in fields.items():
         object.__setattr__(module, field, _decode(value, f"{path}.{field}", source))
     hints = _hints(cls)
@@ -198,15 +192,14 @@ def _decode_module(name: str, fields: dict, path: str, source: _Source) -> Any:
             raise DamagedFile(
                 f"{path}.{field}, a field of {name}, is {_seen(value)}, which it cannot be."
             )
-    if cls is eqx.nn.Linear:
+    if isinstance(module, eqx.nn.Linear):
         _check_linear(path, module)
-    for base in reversed(cls.__mro__):
-        check = base.__dict__.get("__check_init__")
-        if check is not None:
-            try:
-                check(module)
-            except _IMPOSSIBLE as error:
-                raise DamagedFile(f"{path}, a {name}, has impossible fields: {error}") from error
+    try:
+        for base in reversed(cls.__mro__):
+            if "__check_init__" in vars(base):
+                vars(base)["__check_init__"](module)
+    except _IMPOSSIBLE as error:
+        raise DamagedFile(f"{path}, a {name}, has impossible fields: {error}") from error
     return module
 
 
@@ -229,14 +222,14 @@ def _check_linear(path: str, layer: eqx.nn.Linear) -> None:
         )
 
 
-def _seen(value: Any) -> str:
+def _seen(value: object) -> str:
     if isinstance(value, jax.Array | np.ndarray):
         return f"{value.dtype}{list(value.shape)}"
     return repr(value) if isinstance(value, bool | int | float | str) else type(value).__name__
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, object]:
     """The annotations of the fields. Manifolds may stand in them without having been imported."""
     names = vars(importlib.import_module("scorefold.manifolds"))
     return typing.get_type_hints(cls, localns=names)
@@ -255,8 +248,7 @@ def _class_name(cls: type, path: str) -> str:
 
 
 def _leads_to(cls: type) -> bool:
-    """Whether the name of a class leads to it: equinox makes short-lived copies of classes under
-    the same name."""
+    """Whether its name leads to a class: equinox makes short-lived copies under one name."""
     return getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls
 
 
@@ -285,8 +277,7 @@ def _classes() -> dict[str, type]:
         if room.name not in _ROOMS_WITHOUT_MODELS and not room.name.startswith("_"):
             importlib.import_module(f"scorefold.{room.name}")
     for cls in _subclasses(eqx.Module):
-        package, _, rest = cls.__module__.partition(".")
-        room_name = rest.partition(".")[0]
+        package, room_name = [*cls.__module__.split("."), ""][:2]
         if package != "scorefold" or room_name in _ROOMS_WITHOUT_MODELS:
             continue
         if _leads_to(cls) and not inspect.isabstract(cls):

@@ -7,7 +7,6 @@ with the digest itself replaced by zeros. So one flipped bit anywhere is noticed
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -15,6 +14,7 @@ import math
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._files import whole_file
 from scorefold._oneline import one_line
+from scorefold._types import Document
 from scorefold.fitting.errors import DamagedFile, DiskFull
-
-__all__ = ["digest", "read", "write"]
 
 _DTYPES = {
     "F64": np.dtype(np.float64),
@@ -53,20 +53,14 @@ _DIGITS_LIMIT = 20
 _AXES_LIMIT = 32
 
 
-def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
-    """Write to a temporary neighbour, force it to the disk, rename it over ``path``.
-
-    A link called ``path`` is replaced, never followed.
+def write(path: Path, arrays: dict[str, np.ndarray], document: Document) -> None:
+    """Write the file whole or not at all; a link called ``path`` is replaced, never followed.
 
     **Raises:** ``DiskFull``; ``OSError``; ``TypeError`` for an array dtype that has no name in the
     format; ``ValueError`` for a document that ``read`` would refuse.
     """
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "document": json.dumps(document, allow_nan=False),
-            "sha256": _BLANK.decode(),
-        }
-    }
+    words = json.dumps(document, allow_nan=False)
+    header: Document = {"__metadata__": {"document": words, "sha256": _BLANK.decode()}}
     blocks, offset = [], 0
     for name, array in arrays.items():
         if array.dtype not in _NAMES:
@@ -82,7 +76,7 @@ def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
     head += b" " * (-len(head) % 8)
     try:
         _parse(path, head)
-        _parse(path, header["__metadata__"]["document"].encode())
+        _parse(path, words.encode())
     except DamagedFile as error:
         raise ValueError(f"What is to be written could not be read again: {error}") from error
     head = len(head).to_bytes(8, "little") + head
@@ -90,37 +84,18 @@ def write(path: Path, arrays: dict[str, np.ndarray], document: Any) -> None:
     for block in blocks:
         hashed.update(block)
     head = head.replace(_BLANK, hashed.hexdigest().encode(), 1)
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # What lies there is left over, or a link that somebody put there.
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(head)
-            for block in blocks:
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
+        with whole_file(path) as file:
+            file.writelines([head, *blocks])
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            needed = len(head) + offset
-            free = shutil.disk_usage(path.parent).free
-            raise DiskFull(
-                errno.ENOSPC,
-                f"No room for {needed} bytes ({free} are free)",
-                str(path),
-                needed=needed,
-            ) from error
-        if error.filename == str(temporary):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        needed, free = len(head) + offset, shutil.disk_usage(path.parent).free
+        message = f"No room for {needed} bytes ({free} are free)"
+        raise DiskFull(errno.ENOSPC, message, str(path), needed=needed) from error
 
 
-def read(path: Path, *, follow: bool = True) -> tuple[dict[str, np.ndarray], Any]:
+def read(path: Path, *, follow: bool = True) -> tuple[dict[str, np.ndarray], object]:
     """The arrays and the document of a file that ``write`` wrote.
 
     Nothing is allocated on the word of the file: every length is checked against its size, the
@@ -140,25 +115,23 @@ def read(path: Path, *, follow: bool = True) -> tuple[dict[str, np.ndarray], Any
             )
         head = file.read(head_size)
         header = _parse(path, head)
-        metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
-        if (
-            not isinstance(metadata, dict)
-            or set(metadata) != {"document", "sha256"}
-            or not all(isinstance(v, str) for v in metadata.values())
-        ):
-            raise DamagedFile(f"{path}: not a file written by scorefold (no document and digest).")
-        document = _parse(path, metadata["document"].encode("utf-8", "replace"))
-        blank = (start + head).replace(metadata["sha256"].encode("utf-8", "replace"), _BLANK, 1)
+        match header.pop("__metadata__", None) if isinstance(header, dict) else None:
+            case {"document": str(words), "sha256": str(stated), **more} if not more:
+                document = _parse(path, words.encode("utf-8", "replace"))
+            case _:
+                raise DamagedFile(
+                    f"{path}: not a file written by scorefold (no document and digest)."
+                )
+        blank = (start + head).replace(stated.encode("utf-8", "replace"), _BLANK, 1)
         hashed = hashlib.sha256(blank)
-        arrays = _arrays(path, file, header, size - 8 - head_size, hashed)
-    if hashed.hexdigest() != metadata["sha256"]:
+        arrays = _arrays(path, file, header, size - 8 - head_size, hashed.update)
+    if hashed.hexdigest() != stated:
         raise DamagedFile(f"{path}: the contents do not agree with their SHA-256 digest.")
     return arrays, document
 
 
 def _opened(path: Path, follow: bool) -> BufferedReader:
-    """The file, if it is an ordinary one. Nothing waits: not for the writer of a pipe, not for a
-    device."""
+    """The file, if it is an ordinary one, without waiting for a pipe or a device."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
@@ -177,9 +150,9 @@ def _opened(path: Path, follow: bool) -> BufferedReader:
 
 
 def _arrays(
-    path: Path, file: BufferedReader, header: dict[str, Any], size: int, hashed: Any
+    path: Path, file: BufferedReader, header: Document, size: int, update: Callable
 ) -> dict[str, np.ndarray]:
-    """The arrays, which fill the ``size`` bytes that follow; ``hashed`` is told of each byte."""
+    """The arrays, which fill the ``size`` bytes that follow; ``update`` is told of each byte."""
     layout, end = {}, 0
     for name, entry in header.items():
         layout[name] = dtype, shape, end = _layout(path, name, entry, end, size)
@@ -191,10 +164,10 @@ def _arrays(
     arrays = {}
     for name, (dtype, shape, _) in layout.items():
         arrays[name] = np.empty(shape, dtype)
-        flat: Any = arrays[name].reshape(-1).view(np.uint8)
+        flat = arrays[name].reshape(-1).view(np.uint8).data
         if file.readinto(flat) != flat.nbytes:
             raise DamagedFile(f"{path}: truncated while it was read.")
-        hashed.update(flat)
+        update(flat)
     return arrays
 
 
@@ -212,7 +185,7 @@ def digest(array: np.ndarray) -> str:
 
 
 def _layout(
-    path: Path, name: str, entry: Any, start: int, size: int
+    path: Path, name: str, entry: object, start: int, size: int
 ) -> tuple[np.dtype, tuple[int, ...], int]:
     """dtype, shape and end of one array, which must start where the one before it ended."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -232,7 +205,7 @@ def _layout(
     return dtype, tuple(shape), stop
 
 
-def _lengths(values: Any) -> bool:
+def _lengths(values: object) -> bool:
     """Whether these are few whole numbers, 0 or more, below 2⁶³."""
     return (
         isinstance(values, list)
@@ -249,7 +222,7 @@ def _parse(path: Path, text: bytes) -> Any:
     """JSON without the extensions of Python's reader, without repeated names, and of bounded
     size: what it costs is known before it begins."""
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(items: list[tuple[str, object]]) -> Document:
         if len({name for name, _ in items}) < len(items):
             raise ValueError("a name occurs twice")
         return dict(items)
@@ -271,20 +244,8 @@ def _parse(path: Path, text: bytes) -> Any:
         if len(text) > _HEADER_LIMIT or sum(map(text.count, (b",", b"[", b"{"))) > _PARTS_LIMIT:
             raise ValueError("too long")
         return json.loads(
-            text.decode(),
-            object_pairs_hook=pairs,
-            parse_constant=refuse,
-            parse_int=whole,
+            text.decode(), object_pairs_hook=pairs, parse_constant=refuse, parse_int=whole,
             parse_float=number,
-        )
+        )  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: the header is not valid JSON: {error}.") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    """A rename is durable only once the directory itself is on the disk."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

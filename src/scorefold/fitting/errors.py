@@ -6,15 +6,6 @@ from pathlib import Path
 
 from scorefold._oneline import one_line
 
-__all__ = [
-    "DamagedFile",
-    "DifferentRun",
-    "DirectoryInUse",
-    "DiskFull",
-    "Interrupted",
-    "NonFiniteLoss",
-]
-
 
 class NonFiniteLoss(ArithmeticError):
     """The loss or its gradient was not finite at ``step``; ``rows`` are rows of the data.

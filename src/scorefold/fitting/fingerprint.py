@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,30 +10,22 @@ import numpy as np
 
 from scorefold.fitting.container import digest
 
-__all__ = ["describe", "differences"]
 
-
-def describe(value: Any, name: str) -> dict[str, str]:
+def describe(value: object, name: str) -> dict[str, str]:
     """``{"model.manifold.d": "2", "data": "float32[300, 2] sha256:…", …}``: one line a field."""
     if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
         return {name: str(np.asarray(jax.random.key_data(value)).tolist())}
     if isinstance(value, jax.Array | np.ndarray):
         return {name: digest(np.asarray(value))}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        lines = {}
-        if isinstance(value, eqx.Module):
-            lines[name] = type(value).__qualname__
+        lines = {name: type(value).__qualname__} if isinstance(value, eqx.Module) else {}
         for field in dataclasses.fields(value):
             lines |= describe(getattr(value, field.name), f"{name}.{field.name}")
         return lines
-    if isinstance(value, list | tuple):
-        lines = {name: f"{type(value).__name__} of {len(value)}"}
-        for i, item in enumerate(value):
-            lines |= describe(item, f"{name}.{i}")
-        return lines
-    if isinstance(value, dict):
-        lines = {name: f"dict of {len(value)}"}
-        for key, item in value.items():
+    if isinstance(value, list | tuple | dict):
+        kind = "dict" if isinstance(value, dict) else type(value).__name__
+        lines = {name: f"{kind} of {len(value)}"}
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             lines |= describe(item, f"{name}.{key}")
         return lines
     if callable(value) and hasattr(value, "__qualname__"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from scorefold._fixed import trainable
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.fitting._contract import Description, Trainer
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import History
@@ -25,8 +25,6 @@ from scorefold.fitting.run import Keeping, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import Problem, TrainState
 
-__all__ = ["fit", "fit_seeds"]
-
 M = TypeVar("M")
 
 _INIT = 3
@@ -34,10 +32,10 @@ _INIT = 3
 
 def fit(
     description: Description[M],
-    data: Any,
+    data: Values,
     *,
     key: Key,
-    val: Any = None,
+    val: Values | None = None,
     steps: int | None = None,
     budget: float | None = None,
     batch_size: int | None = None,
@@ -103,7 +101,7 @@ def fit(
     )  # fmt: skip
     raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))
     key = _typed(key)
-    with _place(out):
+    with nullcontext() if out is None else locked(Path(out)):
         trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
         rest, state = _split(trainer)
         examples, judges = _examples(trainer, raw)
@@ -114,10 +112,10 @@ def fit(
 
 def fit_seeds(
     description: Description[M],
-    data: Any,
+    data: Values,
     *,
     keys: Sequence[Key] | Array,
-    val: Any = None,
+    val: Values | None = None,
     stacked: bool = False,
     steps: int | None = None,
     budget: float | None = None,
@@ -151,7 +149,7 @@ def fit_seeds(
     runs = len(keys) if stacked else None
     both = _Raw(numbers("data", data, runs), None if val is None else numbers("val", val, runs))
     each = [both.run(i) for i in range(len(keys))] if stacked else [both] * len(keys)
-    with _place(out):
+    with nullcontext() if out is None else locked(Path(out)):
         trainers = [
             description.trainer(jax.random.fold_in(k, _INIT), raw.data)
             for k, raw in zip(keys, each, strict=True)
@@ -183,8 +181,8 @@ class _Raw(NamedTuple):
 
 
 def _settings(
-    description: Description[Any],
-    val: Any,
+    description: Description[object],
+    val: Values | None,
     steps: int | None,
     budget: float | None,
     batch_size: int | None,
@@ -210,18 +208,14 @@ def _settings(
     return settings, Plan.choose(steps, budget, validate_every, own.steps, longest)
 
 
-def _place(out: str | Path | None) -> AbstractContextManager[None]:
-    return nullcontext() if out is None else locked(Path(out))
-
-
-def _examples(trainer: Trainer[Any], raw: _Raw, which: str = "") -> tuple[PyTree, PyTree]:
+def _examples(trainer: Trainer[object], raw: _Raw, which: str = "") -> tuple[PyTree, PyTree]:
     examples = trainer.examples(raw.data, f"data{which}")
     if raw.val is None:
         return examples, None
     return examples, trainer.examples(raw.val, f"val{which}", held_out=True)
 
 
-def _split(trainer: Trainer[Any]) -> tuple[PyTree, TrainState]:
+def _split(trainer: Trainer[object]) -> tuple[PyTree, TrainState]:
     params, rest = eqx.partition(trainer, trainable(trainer))
     if not jax.tree.leaves(params):
         raise ValueError(f"{type(trainer).__name__} has nothing to train: no floating-point array.")
@@ -261,5 +255,5 @@ def _typed(key: Key) -> Key:
     return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
-def _stack(*leaves: Any) -> Any:
+def _stack(*leaves: PyTree) -> PyTree:
     return jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document
 from scorefold.fitting.errors import DamagedFile
-
-__all__ = ["History", "Record"]
 
 _POINTS = 1000
 
@@ -106,8 +104,7 @@ class Record:
     stopped: str = ""
 
     def __post_init__(self) -> None:
-        """**Raises:** ``ValueError`` for numbers that do not go together: a record comes from a
-        file as well."""
+        """**Raises:** ``ValueError`` for numbers that do not fit together, as in a file."""
         whole = (self.total, self.every, *self.val_step)
         clocks = (self.seconds, self.compile_seconds, self.train_seconds)
         if not (
@@ -128,39 +125,23 @@ class Record:
     @classmethod
     def empty(cls, runs: int, total: int, every: int) -> Record:
         columns = -(-total // cls.width_of(total))
-        return cls(
-            total=total,
-            every=every,
-            sums=np.zeros((runs, columns)),
-            counts=np.zeros(columns, np.int64),
-            val_step=[],
-            val_nll=[],
-        )
+        return cls(total, every, np.zeros((runs, columns)), np.zeros(columns, np.int64), [], [])
 
     @staticmethod
     def width_of(total: int) -> int:
         return -(-total // _POINTS)
 
-    def split(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def split(self) -> tuple[Document, dict[str, np.ndarray]]:
         """(numbers, arrays): what ``join`` makes this record from again."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        arrays = {
-            "sums": fields.pop("sums"),
-            "counts": fields.pop("counts"),
-            "val_step": np.asarray(fields.pop("val_step"), np.int64),
-            "val_nll": np.asarray(fields.pop("val_nll"), np.float64),
-        }
+        dtypes = {"sums": float, "counts": np.int64, "val_step": np.int64, "val_nll": float}
+        arrays = {name: np.asarray(fields.pop(name), dtype) for name, dtype in dtypes.items()}
         return fields, arrays
 
     @classmethod
-    def join(cls, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> Record:
-        return cls(
-            sums=arrays["sums"],
-            counts=arrays["counts"],
-            val_step=arrays["val_step"].tolist(),
-            val_nll=arrays["val_nll"].tolist(),
-            **numbers,
-        )
+    def join(cls, numbers: Document, arrays: dict[str, np.ndarray]) -> Record:
+        lists = {name: arrays[name].tolist() for name in ("val_step", "val_nll")}
+        return cls(sums=arrays["sums"], counts=arrays["counts"], **lists, **numbers)
 
     def grow(self) -> None:
         """Room for twice the steps, with half as many validations a step."""

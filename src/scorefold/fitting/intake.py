@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["numbers"]
+from scorefold._blocks import listed
+from scorefold._types import Values
 
 
-def numbers(name: str, data: Any, runs: int | None = None) -> np.ndarray:
+def numbers(name: str, data: Values, runs: int | None = None) -> np.ndarray:
     """The data as one floating-point NumPy array: float32 and float64 as they are, other real
     numbers (integers, half precision, lists, data frames) as float64.
 
@@ -38,9 +37,8 @@ def numbers(name: str, data: Any, runs: int | None = None) -> np.ndarray:
     bad = ~np.isfinite(x).reshape(*x.shape[: lead + 1], -1).all(axis=-1)
     if bad.any():
         rows = np.argwhere(bad)
-        shown = ", ".join(map(str, (rows[:10] if lead else rows[:10, 0]).tolist()))
+        shown = listed((rows if lead else rows[:, 0]).tolist())
         raise ValueError(
-            f"{name} has {len(rows)} rows that are not finite: rows {shown}"
-            f"{', …' if len(rows) > 10 else ''}. Remove or repair them."
+            f"{name} has {len(rows)} rows that are not finite: rows {shown}. Remove or repair them."
         )
     return x

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from scorefold.fitting.errors import DirectoryInUse
 
-__all__ = ["locked"]
-
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:

@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
+from tqdm import tqdm
 
+from scorefold._blocks import listed
 from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
@@ -29,8 +30,6 @@ from scorefold.fitting.state import (
     trace,
     train,
 )
-
-__all__ = ["Loop"]
 
 _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
@@ -65,8 +64,7 @@ class Loop:
         steps, every = self.plan.steps, self.plan.validate_every
         if self.plan.budget is not None:
             steps, every = self._afford(self.plan.budget, every)
-        total = jnp.full(self.state.total.shape, steps, jnp.int32)
-        self.state = self.state.with_total(total)
+        self.state = self.state.with_total(steps)
         self.record = Record.empty(self.state.runs, steps, every or -(-steps // 20))
         self.record.compile_seconds = compile_seconds
         if first is not None:
@@ -146,8 +144,7 @@ class Loop:
             self._non_finite()
         if record.stopped:
             return
-        count = 1
-        with _bar(record.total, step, progress) as bar:
+        with progress_bar(record.total, step, progress) as bar:
             while not record.stopped:
                 stop = min(record.total, (step // record.every + 1) * record.every)
                 count = min(CAPACITY, stop - step, max(1, int(_PIECE_SECONDS * self.rate)))
@@ -169,14 +166,18 @@ class Loop:
                         self._non_finite()
                         record.stopped = "not finite"
                 if count and not record.stopped:
-                    speed = f"{self.rate * self.problem.settings.batch_size:.3g} examples/s"
-                    bar.set_postfix_str(self._postfix(float(losses[:, -1].mean()), speed))
+                    words = [f"loss {float(losses[:, -1].mean()):.4g}"]
+                    if record.val_nll:
+                        words.append(f"val {np.mean(record.val_nll[-1]):.4f} nats")
+                    speed = self.rate * self.problem.settings.batch_size
+                    bar.set_postfix_str(", ".join([*words, f"{speed:.3g} examples/s"]))
                 due = step == stop or bool(record.stopped)
                 if due:
                     self._validate(step)
                 if step == record.total and not record.stopped:
                     if self._falling():
-                        self._grow()
+                        record.grow()
+                        self.state = self.state.with_total(record.total)
                         bar.total = record.total
                     else:
                         record.stopped = "steps"
@@ -197,8 +198,7 @@ class Loop:
         return values
 
     def _falling(self) -> bool:
-        """Whether a run of a default length goes on: its validation fell in the last quarter, and
-        is lowest at the end."""
+        """Whether validation fell in the last quarter and is lowest at the end: the run goes on."""
         record = self.record
         if 2 * record.total > self.plan.longest or len(record.val_nll) < 8:
             return False
@@ -206,11 +206,6 @@ class Loop:
         last = len(nll) // 4
         gain = nll[:-last].min(0) - nll[-last:].min(0)
         return bool(np.any((gain > _GAIN) & (np.argmin(nll, axis=0) >= len(nll) - 2)))
-
-    def _grow(self) -> None:
-        self.record.grow()
-        total = jnp.full(self.state.total.shape, self.record.total, jnp.int32)
-        self.state = self.state.with_total(total)
 
     def _validate(self, step: int) -> None:
         record, patience = self.record, self.problem.settings.patience
@@ -222,12 +217,6 @@ class Loop:
         self.validation_seconds = time.monotonic() - since
         if patience is not None and bool(np.all(np.asarray(self.state.stale) >= patience)):
             record.stopped = "patience"
-
-    def _postfix(self, loss: float, speed: str) -> str:
-        parts = [f"loss {loss:.4g}"]
-        if self.record.val_nll:
-            parts.append(f"val {np.mean(self.record.val_nll[-1]):.4f} nats")
-        return ", ".join([*parts, speed])
 
     def _non_finite(self) -> None:
         """Look at the batch again, example by example; the state is still the one before it. Warn
@@ -260,9 +249,9 @@ class Loop:
         else:
             cause = "the loss is not finite at any row: lower learning_rate, or check the model"
         bad = bad if len(bad) else np.unique(rows)
-        shown = ", ".join(map(str, bad[:10])) + (", …" if len(bad) > 10 else "")
         found = (
-            f"Loss or gradient not finite at step {step}, data rows {shown}. Likely cause: {cause}."
+            f"Loss or gradient not finite at step {step}, data rows {listed(bad)}. Likely cause: "
+            f"{cause}."
         )
         if self.problem.val is None:
             good = step > 0 and not diverged and _finite(self.state.ema)
@@ -292,11 +281,11 @@ class Loop:
             ) from error
 
 
-def _finite(tree: Any) -> bool:
+def _finite(tree: PyTree) -> bool:
     return all(np.isfinite(np.asarray(p)).all() for p in jax.tree.leaves(tree))
 
 
-def _extent(data: Any) -> str:
+def _extent(data: PyTree) -> str:
     """Words for numbers whose squares leave their dtype; empty where they do not."""
     for leaf in jax.tree.leaves(data):
         if not jnp.issubdtype(leaf.dtype, jnp.floating) or leaf.ndim < 2:
@@ -319,8 +308,7 @@ def _settings() -> tuple:
     return tuple(getattr(jax.config, f"jax_{name}") for name in names)
 
 
-def _bar(total: int, step: int, progress: bool) -> Any:
-    from tqdm import tqdm
-
+def progress_bar(total: int, done: int, shown: bool) -> tqdm:
+    """On stderr."""
     every = 0.5 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, initial=step, disable=not progress, file=sys.stderr, mininterval=every)
+    return tqdm(total=total, initial=done, disable=not shown, file=sys.stderr, mininterval=every)

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-__all__ = ["Packing"]
-
 
 class Packing:
     """How the arrays of one tree lie in vectors, one vector a dtype.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import abc
-import sys
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from scorefold._blas import one_blas_thread
 from scorefold._types import Key
+from scorefold.fitting.checkpoints import Recorded
+from scorefold.fitting.loop import progress_bar
 from scorefold.fitting.run import Keeper
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
 
-__all__ = ["Phase", "Phases", "Turn", "train_phases"]
-
 
 class Turn(NamedTuple):
-    """What is trained for some steps: a trainer without its trained arrays, what it takes batches
-    of, and the key of their order."""
+    """A trainer without its trained arrays, what it takes batches of, the key of their order."""
 
     trainer: PyTree
     examples: PyTree
@@ -47,8 +46,8 @@ class Phases(abc.ABC):
     steps: int
     refresh: int
     states: list[TrainState]
-    record: Any
-    """Has ``steps``, the phases taken, and ``split()`` for checkpoints."""
+    record: Recorded
+    """Its ``steps`` are the phases taken."""
 
     @abc.abstractmethod
     def side(self, n: int) -> int:
@@ -70,23 +69,16 @@ class Phases(abc.ABC):
 @one_blas_thread()
 def train_phases(phases: Phases, keeper: Keeper, progress: bool) -> None:
     """Go through the phases that are left, with a checkpoint after each."""
-    from tqdm import tqdm
-
     total, done = phases.count * phases.steps, phases.record.steps * phases.steps
-    every = 0.5 if sys.stderr.isatty() else 10.0
-    with (
-        keeper,
-        tqdm(total=total, initial=done, disable=not progress, file=sys.stderr,
-             mininterval=every) as bar,
-    ):  # fmt: skip
+    with keeper, progress_bar(total, done, progress) as bar:
         for n in range(phases.record.steps, phases.count):
-            phase = _train(phases, n, bar)
+            phase = _train(phases, n, bar.update)
             bar.set_postfix_str(phases.ended(n, phase))
             where = f"after half-step {n + 1} of {phases.count}"
             keeper.note(tuple(phases.states), phases.record, where, due=True)
 
 
-def _train(phases: Phases, n: int, bar: Any) -> Phase:
+def _train(phases: Phases, n: int, advance: Callable[[int], object]) -> Phase:
     side, began, making = phases.side(n), time.monotonic(), 0.0
     losses: list[np.ndarray] = []
     taken = 0
@@ -98,11 +90,10 @@ def _train(phases: Phases, n: int, bar: Any) -> Phase:
         stop = min(phases.steps, (number + 1) * phases.refresh)
         while taken < stop:
             count = min(CAPACITY, stop - taken)
-            found: Array
             phases.states[side], found = train(problem, phases.states[side], jnp.int32(count))
             if bool(phases.states[side].failed):
                 raise phases.failed(n, taken)
             losses.append(np.asarray(found)[:count])
             taken += count
-            bar.update(count)
+            advance(count)
     return Phase(np.concatenate(losses), time.monotonic() - began, making)

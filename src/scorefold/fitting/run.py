@@ -6,12 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple
+
+import numpy as np
+from jaxtyping import PyTree
 
 from scorefold._blas import one_blas_thread
+from scorefold._types import Document
 from scorefold.fitting._contract import Description
-from scorefold.fitting.checkpoints import Checkpoints
+from scorefold.fitting.checkpoints import Checkpoints, R
 from scorefold.fitting.errors import Interrupted
 from scorefold.fitting.fingerprint import describe
 from scorefold.fitting.history import Record
@@ -19,8 +22,6 @@ from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import Problem, TrainState
-
-__all__ = ["Keeper", "Keeping", "run"]
 
 
 class Keeping(NamedTuple):
@@ -31,7 +32,7 @@ class Keeping(NamedTuple):
     save_every: float
 
 
-class Keeper:
+class Keeper(Generic[R]):
     """The checkpoints of one run, and the wish of a signal to end it after the next.
 
     ``identity``: names and values, by which a checkpoint is known as one of this run. With a
@@ -41,11 +42,11 @@ class Keeper:
     def __init__(
         self,
         keeping: Keeping,
-        identity: dict[str, Any],
-        like: Any,
-        join: Callable[[dict[str, Any], dict[str, Any]], Any],
+        identity: dict[str, object],
+        like: PyTree,
+        join: Callable[[Document, dict[str, np.ndarray]], R],
     ) -> None:
-        self.found: tuple[Any, Any] | None = None
+        self.found: tuple[PyTree, R] | None = None
         """The state and the record to go on from."""
         self._checkpoints: Checkpoints | None = None
         self._interrupts, self._every = Interrupts(), keeping.save_every
@@ -65,24 +66,19 @@ class Keeper:
                 "with it, or choose another directory."
             )
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> Keeper[R]:
         self._saved = time.monotonic()
         if self._checkpoints is not None:
             self._interrupts.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._checkpoints is not None:
-            self._interrupts.__exit__(kind, error, trace)
+            self._interrupts.__exit__()
         if isinstance(error, Interrupted):
             print(error, file=sys.stderr)
 
-    def note(self, state: Any, record: Any, where: str, *, due: bool) -> None:
+    def note(self, state: PyTree, record: R, where: str, *, due: bool) -> None:
         """Save, if it is ``due``, time, or a signal has come; after a signal raise ``Interrupted``,
         which says ``where`` the run stopped."""
         pending = self._interrupts.pending
@@ -102,7 +98,7 @@ class Keeper:
 
 @one_blas_thread()
 def run(
-    description: Description[Any],
+    description: Description[object],
     problem: Problem,
     state: TrainState,
     plan: Plan,
@@ -111,14 +107,8 @@ def run(
 ) -> Loop:
     """Train to the end; ``description`` identifies the run."""
     loop = Loop(problem, state, plan)
-    identity = {
-        "model": description,
-        "settings": problem.settings,
-        "plan": plan,
-        "data": problem.data,
-        "val": problem.val,
-        "key": problem.key,
-    }
+    parts = {name: getattr(problem, name) for name in ("data", "val", "key")}
+    identity = {"model": description, "settings": problem.settings, "plan": plan, **parts}
     with Keeper(keeping, identity, state, Record.join) as keeper:
 
         def between(validated: bool) -> None:

@@ -8,16 +8,15 @@ from typing import Any
 
 import equinox as eqx
 
+from scorefold._types import Document
 from scorefold.fitting import codec, container
 from scorefold.fitting.errors import DamagedFile
-
-__all__ = ["load", "save"]
 
 _FORMAT = "scorefold model"
 _VERSION = 2
 
 
-def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = None) -> None:
+def save(path: str | Path, model: eqx.Module, metadata: Document | None = None) -> None:
     """Write a model, its full configuration and its arrays, to one safetensors file.
 
     The file is complete or absent: it is written beside ``path`` and renamed. A link called
@@ -31,12 +30,7 @@ def save(path: str | Path, model: eqx.Module, metadata: dict[str, Any] | None = 
     ``DiskFull``; ``OSError``.
     """
     document, arrays = codec.encode(model)
-    header = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "model": document,
-        "metadata": metadata or {},
-    }
+    header = {"format": _FORMAT, "version": _VERSION, "model": document, "metadata": metadata or {}}
     container.write(Path(path), arrays, header)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-__all__ = ["Plan", "Settings"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -27,12 +25,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         _whole("batch_size", self.batch_size, 1)
-        if self.warmup is not None:
-            _whole("warmup", self.warmup, 0)
-        if self.patience is not None:
-            _whole("patience", self.patience, 1)
-        if self.restart is not None:
-            _whole("restart", self.restart, 1)
+        for name, low in (("warmup", 0), ("patience", 1), ("restart", 1)):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), low)
         _range("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
         if self.clip is not None:
             _range("clip", self.clip, self.clip > 0, "above 0, or None for no clipping")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -17,8 +18,6 @@ from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
-
-__all__ = ["CAPACITY", "Problem", "TrainState", "copied", "examine", "judge", "trace", "train"]
 
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
@@ -47,14 +46,18 @@ class TrainState(eqx.Module):
     def runs(self) -> int:
         return math.prod(self.step.shape)
 
-    def with_total(self, total: Array) -> TrainState:
-        return eqx.tree_at(lambda s: s.total, self, total)
+    def with_total(self, steps: int) -> TrainState:
+        return dataclasses.replace(self, total=jnp.full(self.total.shape, steps, jnp.int32))
 
     @classmethod
     def start(cls, params: PyTree) -> TrainState:
         """The state before the first step, made by one program instead of one for each shape."""
-        made: TrainState = quick(_start, level=0)(params)
-        return made
+        return quick(_start, level=0)(params)
+
+
+Stepped = tuple[TrainState, Scalar]
+"""The next state and the loss, or the validation, that led there."""
+T = TypeVar("T")
 
 
 class Problem(eqx.Module):
@@ -71,7 +74,7 @@ class Problem(eqx.Module):
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
 
-    def per_run(self, function: Any) -> Any:
+    def per_run(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function(model, data, val, key, state)``, mapped over runs where there are several."""
         if self.axes is None:
             return function
@@ -79,7 +82,7 @@ class Problem(eqx.Module):
             function, in_axes=(eqx.if_array(0), self.axes[0], self.axes[1], 0, eqx.if_array(0))
         )
 
-    def each(self, function: Any) -> Any:
+    def each(self, function: Callable[[TrainState], T]) -> Callable[[TrainState], T]:
         """``function(state)``, mapped over runs where there are several."""
         return function if self.axes is None else eqx.filter_vmap(function)
 
@@ -96,17 +99,18 @@ def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState
 
 def trace(problem: Problem, state: TrainState) -> None:
     """Make ready what ``train`` will compile, which needs the interpreter; compiling does not."""
-    quick(_train, donate="all-except-first").lower(problem, state, jnp.int32(0))
+    quick(_train, donate="all-except-first").lower(  # type: ignore[attr-defined]
+        problem, state, jnp.int32(0)
+    )
 
 
 def copied(state: TrainState) -> TrainState:
     """A copy that shares no buffer, by one program instead of one for each shape."""
-    copy: TrainState = quick(_copy, level=0)(state)
-    return copy
+    return quick(_copies, level=0)(state)
 
 
-def _copy(state: TrainState) -> TrainState:
-    return jax.tree.map(jnp.copy, state)
+def _copies(tree: T) -> T:
+    return jax.tree.map(jnp.copy, tree)
 
 
 def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
@@ -116,12 +120,11 @@ def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
 
 def _start(params: PyTree) -> TrainState:
     # Every leaf owns its buffer: the state is donated, and a buffer can be given away once.
-    copy = lambda: jax.tree.map(jnp.copy, params)  # noqa: E731
     integer = lambda value: jnp.full((), value, jnp.int32)  # noqa: E731
     return TrainState(
-        params=copy(),
-        ema=copy(),
-        best=copy(),
+        params=_copies(params),
+        ema=_copies(params),
+        best=_copies(params),
         moments=Moments.zero(params),
         step=integer(0),
         total=integer(1),
@@ -138,7 +141,7 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
     )
     packing = Packing(shapes)
 
-    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
+    def one(model: PyTree, data: PyTree, _: None, key: Key, state: TrainState) -> Stepped:
         return _step(model, data, key, state, problem.settings, packing)
 
     step, each = problem.per_run(one), problem.each
@@ -161,7 +164,7 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
 def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
     patience = problem.settings.patience
 
-    def one(model: PyTree, _: Any, val: PyTree, key: Key, state: TrainState) -> Any:
+    def one(model: PyTree, _: PyTree, val: PyTree, key: Key, state: TrainState) -> Stepped:
         averaged = eqx.combine(state.ema, model)
         nll = averaged.validate(val, jax.random.fold_in(key, 2))
         _require(nll, 0, model, "validate", "one number, shape ()")
@@ -170,17 +173,12 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
         better = running & (nll < state.best_nll)
         choose = lambda new, old: jnp.where(better, new, old)  # noqa: E731
         stale = jnp.where(better, 0, state.stale + running.astype(jnp.int32))
-        state = eqx.tree_at(
-            lambda s: (s.best, s.best_nll, s.best_step, s.stale),
-            state,
-            (
-                jax.tree.map(choose, state.ema, state.best),
-                choose(nll, state.best_nll),
-                choose(state.step, state.best_step),
-                stale,
-            ),
-        )
-        return state, nll
+        best = {
+            "best": jax.tree.map(choose, state.ema, state.best),
+            "best_nll": choose(nll, state.best_nll),
+            "best_step": choose(state.step, state.best_step),
+        }
+        return dataclasses.replace(state, **best, stale=stale), nll
 
     return problem.per_run(one)(problem.model, problem.data, problem.val, problem.key, state)
 
@@ -197,7 +195,9 @@ def examine(problem: Problem, state: TrainState) -> tuple[Array, Array, Array]:
     """Row numbers and per-example losses of the batch that the state is about to take, and the
     losses with another key: the same where a model draws no noise."""
 
-    def one(model: PyTree, data: PyTree, _: Any, key: Key, state: TrainState) -> Any:
+    def one(
+        model: PyTree, data: PyTree, _: None, key: Key, state: TrainState
+    ) -> tuple[Array, Array, Array]:
         x, rows, loss_key = _batch(model, data, key, state.step, problem.settings.batch_size)
         trained = eqx.combine(state.params, model)
         again = trained.batch_loss(x, jax.random.fold_in(loss_key, 1))
@@ -216,7 +216,7 @@ def _batch(
 
 def _step(
     model: PyTree, data: PyTree, key: Key, state: TrainState, settings: Settings, packing: Packing
-) -> tuple[TrainState, Scalar]:
+) -> Stepped:
     """One step of a state whose trees are packed."""
     x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size)
 
@@ -242,15 +242,10 @@ def _step(
     memory = jnp.minimum(settings.ema, (1.0 + t) / (10.0 + t))
     ema = jax.tree.map(lambda a, p: p + memory.astype(p.dtype) * (a - p), state.ema, params)
     keep = lambda new, old: jnp.where(good, new, old)  # noqa: E731
-    state = eqx.tree_at(
-        lambda s: (s.params, s.ema, s.moments, s.step, s.failed),
-        state,
-        (
-            jax.tree.map(keep, params, state.params),
-            jax.tree.map(keep, ema, state.ema),
-            jax.tree.map(keep, moments, state.moments),
-            state.step + good.astype(jnp.int32),
-            ~good,
-        ),
-    )
-    return state, loss.astype(jnp.float32)
+    kept = {
+        "params": jax.tree.map(keep, params, state.params),
+        "ema": jax.tree.map(keep, ema, state.ema),
+        "moments": jax.tree.map(keep, moments, state.moments),
+    }
+    step = state.step + good.astype(jnp.int32)
+    return dataclasses.replace(state, **kept, step=step, failed=~good), loss.astype(jnp.float32)

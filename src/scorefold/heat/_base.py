@@ -7,12 +7,9 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
-
-__all__ = ["IsotropicHeat", "RadialProfile"]
 
 
 class RadialProfile(eqx.Module):
@@ -28,8 +25,7 @@ class RadialProfile(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
-        """One draw of the distance law, whose density is p_s(r) times the area of the sphere of
-        radius r."""
+        """One draw of the distance, density p_s(r) times the area of the sphere of radius r."""
 
 
 class IsotropicHeat(HeatKernel):
@@ -51,8 +47,5 @@ class IsotropicHeat(HeatKernel):
     def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
         radial, angular = jax.random.split(key)
         r = self.profile.sample(radial, jnp.asarray(s, x0.dtype), x0.dtype)
-        return self.manifold.exp(x0, r * self._direction(angular, x0))
-
-    def _direction(self, key: Key, x0: Point) -> Array:
-        z = self.manifold.normal(key, x0)
-        return z / self.manifold.norm(x0, z)
+        z = self.manifold.normal(angular, x0)
+        return self.manifold.exp(x0, r * (z / self.manifold.norm(x0, z)))

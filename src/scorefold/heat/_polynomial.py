@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array
 
-__all__ = ["derivative", "polynomial"]
-
 
 def polynomial(coefficients: Sequence[float], q: Array) -> Array:
     """Σ_k c_k q^k, elementwise in q, by Horner's rule."""

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 
 from scorefold._types import Scalar
 
-__all__ = ["log_prob", "log_volume", "multiplicity", "slope", "terms_needed", "weights", "zonal"]
-
 
 def multiplicity(d: int, l: int) -> int:
     """Dimension of the space of spherical harmonics of degree l on S^d."""

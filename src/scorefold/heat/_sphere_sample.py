@@ -14,8 +14,6 @@ from scorefold.heat import _sphere_small
 from scorefold.heat._sphere_large import multiplicity
 from scorefold.heat.so3 import PROPOSALS, SO3Profile
 
-__all__ = ["angle"]
-
 _LEVELS = 20
 
 

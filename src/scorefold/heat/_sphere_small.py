@@ -28,8 +28,6 @@ from scorefold._types import Scalar, constant
 from scorefold.heat import _taylor
 from scorefold.heat._taylor import Series
 
-__all__ = ["log_reduced", "slope"]
-
 _SWITCH = 0.8
 """Pairing around the antipode takes over where sin²(φ/2) exceeds this."""
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import constant
-
-__all__ = ["Series", "Table", "bessel", "compose", "hypergeometric_table", "multiply", "tabulated"]
 
 Series = list[Array]
 """Coefficients a₀…a_K of Σ a_k ξ^k; every product is cut after ξ^K."""
@@ -67,10 +65,7 @@ def hypergeometric_table(a: float, c: float, end: float, order: int, dtype: str)
     cheb = np.polynomial.chebyshev
     tables, lead = [], 1.0
     for j in range(order + 1):
-
-        def f(x: Any, j: int = j) -> Any:
-            return _hypergeometric(a + j, c + j, 0.5 * end * (x + 1))
-
+        f: Callable = lambda x, j=j: _hypergeometric(a + j, c + j, 0.5 * end * (x + 1))  # noqa: E731
         tables.append(lead * cheb.cheb2poly(cheb.chebinterpolate(f, degree)))
         lead *= (a + j) ** 2 / ((c + j) * (j + 1))
     return Table(end, np.stack(tables))

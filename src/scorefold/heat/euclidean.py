@@ -10,8 +10,6 @@ import jax.numpy as jnp
 from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 
-__all__ = ["EuclideanHeat"]
-
 
 class EuclideanHeat(HeatKernel):
     """p_s(x | x₀) = (2πs)^{−d/2} e^{−|x − x₀|²/2s} on R^d; points of shape ``(d,)``."""

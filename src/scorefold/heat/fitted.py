@@ -16,8 +16,6 @@ from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.torus import TorusHeat
 
-__all__ = ["FittedProfile", "fitted_kernel"]
-
 _DEGREES = ((6, 3), (9, 4), (13, 5), (18, 6))
 _TOLERANCE = 2e-3
 _SEEN = 18.0

@@ -14,8 +14,6 @@ from scorefold._types import Key, Scalar, constant, safe_norm, safe_where
 from scorefold.heat._base import RadialProfile
 from scorefold.heat._polynomial import polynomial
 
-__all__ = ["HyperbolicProfile"]
-
 _LARGEST = 8
 
 

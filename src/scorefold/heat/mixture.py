@@ -13,8 +13,6 @@ from jaxtyping import Array
 
 from scorefold._types import Point, Scalar, ScalarLike
 
-__all__ = ["Transition", "TransitionMixture"]
-
 
 @runtime_checkable
 class Transition(Protocol):
@@ -63,7 +61,6 @@ class TransitionMixture(eqx.Module):
         return jnp.tensordot(jax.nn.softmax(terms), scores, axes=1)
 
     def _each(self, function: Callable[[Point, Point, ScalarLike], Array], x: Point) -> Array:
-        """A method of the kernel for each centre; one s is not repeated, so that what depends on
-        it alone is computed once."""
+        """A method of the kernel for each centre; what depends on one s alone is computed once."""
         many = None if jnp.ndim(self.s) == 0 else 0
         return jax.vmap(lambda c, s: function(x, c, s), (0, many))(self.centres, self.s)

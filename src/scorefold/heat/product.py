@@ -8,8 +8,6 @@ import jax.numpy as jnp
 from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 
-__all__ = ["ProductHeat"]
-
 
 class ProductHeat(HeatKernel):
     """Brownian motions on the factors are independent and run at the same s:

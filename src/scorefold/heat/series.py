@@ -7,14 +7,12 @@ import math
 import jax.numpy as jnp
 
 from scorefold._geometry import HeatKernel, Manifold
-from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold._types import DTypeLike, Key, Point, Scalar, ScalarLike
 from scorefold.heat import _sphere_large
 from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.so3 import SO3Profile
 from scorefold.heat.sphere import SphereProfile
 from scorefold.heat.torus import TorusHeat
-
-__all__ = ["RotationSeries", "SphereSeries", "TruncatedSeries"]
 
 
 class TruncatedSeries(HeatKernel):
@@ -55,74 +53,54 @@ class TruncatedSeries(HeatKernel):
     def _kernel(self) -> HeatKernel:
         exact = self.manifold.heat
         if isinstance(exact, TorusHeat):
-            return TorusHeat(exact.manifold, SphereSeries(1, self.terms))
-        if isinstance(exact, IsotropicHeat):
-            if isinstance(exact.profile, SphereProfile):
-                return IsotropicHeat(self.manifold, SphereSeries(exact.profile.d, self.terms))
-            if isinstance(exact.profile, SO3Profile):
-                return IsotropicHeat(self.manifold, RotationSeries(self.terms))
+            return TorusHeat(exact.manifold, CutSeries(SphereProfile(1), self.terms))
+        profile = exact.profile if isinstance(exact, IsotropicHeat) else None
+        if isinstance(profile, SphereProfile | SO3Profile):
+            return IsotropicHeat(self.manifold, CutSeries(profile, self.terms))
         raise ValueError(
             f"TruncatedSeries knows the eigenfunctions of spheres, tori and SO(3), not of "
             f"{self.manifold.name}. Use manifold.heat (exact) or Varadhan(manifold)."
         )
 
 
-class SphereSeries(RadialProfile):
-    """(1/vol) Σ_{l≤J} mult(l) e^{−l(l+d−1)s/2} R_l(cos r) on S^d, with the floor of
-    ``TruncatedSeries``."""
+class CutSeries(RadialProfile):
+    """The series of an exact profile up to l = J, with the floor of ``TruncatedSeries``:
 
-    d: int
-    terms: int
-
-    def log_prob(self, r: Scalar, s: Scalar) -> Scalar:
-        weights = _sphere_large.weights(self.d, s, self.terms)
-        return _log_floored(self.d, r, weights) - _sphere_large.log_volume(self.d)
-
-    def slope(self, r: Scalar, s: Scalar) -> Scalar:
-        return _slope_floored(self.d, r, _sphere_large.weights(self.d, s, self.terms))
-
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
-        return SphereProfile(self.d).sample(key, s, dtype)
-
-
-class RotationSeries(RadialProfile):
-    """(1/8π²) Σ_{l≤J} (2l+1) e^{−l(l+1)s/2} χ_l(ω) on SO(3), with the floor of
-    ``TruncatedSeries``.
-
-    χ_l(ω) = sin((l+½)ω)/sin(ω/2) = 1 + 2 Σ_{k≤l} cos kω, so that the sum is a cosine series.
+    - S^d: (1/vol) Σ_{l≤J} mult(l) e^{−l(l+d−1)s/2} R_l(cos r);
+    - SO(3): (1/8π²) Σ_{l≤J} (2l+1) e^{−l(l+1)s/2} χ_l(ω), χ_l(ω) = sin((l+½)ω)/sin(ω/2)
+      = 1 + 2 Σ_{k≤l} cos kω, so that the sum is a cosine series, that of a circle.
     """
 
+    exact: SphereProfile | SO3Profile
     terms: int
 
     def log_prob(self, r: Scalar, s: Scalar) -> Scalar:
-        return _log_floored(1, r, self._weights(s)) - math.log(8.0 * math.pi**2)
+        d, weights, log_volume = self._series(s)
+        value, _ = _sphere_large.zonal(d, r, weights)
+        return jnp.log(jnp.maximum(value, _floor(weights))) - log_volume
 
     def slope(self, r: Scalar, s: Scalar) -> Scalar:
-        return _slope_floored(1, r, self._weights(s))
+        d, weights, _ = self._series(s)
+        value, derivative = _sphere_large.zonal(d, r, weights)
+        positive = value > _floor(weights)
+        ratio = derivative / jnp.where(positive, value, 1.0)
+        return jnp.where(positive, jnp.sinc(r / math.pi) * ratio, 0.0)
 
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
-        return SO3Profile().sample(key, s, dtype)
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
+        return self.exact.sample(key, s, dtype)
 
-    def _weights(self, s: Scalar) -> list[Scalar]:
+    def _series(self, s: Scalar) -> tuple[int, list[Scalar], float]:
+        """Dimension, weights, and the logarithm of the volume."""
+        if isinstance(self.exact, SphereProfile):
+            d = self.exact.d
+            return d, _sphere_large.weights(d, s, self.terms), _sphere_large.log_volume(d)
         tails = [jnp.zeros_like(s)]
         for l in range(self.terms, -1, -1):
             tails.insert(0, tails[0] + (2 * l + 1) * jnp.exp(-0.5 * l * (l + 1) * s))
-        return [tails[0]] + [2 * t for t in tails[1:-1]]
+        return 1, [tails[0]] + [2 * t for t in tails[1:-1]], math.log(8.0 * math.pi**2)
 
 
 def _floor(weights: list[Scalar]) -> Scalar:
     """Where the sum is below this, its sign is not known: 8ε times its value at r = 0."""
     top = sum(weights[1:], weights[0])
     return 8 * float(jnp.finfo(top.dtype).eps) * top
-
-
-def _log_floored(d: int, r: Scalar, weights: list[Scalar]) -> Scalar:
-    value, _ = _sphere_large.zonal(d, r, weights)
-    return jnp.log(jnp.maximum(value, _floor(weights)))
-
-
-def _slope_floored(d: int, r: Scalar, weights: list[Scalar]) -> Scalar:
-    value, derivative = _sphere_large.zonal(d, r, weights)
-    positive = value > _floor(weights)
-    ratio = derivative / jnp.where(positive, value, 1.0)
-    return jnp.where(positive, jnp.sinc(r / math.pi) * ratio, 0.0)

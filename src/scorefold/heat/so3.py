@@ -13,8 +13,6 @@ from scorefold._types import Key, Scalar, constant, safe_where
 from scorefold.heat._base import RadialProfile
 from scorefold.heat._polynomial import derivative, polynomial
 
-__all__ = ["SO3Profile"]
-
 _SWITCH = 1.5  # below: sum over images; above: cosine series
 PROPOSALS = 16
 _UNIFORM_ABOVE = 3.0  # where folded Gaussian and uniform proposals are accepted equally often

@@ -10,8 +10,6 @@ from scorefold.heat import _sphere_large, _sphere_small
 from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat._sphere_sample import angle
 
-__all__ = ["SphereProfile", "sphere_dimension"]
-
 
 class SphereProfile(RadialProfile):
     """Brownian motion on the unit S^d, r the angle in [0, π]: with respect to its volume

@@ -11,8 +11,6 @@ from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat._base import RadialProfile
 from scorefold.heat.sphere import SphereProfile
 
-__all__ = ["TorusHeat"]
-
 
 class TorusHeat(HeatKernel):
     """Brownian motion on T^d: the product over coordinates of the wrapped normal law,

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from scorefold._geometry import HeatKernel, Manifold
 from scorefold._types import Key, Point, Scalar, ScalarLike
 
-__all__ = ["Varadhan"]
-
 
 class Varadhan(HeatKernel):
     """log p_s(x | x₀) ≈ −(d/2) log 2πs − dist(x, x₀)²/2s,   score ≈ log_x(x₀)/s.

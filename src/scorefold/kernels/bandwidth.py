@@ -10,16 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from scorefold._blocks import evenly
 from scorefold.heat import HeatKernel, TransitionMixture
 from scorefold.manifolds import Manifold
-
-__all__ = [
-    "bandwidth_grid",
-    "kernel_scores",
-    "leave_one_out_bandwidth",
-    "nearest_squares",
-    "same_points",
-]
 
 
 def same_points(x: Array, centres: Array) -> Bool[Array, "m n"]:
@@ -43,9 +36,14 @@ def bandwidth_grid(manifold: Manifold, centres: Array, size: int = 24) -> np.nda
     return np.geomspace(low / manifold.dim, spread / manifold.dim, size)
 
 
+def scored_points(points: Array, held_out: Array | None, most: int) -> Array:
+    """The points that bandwidths are compared on: held-out ones, or ``most`` of the data."""
+    return points[evenly(len(points), most)] if held_out is None else held_out
+
+
 @eqx.filter_jit
 def _extent(manifold: Manifold, centres: Array) -> tuple[Array, Array]:
-    rows = np.unique(np.linspace(0, len(centres) - 1, 256).round().astype(int))
+    rows = evenly(len(centres), 256)
 
     def one(x: Array) -> tuple[Array, Array]:
         square = jax.vmap(lambda c: manifold.dist(x, c))(centres) ** 2
@@ -111,8 +109,7 @@ def leave_one_out_bandwidth(
     Source: Habbema, Hermans & van den Broek 1974 (leave-one-out likelihood).
     """
     grid = bandwidth_grid(manifold, centres, size)
-    rows = np.unique(np.linspace(0, len(centres) - 1, scored).round().astype(int))
     s = jnp.asarray(np.repeat(grid[:, None], len(centres), axis=1), centres.dtype)
-    mean = np.asarray(kernel_scores(manifold, centres, s, centres[rows]).mean(axis=1), np.float64)
-    best = float(grid[int(np.argmax(np.where(np.isfinite(mean), mean, -math.inf)))])
-    return best
+    x = scored_points(centres, None, scored)
+    mean = np.asarray(kernel_scores(manifold, centres, s, x).mean(axis=1), np.float64)
+    return float(grid[int(np.argmax(np.where(np.isfinite(mean), mean, -math.inf)))])

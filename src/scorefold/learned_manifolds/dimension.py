@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._compile import quick
+from scorefold._types import Values
 from scorefold.learned_manifolds.manifold import LearnedManifold
-
-__all__ = ["Dimension", "intrinsic_dimension", "principal_angle", "tangents"]
 
 _BATCH = 256
 
@@ -53,7 +52,7 @@ class Dimension:
 
 def intrinsic_dimension(
     learned: LearnedManifold,
-    points: Any,
+    points: Values,
     *,
     by: Literal["gap", "participation"] = "gap",
     least_gap: float = 2.0,
@@ -84,13 +83,12 @@ def intrinsic_dimension(
     return Dimension(votes, shares, sharing)
 
 
-def tangents(learned: LearnedManifold, points: Any, dim: int) -> Array:
-    """The ``dim`` leading eigenvectors of Σ at points of shape ``(m, D)``: orthonormal rows, shape
-    ``(m, dim, D)``."""
+def tangents(learned: LearnedManifold, points: Values, dim: int) -> Array:
+    """The ``dim`` leading eigenvectors of Σ at points ``(m, D)``: rows, shape ``(m, dim, D)``."""
     return quick(_spectra)(learned, _rows(learned, points))[1][:, :dim]
 
 
-def principal_angle(a: Any, b: Any) -> np.ndarray:
+def principal_angle(a: Values, b: Values) -> np.ndarray:
     """The largest principal angle between two subspaces of one dimension, in radians:
 
         arcsin |(1 − AᵀA) Bᵀ|₂,
@@ -112,7 +110,7 @@ def principal_angle(a: Any, b: Any) -> np.ndarray:
     return np.asarray(np.arcsin(np.minimum(sine, 1.0)))
 
 
-def _rows(learned: LearnedManifold, points: Any) -> Array:
+def _rows(learned: LearnedManifold, points: Values) -> Array:
     x = jnp.asarray(points)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(learned.centres.dtype)

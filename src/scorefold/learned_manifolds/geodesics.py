@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._compile import quick
+from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.metric import LearnedMetric
-
-__all__ = ["Geodesics", "curve_length", "geodesics"]
 
 _BATCH = 256
 _TRIALS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
@@ -41,8 +40,8 @@ class Geodesics(NamedTuple):
 
 def geodesics(
     metric: LearnedMetric,
-    starts: Any,
-    ends: Any,
+    starts: Values,
+    ends: Values,
     *,
     segments: int = 32,
     neighbours: int = 8,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from scorefold._blocks import listed
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Scalar
+from scorefold._types import Scalar, Values
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Euclidean, nearest
-
-__all__ = ["LearnedManifold", "tangent_projector"]
 
 _NEIGHBOUR = 2
 """The default bandwidth is the median distance from a centre to this neighbour of it."""
@@ -57,9 +55,9 @@ class LearnedManifold(eqx.Module):
     @classmethod
     def build(
         cls,
-        centres: Any,
-        covariances: Any,
-        log_weights: Any = None,
+        centres: Values,
+        covariances: Values,
+        log_weights: Values | None = None,
         *,
         bandwidth: float | int | None = None,
     ) -> LearnedManifold:
@@ -176,8 +174,7 @@ class LearnedManifold(eqx.Module):
         return level - 0.5 * twice
 
     def log_crowd(self, x: Float[Array, " d"]) -> Scalar:
-        """log Σ_i exp(−|x − Z_i|²/2h²) − ``crowd``: about 0 among the data, −r²/2h² at a distance
-        r from them."""
+        """log Σ_i exp(−|x − Z_i|²/2h²) − ``crowd``: about 0 among data, −r²/2h² at distance r."""
         return jax.nn.logsumexp(self._log_near(x)) - self.crowd.astype(x.dtype)
 
     def _log_near(self, x: Array) -> Array:
@@ -188,10 +185,8 @@ class LearnedManifold(eqx.Module):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _projectors(matrix: Array, rank: int) -> tuple[Array, Array]:
     values, vectors = jnp.linalg.eigh(matrix)
-    d = len(values)
-    leading = (jnp.arange(d) >= d - rank).astype(matrix.dtype)
-    inside = jnp.sum(values * leading) / jnp.sum(leading)
-    outside = jnp.sum(values * (1 - leading)) / jnp.sum(1 - leading)
+    leading = _leading(values, rank)
+    inside, outside = _means(values, leading)
     return (vectors * leading[None]) @ vectors.T, inside / outside
 
 
@@ -199,8 +194,7 @@ def _projectors(matrix: Array, rank: int) -> tuple[Array, Array]:
 def _projectors_jvp(rank: int, primals: tuple, tangents: tuple) -> tuple:
     (matrix,), (change,) = primals, tangents
     values, vectors = jnp.linalg.eigh(matrix)
-    d = len(values)
-    leading = (jnp.arange(d) >= d - rank).astype(matrix.dtype)
+    leading = _leading(values, rank)
     inner = vectors.T @ change @ vectors
     # Only pairs across the gap turn the subspace: no division by differences within it.
     across = leading[:, None] * (1 - leading)[None]
@@ -208,14 +202,23 @@ def _projectors_jvp(rank: int, primals: tuple, tangents: tuple) -> tuple:
     tiny = jnp.finfo(matrix.dtype).eps * jnp.abs(values[-1]) + jnp.finfo(matrix.dtype).tiny
     turn = inner * across / jnp.where(across > 0, jnp.maximum(gap, tiny), 1.0)
     moved = vectors @ (turn + turn.T) @ vectors.T
-    rates = jnp.diagonal(inner)
-    inside = jnp.sum(values * leading) / jnp.sum(leading)
-    outside = jnp.sum(values * (1 - leading)) / jnp.sum(1 - leading)
-    rate_in = jnp.sum(rates * leading) / jnp.sum(leading)
-    rate_out = jnp.sum(rates * (1 - leading)) / jnp.sum(1 - leading)
+    inside, outside = _means(values, leading)
+    rate_in, rate_out = _means(jnp.diagonal(inner), leading)
     projector = (vectors * leading[None]) @ vectors.T
     ratio = inside / outside
     return (projector, ratio), (moved, ratio * (rate_in / inside - rate_out / outside))
+
+
+def _leading(values: Array, rank: int) -> Array:
+    """1 for the last ``rank`` of ascending eigenvalues, else 0."""
+    d = len(values)
+    return (jnp.arange(d) >= d - rank).astype(values.dtype)
+
+
+def _means(values: Array, leading: Array) -> tuple[Array, Array]:
+    """Means of the leading numbers and of the others."""
+    inside = jnp.sum(values * leading) / jnp.sum(leading)
+    return inside, jnp.sum(values * (1 - leading)) / jnp.sum(1 - leading)
 
 
 def tangent_projector(
@@ -234,8 +237,8 @@ def _crowd(made: LearnedManifold) -> Array:
     return jnp.median(jax.lax.map(made.log_crowd, made.centres, batch_size=512))
 
 
-def _refuse(name: str, why: str, bad: Any) -> None:
-    if bad.any():
-        rows = np.flatnonzero(bad)
-        shown = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-        raise ValueError(f"{name}: {len(rows)} of {len(bad)} rows are {why} (rows {shown}).")
+def _refuse(name: str, why: str, bad: np.ndarray | np.bool_) -> None:
+    rows = np.flatnonzero(bad)
+    if rows.size:
+        shown = listed(rows, 5)
+        raise ValueError(f"{name}: {len(rows)} of {np.size(bad)} rows are {why} (rows {shown}).")

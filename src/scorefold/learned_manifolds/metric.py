@@ -12,8 +12,6 @@ from jaxtyping import Array, Float
 from scorefold._types import Scalar
 from scorefold.learned_manifolds.manifold import LearnedManifold, tangent_projector
 
-__all__ = ["InducedMetric", "InverseCovariance", "LearnedMetric"]
-
 _MOST = 12.0
 """Largest logarithm of the factor far from all data: finite in single precision."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._compile import quick
+from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.manifold import LearnedManifold
-
-__all__ = ["Projection", "project_to_ridge"]
 
 _BATCH = 128
 
@@ -31,12 +30,7 @@ class Projection(NamedTuple):
 
 
 def project_to_ridge(
-    learned: LearnedManifold,
-    points: Any,
-    dim: int,
-    *,
-    steps: int = 100,
-    tolerance: float = 1e-3,
+    learned: LearnedManifold, points: Values, dim: int, *, steps: int = 100, tolerance: float = 1e-3
 ) -> Projection:
     """Mean shift across the manifold, and only across it: the steps
 
@@ -63,7 +57,9 @@ def project_to_ridge(
     return quick(_project)(learned, x, dim, jnp.int32(steps), jnp.asarray(tolerance, x.dtype))
 
 
-def _project(learned: LearnedManifold, x: Array, dim: int, most: Array, tolerance: Array):
+def _project(
+    learned: LearnedManifold, x: Array, dim: int, most: Array, tolerance: Array
+) -> Projection:
     def move(y: Array) -> tuple[Array, Array]:
         share = jax.nn.softmax(learned.log_kernels(y))
         n, d = learned.centres.shape

@@ -10,8 +10,6 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.fields import TangentField
 from scorefold.noising import Noising
 
-__all__ = ["Loss"]
-
 
 class Loss(eqx.Module):
     """One example's score-matching loss at one noise level, without its weight in s.

@@ -14,8 +14,6 @@ from scorefold.losses._base import Loss
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 
-__all__ = ["ConsecutiveDenoising", "Denoising"]
-
 
 class Denoising(Loss):
     """ℓ_{t|0} = ½‖s_θ(x_s, s) − ∇ log p_s(x_s | x₀)‖², x_s ~ p_s(· | x₀).
@@ -35,18 +33,13 @@ class Denoising(Loss):
         self, field: TangentField, noising: Noising, x0: Point, s: Scalar, key: Key
     ) -> Scalar:
         x = noising.sample(key, x0, s)
-        error = field(x, s) - self._target(noising, x, x0, s)
-        return 0.5 * noising.manifold.inner(x, error, error)
-
-    def _target(self, noising: Noising, x: Point, x0: Point, s: Scalar) -> Point:
-        if self.kernel is None:
-            return noising.score(x, x0, s)
-        if noising.kernel is None:
+        if self.kernel is not None and noising.kernel is None:
             raise ValueError(
                 "kernel: a heat kernel is the transition of Brownian motion, but this noising "
                 f"({type(noising).__name__}) has a drift. Use Denoising() without a kernel."
             )
-        return self.kernel.score(x, x0, s)
+        error = field(x, s) - (self.kernel or noising).score(x, x0, s)
+        return 0.5 * noising.manifold.inner(x, error, error)
 
 
 class ConsecutiveDenoising(Loss):

@@ -13,8 +13,6 @@ from scorefold.fields.divergence import Probe, check_probe
 from scorefold.losses._base import Loss
 from scorefold.noising import Noising
 
-__all__ = ["Implicit", "Sliced"]
-
 
 class Implicit(Loss):
     """ℓ_im = ½‖s_θ(x_s, s)‖² + div s_θ(x_s, s), x_s ~ p_s(· | x₀).

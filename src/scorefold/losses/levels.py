@@ -14,8 +14,6 @@ from scorefold._types import Key
 from scorefold.losses.weighting import Likelihood, Weighting
 from scorefold.noising import Noising
 
-__all__ = ["Importance", "LogUniform", "TimeLaw", "Uniform"]
-
 
 class TimeLaw(eqx.Module):
     """Where in s a loss ℓ(s) is taken, so that the mean of weight · ℓ over a batch estimates

@@ -11,8 +11,6 @@ from jaxtyping import Array
 
 from scorefold.noising import Noising
 
-__all__ = ["Likelihood", "Variance", "Weighting"]
-
 
 class Weighting(eqx.Module):
     """λ(s): the objective is ∫ λ(s) E ℓ(s) ds."""

@@ -5,64 +5,41 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = [
-    "PointsError",
-    "as_numbers",
-    "read_array",
-    "read_columns",
-    "refuse_rows",
-    "require_rows",
-    "sine_cosine",
-]
+from scorefold._types import Values
 
 
 class PointsError(ValueError):
     """Data that cannot be points of the manifold they were given as."""
 
 
-def _rows(bad: np.ndarray) -> str:
-    index = np.flatnonzero(bad)
-    shown = ", ".join(str(i) for i in index[:10])
-    more = f", … ({len(index)} rows in all)" if len(index) > 10 else ""
-    return f"row{'s' if len(index) > 1 else ''} {shown}{more}"
-
-
 def refuse_rows(name: str, bad: np.ndarray, values: np.ndarray, what: str, hint: str) -> None:
     """Raise ``PointsError`` naming the argument, the rows where ``bad`` holds, and the remedy."""
-    rows = np.asarray(np.any(np.reshape(bad, (len(values), -1)), axis=1))
-    if rows.any():
-        first = np.asarray(values)[int(np.flatnonzero(rows)[0])]
-        shown = np.array2string(np.asarray(first), precision=6, threshold=12)
-        raise PointsError(f"{name}: {_rows(rows)} {what} (first value: {shown}). {hint}")
+    index = np.flatnonzero(np.any(np.reshape(bad, (len(values), -1)), axis=1))
+    if index.size:
+        first = np.array2string(np.asarray(values[index[0]]), precision=6, threshold=12)
+        rows = f"row{'s' if index.size > 1 else ''} {', '.join(map(str, index[:10]))}"
+        more = f", … ({index.size} rows in all)" if index.size > 10 else ""
+        raise PointsError(f"{name}: {rows}{more} {what} (first value: {first}). {hint}")
 
 
-def read_columns(**columns) -> tuple[np.ndarray, ...]:
+def read_columns(**columns: Values) -> tuple[np.ndarray, ...]:
     """Columns of numbers as float64 arrays of one length; refuses NaN, inf and text by row."""
-    out = []
-    length = None
+    out: list[np.ndarray] = []
     for name, values in columns.items():
         try:
             array = np.atleast_1d(np.asarray(values, dtype=np.float64))
         except (TypeError, ValueError) as error:
             raise PointsError(f"{name}: not numbers ({error}).") from None
-        if length is None:
-            length = array.shape[0]
-        elif array.shape[0] != length:
+        if out and len(array) != len(out[0]):
             raise PointsError(
-                f"{name}: has {array.shape[0]} rows where the column before it has {length}."
+                f"{name}: has {len(array)} rows where the column before it has {len(out[0])}."
             )
-        refuse_rows(
-            name,
-            ~np.isfinite(array),
-            array,
-            "not finite (NaN or inf)",
-            "Drop or repair these rows first.",
-        )
+        _require_finite(name, array)
         out.append(array)
     return tuple(out)
 
 
-def read_array(name: str, values, shape: tuple[int, ...], meaning: str) -> np.ndarray:
+def read_array(name: str, values: Values, shape: tuple[int, ...], meaning: str) -> np.ndarray:
     """An array of shape ``shape`` or ``(n, *shape)`` as float64; refuses text, NaN, inf, another
     shape and no rows at all."""
     array = as_numbers(name, values).astype(np.float64)
@@ -79,13 +56,16 @@ def require_rows(name: str, rows: np.ndarray) -> None:
     """Refuse an array without rows and rows that are not finite."""
     if len(rows) == 0:
         raise PointsError(f"{name}: is empty; give at least one row.")
+    _require_finite(name, rows)
+
+
+def _require_finite(name: str, rows: np.ndarray) -> None:
     hint = "Drop or repair these rows first."
     refuse_rows(name, ~np.isfinite(rows), rows, "not finite (NaN or inf)", hint)
 
 
-def as_numbers(name: str, values) -> np.ndarray:
-    """Lists, arrays and data frames as a NumPy array of real numbers; text and complex numbers
-    are refused."""
+def as_numbers(name: str, values: Values) -> np.ndarray:
+    """Lists, arrays, data frames as a real NumPy array; text and complex numbers are refused."""
     array = np.asarray(values)
     if array.dtype.kind == "O":
         text = [v for v in array.ravel() if isinstance(v, str | bytes)]

@@ -11,20 +11,15 @@ import math
 import jax.numpy as jnp
 
 from scorefold._types import Scalar
-
-__all__ = ["angle_over_sine", "log_sinc", "log_sinhc", "sinc", "sinhc"]
+from scorefold.heat._polynomial import polynomial
 
 _NEAR = 0.3
 _TERMS = 7  # 0.3^16 / 17! is far below float64 rounding
 
 
 def _near(r: Scalar, coefficients: list[float]) -> Scalar:
-    """Σ c_k r^{2k} by Horner's rule, evaluated at min(r, _NEAR)."""
-    square = jnp.minimum(r, _NEAR) ** 2
-    total = jnp.full_like(r, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        total = c + square * total
-    return total
+    """Σ c_k r^{2k} at min(r, _NEAR)."""
+    return polynomial(coefficients, jnp.minimum(r, _NEAR) ** 2)
 
 
 def _far(r: Scalar) -> Scalar:

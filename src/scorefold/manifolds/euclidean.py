@@ -6,38 +6,23 @@ from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
-from scorefold._geometry import Manifold
 from scorefold._systems import System
-from scorefold._types import Point, Scalar, safe_norm
+from scorefold._types import Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_columns
+from scorefold.manifolds._flat import FlatManifold
 
-__all__ = ["Euclidean"]
 
-
-class Euclidean(Manifold):
+class Euclidean(FlatManifold):
     """R^d with the ordinary metric: exp_x(v) = x + v, log_x(y) = y − x."""
 
     d: int = 2
 
-    def __check_init__(self) -> None:
-        if self.d < 1:
-            raise ValueError(f"Euclidean(d) needs d >= 1, got d={self.d}.")
-
     @property
     def name(self) -> str:
         return f"R^{self.d}"
-
-    @property
-    def dim(self) -> int:
-        return self.d
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.d,)
 
     @property
     def periods(self) -> np.ndarray:
@@ -64,9 +49,6 @@ class Euclidean(Manifold):
     def heat(self) -> heat.HeatKernel:
         return heat.EuclideanHeat(self)
 
-    def origin(self, dtype: DTypeLike | None = None) -> Point:
-        return jnp.zeros(self.shape, dtype or jnp.result_type(float))
-
     def exp(self, x: Point, v: Point) -> Point:
         return x + v
 
@@ -79,26 +61,7 @@ class Euclidean(Manifold):
     def project(self, u: Point) -> Point:
         return u
 
-    def frame(self, x: Point) -> Array:
-        return jnp.eye(self.d, dtype=x.dtype)
-
-    def transport(self, x: Point, y: Point, v: Point) -> Point:
-        return v
-
-    def exp_log_det(self, x: Point, v: Point) -> Scalar:
-        return jnp.zeros((), v.dtype)
-
-    def to_tangent(self, x: Point, u: Point) -> Point:
-        return u
-
-    def defect(self, x: Point) -> Scalar:
-        return jnp.zeros((), x.dtype)
-
-    def killing(self, x: Point) -> Array:
-        """The d translations."""
-        return self.frame(x)
-
-    def from_columns(self, **columns) -> Array:
+    def from_columns(self, **columns: Values) -> Array:
         """Points, shape ``(n, d)``, from d named columns of n numbers, in the order given.
 
         **Raises:** ``ValueError`` naming the column and its rows if a value is not a finite

@@ -13,11 +13,9 @@ from jaxtyping import Array
 from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
-from scorefold._types import Point, Scalar, safe_norm
+from scorefold._types import Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_array, refuse_rows
 from scorefold.manifolds._radial import log_sinhc, sinhc
-
-__all__ = ["Hyperbolic"]
 
 
 class Hyperbolic(Manifold):
@@ -66,8 +64,7 @@ class Hyperbolic(Manifold):
 
     @property
     def tangent_output(self) -> Literal["frame"]:
-        """The projection of an ambient vector grows like e^r with the distance r from the
-        origin."""
+        """A projected ambient vector grows like e^r with the distance r from the origin."""
         return "frame"
 
     @property
@@ -181,40 +178,31 @@ class Hyperbolic(Manifold):
         return jnp.concatenate([boosts, rotations])
 
     def audit(self, name: str, points: np.ndarray) -> None:
-        refuse_rows(
-            name,
-            points[:, 0] <= 0,
-            points,
-            "on the wrong sheet (time coordinate, which comes first, not positive)",
-            "Put the time coordinate first, or negate points of the lower sheet.",
-        )
+        what = "on the wrong sheet (time coordinate, which comes first, not positive)"
+        hint = "Put the time coordinate first, or negate points of the lower sheet."
+        refuse_rows(name, points[:, 0] <= 0, points, what, hint)
 
     # -- readers ---------------------------------------------------------------------------------
-    def from_poincare(self, points) -> Array:
+    def from_poincare(self, points: Values) -> Array:
         """Points from the Poincaré ball, shape ``(n, d)`` or ``(d,)``:
         x₀ = (1 + |p|²)/(1 − |p|²), x_s = 2p/(1 − |p|²).
 
         **Raises:** ``ValueError`` naming the rows with |p| ≥ 1 or values not finite.
         """
         p = read_array("points", points, (self.d,), "points of the Poincaré ball")
-        rows = p.reshape(-1, self.d)
-        refuse_rows(
-            "points",
-            np.linalg.norm(rows, axis=-1) >= 1,
-            rows,
-            "outside the Poincaré ball (length 1 or more)",
-            "Points of hyperbolic space have length below 1 there.",
-        )
         size = np.linalg.norm(p, axis=-1, keepdims=True)
+        what = "outside the Poincaré ball (length 1 or more)"
+        hint = "Points of hyperbolic space have length below 1 there."
+        refuse_rows("points", size.reshape(-1) >= 1, p.reshape(-1, self.d), what, hint)
         rest = (1.0 - size) * (1.0 + size)
         space = 2.0 * p / rest
         x = np.concatenate([np.sqrt(1.0 + np.sum(space**2, -1, keepdims=True)), space], -1)
         return jnp.asarray(x, dtype=jnp.result_type(float))
 
-    def to_poincare(self, x) -> np.ndarray:
+    def to_poincare(self, x: Values) -> np.ndarray:
         """Coordinates x_s/(1 + x₀) in the Poincaré ball, float64."""
-        x = np.asarray(x, dtype=np.float64)
-        return x[..., 1:] / (1.0 + x[..., :1])
+        points = np.asarray(x, dtype=np.float64)
+        return points[..., 1:] / (1.0 + points[..., :1])
 
 
 def _limit(x: Array) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from typing import Any
 
 from scorefold import _installed
 from scorefold._geometry import Manifold
@@ -17,14 +16,8 @@ from scorefold.manifolds.so3 import SO3
 from scorefold.manifolds.sphere import Sphere
 from scorefold.manifolds.torus import Torus
 
-__all__ = ["manifold_from_name"]
-
-_FAMILIES: dict[str, Callable[[int], Manifold]] = {
-    "R": Euclidean,
-    "S": Sphere,
-    "T": Torus,
-    "H": Hyperbolic,
-}
+_FAMILIES: dict[str, Callable[[int], Manifold]]
+_FAMILIES = {"R": Euclidean, "S": Sphere, "T": Torus, "H": Hyperbolic}
 _VALID = 'Valid names: "R^d", "S^d", "T^d", "H^d", "SO(3)", and products such as "S^2 x R^1" or '
 _VALID += '"S^2 x (T^2 x SO(3))".'
 _LONGEST = 10_000
@@ -102,7 +95,7 @@ def _factor(word: str) -> Manifold:
 def _from_package(word: str) -> Manifold | None:
     """The manifold of an entry point; None if there is none of that name."""
     size = re.search(r"\^?([0-9]{1,6})$", word)
-    made: Any = _installed.find("manifolds", word)
+    made = _installed.find("manifolds", word)
     if made is None and size is not None:
         family = _installed.find("manifolds", word[: size.start()])
         made = None if family is None else family(int(size[1]))

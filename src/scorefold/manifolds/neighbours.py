@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from scorefold._geometry import Manifold
+from scorefold._types import Values
 from scorefold.manifolds._check import PointsError, as_numbers, require_rows
-
-__all__ = ["nearest", "pairwise", "rows_of"]
 
 _CELLS = 1 << 21
 """Distances held at once."""
 
 
 def nearest(
-    manifold: Manifold, points: Any, queries: Any, k: int, *, exclude_self: bool = False
+    manifold: Manifold, points: Values, queries: Values, k: int, *, exclude_self: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k of ``points`` nearest to each of ``queries`` in the geodesic distance.
 
@@ -70,17 +67,17 @@ def nearest(
     return indices, distances
 
 
-def pairwise(manifold: Manifold, x: Any, y: Any) -> np.ndarray:
+def pairwise(manifold: Manifold, x: Values, y: Values) -> np.ndarray:
     """Geodesic distances of all pairs, shape ``(n, m)``, float64; 8 n m bytes."""
-    x, y = rows_of(manifold, "x", x), rows_of(manifold, "y", y)
-    out = np.empty((len(x), len(y)))
-    step = max(1, _CELLS // (4 * len(y)))
-    for start in range(0, len(x), step):
-        out[start : start + step] = manifold.distances(x[start : start + step, None], y[None])
+    a, b = rows_of(manifold, "x", x), rows_of(manifold, "y", y)
+    out = np.empty((len(a), len(b)))
+    step = max(1, _CELLS // (4 * len(b)))
+    for start in range(0, len(a), step):
+        out[start : start + step] = manifold.distances(a[start : start + step, None], b[None])
     return out
 
 
-def rows_of(manifold: Manifold, name: str, points: Any) -> np.ndarray:
+def rows_of(manifold: Manifold, name: str, points: Values) -> np.ndarray:
     """``points`` as float64 rows, shape ``(n, *manifold.shape)``; one point becomes one row.
     Angles of a torus are wrapped to [0, 2π), unit vectors are normalised in float64.
 

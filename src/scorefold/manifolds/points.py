@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import device, inside_jit
+from scorefold._blocks import device, inside_jit, is_traced
 from scorefold._geometry import Manifold
+from scorefold._types import NumPyOrJax, Values
 from scorefold.manifolds._check import PointsError, as_numbers, refuse_rows, require_rows
-
-__all__ = ["check_points", "exact_points"]
 
 OFF = 1e-4
 """Largest defect that is taken for rounding (six digits in a file) and mended by projection."""
@@ -21,7 +20,7 @@ _BLOCK = 1024
 """Rows mended at a time: one program serves every number of rows."""
 
 
-def check_points(manifold: Manifold, x, name: str = "points") -> Array:
+def check_points(manifold: Manifold, x: Values, name: str = "points") -> Array:
     """``x`` as points of ``manifold``: shape ``manifold.shape`` (one) or ``(n, *manifold.shape)``.
 
     **Arguments:** ``x``: NumPy or JAX arrays, nested lists, pandas frames. float32 and float64
@@ -39,23 +38,17 @@ def check_points(manifold: Manifold, x, name: str = "points") -> Array:
     if isinstance(points, np.ndarray):
         most = float(jnp.finfo(jax.dtypes.canonicalize_dtype(points.dtype)).max)
         if points.dtype == np.float64 and most < np.finfo(np.float64).max:
-            beyond = np.abs(points) > most
-            if beyond.any():
-                rows = points.reshape(-1, *manifold.shape)
-                refuse_rows(
-                    name,
-                    beyond.reshape(rows.shape),
-                    rows,
-                    f"beyond ±{most:.2g}, the range of 32-bit numbers",
-                    "Change the unit, or jax.config.update('jax_enable_x64', True) first.",
-                )
+            rows = points.reshape(-1, *manifold.shape)
+            what = f"beyond ±{most:.2g}, the range of 32-bit numbers"
+            hint = "Change the unit, or jax.config.update('jax_enable_x64', True) first."
+            refuse_rows(name, np.abs(rows) > most, rows, what, hint)
     return device(points)
 
 
-def exact_points(manifold: Manifold, x, name: str = "points") -> np.ndarray | Array:
+def exact_points(manifold: Manifold, x: Values, name: str = "points") -> NumPyOrJax:
     """What ``check_points`` returns, before any cast: 64-bit numbers that are not JAX's come as a
     NumPy array with all their digits, everything else as a JAX array of its own dtype."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
+    if is_traced(x):
         return _traced(manifold, jnp.asarray(x), name)
     array = as_numbers(name, x)
     if array.dtype not in (np.float32, np.float64):
@@ -94,13 +87,9 @@ def _on_manifold(manifold: Manifold, rows: np.ndarray, name: str) -> np.ndarray:
     off = ~(defect <= OFF)
     if off.any():
         worst = float(np.max(defect[off]))
-        refuse_rows(
-            name,
-            off,
-            rows,
-            f"off {manifold.name} (largest defect {worst:.3g}; {OFF:g} is allowed)",
-            f"manifold.project maps to the nearest point if that is meant. {manifold.readers}",
-        )
+        what = f"off {manifold.name} (largest defect {worst:.3g}; {OFF:g} is allowed)"
+        hint = f"manifold.project maps to the nearest point if that is meant. {manifold.readers}"
+        refuse_rows(name, off, rows, what, hint)
     close = 4 * np.finfo(mended.dtype).eps * np.maximum(np.abs(rows), 1.0)
     keep = np.abs(mended - rows) <= close
     return rows if keep.all() else np.where(keep, rows, mended.astype(rows.dtype))
@@ -112,11 +101,8 @@ def _mend(manifold: Manifold, rows: Array) -> tuple[Array, Array]:
 
 
 def _require_shape(manifold: Manifold, name: str, shape: tuple[int, ...]) -> None:
-    if shape != manifold.shape and shape[1:] != manifold.shape:
-        raise PointsError(_shape_message(manifold, name, shape))
-
-
-def _shape_message(manifold: Manifold, name: str, shape: tuple[int, ...]) -> str:
+    if manifold.shape in (shape, shape[1:]):
+        return
     form = ", ".join(str(n) for n in manifold.shape)
     message = (
         f"{name}: has shape {shape}; points of {manifold.name} have shape (n, {form}), "
@@ -124,4 +110,4 @@ def _shape_message(manifold: Manifold, name: str, shape: tuple[int, ...]) -> str
     )
     if len(manifold.shape) == 1 and len(shape) == 2 and shape[0] == manifold.shape[0]:
         message += " The rows and columns look exchanged: pass its transpose."
-    return f"{message} {manifold.readers}"
+    raise PointsError(f"{message} {manifold.readers}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,6 @@ from scorefold import heat
 from scorefold._geometry import AnyArray, Chords, Manifold, SineVolume
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, safe_norm
-
-__all__ = ["Product"]
 
 
 class Product(Manifold):
@@ -44,7 +43,7 @@ class Product(Manifold):
 
     def split(self, x: AnyArray) -> tuple[AnyArray, ...]:
         ends = np.cumsum([math.prod(m.shape) for m in self.factors])[:-1]
-        xp: Any = np if isinstance(x, np.ndarray) else jnp
+        xp: ModuleType = np if isinstance(x, np.ndarray) else jnp
         parts = xp.split(x, ends, axis=-1) if len(ends) else [x]
         pairs = zip(parts, self.factors, strict=True)
         return tuple(p.reshape(*x.shape[:-1], *m.shape) for p, m in pairs)

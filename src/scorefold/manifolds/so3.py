@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+import re
+import warnings
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +16,13 @@ from jaxtyping import Array
 from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
-from scorefold._types import Key, Point, Scalar, safe_norm
-from scorefold.manifolds import _rotations
-from scorefold.manifolds._check import refuse_rows
+from scorefold._types import Key, Point, Scalar, Values, safe_norm
+from scorefold.manifolds._check import PointsError, read_array, refuse_rows
 from scorefold.manifolds._radial import log_sinc, sinc
+from scorefold.manifolds.points import check_points
 
-__all__ = ["SO3"]
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 
 class SO3(Manifold):
@@ -69,10 +72,10 @@ class SO3(Manifold):
 
     @property
     def systems(self) -> tuple[System, ...]:
-        return _rotations.SYSTEMS
+        return _systems(self)
 
     def distances(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        p, q = (_rotations.to_quaternion(z.reshape(-1, 3, 3), "wxyz") for z in (x, y))
+        p, q = (self.to_quaternion(z.reshape(-1, 3, 3), order="wxyz") for z in (x, y))
         p, q = p.reshape(*x.shape[:-2], 4), q.reshape(*y.shape[:-2], 4)
         apart, sum_ = row_norms(p - q), row_norms(p + q)
         return 4.0 * np.arctan2(np.minimum(apart, sum_), np.maximum(apart, sum_))
@@ -153,7 +156,9 @@ class SO3(Manifold):
 
     def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         q = jax.random.normal(key, (4,), dtype or jnp.result_type(float))
-        return _from_quaternion(q / safe_norm(q))
+        q = q / safe_norm(q)
+        hat = _hat(q[1:])
+        return jnp.eye(3, dtype=q.dtype) + 2.0 * (q[0] * hat + _matmul(hat, hat))
 
     def defect(self, x: Point) -> Scalar:
         """max |XᵀX − I| or |det X − 1|, whichever is larger."""
@@ -168,16 +173,11 @@ class SO3(Manifold):
     def audit(self, name: str, points: np.ndarray) -> None:
         gram = np.einsum("nki,nkj->nij", points, points)
         flipped = (np.linalg.det(points) < 0) & (np.abs(gram - np.eye(3)).max((1, 2)) < 1e-2)
-        refuse_rows(
-            name,
-            flipped,
-            points,
-            "a reflection (orthogonal, determinant −1)",
-            "A rotation has determinant +1: check the handedness or the sign of one axis.",
-        )
+        hint = "A rotation has determinant +1: check the handedness or the sign of one axis."
+        refuse_rows(name, flipped, points, "a reflection (orthogonal, determinant −1)", hint)
 
     # -- readers ---------------------------------------------------------------------------------
-    def from_quaternion(self, q, *, order: str) -> Array:
+    def from_quaternion(self, q: Values, *, order: str) -> Array:
         """Rotations from quaternions, shape ``(n, 4)`` or ``(4,)``; q and −q are the same rotation
         and lengths are divided out.
 
@@ -185,13 +185,20 @@ class SO3(Manifold):
         no default.
         **Raises:** ``ValueError`` naming the rows for zero quaternions and values not finite.
         """
-        return _rotations.from_quaternion(q, order)
+        first = _scalar_first(order)
+        x = read_array("q", q, (4,), "quaternions")
+        rows = x.reshape(-1, 4)
+        zero = np.linalg.norm(rows, axis=-1) == 0
+        refuse_rows("q", zero, rows, "the zero quaternion", "It is no rotation; drop these rows.")
+        return _points(_scipy().from_quat(np.roll(x, -1, axis=-1) if first else x))
 
-    def to_quaternion(self, x, *, order: str) -> np.ndarray:
+    def to_quaternion(self, x: Values, *, order: str) -> np.ndarray:
         """Unit quaternions with scalar part ≥ 0, float64."""
-        return _rotations.to_quaternion(x, order)
+        first = _scalar_first(order)
+        q = _rotation(x).as_quat(canonical=True)
+        return np.roll(q, 1, axis=-1) if first else q
 
-    def from_euler(self, angles, *, convention: str = "ZXZ", degrees: bool) -> Array:
+    def from_euler(self, angles: Values, *, convention: str = "ZXZ", degrees: bool) -> Array:
         """Rotations from three Euler angles, shape ``(n, 3)`` or ``(3,)``.
 
         **Arguments:** ``convention``: three axes as in ``scipy.spatial.transform.Rotation``:
@@ -200,36 +207,63 @@ class SO3(Manifold):
         coordinates, R = R_z(φ₁) R_x(Φ) R_z(φ₂), and its transpose is Bunge's g. ``degrees``: no
         default.
         """
-        return _rotations.from_euler(angles, convention, degrees)
+        _check_convention(convention)
+        x = read_array("angles", angles, (3,), "three Euler angles")
+        rows = x.reshape(-1, 3)
+        if not degrees:
+            hint = "These look like degrees: pass degrees=True."
+            wide = np.abs(rows) > 2.02 * np.pi
+            refuse_rows("angles", wide, rows, "beyond ±2π, though degrees=False", hint)
+        return _points(_scipy().from_euler(convention, x, degrees=degrees))
 
-    def to_euler(self, x, *, convention: str = "ZXZ", degrees: bool) -> np.ndarray:
+    def to_euler(self, x: Values, *, convention: str = "ZXZ", degrees: bool) -> np.ndarray:
         """Euler angles, float64; where the middle angle makes them ambiguous the third is 0."""
-        return _rotations.to_euler(x, convention, degrees)
+        _check_convention(convention)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Gimbal lock")
+            return _rotation(x).as_euler(convention, degrees=degrees)
 
-    def from_rotation_vector(self, w, *, degrees: bool) -> Array:
+    def from_rotation_vector(self, w: Values, *, degrees: bool) -> Array:
         """Rotations about w/|w| by the angle |w|, shape ``(n, 3)`` or ``(3,)``."""
-        return _rotations.from_rotation_vector(w, degrees)
+        vectors = read_array("w", w, (3,), "rotation vectors, axis times angle")
+        return _points(_scipy().from_rotvec(vectors, degrees=degrees))
 
-    def to_rotation_vector(self, x, *, degrees: bool) -> np.ndarray:
+    def to_rotation_vector(self, x: Values, *, degrees: bool) -> np.ndarray:
         """Axis times angle, angle in [0, π], float64."""
-        return _rotations.to_rotation_vector(x, degrees)
+        return _rotation(x).as_rotvec(degrees=degrees)
 
-    def from_axis_angle(self, axis, angle, *, degrees: bool) -> Array:
-        """Rotations about ``axis``, ``(n, 3)`` or ``(3,)`` of any length, by ``angle``, ``(n,)``
-        or a number."""
-        return _rotations.from_axis_angle(axis, angle, degrees)
+    def from_axis_angle(self, axis: Values, angle: Values, *, degrees: bool) -> Array:
+        """Rotations about ``axis``, ``(n, 3)`` or ``(3,)``, by ``angle``, ``(n,)`` or a number."""
+        axes = read_array("axis", axis, (3,), "rotation axes")
+        turns = read_array("angle", angle, (), "one angle for each axis")
+        length = np.linalg.norm(axes, axis=-1)
+        zero, rows = length.reshape(-1) == 0, axes.reshape(-1, 3)
+        refuse_rows("axis", zero, rows, "the zero vector", "It names no axis.")
+        if turns.ndim and turns.shape != length.shape:
+            needed = f"needs {length.shape} or one number"
+            raise PointsError(f"angle: has shape {turns.shape}, {needed}.")
+        return self.from_rotation_vector(axes * (turns / length)[..., None], degrees=degrees)
 
-    def to_axis_angle(self, x, *, degrees: bool) -> tuple[np.ndarray, np.ndarray]:
+    def to_axis_angle(self, x: Values, *, degrees: bool) -> tuple[np.ndarray, np.ndarray]:
         """Unit axes and angles in [0, π], float64; the axis of the identity is e_z."""
-        return _rotations.to_axis_angle(x, degrees)
+        w = _rotation(x).as_rotvec()
+        angle = np.linalg.norm(w, axis=-1)
+        still = angle == 0
+        unit = w / np.where(still, 1.0, angle)[..., None]
+        axis = np.where(still[..., None], np.array([0.0, 0.0, 1.0]), unit)
+        return axis, np.degrees(angle) if degrees else angle
 
-    def from_matrix(self, matrices) -> Array:
+    def from_matrix(self, matrices: Values) -> Array:
         """Rotations from matrices, shape ``(n, 3, 3)``, ``(n, 9)`` (rows), ``(3, 3)`` or ``(9,)``.
 
         **Raises:** ``ValueError`` naming the rows for reflections (determinant −1) and for
         matrices more than 1e-4 from orthogonal.
         """
-        return _rotations.from_matrix(self, matrices)
+        shape = np.shape(matrices)
+        if shape[-1:] == (9,) and len(shape) <= 2:
+            matrices = np.asarray(matrices).reshape(*shape[:-1], 3, 3)
+        out = check_points(self, matrices, name="matrices")
+        return jnp.asarray(out, dtype=jnp.result_type(float))
 
 
 def _matmul(a: Array, b: Array) -> Array:
@@ -258,11 +292,6 @@ def _rotation_minus_identity(w: Array) -> Array:
     q = 0.5 * sinc(half) * w
     hat = _hat(q)
     return 2.0 * (jnp.cos(half) * hat + _matmul(hat, hat))
-
-
-def _from_quaternion(q: Array) -> Array:
-    hat = _hat(q[1:])
-    return jnp.eye(3, dtype=q.dtype) + 2.0 * (q[0] * hat + _matmul(hat, hat))
 
 
 def _relative_quaternion(x: Point, y: Point) -> Array:
@@ -294,3 +323,104 @@ def _rotation_vector(x: Point, y: Point) -> Array:
     series = (1.0 - t * (1 / 3 - t * (1 / 5 - t * (1 / 7 - t / 9)))) / jnp.where(near, q[0], 1.0)
     far = jnp.arctan2(sine, q[0]) / jnp.where(near, 1.0, sine)
     return 2.0 * jnp.where(near, series, far) * q[1:]
+
+
+# -- other forms, and how tables of them are written -----------------------------------------------
+_OFF = 1e-4
+
+
+def _scipy() -> type[Rotation]:
+    from scipy.spatial.transform import Rotation
+
+    return Rotation
+
+
+def _points(rotation: Rotation) -> Array:
+    return jnp.asarray(rotation.as_matrix(), dtype=jnp.result_type(float))
+
+
+def _rotation(x: Values) -> Rotation:
+    return _scipy().from_matrix(np.asarray(x, dtype=np.float64))
+
+
+def _scalar_first(order: str) -> bool:
+    if order not in ("wxyz", "xyzw"):
+        raise ValueError(f'order={order!r}: must be "wxyz" (scalar first) or "xyzw" (scalar last).')
+    return order == "wxyz"
+
+
+def _check_convention(convention: str) -> None:
+    if not re.fullmatch(r"[XYZ]{3}|[xyz]{3}", convention):
+        raise ValueError(
+            f'convention={convention!r}: must be three axes such as "ZXZ" (turning axes, Bunge), '
+            '"ZYX" or "xyz" (fixed axes).'
+        )
+
+
+def _arc(chord: np.ndarray) -> np.ndarray:
+    """The angle between two rotations whose matrices are that far apart."""
+    return 2 * np.arcsin(np.minimum(chord / np.sqrt(8), 1))
+
+
+def _matrices(rotation: Rotation) -> np.ndarray:
+    return rotation.as_matrix().reshape(-1, 9) + 0.0
+
+
+def _zero(values: np.ndarray, degrees: bool) -> np.ndarray:
+    return np.linalg.norm(values, axis=1) == 0
+
+
+def _off(values: np.ndarray, degrees: bool) -> np.ndarray:
+    x = values.reshape(-1, 3, 3)
+    gram = np.abs(np.einsum("nki,nkj->nij", x, x) - np.eye(3)).max((1, 2))
+    return (gram > _OFF) | (np.linalg.det(x) < 0)
+
+
+def _place_axis_angle(values: np.ndarray, degrees: bool) -> np.ndarray:
+    axis = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True)
+    return _matrices(_scipy().from_rotvec(axis * values[:, 3:], degrees=degrees))
+
+
+def _euler(m: SO3, name: str, title: str, convention: str, *roles: str) -> System:
+    return System(
+        name, title, roles,
+        lambda v, degrees: m.from_euler(v, convention=convention, degrees=degrees),
+        lambda x, degrees: m.to_euler(x, convention=convention, degrees=degrees),
+        lambda v, degrees: _matrices(_scipy().from_euler(convention, v, degrees=degrees)),
+        arc=_arc, angles=(True,) * 3, ambiguous=True,
+    )  # fmt: skip
+
+
+def _systems(m: SO3) -> tuple[System, ...]:
+    return (
+        System(
+            "matrix", "matrix by rows", tuple(f"r{i}{j}" for i in "123" for j in "123"),
+            place=lambda v, degrees: _matrices(_scipy().from_matrix(v.reshape(-1, 3, 3))),
+            outside=_off, arc=_arc, ambiguous=True,
+        ),
+        _euler(m, "euler", "Bunge Euler angles, ZXZ", "ZXZ", "phi1", "Phi", "phi2"),
+        _euler(m, "rollpitchyaw", "roll, pitch and yaw, fixed axes x, y, z", "xyz",
+               "roll", "pitch", "yaw"),
+        _euler(m, "zyz", "Euler angles rot, tilt, psi, ZYZ", "ZYZ", "rot", "tilt", "psi"),
+        System(
+            "rotvec", "rotation vector", ("x", "y", "z"),
+            lambda v, degrees: m.from_rotation_vector(v, degrees=degrees),
+            lambda x, degrees: m.to_rotation_vector(x, degrees=degrees),
+            lambda v, degrees: _matrices(_scipy().from_rotvec(v, degrees=degrees)),
+            arc=_arc, angles=(True,) * 3, wraps=False, ambiguous=True,
+        ),
+        System(
+            "quaternion", "quaternion", ("w", "x", "y", "z"),
+            lambda v, degrees: m.from_quaternion(v, order="wxyz"),
+            lambda x, degrees: m.to_quaternion(x, order="wxyz"),
+            lambda v, degrees: _matrices(_scipy().from_quat(np.roll(v, -1, axis=-1))),
+            _zero, _arc, ambiguous=True,
+        ),
+        System(
+            "axisangle", "axis and angle", ("axis x", "axis y", "axis z", "angle"),
+            lambda v, degrees: m.from_axis_angle(v[:, :3], v[:, 3], degrees=degrees),
+            lambda x, degrees: np.column_stack(m.to_axis_angle(x, degrees=degrees)),
+            _place_axis_angle, lambda v, degrees: _zero(v[:, :3], degrees), _arc,
+            (False, False, False, True), wraps=False, ambiguous=True,
+        ),
+    )  # fmt: skip

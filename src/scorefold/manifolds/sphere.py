@@ -18,8 +18,6 @@ from scorefold._types import Key, Point, Scalar, safe_norm
 from scorefold.manifolds._check import read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
-__all__ = ["Sphere"]
-
 
 class Sphere(Manifold):
     """S^d = {x ∈ R^{d+1}: |x| = 1} with the metric of the ambient space; distances in radians.
@@ -195,13 +193,9 @@ class Sphere(Manifold):
                 else "With degrees=False the values are radians; these look like degrees."
             )
             refuse_rows("lat", beyond, lat, f"beyond ±{top:.6g}{label}", hint)
-        refuse_rows(
-            "lon",
-            np.abs(lon) > 4 * top * (1 + 1e-9),
-            lon,
-            f"beyond ±{4 * top:.6g}{label}",
-            "Longitudes run from -180 to 180 or from 0 to 360 degrees.",
-        )
+        hint = "Longitudes run from -180 to 180 or from 0 to 360 degrees."
+        beyond = np.abs(lon) > 4 * top * (1 + 1e-9)
+        refuse_rows("lon", beyond, lon, f"beyond ±{4 * top:.6g}{label}", hint)
         phi, lam = lat * unit, lon * unit
         xyz = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
         return jnp.asarray(xyz, dtype=jnp.result_type(float))

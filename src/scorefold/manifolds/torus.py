@@ -11,15 +11,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
-from scorefold._geometry import Manifold
 from scorefold._systems import System
-from scorefold._types import Key, Point, Scalar, safe_norm
+from scorefold._types import Key, Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_array, refuse_rows, sine_cosine
+from scorefold.manifolds._flat import FlatManifold
 
-__all__ = ["Torus"]
 
-
-class Torus(Manifold):
+class Torus(FlatManifold):
     """T^d = (R / 2πZ)^d with the flat metric; a point is d angles in radians, in [−π, π).
 
     Differences are wrapped to [−π, π), so at the cut locus (an angle and its opposite) ``log``
@@ -28,21 +26,9 @@ class Torus(Manifold):
 
     d: int = 1
 
-    def __check_init__(self) -> None:
-        if self.d < 1:
-            raise ValueError(f"Torus(d) needs d >= 1, got d={self.d}.")
-
     @property
     def name(self) -> str:
         return f"T^{self.d}"
-
-    @property
-    def dim(self) -> int:
-        return self.d
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.d,)
 
     @property
     def log_volume(self) -> float:
@@ -87,9 +73,6 @@ class Torus(Manifold):
     def heat(self) -> heat.HeatKernel:
         return heat.TorusHeat(self)
 
-    def origin(self, dtype: DTypeLike | None = None) -> Point:
-        return jnp.zeros(self.shape, dtype or jnp.result_type(float))
-
     def exp(self, x: Point, v: Point) -> Point:
         return _wrap(x + v)
 
@@ -99,48 +82,24 @@ class Torus(Manifold):
     def dist(self, x: Point, y: Point) -> Scalar:
         return safe_norm(self.log(x, y))
 
-    def to_tangent(self, x: Point, u: Point) -> Point:
-        return u
-
     def project(self, u: Point) -> Point:
         return _wrap(u)
-
-    def frame(self, x: Point) -> Array:
-        return jnp.eye(self.d, dtype=x.dtype)
-
-    def transport(self, x: Point, y: Point, v: Point) -> Point:
-        return v
-
-    def exp_log_det(self, x: Point, v: Point) -> Scalar:
-        return jnp.zeros((), v.dtype)
 
     def uniform(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         dtype = dtype or jnp.result_type(float)
         return _wrap(2.0 * math.pi * jax.random.uniform(key, self.shape, dtype))
 
-    def defect(self, x: Point) -> Scalar:
-        """0: every number is an angle; ``project`` wraps it to [−π, π)."""
-        return jnp.zeros((), x.dtype)
-
     def embed(self, x: Point) -> Array:
         return jnp.concatenate([jnp.cos(x), jnp.sin(x)])
 
-    def killing(self, x: Point) -> Array:
-        """The d translations."""
-        return self.frame(x)
-
     def audit(self, name: str, points: np.ndarray) -> None:
-        refuse_rows(
-            name,
-            np.abs(points) > 2.02 * math.pi,
-            points,
-            "beyond ±2π, where angles in radians are expected",
-            "These look like degrees: use Torus.from_angles(angles, degrees=True). If they are "
-            "radians of several turns, use Torus.from_angles(angles, degrees=False).",
-        )
+        what = "beyond ±2π, where angles in radians are expected"
+        hint = "These look like degrees: use Torus.from_angles(angles, degrees=True). If they are "
+        hint += "radians of several turns, use Torus.from_angles(angles, degrees=False)."
+        refuse_rows(name, np.abs(points) > 2.02 * math.pi, points, what, hint)
 
     # -- readers ---------------------------------------------------------------------------------
-    def from_angles(self, angles, *, degrees: bool) -> Array:
+    def from_angles(self, angles: Values, *, degrees: bool) -> Array:
         """Points from angles of any number of turns, shape ``(n, d)`` or ``(d,)``: the same shape,
         radians in [−π, π).
 
@@ -148,15 +107,15 @@ class Torus(Manifold):
         **Raises:** ``ValueError`` naming the rows if a value is not a finite number, or if the
         last axis is not d.
         """
-        angles = read_array("angles", angles, self.shape, "one angle for each circle of the torus")
+        read = read_array("angles", angles, self.shape, "one angle for each circle of the torus")
         turn = 360.0 if degrees else 2.0 * math.pi
-        turns = np.remainder(angles / turn + 0.5, 1.0) - 0.5
+        turns = np.remainder(read / turn + 0.5, 1.0) - 0.5
         return _wrap(jnp.asarray(2.0 * math.pi * turns, dtype=jnp.result_type(float)))
 
-    def to_angles(self, x, *, degrees: bool) -> np.ndarray:
+    def to_angles(self, x: Values, *, degrees: bool) -> np.ndarray:
         """The angles of points as float64, in degrees in [−180, 180) or in radians."""
-        x = np.asarray(x, dtype=np.float64)
-        return np.degrees(x) if degrees else x
+        radians = np.asarray(x, dtype=np.float64)
+        return np.degrees(radians) if degrees else radians
 
 
 def _place(values: np.ndarray, degrees: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ import abc
 import operator
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 import equinox as eqx
 import jax
@@ -13,14 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, by_keys, device, is_traced
+from scorefold._blocks import by_blocks, by_keys, device, is_traced, listed
 from scorefold._hash import structural_hash
-from scorefold._types import Key, Values
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units
-
-__all__ = ["Model"]
 
 
 class Model(eqx.Module):
@@ -59,11 +57,11 @@ class Model(eqx.Module):
         units: eqx.AbstractVar[Units]
 
     @abc.abstractmethod
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log density in nats, shape = the batch shape of ``x``."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, n: int) -> Array | np.ndarray:
+    def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws, shape ``(n, *manifold.shape)``."""
 
     def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
@@ -91,25 +89,16 @@ class Model(eqx.Module):
         return f"{type(self).__name__}({asked!r}, {held} numbers)"
 
     # -- the edge ----------------------------------------------------------------------------------
-    def _rows(self, x: Any, name: str = "x") -> tuple[Array | np.ndarray, tuple[int, ...]]:
-        """Inner coordinates of points, one a row, and the batch shape."""
-        points = exact_points(self.manifold, x, name)
-        shape = self.manifold.shape
-        batch = points.shape[: points.ndim - len(shape)]
-        if isinstance(points, jax.Array) and not is_traced((points, self.units)):
-            points = np.asarray(points)
-        rows = self._inner(points)
-        rows = rows.reshape(-1, *shape)
-        return rows, batch
+    def _rows(self, x: Values, name: str = "x") -> tuple[NumPyOrJax, tuple[int, ...]]:
+        """Inner coordinates of points, one a row, in the dtype of the points or the default float,
+        and the batch shape."""
+        points, shape = exact_points(self.manifold, x, name), self.manifold.shape
+        batch, dtype = points.shape[: points.ndim - len(shape)], points.dtype
+        points = jnp.asarray(points) if is_traced((points, self.units)) else np.asarray(points)
+        rows = self.units.inward(points).astype(jax.dtypes.canonicalize_dtype(dtype))
+        return rows.reshape(-1, *shape), batch
 
-    def _inner(self, points: Any) -> Any:
-        """Inner coordinates in the dtype of the points, or in the default float."""
-        dtype = jax.dtypes.canonicalize_dtype(points.dtype)
-        if is_traced(self.units):
-            points = jnp.asarray(points)
-        return self.units.inward(points).astype(dtype)
-
-    def _density(self, function: Callable[[Any], Array], x: Any, *, whole: bool = False) -> Array:
+    def _density(self, function: Callable[..., Array], x: Values, *, whole: bool = False) -> Array:
         """``function`` of inner rows, a log density for each, at points x in the user's units.
         ``whole``: it takes all rows at once, as they are."""
         rows, batch = self._rows(x)
@@ -117,32 +106,30 @@ class Model(eqx.Module):
         volume = self.units.log_volume
         if is_traced((value, volume)):
             return (value - jnp.asarray(volume, value.dtype)).reshape(batch)
-        value = np.asarray(value)
-        lost = np.flatnonzero(np.isnan(value))
+        known = np.asarray(value)
+        lost = np.flatnonzero(np.isnan(known))
         if lost.size:
-            shown = ", ".join(map(str, lost[:10])) + (", …" if lost.size > 10 else "")
             warnings.warn(
-                f"log_prob: {lost.size} of {value.size} rows have no number (rows {shown}): "
-                f"NaN in {value.dtype}. Far out on H^d 64-bit floats may hold them.",
+                f"log_prob: {lost.size} of {known.size} rows have no number (rows {listed(lost)}): "
+                f"NaN in {known.dtype}. Far out on H^d 64-bit floats may hold them.",
                 ScorefoldWarning,
                 stacklevel=4,
             )
-        return device((value - np.asarray(volume, value.dtype)).reshape(batch))
+        return device((known - np.asarray(volume, known.dtype)).reshape(batch))
 
-    def _gradient(self, function: Callable[[Array], Array], x: Any) -> Array:
+    def _gradient(self, function: Callable[[Array], Array], x: Values) -> Array:
         """``function`` of inner rows, a gradient for each, at points x in the user's units."""
         rows, batch = self._rows(x)
         slope = by_blocks(function, rows)
-        if not is_traced((slope, self.units)):
-            slope = np.asarray(slope)
-        slope = self.units.gradient(slope).astype(rows.dtype)
-        return device(slope.reshape(*batch, *self.manifold.shape))
+        known = slope if is_traced((slope, self.units)) else np.asarray(slope)
+        outward = self.units.gradient(known).astype(rows.dtype)
+        return device(outward.reshape(*batch, *self.manifold.shape))
 
-    def _draws(self, function: Callable[[Array], Array], key: Key, n: int) -> Any:
+    def _draws(self, function: Callable[[Array], Array], key: Key, n: int) -> NumPyOrJax:
         """``function`` of typed keys, a draw in inner coordinates for each: n draws."""
         return self._outer(by_keys(function, key, count(n)))
 
-    def _outer(self, z: Array) -> Array | np.ndarray:
+    def _outer(self, z: Array) -> NumPyOrJax:
         """Draws in the user's units."""
         if is_traced((z, self.units)):
             return self.units.outward(z)
@@ -153,9 +140,7 @@ class Model(eqx.Module):
 
 
 def count(n: int) -> int:
-    """A number of draws.
-
-    **Raises:** ``ValueError`` unless it is a whole number of at least 1."""
+    """A whole number of draws, at least 1. **Raises:** ``ValueError`` for others."""
     try:
         whole = operator.index(n)
     except TypeError:

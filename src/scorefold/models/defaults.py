@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import evenly
+from scorefold._types import Values
 from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
-
-__all__ = ["default_noising"]
 
 _FORGOTTEN = 5.0
 _CENTRES = 16
 
 
-def default_noising(manifold: Manifold, data: Any) -> Noising:
+def default_noising(manifold: Manifold, data: Values) -> Noising:
     """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵;
     Ornstein–Uhlenbeck on flat space; elsewhere Brownian motion that is stopped at s = 4, with a
     reference around 16 training points (evenly spaced rows of ``data``), each spread by half of
@@ -33,10 +31,9 @@ def default_noising(manifold: Manifold, data: Any) -> Noising:
     if manifold.compact:
         s_max = 2.0 * _FORGOTTEN / manifold.spectral_gap
         return Brownian(manifold, Linear(1e-3, 2.0 * s_max))
-    data = to_inner(manifold, Units.measure(manifold, data), data, "data")
-    rows = np.unique(np.linspace(0, len(data) - 1, _CENTRES).round().astype(int))
-    centres = data[rows]
-    spread = 0.5 * float(_spread(manifold, data[:4096], centres))
+    points = to_inner(manifold, Units.measure(manifold, data), data, "data")
+    centres = points[evenly(len(points), _CENTRES)]
+    spread = 0.5 * float(_spread(manifold, points[:4096], centres))
     spread = spread if math.isfinite(spread) and spread > 1e-2 else 1e-2
     return VarianceExploding(manifold, Linear(1e-3, 8.0), data_std=spread, centres=centres)
 

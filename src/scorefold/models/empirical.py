@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold._blocks import device
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, ScalarLike, Values
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model, count
-from scorefold.models.choice import standardised
-from scorefold.models.standardise import Units
+from scorefold.models.standardise import Units, standardised
 from scorefold.noising import Noising
 from scorefold.samplers import sample_reverse
-
-__all__ = ["EmpiricalModel"]
 
 _CHUNK = 256
 """Points at a time."""
@@ -60,7 +54,7 @@ class EmpiricalModel(Model):
             raise ValueError(f"s_min must be positive, got {self.s_min}.")
 
     @classmethod
-    def of(cls, noising: Noising, data: Any, *, s_min: float = 1e-4) -> EmpiricalModel:
+    def of(cls, noising: Noising, data: Values, *, s_min: float = 1e-4) -> EmpiricalModel:
         """The model of ``data`` in any unit: flat coordinates are standardised, as ``ScoreModel``
         does before it learns."""
         points, _, units = standardised(noising.manifold, data, None)
@@ -74,21 +68,20 @@ class EmpiricalModel(Model):
     def exact_mass(self) -> tuple[float, float]:
         return 1.0, 0.0
 
-    def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
+    def log_prob(self, x: Values, s: ScalarLike | None = None) -> Array:
         """log p_s(x) in nats, closed form, at s = s_min if not given."""
         field = _EmpiricalScore(self.noising, self.points)
         level = lambda rows: device(self.s_min if s is None else s, rows.dtype)  # noqa: E731
         return self._density(lambda rows: _log_prob(field, rows, level(rows)), x)
 
-    def score(self, t: ScalarLike, x: Any) -> Array:
+    def score(self, t: ScalarLike, x: Values) -> Array:
         """∇ log p_{s(t)}(x), tangent at x (times before s_min are taken as s_min)."""
         field = _EmpiricalScore(self.noising, self.points)
         s_min = self.s_min
         return self._gradient(lambda rows: _score(field, rows, device(t, rows.dtype), s_min), x)
 
-    def sample(self, key: Key, n: int, *, steps: int = 200) -> Array | np.ndarray:
-        """n draws by the reversed SDE with the closed-form score: noisy copies of training
-        points."""
+    def sample(self, key: Key, n: int, *, steps: int = 200) -> NumPyOrJax:
+        """n draws by the reversed SDE with the closed-form score: noisy copies of the data."""
         x = sample_reverse(
             self.noising,
             _EmpiricalScore(self.noising, self.points),

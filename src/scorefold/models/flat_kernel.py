@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, ScalarLike, Values
 from scorefold.fitting import Description, Trainer
 from scorefold.kernels import CovarianceNetwork, GaussianMixture
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth, same_points
@@ -25,8 +25,6 @@ from scorefold.models._base import Model, count
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Linear, VarianceExploding
 from scorefold.samplers import sample_ode, sample_reverse
-
-__all__ = ["FittedGaussianKernelModel", "GaussianKernelModel"]
 
 
 class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
@@ -111,8 +109,7 @@ class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
 
 
 class FittedGaussianKernelModel(Model):
-    """A fitted ``GaussianKernelModel``: ``network`` gives the shapes of kernels at ``points``,
-    which are in inner coordinates."""
+    """A fitted ``GaussianKernelModel``: ``network`` gives the kernels at ``points`` (inner)."""
 
     description: GaussianKernelModel
     network: CovarianceNetwork
@@ -136,12 +133,12 @@ class FittedGaussianKernelModel(Model):
     def exact_mass(self) -> tuple[float, float]:
         return 1.0, 0.0
 
-    def log_prob(self, x: Any, s: ScalarLike | None = None) -> Array:
+    def log_prob(self, x: Values, s: ScalarLike | None = None) -> Array:
         """log π(x) in nats, closed form (at noise level s if given)."""
         level = lambda rows: None if s is None else device(s, rows.dtype)  # noqa: E731
         return self._density(lambda rows: _log_prob(self, rows, level(rows)), x)
 
-    def score(self, t: ScalarLike, x: Any) -> Array:
+    def score(self, t: ScalarLike, x: Values) -> Array:
         """∇ log π_{s(t)}(x), closed form; t ∈ [0, 1], 0 the data end."""
         return self._gradient(lambda rows: _score(self, rows, device(t, rows.dtype)), x)
 
@@ -152,7 +149,7 @@ class FittedGaussianKernelModel(Model):
         *,
         method: Literal["direct", "sde", "ode"] = "direct",
         steps: int = 300,
-    ) -> Array | np.ndarray:
+    ) -> NumPyOrJax:
         """n draws: exact (a centre, then a normal), or through noise: the reversed SDE in
         ``steps`` steps, or the probability flow, from s_max to s_min, with the closed-form score.
         The three agree in law up to the steps, s_min and the reference."""
@@ -173,12 +170,11 @@ class FittedGaussianKernelModel(Model):
         """The law of these coordinates; see ``GaussianMixture.marginal``."""
         return self.mixture().marginal(indices)
 
-    def conditional(self, given: Sequence[int], values: Any) -> GaussianMixture:
-        """The law of the other coordinates when those of ``given`` are ``values``; see
-        ``GaussianMixture.conditional``."""
+    def conditional(self, given: Sequence[int], values: Values) -> GaussianMixture:
+        """The law of the others when ``given`` are ``values``: ``GaussianMixture.conditional``."""
         return self.mixture().conditional(given, values)
 
-    def with_centres(self, points: Any) -> FittedGaussianKernelModel:
+    def with_centres(self, points: Values) -> FittedGaussianKernelModel:
         """The same network with kernels around other points: more data without training, for
         example training and validation points once validation has chosen."""
         found = self._rows(points, "points")[0]
@@ -228,7 +224,7 @@ def _mixture(
     law, units = model.law().at(s), model.units
     if not outward or units.shifts is None:
         return law
-    return law.rescaled(units.shift, units.scale)
+    return law.rescaled(jnp.asarray(units.shift), jnp.asarray(units.scale))
 
 
 @eqx.filter_jit

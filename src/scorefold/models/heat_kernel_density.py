@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,15 +12,17 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.heat import fitted_kernel
-from scorefold.kernels.bandwidth import bandwidth_grid, kernel_scores, nearest_squares
+from scorefold.kernels.bandwidth import (
+    bandwidth_grid,
+    kernel_scores,
+    nearest_squares,
+    scored_points,
+)
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
-from scorefold.models.choice import scored_points, standardised
-from scorefold.models.standardise import Units
-
-__all__ = ["HeatKernelDensity"]
+from scorefold.models.standardise import Units, standardised
 
 _BACKGROUNDS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Weights of the uniform background that are compared."""
@@ -57,9 +58,9 @@ class HeatKernelDensity(Model):
     def choose(
         cls,
         manifold: Manifold,
-        data: Any,
+        data: Values,
         *,
-        val: Any = None,
+        val: Values | None = None,
         neighbours: int | Sequence[int] | None = None,
         backgrounds: Sequence[float] | None = None,
         size: int = 24,
@@ -106,11 +107,11 @@ class HeatKernelDensity(Model):
     def exact_mass(self) -> tuple[float, float]:
         return 1.0, 0.0
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log p in nats, closed form."""
         return self._density(lambda rows: _heat_log_prob(self, rows), x)
 
-    def sample(self, key: Key, n: int) -> Array | np.ndarray:
+    def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n exact draws."""
         return self._draws(lambda keys: _sample_heat(self, keys), key, n)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, device, inside_jit, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar, Values
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput, default_output
 from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.kernels import ClusteredMixture, WrappedMixture
@@ -25,8 +24,6 @@ from scorefold.models.kernel import FittedKernelModel
 from scorefold.models.residual import Noised, ResidualField, kernel_errors, noised
 from scorefold.models.residual_flow import flow_draws, log_ratio, steps_below
 from scorefold.models.standardise import Units, to_inner
-
-__all__ = ["FittedInformedModel", "InformedModel"]
 
 _DEVIATIONS = 6.0
 """Standard deviations, at the largest variance-time on curved spaces, to the cut locus (or π)."""
@@ -198,12 +195,12 @@ class FittedInformedModel(Model):
         steps = self.description.steps_of_flow
         return self.log_prob(x), float(2 * (steps + steps_below(steps)))
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log q(x) in nats: the kernels' density, in closed form, times the ratio."""
         kernels, steps = self._kernels(), self.description.steps_of_flow
         field, flow = self.residual, quick(log_ratio)
 
-        def at(rows: Array | np.ndarray) -> Array:
+        def at(rows: NumPyOrJax) -> Array:
             ratio = by_blocks(lambda some: flow(field, kernels, some, steps), rows)
             density = self.base.log_density(rows)
             if is_traced((ratio, density)):
@@ -212,13 +209,13 @@ class FittedInformedModel(Model):
 
         return self._density(at, x, whole=True)
 
-    def score_at(self, s: float | Scalar, x: Any) -> Array:
+    def score_at(self, s: float | Scalar, x: Values) -> Array:
         """∇ log p_s(x) + r(x, s), tangent at x, after Brownian motion for the variance-time s (of
         the standardised coordinates, where they are flat)."""
         mixture, field = self.base.mixture, self.residual
         return self._gradient(lambda rows: _score(mixture, field, rows, device(s, rows.dtype)), x)
 
-    def sample(self, key: Key, n: int) -> Array | np.ndarray:
+    def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
         mixture, field, steps = self.base.mixture, self.residual, self.description.steps_of_flow
         kernels, draw = self._kernels(), quick(flow_draws)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.kernels import (
@@ -37,8 +36,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
 from scorefold.models.standardise import Units, to_inner
-
-__all__ = ["FittedKernelModel", "KernelModel"]
 
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 _SHARE = 12
@@ -247,19 +244,19 @@ class FittedKernelModel(Model):
     def exact_mass(self) -> tuple[float, float] | None:
         return mixture_mass(self.mixture)
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take
         longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
         (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large. Inside a
         JAX transformation all kernels are summed."""
         return self._density(self.log_density, x, whole=True)
 
-    def score_at(self, s: float | Scalar, x: Any) -> Array:
+    def score_at(self, s: float | Scalar, x: Values) -> Array:
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
         standardised coordinates, where they are flat)."""
         return self._gradient(lambda rows: _score(self.mixture, rows, device(s, rows.dtype)), x)
 
-    def sample(self, key: Key, n: int) -> Array | np.ndarray:
+    def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws: a kernel, then a normal draw in its tangent space."""
         return self._draws(lambda keys: _draw(self.mixture, keys), key, n)
 
@@ -269,7 +266,7 @@ class FittedKernelModel(Model):
         coordinates, which differ where flat ones are standardised."""
         return kernels_in_units(self.mixture, self.units)
 
-    def with_centres(self, points: Any) -> FittedKernelModel:
+    def with_centres(self, points: Values) -> FittedKernelModel:
         """The model with kernels at other points: what was learned of the shape of
         neighbourhoods is applied to theirs. Nothing is trained, and a kernel is added in no time:
         for data that come later, or for the validation points once they have chosen
@@ -322,7 +319,7 @@ class FittedKernelModel(Model):
             )
         return learner
 
-    def log_density(self, rows: Array | np.ndarray) -> Array:
+    def log_density(self, rows: NumPyOrJax) -> Array:
         """log p of inner coordinates, one point a row, with respect to their own volume."""
         mixture = self.mixture
         if not is_traced((rows, mixture)):

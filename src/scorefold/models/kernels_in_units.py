@@ -11,8 +11,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units
 from scorefold.noising import Reference
 
-__all__ = ["kernels_in_units"]
-
 
 def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
     """The mixture of shift + scale·x for x of a mixture in inner coordinates: wrapped normal laws
@@ -21,7 +19,7 @@ def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
     if units.shifts is None:
         return mixture
     m, dtype = mixture.manifold, mixture.centres.dtype
-    scale = jnp.asarray(_along(m, units.scale), dtype)
+    scale = jnp.asarray(_along(m, np.asarray(units.scale)), dtype)
     root = jnp.sqrt(mixture.variances)[:, :, None] * mixture.axes * scale[None, None, :]
     return WrappedMixture.from_covariances(
         m,

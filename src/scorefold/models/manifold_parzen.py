@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,15 +13,12 @@ from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.kernels import GaussianMixture, LowRankDiagonal
-from scorefold.kernels.bandwidth import bandwidth_grid, same_points
+from scorefold.kernels.bandwidth import bandwidth_grid, same_points, scored_points
 from scorefold.manifolds import Euclidean
 from scorefold.models._base import Model
-from scorefold.models.choice import scored_points, standardised
-from scorefold.models.standardise import Units
-
-__all__ = ["ManifoldParzen"]
+from scorefold.models.standardise import Units, standardised
 
 _CHUNK = 256
 """Points at a time."""
@@ -49,9 +45,9 @@ class ManifoldParzen(Model):
     def choose(
         cls,
         manifold: Euclidean,
-        data: Any,
+        data: Values,
         *,
-        val: Any = None,
+        val: Values | None = None,
         neighbours: int | Sequence[int] = (4, 8, 16, 32),
         rank: int | None = None,
         size: int = 16,
@@ -84,11 +80,11 @@ class ManifoldParzen(Model):
     def exact_mass(self) -> tuple[float, float]:
         return 1.0, 0.0
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log p in nats, closed form."""
         return self._density(lambda rows: _mixture_log_prob(self.law, rows), x)
 
-    def sample(self, key: Key, n: int) -> Array | np.ndarray:
+    def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n exact draws."""
         return self._draws(lambda keys: _mixture_draws(self.law, keys), key, n)
 

@@ -15,11 +15,9 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, Network, TangentField, TangentOutput, zero_network
-from scorefold.kernels import ClusteredMixture, WrappedMixture
+from scorefold.kernels import ClusteredMixture
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.manifolds import Manifold
-
-__all__ = ["Noised", "ResidualField", "in_pieces", "kernel_errors", "noised"]
 
 _ROWS = 256
 """Points at a time."""
@@ -112,12 +110,11 @@ def _pairs(manifold: Manifold, data: Array, s: Array, keys: Array) -> tuple[Arra
 def kernel_errors(
     learner: CrossFit, s: Array, x: Array, score: Array, fold_of_row: np.ndarray
 ) -> Array:
-    """∇ log p_s(x) by the kernels of the folds other than ``fold_of_row``, minus
-    ``score``: for points x at levels s as ``noised`` gives them."""
+    """∇ log p_s(x) without the fold of each row, minus ``score``, for what ``noised`` returns."""
     found = np.empty(x.shape, x.dtype)
     for fold in np.unique(fold_of_row):
         rows = np.flatnonzero(fold_of_row == fold)
-        mixture: WrappedMixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
+        mixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
         kernels = ClusteredMixture.of(mixture)
         flat = x[rows].reshape(-1, *x.shape[2:]), s[rows].reshape(-1)
         (value,) = in_pieces(lambda *a, k=kernels: (quick(_scores)(k, *a),), flat)

@@ -16,8 +16,6 @@ from scorefold.kernels.wrapped.clustered import spread_kernel
 from scorefold.models.residual import ResidualField
 from scorefold.samplers.clocks import PowerClock
 
-__all__ = ["flow_draws", "log_ratio", "steps_below"]
-
 _CLOCK = PowerClock()
 """τ = s^{1/8}."""
 _PAIRS = 1 << 18

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -13,10 +13,9 @@ from jaxtyping import Array
 from scorefold._blocks import device, is_traced
 from scorefold._compile import quick
 from scorefold._fixed import fixed
-from scorefold._types import Key, Scalar, Values
+from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.fields import (
     Architecture,
-    Network,
     NetworkField,
     NetworkSpec,
     TangentField,
@@ -38,8 +37,6 @@ from scorefold.samplers import (
     solve_log_prob,
     walk,
 )
-
-__all__ = ["FittedScoreModel", "ScoreModel"]
 
 
 class ScoreModel(Description["FittedScoreModel"]):
@@ -91,8 +88,7 @@ class ScoreModel(Description["FittedScoreModel"]):
     @property
     def s_max(self) -> float:
         """Variance-time at which the reference law is reached, s(1)."""
-        with jax.ensure_compile_time_eval():
-            return float(self.noising.schedule.s(jnp.ones(())))
+        return self.noising.schedule.total
 
     def trainer(self, key: Key, data: np.ndarray) -> ScoreTrainer:
         units = Units.measure(self.manifold, data, alike=self.network.alike)
@@ -100,7 +96,8 @@ class ScoreModel(Description["FittedScoreModel"]):
         output = default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(points[0]).size), output.size(self.manifold)
         # One program: half the time of as many programs as there are arrays.
-        network = quick(_build, level=0)(self.network, *sizes, points.dtype, key)
+        build = quick(type(self.network).build, level=0)
+        network = build(self.network, *sizes, dtype=points.dtype, key=key)
         field = NetworkField(self.manifold, network, output, self.noising)
         return ScoreTrainer(self, field, units)
 
@@ -166,7 +163,7 @@ class FittedScoreModel(Model):
     def s_max(self) -> float:
         return self.description.s_max
 
-    def log_prob(self, x: Any) -> Array:
+    def log_prob(self, x: Values) -> Array:
         """log p_{s_min}(x) in nats, by the probability flow with exact divergence."""
         return self.density(x).log_prob
 
@@ -176,7 +173,7 @@ class FittedScoreModel(Model):
 
     def density(
         self,
-        x: Any,
+        x: Values,
         *,
         divergence: Literal["exact", "hutchinson"] = "exact",
         key: Key | None = None,
@@ -213,7 +210,7 @@ class FittedScoreModel(Model):
         parts = (np.asarray(a).reshape(batch) for a in found._replace(log_prob=value))
         return FlowDensity(*map(device, parts))
 
-    def score(self, t: float | Scalar, x: Any) -> Array:
+    def score(self, t: float | Scalar, x: Values) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0
         the data end (times before s_min are taken as s_min)."""
         field, schedule, low = self.field, self.noising.schedule, self.s_min
@@ -230,7 +227,7 @@ class FittedScoreModel(Model):
         steps: int = 200,
         corrector_steps: int = 0,
         denoised: bool = False,
-    ) -> Array | np.ndarray:
+    ) -> NumPyOrJax:
         """n draws: by the reversed SDE as a geodesic random walk of ``steps`` steps (finer
         towards data, with optional Langevin corrections), or by the probability flow (adaptive)."""
         field, n = self.field, count(n)
@@ -260,10 +257,6 @@ class FittedScoreModel(Model):
 def _score(field: TangentField, schedule: Schedule, rows: Array, t: Scalar, low: float) -> Array:
     s = jnp.maximum(schedule.s(t), low)
     return jax.vmap(lambda p: field(p, s))(rows)
-
-
-def _build(spec: Architecture, in_size: int, out_size: int, dtype, key: Key) -> Network:
-    return spec.build(in_size, out_size, dtype=dtype, key=key)
 
 
 @eqx.filter_jit

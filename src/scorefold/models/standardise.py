@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -11,13 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import is_traced
+from scorefold._blocks import is_traced, listed
 from scorefold._fixed import fixed
-from scorefold._types import Scalar
+from scorefold._types import NumPyOrJax, Scalar, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.manifolds import Manifold, PointsError, exact_points
-
-__all__ = ["Units", "to_inner"]
 
 _PARTS = 3
 """32-bit numbers that add up to one of 64 bits."""
@@ -54,7 +52,7 @@ class Units(eqx.Module):
     def measure(
         cls,
         manifold: Manifold,
-        data: Any,
+        data: Values,
         *,
         alike: bool = False,
         near: bool = False,
@@ -82,13 +80,11 @@ class Units(eqx.Module):
         x = x.astype(np.float64).reshape(len(x), -1)
         shift, scale = np.zeros(flat.size), np.ones(flat.size)
         if alike and manifold.euclidean:
-            with np.errstate(over="ignore", invalid="ignore"):
-                a, b = _moments(x.reshape(-1, 1))
+            a, b = _moments(x.reshape(-1, 1))
             shift[:], scale[:] = a[0], b[0] or 1.0
             _refuse_huge(name, x, shift, scale, dtype)
         else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                shift[flat], scale[flat] = _moments(x[:, flat])
+            shift[flat], scale[flat] = _moments(x[:, flat])
             if near and manifold.euclidean:
                 scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0))
             _refuse_huge(name, x, shift, scale, dtype)
@@ -101,46 +97,48 @@ class Units(eqx.Module):
         return cls(parts(shift), parts(scale))
 
     @property
-    def shift(self) -> Any:
+    def shift(self) -> NumPyOrJax:
         """In 64 bits as a NumPy array (inside a transformation: a JAX array)."""
         return _sum(self.shifts)
 
     @property
-    def scale(self) -> Any:
+    def scale(self) -> NumPyOrJax:
         return _sum(self.scales)
 
-    def inward(self, x: Any) -> Any:
+    def inward(self, x: NumPyOrJax) -> NumPyOrJax:
         """Inner coordinates of points, shape ``(…, *manifold.shape)``: of NumPy arrays in 64 bits,
         of JAX arrays in their own dtype."""
-        if self.shifts is None or self.scales is None:
+        if self.shifts is None:
             return x
-        if isinstance(x, np.ndarray) and not is_traced(self):
-            return (x.astype(np.float64) - self.shift) / self.scale
-        shifts, scales = (_lead(p, x) for p in (self.shifts, self.scales))
+        shifts, scale = self._for(x)
         for part in shifts:
             x = x - part
-        return x / sum(scales[1:], scales[0])
+        return x / scale
 
-    def outward(self, z: Any) -> Any:
+    def outward(self, z: NumPyOrJax) -> NumPyOrJax:
         """The points of inner coordinates; as ``inward``."""
-        if self.shifts is None or self.scales is None:
+        if self.shifts is None:
             return z
-        if isinstance(z, np.ndarray) and not is_traced(self):
-            return self.shift + self.scale * z
-        shifts, scales = (_lead(p, z) for p in (self.shifts, self.scales))
-        x = z * sum(scales[1:], scales[0])
+        shifts, scale = self._for(z)
+        x = z * scale
         for part in reversed(shifts):
             x = x + part
         return x
 
-    def gradient(self, slope: Any) -> Any:
+    def gradient(self, slope: NumPyOrJax) -> NumPyOrJax:
         """Gradients in the user's units from those in inner coordinates."""
-        if self.scales is None:
-            return slope
-        if isinstance(slope, np.ndarray) and not is_traced(self):
-            return slope / self.scale
-        scales = _lead(self.scales, slope)
-        return slope / sum(scales[1:], scales[0])
+        return slope if self.shifts is None else slope / self._for(slope)[1]
+
+    def _for(self, x: NumPyOrJax) -> tuple[Sequence[NumPyOrJax], NumPyOrJax]:
+        """Numbers that add up to the shift, and the scale, as ``x`` is computed with."""
+        if isinstance(x, np.ndarray) and not is_traced(self):
+            return [self.shift], self.scale
+        assert self.shifts is not None and self.scales is not None
+        lead = (None,) * (x.ndim + 1 - self.shifts.ndim)
+        shifts, scales = (
+            [part[lead].astype(x.dtype) for part in parts] for parts in (self.shifts, self.scales)
+        )
+        return shifts, sum(scales[1:], scales[0])
 
     @property
     def log_volume(self) -> float | Scalar:
@@ -154,9 +152,7 @@ class Units(eqx.Module):
     @property
     def dtype(self) -> np.dtype:
         """What draws are made in."""
-        if self.scales is None:
-            return np.dtype(jnp.result_type(float))
-        return np.dtype(self.scales.dtype)
+        return np.dtype(jnp.result_type(float) if self.scales is None else self.scales.dtype)
 
     @property
     def beyond_single(self) -> bool:
@@ -166,7 +162,7 @@ class Units(eqx.Module):
         return bool(np.any(np.abs(self.shift) > _LOST * self.scale))
 
 
-def to_inner(manifold: Manifold, units: Units, data: Any, name: str) -> Array:
+def to_inner(manifold: Manifold, units: Units, data: Values, name: str) -> Array:
     """Points of the user's, ``(n, *manifold.shape)``, in inner coordinates, cast at the end.
 
     **Raises:** ``PointsError`` for rows that are no points, and where 32 bits make more than a
@@ -177,8 +173,21 @@ def to_inner(manifold: Manifold, units: Units, data: Any, name: str) -> Array:
         exact = exact[None]
     cast = units.inward(exact).astype(jax.dtypes.canonicalize_dtype(exact.dtype))
     if exact.dtype == np.float64 and cast.dtype == np.float32:
-        _refuse_merged(exact, cast, name)
+        _refuse_merged(exact, np.asarray(cast), name)
     return jnp.asarray(cast)
+
+
+def standardised(
+    manifold: Manifold, data: Values, val: Values | None
+) -> tuple[Array, Array | None, Units]:
+    """Training points and held-out ones in inner coordinates, and their units."""
+    exact = exact_points(manifold, data, "data")
+    if exact.ndim == len(manifold.shape) or len(exact) < 2:
+        raise ValueError("data: needs two points or more.")
+    units = Units.measure(manifold, exact, near=True)
+    points = to_inner(manifold, units, exact, "data")
+    held_out = None if val is None else to_inner(manifold, units, val, "val").astype(points.dtype)
+    return points, held_out, units
 
 
 def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
@@ -189,10 +198,9 @@ def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
     lost = len(before) - len(count)
     if lost > _MERGED * len(before):
         rows = np.sort(before[count[after] > 1])
-        shown = ", ".join(map(str, rows[:10])) + (", …" if len(rows) > 10 else "")
         raise PointsError(
             f"{name}: {len(before)} different rows become {len(count)} in 32-bit numbers (rows "
-            f"{shown}): they differ by less than a ten-millionth of the spread of all. "
+            f"{listed(rows)}): they differ by less than a ten-millionth of the spread of all. "
             "jax.config.update('jax_enable_x64', True) before anything else keeps them apart."
         )
 
@@ -256,6 +264,7 @@ def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
     return value, np.maximum(square / len(z), 1e-4)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of columns, numbers far away pulled in."""
     low, middle, high = np.quantile(x, [0.1, 0.5, 0.9], axis=0)
@@ -267,7 +276,7 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _refuse_huge(
-    name: str, x: np.ndarray, shift: np.ndarray, scale: np.ndarray, dtype: Any
+    name: str, x: np.ndarray, shift: np.ndarray, scale: np.ndarray, dtype: np.dtype
 ) -> None:
     top = float(np.finfo(dtype).max)
     with np.errstate(invalid="ignore"):
@@ -280,7 +289,7 @@ def _refuse_huge(
         )
 
 
-def _parts(values: np.ndarray, dtype: Any) -> np.ndarray:
+def _parts(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Numbers of ``dtype`` that add up to 64-bit ones."""
     rest, parts = np.asarray(values, np.float64), []
     for _ in range(_PARTS):
@@ -289,23 +298,15 @@ def _parts(values: np.ndarray, dtype: Any) -> np.ndarray:
     return np.stack(parts)
 
 
-def _sum(parts: Any) -> Any:
-    if parts is None:
-        return None
+def _sum(parts: Array | None) -> NumPyOrJax:
+    assert parts is not None, "Units() has neither shift nor scale."
     if is_traced(parts):
         return jnp.sum(parts, axis=0)
     return np.sum(np.asarray(parts, np.float64), axis=0)
 
 
-def _lead(parts: Array, x: Any) -> list[Array]:
-    """Each part with as many axes as x, in its dtype."""
-    lead = (None,) * (x.ndim - parts.ndim + 1)
-    return [p[lead].astype(x.dtype) for p in parts]
-
-
 def _warn(name: str, columns: np.ndarray, x: np.ndarray) -> None:
-    shown = ", ".join(f"{c} (= {x[0, c]:g})" for c in columns[:5])
-    shown += ", …" if len(columns) > 5 else ""
+    shown = listed([f"{c} (= {x[0, c]:g})" for c in columns], 5)
     several = "s" if len(columns) > 1 else ""
     warnings.warn(
         f"{name}: column{several} {shown} without spread: a density along it follows from the "

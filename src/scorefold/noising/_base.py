@@ -3,13 +3,12 @@
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising.schedules import Schedule
-
-__all__ = ["Noising", "Reference"]
 
 
 class Reference(eqx.Module):
@@ -44,16 +43,15 @@ class Noising(eqx.Module):
         """The law at t = 1."""
 
     @property
-    @abc.abstractmethod
     def exact(self) -> bool:
         """Whether ``log_prob`` and ``score`` of the transition are closed form; if not they raise
         ``NotImplementedError`` and ``sample`` is a geodesic random walk."""
+        return True
 
     @property
-    @abc.abstractmethod
     def kernel(self) -> HeatKernel | None:
-        """The heat kernel where the process is Brownian motion run by the clock; None where it
-        has a drift."""
+        """The heat kernel where this is Brownian motion run by the clock; None with a drift."""
+        return None
 
     @abc.abstractmethod
     def drift(self, x: Point) -> Point:
@@ -81,3 +79,23 @@ class Noising(eqx.Module):
         """The score that the model starts from before anything is learned (zero network output):
         0 on compact spaces; on others the score of the noised law of one blob of data where that
         is closed form, and of the reference, faded in with s, where it is not."""
+
+
+class BrownianNoising(Noising):
+    """Brownian motion run by the clock, without a drift: the transition is the heat kernel."""
+
+    @property
+    def kernel(self) -> HeatKernel:
+        return self.manifold.heat
+
+    def drift(self, x: Point) -> Point:
+        return jnp.zeros_like(x)
+
+    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
+        return self.kernel.sample(key, x0, s)
+
+    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
+        return self.kernel.log_prob(x, x0, s)
+
+    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
+        return self.kernel.score(x, x0, s)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.heat import HeatKernel
+from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
-from scorefold.noising._base import Noising, Reference
+from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import UniformReference
 from scorefold.noising.schedules import Linear, Schedule
 
-__all__ = ["Brownian"]
 
-
-class Brownian(Noising):
+class Brownian(BrownianNoising):
     """dX_t = √β(t) dB_t; X_t | x₀ is the heat kernel at s(t), reference: uniform.
 
     **Arguments:** ``manifold``: compact; ``schedule``: the clock.
@@ -37,26 +34,6 @@ class Brownian(Noising):
     @property
     def reference(self) -> Reference:
         return UniformReference(self.manifold)
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    @property
-    def kernel(self) -> HeatKernel:
-        return self.manifold.heat
-
-    def drift(self, x: Point) -> Point:
-        return jnp.zeros_like(x)
-
-    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
-        return self.kernel.sample(key, x0, s)
-
-    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
-        return self.kernel.log_prob(x, x0, s)
-
-    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
-        return self.kernel.score(x, x0, s)
 
     def scale(self, s: Scalar) -> Scalar:
         """e^{−λ₁s/2} / √s: the kernel's own size at small s, the decay of its slowest mode."""

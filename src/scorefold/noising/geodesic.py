@@ -10,14 +10,11 @@ import jax.numpy as jnp
 from scorefold._types import Key, Point, ScalarLike
 from scorefold.manifolds import Manifold
 
-__all__ = ["check_steps", "geodesic_step", "geodesic_walk"]
-
 
 def geodesic_step(
     manifold: Manifold, key: Key, x: Point, shift: Point | float, variance: ScalarLike
 ) -> Point:
-    """exp_x(shift + √variance z), z standard normal in the tangent space at x: the step that
-    Euler–Maruyama takes on flat space (Jørgensen 1975)."""
+    """exp_x(shift + √variance z), z standard normal: a step of Euler–Maruyama (Jørgensen 1975)."""
     return manifold.exp(x, shift + jnp.sqrt(variance) * manifold.normal(key, x))
 
 

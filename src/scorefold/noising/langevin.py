@@ -11,8 +11,6 @@ from scorefold.noising.geodesic import check_steps, geodesic_walk
 from scorefold.noising.references import HeatReference, WrappedNormal, has_compact_part
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
-__all__ = ["Langevin"]
-
 
 class Langevin(Noising):
     """dX_t = ½β(t) ∇ log p_ref(X_t) dt + √β(t) dB_t, which leaves ``reference`` unchanged.
@@ -78,10 +76,6 @@ class Langevin(Noising):
     @property
     def exact(self) -> bool:
         return False
-
-    @property
-    def kernel(self) -> None:
-        return None
 
     def drift(self, x: Point) -> Point:
         return 0.5 * self.reference.score(x)

@@ -15,8 +15,6 @@ from scorefold.noising._base import Noising
 from scorefold.noising.references import WrappedNormal
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
-__all__ = ["OrnsteinUhlenbeck"]
-
 
 class OrnsteinUhlenbeck(Noising):
     """dX_t = −β(t)(X_t − μ)/(2σ²) dt + √β(t) dB_t on R^d, reference N(μ, σ²I):
@@ -64,14 +62,6 @@ class OrnsteinUhlenbeck(Noising):
     @property
     def reference(self) -> WrappedNormal:
         return self.law
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    @property
-    def kernel(self) -> None:
-        return None
 
     def drift(self, x: Point) -> Point:
         return -(x - self._location(x)) / (2.0 * self.std**2)

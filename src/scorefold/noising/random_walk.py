@@ -9,8 +9,6 @@ from scorefold.noising._base import Noising, Reference
 from scorefold.noising.geodesic import check_steps, geodesic_walk
 from scorefold.noising.schedules import Schedule
 
-__all__ = ["RandomWalk"]
-
 
 class RandomWalk(Noising):
     """``noising`` with ``sample`` replaced by a geodesic random walk of ``steps`` equal steps.

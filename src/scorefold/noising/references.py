@@ -16,8 +16,6 @@ from scorefold.manifolds import Manifold, check_points
 from scorefold.noising._base import Reference
 from scorefold.noising.schedules import check_positive
 
-__all__ = ["HeatReference", "UniformReference", "WrappedNormal"]
-
 
 class UniformReference(Reference):
     """p_ref = 1 / vol(M) on a compact manifold."""

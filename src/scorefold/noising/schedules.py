@@ -12,8 +12,6 @@ import jax.numpy as jnp
 
 from scorefold._types import Scalar
 
-__all__ = ["Constant", "Cosine", "Linear", "LogLinear", "Schedule", "check_positive"]
-
 
 class Schedule(eqx.Module):
     """s(t) = ∫₀ᵗ β(u) du, increasing from s(0) ≥ 0 (data) to s(1) (noise)."""

@@ -7,17 +7,14 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.heat import HeatKernel
+from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
-from scorefold.noising._base import Noising, Reference
+from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import HeatReference, check_centres, heat_mixture
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
-__all__ = ["VarianceExploding"]
 
-
-class VarianceExploding(Noising):
+class VarianceExploding(BrownianNoising):
     """dX_t = √β(t) dB_t on any manifold; X_t | x₀ is the heat kernel at s(t), exactly.
 
     There is no limit law to end in, so the reference is what data gathered around K centres,
@@ -54,26 +51,6 @@ class VarianceExploding(Noising):
     def reference(self) -> Reference:
         end = self.schedule.total + self.data_std**2
         return HeatReference(self.manifold, end, self.centres)
-
-    @property
-    def exact(self) -> bool:
-        return True
-
-    @property
-    def kernel(self) -> HeatKernel:
-        return self.manifold.heat
-
-    def drift(self, x: Point) -> Point:
-        return jnp.zeros_like(x)
-
-    def sample(self, key: Key, x0: Point, s: ScalarLike) -> Point:
-        return self.kernel.sample(key, x0, s)
-
-    def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
-        return self.kernel.log_prob(x, x0, s)
-
-    def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
-        return self.kernel.score(x, x0, s)
 
     def scale(self, s: Scalar) -> Scalar:
         variance = self.data_std**2

@@ -9,8 +9,6 @@ import equinox as eqx
 
 from scorefold._types import Key, Point, Scalar
 
-__all__ = ["ScoreFunction", "Step"]
-
 ScoreFunction = Callable[[Point, Scalar], Point]
 """(x, s) ↦ ∇ log p_s(x), or a model of it: a ``TangentField`` or any function of that form. Pass
 an ``equinox.Module`` (or one of its methods) rather than a fresh lambda: compiled samplers are

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
+from scorefold._blocks import listed
+from scorefold._types import NumPyOrJax
 from scorefold.noising import Noising
-
-__all__ = ["levels", "refuse_rows", "require_finite"]
 
 
 def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, float]:
     """(s_min, s_max) as floats, s_max from the schedule's end if not given."""
     with jax.ensure_compile_time_eval():
         s_min = float(s_min)
-        s_max = float(noising.schedule.s(jnp.ones(()))) if s_max is None else float(s_max)
+        s_max = noising.schedule.total if s_max is None else float(s_max)
     if not (math.isfinite(s_min) and s_min > 0):
         raise ValueError(f"s_min must be a positive variance-time, got {s_min}.")
     if not (math.isfinite(s_max) and s_max > s_min):
@@ -26,22 +24,19 @@ def levels(noising: Noising, s_min: float, s_max: float | None) -> tuple[float, 
     return s_min, s_max
 
 
-def require_finite(name: str, values: Array | np.ndarray, what: str, hint: str) -> None:
-    """Raise ``FloatingPointError`` naming the rows of ``values`` that are not finite.
-    Does nothing under a JAX transformation, where values are not known yet."""
+def require_finite(name: str, values: NumPyOrJax, what: str, hint: str) -> None:
+    """``FloatingPointError`` naming the rows that are not finite; nothing while JAX traces."""
     if isinstance(values, jax.core.Tracer):
         return
     refuse_rows(name, ~np.isfinite(np.asarray(values)), what, hint)
 
 
-def refuse_rows(name: str, bad: Array | np.ndarray, what: str, hint: str) -> None:
-    """Raise ``FloatingPointError`` naming the rows of ``name`` where ``bad`` holds anywhere.
-    Does nothing under a JAX transformation."""
+def refuse_rows(name: str, bad: NumPyOrJax, what: str, hint: str) -> None:
+    """``FloatingPointError`` naming the rows where ``bad`` holds; nothing while JAX traces."""
     if isinstance(bad, jax.core.Tracer):
         return
     rows = np.flatnonzero(np.asarray(bad).any(axis=tuple(range(1, bad.ndim))))
     if rows.size:
-        shown = ", ".join(map(str, rows[:10])) + (", …" if rows.size > 10 else "")
         raise FloatingPointError(
-            f"{name}: {rows.size} of {bad.shape[0]} rows are {what} (rows {shown}). {hint}"
+            f"{name}: {rows.size} of {bad.shape[0]} rows are {what} (rows {listed(rows)}). {hint}"
         )

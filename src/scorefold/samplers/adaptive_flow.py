@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fields import value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
@@ -18,8 +18,6 @@ from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers.chunks import Limits
 from scorefold.samplers.clocks import Clock
 from scorefold.samplers.steps import flow_velocity
-
-__all__ = ["Flow", "Flowed", "solve_adaptively"]
 
 _FIRST_STEP = 0.03
 """First trial step, as a share of the whole interval of the clock."""
@@ -87,8 +85,8 @@ def _solve(
     manifold, (rtol, atol) = flow.noising.manifold, tolerances
     probes = None if probe_keys is None else _probes(manifold, probe_keys, x)
 
-    def rate(tau: Any, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
-        s, ds = flow.clock.s(tau)
+    def rate(tau: ScalarLike, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
+        s, ds = flow.clock.s(jnp.asarray(tau))
         velocity = lambda y: flow.velocity(y, s)  # noqa: E731
         # The field is continued off the manifold by v ∘ project: the manifold is invariant under
         # the flow, and a Runge–Kutta method keeps its order.
@@ -119,8 +117,7 @@ def _solve(
 
 
 def _rms(error: tuple[Array, Array]) -> Scalar:
-    """RMS over points and components. A point that is no longer finite is left out: the others
-    finish, and its row can be named."""
+    """RMS over points and components; points no longer finite are left out, and named later."""
     flat = jnp.concatenate([error[0].reshape(len(error[0]), -1), error[1][:, None]], axis=1)
     each = jnp.mean(flat * flat, axis=1)
     finite = jnp.isfinite(each)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from scorefold._blocks import blocks, device, inside_jit, is_traced, split_data
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.manifolds import Manifold
-
-__all__ = ["Limits", "Solved", "in_chunks", "probe_keys", "rows_of"]
 
 
 class Limits(NamedTuple):
@@ -29,13 +27,13 @@ class Limits(NamedTuple):
 class Solved(NamedTuple):
     """What a solver returns for a chunk, or, one a row, for all of them."""
 
-    value: Any
+    value: PyTree
     """Arrays, a row for each row of the chunk."""
-    nfe: Array
+    nfe: NumPyOrJax
     """Evaluations of the velocity."""
-    finished: Array
+    finished: NumPyOrJax
     """Whether the end was reached."""
-    error: Array | float
+    error: NumPyOrJax | float
     """Estimated RMS error; NaN where there is no estimate."""
 
 
@@ -44,7 +42,7 @@ Solver = Callable[[Array, Array | None], Solved]
 
 
 def in_chunks(
-    solve: Solver, rows: Array | np.ndarray, keys: Array | None, chunk: int, limits: Limits
+    solve: Solver, rows: NumPyOrJax, keys: Array | None, chunk: int, limits: Limits
 ) -> Solved:
     """``solve`` applied to blocks of few sizes, at most ``chunk`` rows; the last one is padded with
     copies of the last row.
@@ -66,22 +64,25 @@ def in_chunks(
         drawn = None if data is None else jax.random.wrap_key_data(device(data[at]), impl=impl)
         part = solve(device(host[at]), drawn)
         _check_finished(part.finished, first, min(first + size, n), limits)
-        parts.append(Solved(part.value, *(_repeated(a, size) for a in part[1:])))
+        repeated = (
+            jnp.broadcast_to(a, size) if is_traced(a) else np.full(size, a) for a in part[1:]
+        )
+        parts.append(Solved(part.value, *repeated))
     return _joined(parts, n)
 
 
-def rows_of(x: Any, manifold: Manifold) -> tuple[Array | np.ndarray, tuple[int, ...]]:
+def rows_of(x: Values, manifold: Manifold) -> tuple[NumPyOrJax, tuple[int, ...]]:
     """Points of shape ``(*batch, *manifold.shape)`` one a row, and the shape of the batch."""
     # NumPy's cut and reshape compile nothing.
-    x = x if is_traced(x) else np.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.result_type(float))
-    k = x.ndim - len(manifold.shape)
-    if k < 0 or x.shape[k:] != manifold.shape:
+    rows: NumPyOrJax = jnp.asarray(x) if is_traced(x) else np.asarray(x)
+    if not jnp.issubdtype(rows.dtype, jnp.floating):
+        rows = rows.astype(jnp.result_type(float))
+    shape, k = rows.shape, rows.ndim - len(manifold.shape)
+    if k < 0 or shape[k:] != manifold.shape:
         raise ValueError(
-            f"x: shape {x.shape} does not end in {manifold.shape}, one point of {manifold.name}."
+            f"x: shape {shape} does not end in {manifold.shape}, one point of {manifold.name}."
         )
-    return x.reshape(math.prod(x.shape[:k]), *manifold.shape), x.shape[:k]
+    return rows.reshape(math.prod(shape[:k]), *manifold.shape), shape[:k]
 
 
 def probe_keys(key: Key, n: int) -> Array:
@@ -91,10 +92,6 @@ def probe_keys(key: Key, n: int) -> Array:
     return jax.random.wrap_key_data(jnp.asarray(split_data(key, n)), impl=jax.random.key_impl(key))
 
 
-def _repeated(a: Array | float, size: int) -> Any:
-    return jnp.broadcast_to(a, size) if is_traced(a) else np.full(size, a)
-
-
 def _joined(parts: list[Solved], n: int) -> Solved:
     """The results of blocks put together; by NumPy, which compiles nothing, where they are known
     (the score may be a closure over traced values)."""
@@ -102,8 +99,7 @@ def _joined(parts: list[Solved], n: int) -> Solved:
         join = lambda *a: jnp.concatenate(a)[:n]  # noqa: E731
     else:
         join = lambda *a: device(np.concatenate([np.asarray(p) for p in a])[:n])  # noqa: E731
-    whole: Solved = jax.tree.map(join, *parts)
-    return whole
+    return jax.tree.map(join, *parts)
 
 
 def _traced(solve: Solver, rows: Array, keys: Array | None, chunk: int) -> Solved:
@@ -119,12 +115,11 @@ def _traced(solve: Solver, rows: Array, keys: Array | None, chunk: int) -> Solve
 
     if n == size:
         return one((rows, keys))
-    whole: Solved = jax.lax.map(one, (cut(rows), None if keys is None else cut(keys)))
-    joined: Solved = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], whole)
-    return joined
+    whole = jax.lax.map(one, (cut(rows), None if keys is None else cut(keys)))
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], whole)
 
 
-def _check_finished(finished: Array, first: int, last: int, limits: Limits) -> None:
+def _check_finished(finished: NumPyOrJax, first: int, last: int, limits: Limits) -> None:
     if not isinstance(finished, jax.core.Tracer) and not bool(finished):
         rows = f"rows {first} to {last - 1}" if last - first > 1 else f"row {first}"
         raise RuntimeError(

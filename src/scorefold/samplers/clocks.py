@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from scorefold._geometry import AnyArray
 from scorefold._types import Scalar
 from scorefold.manifolds import Manifold
-
-__all__ = ["Clock", "PowerClock", "near_data_clock", "velocity_decay"]
 
 _ORDER = 8
 _LONGEST = 6.0
@@ -55,7 +53,7 @@ class PowerClock(Clock):
         u: float = s if self.c == 0 else -math.expm1(-self.c * s) / self.c
         return u ** (1 / _ORDER)
 
-    def s(self, tau: Any) -> tuple[Any, Any]:
+    def s(self, tau: AnyArray) -> tuple[AnyArray, AnyArray]:
         """(s, ds/dτ), of NumPy arrays by NumPy."""
         u, du = tau**_ORDER, _ORDER * tau ** (_ORDER - 1)
         if self.c == 0:
@@ -72,6 +70,5 @@ def near_data_clock(manifold: Manifold, s_max: float) -> PowerClock:
 
 
 def velocity_decay(manifold: Manifold, s_max: float) -> float:
-    """The rate λ₁/2 at which the velocity dies out on a compact space, at most e^{−5} in all; 0 on
-    others, where it is not known."""
+    """The rate λ₁/2 at which the velocity decays (at most e^{−5} in all); 0 if not compact."""
     return min(0.5 * manifold.spectral_gap, _MOST_DECAY / s_max) if manifold.compact else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,16 @@ from scorefold.heat import sphere_dimension
 from scorefold.manifolds import Manifold
 from scorefold.samplers.importance import Mass, weighted_mass
 
-__all__ = ["Mass", "density_mass"]
-
 _NODES = 30.0
+
+
+@runtime_checkable
+class Proposal(Protocol):
+    """A law that draws can be made from, such as a model."""
+
+    def log_prob(self, x: Array) -> Array: ...
+
+    def sample(self, key: Key, n: int) -> Array: ...
 
 
 def density_mass(
@@ -27,7 +34,7 @@ def density_mass(
     key: Key | None = None,
     n: int = 20_000,
     *,
-    proposal: Any = None,
+    proposal: Proposal | None = None,
     dtype=None,
 ) -> Mass:
     """∫_M exp(log_prob(x)) dvol(x).

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["refined_grid", "uniform_grid"]
-
 
 def _check(start: float, end: float, steps: int) -> None:
     if steps < 1:

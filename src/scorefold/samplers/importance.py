@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Mass", "pareto_shape", "weighted_mass"]
-
 _SHAPE = 0.5
 _LEAST = 100.0
 

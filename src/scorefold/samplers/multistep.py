@@ -19,8 +19,6 @@ from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers.multistep_plan import ORDER, Plan
 from scorefold.samplers.steps import flow_velocity
 
-__all__ = ["Crossing", "cross"]
-
 _MISSED = 0.25
 """Of the change of the divergence over a step times the share of the step that the predictor
 missed: the error it is taken for. Empirical: with it the RMS estimate was 0.7 to 3 times the RMS
@@ -90,6 +88,7 @@ class _State(NamedTuple):
 @eqx.filter_jit
 def _cross(noising: Noising, score: ScoreFunction, x: Array, plan: Plan, visits: Array) -> Crossing:
     manifold = noising.manifold
+    tiny = jnp.asarray(math.sqrt(float(jnp.finfo(x.dtype).tiny)), x.dtype)
 
     def visit(i: Array, state: _State) -> _State:
         row: Plan = jax.tree.map(lambda a: a[i], plan)
@@ -102,7 +101,7 @@ def _cross(noising: Noising, score: ScoreFunction, x: Array, plan: Plan, visits:
         correct = functools.partial(_correct, manifold, velocity, row.corrector[-1])
         at = jax.vmap(correct)(y, target)
 
-        moved = jnp.maximum(_length(at.point - state.here), _tiny(x))
+        moved = jnp.maximum(_length(at.point - state.here), tiny)
         missed = jnp.minimum(_length(at.point - y) / moved, 1.0)
         fine, coarse = row.quadrature[0], row.quadrature[1]
         error = _MISSED * fine * (at.divergence - state.divergence) * missed
@@ -157,7 +156,3 @@ def _correct(
 def _length(v: Array) -> Array:
     flat = v.reshape(len(v), -1)
     return jnp.sqrt(jnp.sum(flat * flat, axis=1))
-
-
-def _tiny(x: Array) -> Array:
-    return jnp.asarray(math.sqrt(float(jnp.finfo(x.dtype).tiny)), x.dtype)

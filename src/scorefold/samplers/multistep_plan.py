@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
+from scorefold._types import NumPyOrJax
 from scorefold.samplers.clocks import PowerClock
-
-__all__ = ["ORDER", "Plan", "StepCount", "evaluations", "make_plan"]
 
 ORDER = 5
 """Nodes that the predictor and the corrector use, and their order."""
@@ -75,23 +73,20 @@ def evaluations(steps: int) -> int:
     return steps + 2
 
 
-Row = np.ndarray | Array
-
-
 class Plan(NamedTuple):
     """A row for each evaluation, padded with zeros to a common length r."""
 
-    s: Row
+    s: NumPyOrJax
     """Variance-times, ``(r,)``."""
-    ds: Row
+    ds: NumPyOrJax
     """ds/dτ there, ``(r,)``."""
-    predictor: Row
+    predictor: NumPyOrJax
     """Weights of the last 5 velocities, ``(r, 5)``."""
-    corrector: Row
+    corrector: NumPyOrJax
     """Weights of the last 4 velocities and the new one, ``(r, 5)``."""
-    quadrature: Row
+    quadrature: NumPyOrJax
     """Weights of the divergence, over 6 nodes a step and over 4, ``(r, 2)``."""
-    first: Row
+    first: NumPyOrJax
     """Whether it is the second visit of the first node, ``(r,)``."""
 
 
@@ -129,17 +124,13 @@ def make_plan(s_min: float, s_max: float, steps: int, clock: PowerClock, decay: 
     s, ds = clock.s(tau[visits])
     plan = Plan(s, ds, predictor, corrector, quadrature, np.arange(len(visits)) == 1)
     pad = evaluations(_MOST_STEPS) - len(visits)
-    padded: Plan = jax.tree.map(
-        lambda row: np.pad(row, [(0, pad)] + [(0, 0)] * (row.ndim - 1)), plan
-    )
-    return padded
+    return jax.tree.map(lambda row: np.pad(row, [(0, pad)] + [(0, 0)] * (row.ndim - 1)), plan)
 
 
 def _size(tau: np.ndarray, *, clock: PowerClock, decay: float) -> np.ndarray:
     """ds/dτ · e^{−decay·s}/√s: how the velocity is expected to change."""
     s, ds = clock.s(tau)
-    size: np.ndarray = ds * np.exp(-decay * s) / np.sqrt(s)
-    return size
+    return ds * np.exp(-decay * s) / np.sqrt(s)
 
 
 def _weights(nodes: np.ndarray, a: float, b: float, size: Callable) -> np.ndarray:

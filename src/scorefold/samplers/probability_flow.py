@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_keys, device, is_traced
-from scorefold._types import Key, Scalar
+from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction
@@ -21,8 +21,6 @@ from scorefold.samplers.chunks import Limits, Solved, in_chunks, probe_keys, row
 from scorefold.samplers.clocks import Clock, near_data_clock, velocity_decay
 from scorefold.samplers.multistep import Crossing, cross
 from scorefold.samplers.multistep_plan import StepCount, evaluations, make_plan
-
-__all__ = ["FlowDensity", "carry_density", "log_prob_ode", "sample_ode", "solve_log_prob"]
 
 
 class FlowDensity(NamedTuple):
@@ -37,7 +35,7 @@ class FlowDensity(NamedTuple):
     bounds the error of a step and does not estimate that of the whole."""
 
 
-def log_prob_ode(noising: Noising, score: ScoreFunction, x: Any, **options: Any) -> Array:
+def log_prob_ode(noising: Noising, score: ScoreFunction, x: Values, **options: Any) -> Array:
     """log p_{s_min}(x) in nats by the probability flow; ``solve_log_prob`` without the cost."""
     return solve_log_prob(noising, score, x, **options).log_prob
 
@@ -45,7 +43,7 @@ def log_prob_ode(noising: Noising, score: ScoreFunction, x: Any, **options: Any)
 def solve_log_prob(
     noising: Noising,
     score: ScoreFunction,
-    x: Any,
+    x: Values,
     *,
     s_min: float,
     s_max: float | None = None,
@@ -126,13 +124,9 @@ def solve_log_prob(
         return Solved(value, found.nfe + spent, found.finished, error)
 
     solved = in_chunks(solve, rows, keys, chunk, limits)
-    require_finite(
-        "x",
-        solved.value,
-        "without a finite density",
-        "The score or its divergence is not finite along their flow.",
-    )
-    parts = FlowDensity(solved.value, solved.nfe, jnp.asarray(solved.error))
+    hint = "The score or its divergence is not finite along their flow."
+    require_finite("x", solved.value, "without a finite density", hint)
+    parts = solved.value, solved.nfe, jnp.asarray(solved.error)
     traced = is_traced(parts)
     shaped = lambda a: a.reshape(batch) if traced else device(np.asarray(a).reshape(batch))  # noqa: E731
     return FlowDensity(*map(shaped, parts))
@@ -178,14 +172,14 @@ def sample_ode(
 
 
 @eqx.filter_jit
-def _starts(reference: Reference, keys: Array, dtype: Any) -> Array:
+def _starts(reference: Reference, keys: Array, dtype: np.dtype) -> Array:
     return jax.vmap(lambda k: reference.sample(k, dtype))(keys)
 
 
 def carry_density(
     noising: Noising,
     score: ScoreFunction,
-    x: Any,
+    x: Values,
     start: float | Scalar,
     end: float | Scalar,
     *,
@@ -212,10 +206,9 @@ def carry_density(
         return Solved((found.end, found.total), found.nfe, found.finished, jnp.nan)
 
     there, total = in_chunks(solve, rows, _probes(divergence, key, len(rows)), chunk, limits).value
+    what = "carried to points that are not finite"
     for found in (total, there):
-        require_finite(
-            "x", found, "carried to points that are not finite", "The drift diverges there."
-        )
+        require_finite("x", found, what, "The drift diverges there.")
     return there.reshape(*batch, *noising.manifold.shape), total.reshape(batch)
 
 
@@ -231,7 +224,7 @@ def _probes(divergence: str, key: Key | None, n: int) -> Array | None:
     return None if key is None or divergence == "exact" else probe_keys(key, n)
 
 
-def _finite_rows(x: Any, manifold: Manifold) -> tuple[Array | np.ndarray, tuple[int, ...]]:
+def _finite_rows(x: Values, manifold: Manifold) -> tuple[NumPyOrJax, tuple[int, ...]]:
     rows, batch = rows_of(x, manifold)
     require_finite("x", rows, "not finite", "Drop or repair these points.")
     return rows, batch

@@ -16,8 +16,6 @@ from scorefold.samplers.grids import refined_grid
 from scorefold.samplers.steps import Corrected, LangevinCorrector, ReverseStep
 from scorefold.samplers.walk import walk
 
-__all__ = ["denoise", "sample_reverse"]
-
 
 def denoise(noising: Noising, score: ScoreFunction, x: Point, s: Scalar) -> Point:
     """exp_x(s·(∇ log p_s(x) − b(x))): the last step of the reversal, from s to 0, without noise.
@@ -71,14 +69,17 @@ def sample_reverse(
         step = Corrected(step, corrector, corrector_steps)
     reference = noising.reference if reference is None else reference
     last = score if denoised else None
-    x: Array = by_keys(lambda k: _walk_back(step, reference, k, grid, last, noising), key, n)
+    x = by_keys(lambda k: _walk_back(step, reference, k, grid, last, noising), key, n)
     require_finite("samples", x, "not finite", "The score diverged on the way back.")
     return x
 
 
 @eqx.filter_jit
-def _walk_back(step, reference, keys, grid, score, noising):
-    def one(k):
+def _walk_back(
+    step: Step, reference: Reference, keys: Array, grid: Array, score: ScoreFunction | None,
+    noising: Noising,
+) -> Array:  # fmt: skip
+    def one(k: Key) -> Point:
         start, path = jax.random.split(k)
         x = walk(step, path, reference.sample(start, grid.dtype), grid)
         return x if score is None else denoise(noising, score, x, grid[-1])

@@ -13,17 +13,6 @@ from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers._base import ScoreFunction, Step
 
-__all__ = [
-    "Corrected",
-    "FlowStep",
-    "ForwardStep",
-    "GeodesicStep",
-    "HeunFlowStep",
-    "LangevinCorrector",
-    "ReverseStep",
-    "flow_velocity",
-]
-
 
 class GeodesicStep(Step):
     """Geodesic random walk: exp_x(f(x, s)·ds + √|ds| Z) for dX = f(X, s) ds + dB.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from scorefold._types import Key, Point
 from scorefold.samplers._base import Step
-
-__all__ = ["walk"]
 
 
 def walk(step: Step, key: Key, x: Point, grid: Float[Array, " n"], *, keep: bool = False) -> Array:
@@ -27,7 +23,7 @@ def walk(step: Step, key: Key, x: Point, grid: Float[Array, " n"], *, keep: bool
     Step k uses ``jax.random.fold_in(key, k)``, so a walk is a pure function of its key and grid.
     """
 
-    def body(state: Point, inputs: tuple) -> tuple[Point, Any]:
+    def body(state: Point, inputs: tuple) -> tuple[Point, PyTree]:
         k, s, ds = inputs
         state = step(jax.random.fold_in(key, k), state, s, ds)
         return state, (state if keep else None)

@@ -13,8 +13,6 @@ from jaxtyping import Array, Float
 from scorefold._types import Scalar
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
-__all__ = ["NeighbourMixture", "TruncatedDensity", "blockwise"]
-
 
 def blockwise(
     mixture: GaussianMixture, x: Float[Array, " d"], *, block: int = 1024

@@ -14,8 +14,6 @@ from jaxtyping import Array, Float
 
 from scorefold._types import Scalar, ScalarLike
 
-__all__ = ["Cholesky", "Covariance", "Diagonal", "LowRankDiagonal"]
-
 
 class Covariance(eqx.Module):
     """A positive definite matrix Σ, shape (d, d), known by a factor of it.
@@ -32,9 +30,9 @@ class Covariance(eqx.Module):
         """d."""
 
     @property
-    @abc.abstractmethod
     def noise_dim(self) -> int:
         """Number of standard normals that make one draw of N(0, Σ)."""
+        return self.dim
 
     @abc.abstractmethod
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
@@ -54,8 +52,7 @@ class Covariance(eqx.Module):
 
     @abc.abstractmethod
     def largest(self) -> Scalar:
-        """A number that no eigenvalue of Σ exceeds, up to rounding (the largest one itself for
-        full and diagonal matrices)."""
+        """A bound on the eigenvalues of Σ: the largest one for full and diagonal matrices."""
 
     @abc.abstractmethod
     def sqrt_apply(self, z: Float[Array, " k"]) -> Float[Array, " d"]:
@@ -102,10 +99,6 @@ class Cholesky(Covariance):
     @property
     def dim(self) -> int:
         return self.factor.shape[-1]
-
-    @property
-    def noise_dim(self) -> int:
-        return self.dim
 
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
         return solve_triangular(self.factor, self._whiten(v), lower=True, trans=1)
@@ -175,10 +168,6 @@ class Diagonal(Covariance):
     def dim(self) -> int:
         return self.variances.shape[-1]
 
-    @property
-    def noise_dim(self) -> int:
-        return self.dim
-
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
         return v / self.variances
 
@@ -227,10 +216,7 @@ class LowRankDiagonal(Covariance):
     variances: Float[Array, " d"]
 
     def __init__(
-        self,
-        basis: Float[Array, "d r"],
-        variances: Float[Array, " d"],
-        floor: ScalarLike = 0.0,
+        self, basis: Float[Array, "d r"], variances: Float[Array, " d"], floor: ScalarLike = 0.0
     ):
         self.basis = basis
         self.variances = variances + jnp.asarray(floor, variances.dtype) ** 2

@@ -10,8 +10,6 @@ from jaxtyping import Array, Float
 from scorefold._types import Scalar, ScalarLike
 from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal
 
-__all__ = ["Eigen"]
-
 
 class Eigen(Covariance):
     """Σ = V diag(variances) Vᵀ, the columns of V, shape (d, d), orthonormal.
@@ -30,10 +28,6 @@ class Eigen(Covariance):
     @property
     def dim(self) -> int:
         return self.axes.shape[-1]
-
-    @property
-    def noise_dim(self) -> int:
-        return self.dim
 
     def solve(self, v: Float[Array, " d"]) -> Float[Array, " d"]:
         return self._back(self.spread.solve(self._along(v)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,10 +12,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from scorefold._types import Key, Scalar, ScalarLike
+from scorefold._types import Key, Scalar, ScalarLike, Values
 from scorefold.kernels.gaussian.covariance import Covariance
-
-__all__ = ["GaussianMixture"]
 
 
 class GaussianMixture(eqx.Module):
@@ -119,7 +116,7 @@ class GaussianMixture(eqx.Module):
         """
         return _marginal(self, _indices("indices", indices, self.dim))
 
-    def conditional(self, given: Sequence[int], values: Any) -> GaussianMixture:
+    def conditional(self, given: Sequence[int], values: Values) -> GaussianMixture:
         """The law of the other coordinates, in their order, when those of ``given`` are ``values``:
 
             w_i′ ∝ w_i N(x_g; Z_ig, Σ_igg),   Z_i′ = Z_if + Σ_ifg Σ_igg⁻¹ (x_g − Z_ig),
@@ -129,12 +126,12 @@ class GaussianMixture(eqx.Module):
         free, and for values of another shape.
         """
         fixed = _indices("given", given, self.dim)
-        values = jnp.asarray(values, self.centres.dtype)
+        known = jnp.asarray(values, self.centres.dtype)
         if len(fixed) == self.dim:
             raise ValueError("given: every coordinate is given; leave at least one free.")
-        if values.shape != (len(fixed),):
-            raise ValueError(f"values: needs {len(fixed)} numbers, got shape {values.shape}.")
-        return _conditional(self, fixed, values)
+        if known.shape != (len(fixed),):
+            raise ValueError(f"values: needs {len(fixed)} numbers, got shape {known.shape}.")
+        return _conditional(self, fixed, known)
 
     # -- draws -------------------------------------------------------------------------------------
     def sample(self, key: Key, n: int) -> Float[Array, "m d"]:

@@ -15,8 +15,6 @@ from scorefold._types import Key
 from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
-__all__ = ["FORMS", "CovarianceNetwork", "Form"]
-
 Form = Literal["cholesky", "diagonal", "low-rank"]
 FORMS = ("cholesky", "diagonal", "low-rank")
 _ZERO = math.log(math.e - 1.0)

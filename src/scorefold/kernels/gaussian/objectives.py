@@ -9,15 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from scorefold._blocks import is_traced, listed
 from scorefold.kernels.bandwidth import same_points
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
-__all__ = ["held_out_implicit", "held_out_nll", "left_out_masks", "refuse_centres"]
-
 
 def left_out_masks(rows: Int[Array, " m"], n: int) -> Bool[Array, "m n"]:
-    """The mask that leaves kernel ``rows[j]`` out for point j: points that are rows of the n
-    centres, by number."""
+    """The mask that leaves kernel ``rows[j]`` out for point j, row ``rows[j]`` of n centres."""
     return rows[:, None] == jnp.arange(n, dtype=rows.dtype)[None]
 
 
@@ -51,13 +49,11 @@ def refuse_centres(x: Array, centres: Array) -> None:
     **Raises:** ``ValueError`` naming the rows. (Inside ``jit`` the numbers are not known, and
     nothing is checked.)
     """
-    if isinstance(x, jax.core.Tracer) or isinstance(centres, jax.core.Tracer):
-        return
-    if x.shape[1:] != centres.shape[1:] or x.dtype != centres.dtype:
+    if is_traced((x, centres)) or x.shape[1:] != centres.shape[1:] or x.dtype != centres.dtype:
         return
     (rows,) = np.nonzero(np.asarray(same_points(x, centres)).any(axis=1))
     if len(rows):
-        shown = ", ".join(str(r) for r in rows[:5]) + (", …" if len(rows) > 5 else "")
+        shown = listed(rows, 5)
         raise ValueError(
             f"x: {len(rows)} of {len(x)} points (rows {shown}) are centres of the mixture. The "
             "loss is then unbounded below: each kernel shrinks onto its own centre, and a "

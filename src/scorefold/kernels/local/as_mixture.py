@@ -15,8 +15,6 @@ from scorefold.kernels.wrapped.mixture import WrappedMixture, moved_kernels
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 
-__all__ = ["as_mixture"]
-
 
 def as_mixture(
     manifold: Manifold,

@@ -13,8 +13,6 @@ from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.queries import Queries, scored_rows
 
-__all__ = ["with_best_start"]
-
 _ASKED = 1024
 """Points asked about the coefficients to start from."""
 _MARGIN = 0.2
@@ -27,8 +25,7 @@ def with_best_start(learner: CrossFit, data: Array, candidates: int) -> CrossFit
     first fold most likely, by kernels without that fold; the even ones unless others are far
     better."""
     rows = scored_rows(len(data))[np.asarray(learner.by_fold[0, :_ASKED])]
-    best: CrossFit = quick(_best)(learner, learner.left_out(data, rows, candidates))
-    return best
+    return quick(_best)(learner, learner.left_out(data, rows, candidates))
 
 
 def _best(learner: CrossFit, x: Queries) -> CrossFit:

@@ -15,8 +15,6 @@ from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.local.precision import diagonal_of
 
-__all__ = ["LocalCovariance", "LocalKernels"]
-
 _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
 _ROUNDEST = 1e-4
@@ -183,8 +181,7 @@ class LocalCovariance(eqx.Module):
         )
 
     def __call__(self, features: Array, moments: Array, means: Array) -> LocalKernels:
-        """From features ``(n, f)``, packed moments ``(n, counts, p)`` and means
-        ``(n, counts, d)``."""
+        """From features ``(n, f)``, packed moments ``(n, counts, p)``, means ``(n, counts, d)``."""
         z = (features - self.centre[None]) / self.scale[None]
         z = jnp.clip(z, -_FEATURE, _FEATURE)
         for layer in self.layers[:-1]:

@@ -27,8 +27,6 @@ from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 
-__all__ = ["CrossFit"]
-
 _SHARE = -4.0
 """Start of the log odds of a broad law."""
 _SPARE, _SPARE_MORE = 1.15, 8

@@ -15,8 +15,6 @@ from scorefold.kernels.local.precision import cap_precision, precision, quadrati
 from scorefold.kernels.local.queries import Queries
 from scorefold.manifolds import Manifold
 
-__all__ = ["even_densities", "learned_densities"]
-
 _FAR = 1e30
 """Bound on squared distances in standard deviations."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,11 +12,9 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
-from scorefold.kernels.local.precision import diagonal_of, lower_indices
+from scorefold._types import Key, NumPyOrJax
+from scorefold.kernels.local.precision import diagonal_of
 from scorefold.manifolds import Manifold, nearest
-
-__all__ = ["Neighbourhoods", "folds_of", "resolution", "shape_features"]
 
 _ROWS = 1 << 13
 
@@ -53,7 +50,7 @@ class Neighbourhoods(eqx.Module):
         ``(n, len(counts), d)``. ``keep``: a mask of all points as neighbours. Neighbours
         that are missing count as zero.
         """
-        rows, columns = lower_indices(self.vectors.shape[-1])
+        rows, columns = np.tril_indices(self.vectors.shape[-1])
 
         def one(index: Array, vectors: Array) -> Array:
             outer = vectors[:, rows] * vectors[:, columns]
@@ -100,9 +97,8 @@ def shape_features(moments: Array, floor: float, d: int) -> Array:
     return jnp.concatenate([jnp.log(trace / d), jnp.log(square)], -1)
 
 
-def folds_of(points: Any, folds: int, key: Key, *, grouped: bool) -> np.ndarray:
-    """A fold number for each row, shape ``(n,)``: all folds of (almost) equal size, at random.
-    ``grouped``: equal rows in one fold."""
+def folds_of(points: NumPyOrJax, folds: int, key: Key, *, grouped: bool) -> np.ndarray:
+    """A random fold for each row, ``(n,)``, of equal sizes; ``grouped``: equal rows in one."""
     x = np.asarray(points).reshape(len(points), -1)
     if grouped:
         _, group = np.unique(x, axis=0, return_inverse=True)

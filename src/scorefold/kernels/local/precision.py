@@ -12,36 +12,20 @@ from jaxtyping import Array
 
 from scorefold.manifolds import Manifold
 
-__all__ = [
-    "cap_precision",
-    "diagonal_of",
-    "invert",
-    "lower_indices",
-    "pack",
-    "precision",
-    "quadratic",
-    "unpack",
-]
-
 _REACH = 5.2
 """Standard deviations between the widest kernel and the cut locus: 2e-7 of a normal law lies
 beyond on each axis."""
 
 
-def lower_indices(d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the d(d+1)/2 packed entries of a lower triangle, row by row."""
-    return np.tril_indices(d)
-
-
 def diagonal_of(d: int) -> np.ndarray:
     """Positions of the diagonal among the packed entries."""
-    rows, columns = lower_indices(d)
+    rows, columns = np.tril_indices(d)
     return np.flatnonzero(rows == columns)
 
 
 def pack(matrix: Array) -> Array:
     """Lower triangles of ``(…, d, d)`` as ``(…, d(d+1)/2)``."""
-    rows, columns = lower_indices(matrix.shape[-1])
+    rows, columns = np.tril_indices(matrix.shape[-1])
     return matrix[..., rows, columns]
 
 
@@ -49,7 +33,7 @@ def unpack(packed: Array) -> Array:
     """The symmetric ``(…, d, d)`` matrices of packed lower triangles."""
     d = (math.isqrt(8 * packed.shape[-1] + 1) - 1) // 2
     position = np.zeros((d, d), int)
-    rows, columns = lower_indices(d)
+    rows, columns = np.tril_indices(d)
     position[rows, columns] = position[columns, rows] = np.arange(len(rows))
     return packed[..., position]
 
@@ -82,7 +66,7 @@ def precision(covariance: Array, widening: Array, cap: np.ndarray) -> tuple[Arra
 
 def quadratic(packed: Array, v: Array) -> Array:
     """vᵀPv of packed symmetric P, shape ``(…, p)``, and v, shape ``(…, d)``."""
-    rows, columns = lower_indices(v.shape[-1])
+    rows, columns = np.tril_indices(v.shape[-1])
     twice = jnp.asarray(np.where(rows == columns, 1.0, 2.0), v.dtype)
     products = v[..., rows] * v[..., columns]
     return jnp.sum(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)), -1)

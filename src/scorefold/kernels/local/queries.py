@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import evenly
 from scorefold._compile import quick
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
-
-__all__ = ["KernelSites", "Queries", "broad_densities", "scored_rows"]
 
 _WIDEST = 32
 """Of the widest kernels, every point sees this many besides those of its neighbours."""
@@ -49,8 +48,7 @@ class Queries(NamedTuple):
 
 
 class KernelSites(NamedTuple):
-    """Where n kernels are. ``sizes``: the logarithm of how wide each is; ``fold``: of each, of
-    ``folds``."""
+    """Where n kernels are; ``sizes``: log of their widths; ``fold``: of each, of ``folds``."""
 
     manifold: Manifold
     centres: Array
@@ -89,13 +87,12 @@ class KernelSites(NamedTuple):
 
 def scored_rows(n: int) -> np.ndarray:
     """Which of n training points are asked about: 32768 of them at most."""
-    return np.unique(np.linspace(0, n - 1, min(n, _SCORED)).round().astype(int))
+    return evenly(n, _SCORED)
 
 
 def broad_densities(laws: tuple[Reference, ...], x: Array) -> Array:
     """Log densities, a column a law."""
-    found: Array = quick(_broad)(laws, x)
-    return found
+    return quick(_broad)(laws, x)
 
 
 def _broad(laws: tuple[Reference, ...], x: Array) -> Array:

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import evenly
 from scorefold._compile import quick
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.densities import even_densities
 from scorefold.kernels.local.queries import Queries
 from scorefold.kernels.local.shares import Shares, likeliest_shares
-
-__all__ = ["settled"]
 
 _ASKED = 512
 """Points of each fold, and eight times as many held-out ones, that are asked."""
@@ -51,8 +50,7 @@ def settled(learner: CrossFit, train: Queries, held_out: Queries | None) -> Cros
     asked = np.zeros(rows.size, bool)
     asked[first] = True
     if held_out is not None:
-        n = len(held_out.fold)
-        chosen = np.unique(np.linspace(0, n - 1, min(n, 8 * _ASKED)).round().astype(int))
+        chosen = evenly(len(held_out.fold), 8 * _ASKED)
         size = -(-len(chosen) // width)
         out = np.resize(chosen, (size, width))
         blocks.append(jax.tree.map(lambda a: a[out], held_out))

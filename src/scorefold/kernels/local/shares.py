@@ -10,8 +10,6 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 
-__all__ = ["Shares", "likeliest_shares"]
-
 _MOST = 20.0
 """Bound on log odds."""
 _STEPS = 2000
@@ -52,9 +50,7 @@ def likeliest_shares(log_densities: np.ndarray, prior: np.ndarray) -> np.ndarray
         joint = density * share[None]
         sums = np.maximum(joint.sum(1), np.finfo(np.float64).tiny)
         now = (joint / sums[:, None]).sum(0) + prior
-        now = now / now.sum()
-        done = np.abs(now - share).max() < 1e-7
-        share = now
-        if done:
+        before, share = share, now / now.sum()
+        if np.abs(share - before).max() < 1e-7:
             break
     return share

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,8 +12,6 @@ from scorefold._compile import quick
 from scorefold._fixed import fixed
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, shape_features
 from scorefold.manifolds import Manifold
-
-__all__ = ["FoldStatistics"]
 
 
 class FoldStatistics(eqx.Module):
@@ -43,20 +39,13 @@ class FoldStatistics(eqx.Module):
         """``around``: the neighbours of the centres; ``counts``: sizes of the K neighbourhoods;
         ``fold_of_point``: of each data point, negative where there are no folds."""
         folds = int(fold_of_point.max()) + 1
-        found = quick(_statistics)(
+        return quick(_statistics)(
             manifold, centres, around, counts, jnp.asarray(fold_of_point), folds, floor
         )
-        return cls(*found)
 
-    def without(self, fold: Array | int) -> _Statistics:
+    def without(self, fold: Array | int) -> tuple[Array, Array, Array]:
         """Those taken without the points of ``fold``; with all for the number of folds."""
-        return _Statistics(self.features[fold], self.moments[fold], self.means[fold])
-
-
-class _Statistics(NamedTuple):
-    features: Array
-    moments: Array
-    means: Array
+        return self.features[fold], self.moments[fold], self.means[fold]
 
 
 def _statistics(
@@ -67,13 +56,12 @@ def _statistics(
     fold_of_point: Array,
     folds: int,
     floor: float,
-) -> _Statistics:
+) -> FoldStatistics:
     place = jax.vmap(manifold.embed)(centres)
 
-    def one(fold: Array) -> _Statistics:
+    def one(fold: Array) -> tuple[Array, Array, Array]:
         moments, means = around.moments(counts, fold_of_point != fold)
         shape = shape_features(moments, floor, manifold.dim)
-        return _Statistics(jnp.concatenate([shape, place], -1), moments, means)
+        return jnp.concatenate([shape, place], -1), moments, means
 
-    found: _Statistics = jax.lax.map(one, jnp.arange(folds + 1))
-    return found
+    return FoldStatistics(*jax.lax.map(one, jnp.arange(folds + 1)))

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import evenly
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Reference, UniformReference
-
-__all__ = [
-    "MixedReference",
-    "ProductReference",
-    "TangentNormal",
-    "broad_laws",
-    "density_at",
-    "plain_law",
-]
 
 _WIDER = 2.0
 """Standard deviations of the wide law over those of the plain one."""
@@ -59,7 +49,7 @@ class TangentNormal(Reference):
         kernel = self._kernel(dtype or jnp.result_type(float))
         return WrappedFamily().sample(key, self.manifold, *kernel)
 
-    def _kernel(self, dtype: Any) -> tuple[Array, Array, Array]:
+    def _kernel(self, dtype: DTypeLike) -> tuple[Array, Array, Array]:
         return tuple(a.astype(dtype) for a in (self.location, self.axes, self.variances))  # type: ignore[return-value]
 
 
@@ -114,7 +104,7 @@ def density_at(law: Reference, x: Point, s: Scalar | None) -> Scalar:
     return law.log_prob(x)
 
 
-def plain_law(manifold: Manifold, data: Any) -> Reference:
+def plain_law(manifold: Manifold, data: Values) -> Reference:
     """The law of one who knows nothing but place and spread: uniform on compact manifolds, one
     normal law elsewhere; on products the one or the other for each factor.
 
@@ -138,7 +128,7 @@ def plain_law(manifold: Manifold, data: Any) -> Reference:
     )
 
 
-def broad_laws(manifold: Manifold, data: Any) -> tuple[Reference, ...]:
+def broad_laws(manifold: Manifold, data: Values) -> tuple[Reference, ...]:
     """Broad laws behind the kernels: the plain law, and where it is not uniform the same with twice
     the spread, for what lies apart."""
     law = plain_law(manifold, data)
@@ -157,7 +147,7 @@ def _widened(law: Reference) -> Reference:
 def _mean(manifold: Manifold, x: Array) -> Array:
     if manifold.euclidean:
         return jnp.asarray(np.asarray(x, np.float64).mean(0), x.dtype)
-    rows = np.unique(np.linspace(0, len(x) - 1, _LOOKED_AT).round().astype(int))
+    rows = evenly(len(x), _LOOKED_AT)
     some = np.asarray(x)[rows]
     central = x[rows[int(np.argmin((pairwise(manifold, some, some) ** 2).sum(1)))]]
     ahead = jnp.mean(_seen(manifold, central, x), axis=0)

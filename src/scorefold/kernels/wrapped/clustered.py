@@ -17,8 +17,6 @@ from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.mixture import WrappedMixture, moved_kernels
 from scorefold.manifolds import Manifold
 
-__all__ = ["ClusteredMixture", "spread_kernel"]
-
 _SIZE = 16
 """Kernels in a group."""
 _OPENED = 16
@@ -140,8 +138,7 @@ def _cells(mixture: WrappedMixture, rows: np.ndarray) -> np.ndarray:
 
 
 def _merged(manifold: Manifold, members: tuple[Array, ...]) -> tuple[Array, ...]:
-    """One kernel for each group: weight, mean and covariance in the tangent space at the member
-    nearest to the middle."""
+    """A kernel for each group: weight, mean and covariance at the member nearest to the middle."""
 
     def one(z: Array, axes: Array, variances: Array, log_w: Array) -> tuple[Array, ...]:
         total = jax.nn.logsumexp(log_w)

@@ -16,8 +16,6 @@ from scorefold.heat import sphere_dimension
 from scorefold.kernels.wrapped.lattice import MOST_ANGLES, lattice_normal
 from scorefold.manifolds import Manifold
 
-__all__ = ["EsagFamily", "HeatFamily", "KernelFamily", "WrappedFamily"]
-
 _SMALLEST = 1e-6
 """Variance-time below which a heat kernel and a wrapped normal law agree to rounding."""
 _FAR, _TERMS = -2.0, 40

@@ -12,8 +12,6 @@ from jaxtyping import Array
 
 from scorefold._types import Scalar
 
-__all__ = ["MOST_ANGLES", "lattice_normal"]
-
 MOST_ANGLES = 3
 """Angles up to which all images are summed: 7^d of them."""
 _REACH = 3
@@ -53,5 +51,4 @@ def lattice_normal(v: Array, axes: Array, variances: Array, s: Scalar) -> Scalar
         decay = jnp.exp(-0.5 * jnp.sum(along * along * spread[None, :], axis=1))
         return jnp.log1p(2.0 * jnp.sum(decay * jnp.cos(n @ v))) - d * math.log(2.0 * math.pi)
 
-    value: Scalar = jax.lax.cond(s < _SWITCH, images, waves)
-    return value
+    return jax.lax.cond(s < _SWITCH, images, waves)

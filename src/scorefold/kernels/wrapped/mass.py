@@ -8,8 +8,6 @@ from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 
-__all__ = ["mixture_mass"]
-
 _NEGLIGIBLE = 1e-9
 _DIRECTIONS = 2048
 _BLOCK = 1 << 9

@@ -14,8 +14,6 @@ from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 
-__all__ = ["WrappedMixture", "moved_kernels"]
-
 
 class WrappedMixture(eqx.Module):
     """The mixture of laws of exp_{z_i}(Σ_k √λ_ik ξ_k E_ik), ξ standard normal, and a background:

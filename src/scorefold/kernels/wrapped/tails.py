@@ -10,8 +10,6 @@ import numpy as np
 from scorefold._geometry import SineVolume
 from scorefold.manifolds import Manifold
 
-__all__ = ["log_beyond", "radius_beyond"]
-
 _MOST_CURVED = 8
 """Factors on which exp contracts volumes, of which all combinations are looked at."""
 _STANDARD = 40.0
@@ -19,8 +17,7 @@ _GRID = 1025
 
 
 def curved(manifold: Manifold) -> list[SineVolume] | None:
-    """The factors on which exp contracts volumes; None for a manifold of which they are not known,
-    or with too many."""
+    """The factors on which exp contracts volumes; None where they are unknown, or too many."""
     if manifold.sine_volumes is None:
         return None
     found = [factor for factor in manifold.sine_volumes if factor.power > 0]

@@ -5,22 +5,25 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, device
+from scorefold._blocks import by_blocks, device, evenly
 from scorefold._compile import quick
+from scorefold._types import NumPyOrJax, Point, Scalar, Values
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.kernels.wrapped.tails import curved, log_beyond, radius_beyond
 from scorefold.manifolds import Manifold, check_points
 from scorefold.manifolds.neighbours import rows_of
+from scorefold.noising import Reference
 
-__all__ = ["cheaper_log_prob", "truncated_log_prob"]
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 _BLOCKS = (1 << 17, 1 << 14)
 """Pairs of a point and a kernel at a time: a program each, for the bulk and for what is left."""
@@ -45,7 +48,7 @@ class _Group(NamedTuple):
     """The largest standard deviation of a kernel."""
     log_mass: float
     """log Σ w_i · (peak density of kernel i)."""
-    tree: Any
+    tree: cKDTree
 
 
 _Groups = tuple[np.ndarray, list[_Group], float]
@@ -53,7 +56,7 @@ _Groups = tuple[np.ndarray, list[_Group], float]
 
 
 def truncated_log_prob(
-    mixture: WrappedMixture, x: Any, *, rtol: float = 1e-3
+    mixture: WrappedMixture, x: Values, *, rtol: float = 1e-3
 ) -> tuple[Array, Array]:
     """(log p̂(x), e) with p̂ ≤ p ≤ p̂/(1 − e) and e ≤ rtol: the density of a wrapped mixture
     from the kernels that matter at each point, in nats, and a bound on the relative error.
@@ -96,24 +99,24 @@ def truncated_log_prob(
     return shape(log_prob), shape(left_out)
 
 
-def cheaper_log_prob(mixture: WrappedMixture, rows: Any, *, rtol: float) -> Array | None:
+def cheaper_log_prob(mixture: WrappedMixture, x: NumPyOrJax, *, rtol: float) -> Array | None:
     """``truncated_log_prob`` where it takes less time than the sum over all kernels, else None.
 
     What it takes is counted before: the trees are built, and at 64 of the points the kernels within
     the radius are counted. The choice follows from the numbers alone, not from a clock: the same
-    points have the same density every time. ``rows``: shape ``(n, *manifold.shape)``.
+    points have the same density every time. ``x``: shape ``(n, *manifold.shape)``.
     """
     m, count = mixture.manifold, len(mixture.centres)
-    full = float(len(rows)) * count
+    full = float(len(x)) * count
     if not isinstance(mixture.family, WrappedFamily) or full < _SETUP + _KERNEL * count:
         return None
     groups = _groups(mixture)
     whole, trees, _ = groups
     if not trees:
         return None
-    rows = np.asarray(rows)
-    probes = rows[np.unique(np.linspace(0, len(rows) - 1, _PROBES).round().astype(int))]
-    flat, _, room = _room(mixture, probes, groups, rtol)
+    rows = np.asarray(x)
+    probes = rows[evenly(len(rows), _PROBES)]
+    flat, room = _room(_Sums(mixture, probes, whole), groups, rtol)
     eps, pairs = float(jnp.finfo(rows.dtype).eps), float(len(whole))
     for group in trees:
         _, known, inside = _counted(m, group, flat, room - group.log_mass, eps)
@@ -132,44 +135,35 @@ def _sum(
 ) -> tuple[np.ndarray, np.ndarray]:
     """log p̂ and e in 64 bits, shape ``(n,)``."""
     m, (whole, trees, inside) = mixture.manifold, groups
-    sums = _Sums(mixture, rows)
-    sums.add(_full(np.arange(len(rows)), whole))
+    sums = _Sums(mixture, rows, whole)
     left_out = np.full(len(rows), -np.inf)
     if trees:
-        flat, before, room = _room(mixture, rows, groups, rtol, sums)
+        flat, room = _room(sums, groups, rtol)
         eps = float(jnp.finfo(rows.dtype).eps)
         for group in trees:
-            beyond = _near(m, group, flat, room - group.log_mass, eps, before)
+            beyond = _near(m, group, flat, room - group.log_mass, eps, sums)
             left_out = np.logaddexp(left_out, group.log_mass + beyond)
     log_prob = np.logaddexp(sums.background, inside + sums.total())
     ratio = np.exp(np.minimum(inside + left_out - log_prob, 0.0))
     return log_prob, ratio / (1.0 + ratio)
 
 
-def _room(
-    mixture: WrappedMixture,
-    rows: np.ndarray,
-    groups: _Groups,
-    rtol: float,
-    sums: _Sums | None = None,
-) -> tuple[np.ndarray, _Sums, np.ndarray]:
-    """Coordinates for the trees, the sums over small groups (``sums`` if given), and how much of
-    the kernels' sum every group may leave out at each point, in logarithms."""
-    m, (whole, trees, inside) = mixture.manifold, groups
-    if sums is None:
-        sums = _Sums(mixture, rows)
-        sums.add(_full(np.arange(len(rows)), whole))
+def _room(sums: _Sums, groups: _Groups, rtol: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the points of ``sums`` for the trees, and how much of the kernels' sum every
+    group may leave out at each, in logarithms."""
+    rows, (_, trees, inside) = sums.x, groups
+    m = sums.mixture.manifold
     chords = m.chords(rows_of(m, "x", rows))
     assert chords is not None
     flat = chords.coordinates
-    seeds = _Sums(mixture, rows)
+    seeds = _Sums(sums.mixture, rows)
     for group in trees:
         _, near = group.tree.query(flat, k=_SEEDS, workers=-1)
         each = np.repeat(np.arange(len(rows)), _SEEDS)
         seeds.add(iter([(each, group.rows[near.ravel()])]))
     lower = np.logaddexp(sums.background, inside + np.logaddexp(sums.total(), seeds.total()))
     # The background is in the sum with its share; every group gets as much of the rest.
-    return flat, sums, lower - inside + math.log(rtol / len(trees))
+    return flat, lower - inside + math.log(rtol / len(trees))
 
 
 def _groups(mixture: WrappedMixture) -> _Groups:
@@ -224,8 +218,7 @@ def _near(
 def _counted(
     manifold: Manifold, group: _Group, flat: np.ndarray, room: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radii in the tree's coordinates, the points for which they are finite, and how many kernels
-    lie within them."""
+    """Radii in the tree's coordinates, the points where they are finite, the kernels within."""
     radius = radius_beyond(manifold, room, group.std, eps)
     known = np.flatnonzero(np.isfinite(radius))
     # The tree's coordinates and the kernels' differ by rounding.
@@ -265,7 +258,10 @@ def _found(
 class _Sums:
     """log Σ w_i · kernel_i at every point, over the pairs that are added."""
 
-    def __init__(self, mixture: WrappedMixture, x: np.ndarray) -> None:
+    def __init__(
+        self, mixture: WrappedMixture, x: np.ndarray, whole: np.ndarray | None = None
+    ) -> None:
+        """``whole``: kernels that are added at all points."""
         parts = (mixture.centres, mixture.axes, mixture.variances, mixture.log_weights)
         self.mixture, self.x = mixture, x
         self.parts = tuple(a.astype(x.dtype) for a in parts)
@@ -275,6 +271,8 @@ class _Sums:
         self.log_sum = np.full(len(x), -np.inf)
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
         self.count = 0
+        if whole is not None:
+            self.add(_full(np.arange(len(x)), whole))
 
     def add(self, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
         for points, kernels in pairs:
@@ -304,8 +302,8 @@ class _Sums:
         pad = (0, block - count)
         at = device(self.x[np.pad(points, pad)])
         rows = device(np.pad(kernels, pad), np.int32)
-        terms = quick(_terms)(self.mixture.manifold, self.parts, at, rows)
-        terms = np.asarray(terms, np.float64)[:count]
+        found = quick(_terms)(self.mixture.manifold, self.parts, at, rows)
+        terms = np.asarray(found, np.float64)[:count]
         starts = np.flatnonzero(np.diff(points, prepend=-1))
         top = np.maximum.reduceat(terms, starts)
         top = np.where(np.isfinite(top), top, 0.0)
@@ -315,15 +313,15 @@ class _Sums:
             np.logaddexp.at(self.log_sum, points[starts], top + np.log(sums))
 
 
-def _background(law, x):
+def _background(law: Reference, x: Array) -> Array:
     return jax.vmap(law.log_prob)(x)
 
 
-def _terms(manifold, parts, x, kernels):
+def _terms(manifold: Manifold, parts: tuple[Array, ...], x: Array, kernels: Array) -> Array:
     """log (w · kernel) at x, pair by pair."""
     z, axes, variances, log_w = (p[kernels] for p in parts)
 
-    def one(x, z, axes, variances):
+    def one(x: Point, z: Point, axes: Array, variances: Array) -> Scalar:
         return WrappedFamily().log_prob(manifold, x, z, axes, variances, None)
 
     return log_w + jax.vmap(one)(x, z, axes, variances)
