@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from scorefold.data import Coordinates
 from scorefold.data.columns.coordinates import Part
 from scorefold.report import Axes
 
-__all__ = ["axes_of", "on_earth"]
+
+class Shown(TypedDict):
+    """Keywords of pictures."""
+
+    axes: Axes
+    earth: bool
+
 
 _OF_THE_EARTH = ("airports", "earthquake", "fire", "flood", "hurricanes", "volcano")
 _ANGULAR = ("angles", "euler")
