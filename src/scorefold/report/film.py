@@ -59,11 +59,12 @@ def film(
         raise ValueError(f"times must have {len(path)} values, one a frame, got {len(times)}.")
     if titles is not None and len(titles) != len(path):
         raise ValueError(f"titles must be {len(path)}, one a frame, got {len(titles)}.")
+    if titles is None and times is not None:
+        titles = [f"t = {t:.2g}" if abs(t) < 10.0 else f"t = {t:.4g}" for t in times]
     chosen = np.unique(np.linspace(0, len(path) - 1, max(frames, 1)).round().astype(int))
     shots: list[_Shot] = []
     for k in chosen:
-        name = f"t = {_number(float(times[k]))}" if times is not None else f"frame {k}"
-        name = titles[k] if titles is not None else name
+        name = f"frame {k}" if titles is None else titles[k]
         shots += [_Shot(*s, BLUE) for s in point_sets(path[k], name, manifold.shape).items()]
     shots += [_Shot(*s, ORANGE) for s in point_sets(data, "data", manifold.shape).items()]
     everything = [shot.points for shot in shots]
@@ -76,10 +77,6 @@ def film(
         figure = _film_of_views(manifold, shots, views)
     figure.suptitle(plain(title))
     return figure
-
-
-def _number(t: float) -> str:
-    return f"{t:.2g}" if abs(t) < 10.0 else f"{t:.4g}"
 
 
 def _film_of_views(manifold: Manifold, shots: list[_Shot], views: list[View]) -> Figure:

@@ -100,12 +100,9 @@ class EndsProblem(Problem[Bridge, FittedBridge]):
         return [f"{end.name}: {line}" for end in self.ends for line in end.warnings]
 
     def announced(self) -> list[str]:
-        lines = []
-        for end in self.ends:
-            n = "/".join(str(len(p)) for p in (end.train, end.val, end.test))
-            lines.append(f"{end.name} on {end.manifold.name}: {n} points to train, validate and "
-                         f"test, protocol {end.protocol}")  # fmt: skip
-        return lines
+        return [f"{end.name} on {end.manifold.name}: {len(end.train)}/{len(end.val)}/"
+                f"{len(end.test)} points to train, validate and test, protocol {end.protocol}"
+                for end in self.ends]  # fmt: skip
 
     def fit(self, run: Run) -> tuple[Bridge, History | AlternationHistory]:
         least = min(len(end.val) for end in self.ends)

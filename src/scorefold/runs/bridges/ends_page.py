@@ -32,8 +32,7 @@ def write_bridge_page(done: Finished[FittedBridge], ends: tuple[Dataset, Dataset
     bridge, metrics, history = done.subject.bridge, done.metrics, done.course
     drawn, shown_on = done.subject.held, Shown(axes=axes_of(a.coordinates), earth=done.earth)
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
-    start = np.asarray(a.test)
-    start = np.concatenate([start, np.asarray(a.train)])[:_FILM]
+    start = np.concatenate([a.test, a.train])[:_FILM]
     # Through at the very times that are shown, whatever the levels of the walk are.
     times = np.linspace(0.0, 1.0, _STEPS + 1)
     whole = MultiMarginalBridge((0.0, 1.0), [bridge], [start])
