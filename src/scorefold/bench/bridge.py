@@ -37,8 +37,6 @@ from scorefold.manifolds import Euclidean
 from scorefold.metrics import bures_wasserstein, end_distance, leave_one_out
 from scorefold.samplers import uniform_grid
 
-__all__ = ["PARTS", "bridge"]
-
 _POINTS, _STEPS = 10_000, 20
 _PLANS, _SAMPLES, _HELD_OUT = (2, 16), 500_000, 20_000
 _LONG: dict[float, tuple[int, int]] = {0.1: (5000, 1024), 1.0: (3000, 512), 10.0: (3000, 512)}

@@ -15,8 +15,6 @@ from scorefold._files import write_whole
 from scorefold._provenance import provenance
 from scorefold._types import Document, ReadOnlyDocument
 
-__all__ = ["Measured", "Name", "Record", "Row", "Table"]
-
 Name = tuple[str, str, str, int]
 
 

@@ -28,8 +28,6 @@ from scorefold.models import (
     default_noising,
 )
 
-__all__ = ["PARTS", "wpo"]
-
 _EARTH = ("earthquake", "flood", "fire", "volcano")
 _POINTS, _TEST = 1000, 4000
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from scorefold.cli.parser import few
 from scorefold.runs import RunError
 
-__all__ = ["add_command"]
-
 _TABLES = {
     "wpo": ("closed-form kernel models", "earth,rna,flat", 5),
     "bridge": ("Schrödinger bridges", "gaussian,plans,earth,cells,snapshots", 3),

@@ -16,8 +16,6 @@ from scorefold.cli.parser import (
 from scorefold.runs import BRIDGES, BridgeRequest, RunError, carry_out
 from scorefold.runs.bridges.choices import LENGTH
 
-__all__ = ["add_command"]
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")

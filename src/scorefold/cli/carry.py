@@ -8,8 +8,6 @@ from scorefold.cli.parser import add_drop_options, real, seed, stated, whole
 from scorefold.runs import carry
 from scorefold.runs.tables import ENDINGS
 
-__all__ = ["add_command"]
-
 _time = real(-1e30, 1e30)
 
 

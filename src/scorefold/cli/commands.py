@@ -9,8 +9,6 @@ from scorefold._version import __version__
 from scorefold.cli import bench, bridge, carry, evaluate, facts, fit, report, sample
 from scorefold.cli.parser import Parser
 
-__all__ = ["COMMANDS", "build_parser"]
-
 COMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
     fit.add_command,
     sample.add_command,

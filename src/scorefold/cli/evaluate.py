@@ -8,8 +8,6 @@ import json
 from scorefold.cli.parser import add_drop_options, stated
 from scorefold.runs import evaluate
 
-__all__ = ["add_command"]
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("evaluate", help="held-out numbers of a fitted model or bridge")

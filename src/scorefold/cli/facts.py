@@ -9,8 +9,6 @@ from dataclasses import asdict
 from scorefold import data
 from scorefold.cli.parser import add_data_options, reading
 
-__all__ = ["add_commands"]
-
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     audit = commands.add_parser("audit", help="what is wrong with a data set")

@@ -22,8 +22,6 @@ from scorefold.runs import MODELS, FitRequest, carry_out
 from scorefold.runs.models.choices import LEAST, model_choice, model_settings
 from scorefold.runs.setting import TRAINING
 
-__all__ = ["add_command"]
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("fit", help="fit a model to data")

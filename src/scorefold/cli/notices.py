@@ -7,8 +7,6 @@ import warnings
 
 from scorefold._oneline import one_line
 
-__all__ = ["Notices", "say"]
-
 _IGNORED = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 

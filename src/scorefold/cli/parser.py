@@ -14,12 +14,6 @@ from typing import Any, NoReturn
 
 from scorefold.runs import Reading, RunError, Setting
 
-__all__ = [
-    "Parser", "add_data_options", "add_drop_options", "add_earth_option", "add_reading_options",
-    "add_run_options", "add_setting", "few", "positive", "reading", "real", "seed", "stated",
-    "whole",
-]  # fmt: skip
-
 _READING = tuple(field.name for field in fields(Reading))
 
 
@@ -141,12 +135,9 @@ def reading(arguments: argparse.Namespace) -> Reading:
 
 
 def add_earth_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--earth",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="coastlines in pictures of S^2 (default: for known data sets of the Earth)",
-    )
+    parser.add_argument("--earth", action=argparse.BooleanOptionalAction, default=None,
+                        help="coastlines in pictures of S^2 (default: for known data sets of the "
+                        "Earth)")  # fmt: skip
 
 
 def add_run_options(

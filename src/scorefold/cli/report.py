@@ -7,8 +7,6 @@ import argparse
 from scorefold.cli.parser import add_earth_option, stated
 from scorefold.runs import draw_again
 
-__all__ = ["add_command"]
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("report", help="write the report of a run again")

@@ -8,8 +8,6 @@ from scorefold.cli.parser import seed, stated, whole
 from scorefold.runs import write_draws
 from scorefold.runs.tables import ENDINGS
 
-__all__ = ["add_command"]
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
     sample = commands.add_parser("sample", help="draw from a fitted model")

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-__all__ = ["Stopped", "Stops"]
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

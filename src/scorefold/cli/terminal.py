@@ -12,8 +12,6 @@ from scorefold.cli.notices import Notices, say
 from scorefold.cli.stops import Stops
 from scorefold.runs import Listener
 
-__all__ = ["Terminal"]
-
 _PATIENCE = 3.0
 
 

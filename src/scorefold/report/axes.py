@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from scorefold.report._text import plain
 
-__all__ = ["Axes"]
-
 _SIGNS = {"degrees": "°", "radians": "rad", "hours": "h"}
 _TURNS = {"degrees": 360.0, "radians": 2.0 * math.pi, "hours": 24.0}
 
@@ -53,3 +51,6 @@ class Axes:
 
     def factor(self, k: int) -> Axes:
         return self.factors[k] if k < len(self.factors) else Axes()
+
+
+UNNAMED = Axes()

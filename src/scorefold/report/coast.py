@@ -8,8 +8,6 @@ from importlib import resources
 
 import numpy as np
 
-__all__ = ["coastlines", "land_raster", "on_land"]
-
 
 @functools.lru_cache(maxsize=1)
 def coastlines() -> tuple[np.ndarray, ...]:

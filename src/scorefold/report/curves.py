@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from scorefold.report._text import plain
 from scorefold.report.panels import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
-    import matplotlib.figure
-
-__all__ = ["smooth", "training_curves"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
 
 
 def smooth(values: np.ndarray, span: float) -> np.ndarray:
@@ -33,12 +32,12 @@ def smooth(values: np.ndarray, span: float) -> np.ndarray:
 
 
 def training_curves(
-    history: Any,
+    history: object,
     *,
     title: str = "",
     validation: str = "validation loss",
     chosen: float | None = None,
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """Loss (each record faint, its moving average over a fiftieth of the run bold), validation
     with the best one marked and, where recorded, the learning rate. ``validation``: what the
     validation measured.
@@ -71,7 +70,7 @@ def training_curves(
     return figure
 
 
-def _draw_loss(axes: Any, step: np.ndarray, loss: np.ndarray) -> None:
+def _draw_loss(axes: Panel, step: np.ndarray, loss: np.ndarray) -> None:
     axes.set_ylabel("training loss")
     axes.plot(step, loss, color=BLUE, lw=0.6, alpha=0.35, label="each record")
     axes.plot(step, smooth(loss, len(loss) / 50), color=BLUE, lw=1.8, label="moving average")
@@ -88,7 +87,7 @@ def _draw_loss(axes: Any, step: np.ndarray, loss: np.ndarray) -> None:
 
 
 def _draw_validation(
-    axes: Any, step: np.ndarray, nll: np.ndarray, name: str, chosen: float | None
+    axes: Panel, step: np.ndarray, nll: np.ndarray, name: str, chosen: float | None
 ) -> None:
     axes.set_ylabel(name)
     axes.plot(step, nll, color=ORANGE, lw=1.4, marker="o", ms=3)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
+from scorefold._types import Values
 from scorefold.report.views import Chart, View
 
-__all__ = ["Raster", "density_raster", "evaluate", "histogram_raster"]
+
+@runtime_checkable
+class _HasDensity(Protocol):
+    def log_prob(self, x: Array) -> Values: ...
+
+
+LogProb = _HasDensity | Callable[[Array], Values]
+"""A model, or a function of a batch of points (n, *shape) → (n,) in nats."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,18 +37,15 @@ class Raster:
         """∫ p over the picture: Σ p · (volume per plot area) · (pixel area), pixels whose centre
         is inside. 1 for a normalised density of a compact manifold, to the error of the grid."""
         height, width = self.log_density.shape
-        xy, pixel = _centres(self.view, width, height)
+        xy, pixel = pixel_centres(self.view, width, height)
         weight = np.where(self.view.inside(xy), self.view.area(xy), 0.0) * pixel
         return float(np.exp(self.log_density.ravel()) @ weight)
 
 
-def density_raster(chart: Chart, log_prob: Any, *, pixels: int = 180) -> Raster:
-    """The density itself at the centres of ``pixels`` columns; rows to match.
-
-    ``log_prob`` is a model, or a function of a batch of points (n, *shape) → (n,) in nats.
-    """
+def density_raster(chart: Chart, log_prob: LogProb, *, pixels: int = 180) -> Raster:
+    """The density itself at the centres of ``pixels`` columns; rows to match."""
     width, height = _size(chart, pixels)
-    xy, _ = _centres(chart, width, height)
+    xy, _ = pixel_centres(chart, width, height)
     return Raster(chart, evaluate(log_prob, chart.lift(xy)).reshape(height, width))
 
 
@@ -52,18 +59,18 @@ def histogram_raster(view: View, points: np.ndarray, *, bins: int = 60) -> Raste
     left, right, bottom, top = view.extent
     box = [[bottom, top], [left, right]]
     count, *_ = np.histogram2d(xy[visible, 1], xy[visible, 0], bins=(height, width), range=box)
-    centres, pixel = _centres(view, width, height)
+    centres, pixel = pixel_centres(view, width, height)
     volume = (view.area(centres) * pixel).reshape(height, width)
     with np.errstate(divide="ignore"):
         return Raster(view, np.log(count / (max(len(points), 1) * volume)))
 
 
-def evaluate(log_prob: Any, points: np.ndarray, *, batch: int = 16384) -> np.ndarray:
+def evaluate(log_prob: LogProb, points: np.ndarray, *, batch: int = 16384) -> np.ndarray:
     """log p of many points, in equal batches so that a jitted function compiles once; float64.
 
     **Raises:** ``ValueError`` if ``log_prob`` does not return one number for each point.
     """
-    function = getattr(log_prob, "log_prob", log_prob)
+    function = log_prob.log_prob if isinstance(log_prob, _HasDensity) else log_prob
     dtype = jnp.result_type(float)
     pieces = -(-len(points) // batch)
     each = -(-len(points) // pieces)
@@ -86,7 +93,7 @@ def _size(view: View, columns: int) -> tuple[int, int]:
     return columns, round(columns * ratio) if 0.25 < ratio < 4.0 else columns
 
 
-def _centres(view: View, width: int, height: int) -> tuple[np.ndarray, float]:
+def pixel_centres(view: View, width: int, height: int) -> tuple[np.ndarray, float]:
     """Pixel centres (height·width, 2), row by row, and the plot area of a pixel."""
     left, right, bottom, top = view.extent
     x = left + (right - left) * (np.arange(width) + 0.5) / width

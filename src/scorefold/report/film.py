@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.manifolds import Manifold
 from scorefold.report._text import plain
-from scorefold.report.axes import Axes
+from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.lines import draw_histograms
-from scorefold.report.panels import BLUE, ORANGE, draw_points, new_figure, point_sets
+from scorefold.report.panels import BLUE, ORANGE, Points, draw_points, new_figure, point_sets
 from scorefold.report.picture import Line, view_points, views_of
 from scorefold.report.rotations import AxisView
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
-__all__ = ["film"]
 
-_NONE = Axes()
+class _Shot(NamedTuple):
+    label: str
+    points: np.ndarray
+    colour: str
 
 
 def film(
     manifold: Manifold,
-    trajectory: Any,
+    trajectory: Values,
     *,
     times: Sequence[float] | np.ndarray | None = None,
     titles: Sequence[str] | None = None,
     frames: int = 6,
-    data: Any = None,
+    data: Points = None,
     view: View | None = None,
     title: str = "",
-    axes: Axes = _NONE,
+    axes: Axes = UNNAMED,
     earth: bool = False,
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """A row of snapshots of a trajectory, evenly spaced from its first frame to its last.
 
     **Arguments:** ``trajectory``: (frames, n, *shape); ``times``: the time of each frame, for
@@ -56,18 +59,16 @@ def film(
         raise ValueError(f"times must have {len(path)} values, one a frame, got {len(times)}.")
     if titles is not None and len(titles) != len(path):
         raise ValueError(f"titles must be {len(path)}, one a frame, got {len(titles)}.")
+    if titles is None and times is not None:
+        titles = [f"t = {t:.2g}" if abs(t) < 10.0 else f"t = {t:.4g}" for t in times]
     chosen = np.unique(np.linspace(0, len(path) - 1, max(frames, 1)).round().astype(int))
-    shots = []
+    shots: list[_Shot] = []
     for k in chosen:
-        name = f"t = {_number(float(times[k]))}" if times is not None else f"frame {k}"
-        name = titles[k] if titles is not None else name
-        ((label, points),) = point_sets(path[k], name, manifold.shape).items()
-        shots.append((label, points, BLUE))
-    shots += [(k, p, ORANGE) for k, p in point_sets(data, "data", manifold.shape).items()]
-    everything = [points for _, points, _ in shots]
-    views = (
-        [view] if view is not None else views_of(manifold, everything, axes=axes, earth=earth)[:3]
-    )
+        name = f"frame {k}" if titles is None else titles[k]
+        shots += [_Shot(*s, BLUE) for s in point_sets(path[k], name, manifold.shape).items()]
+    shots += [_Shot(*s, ORANGE) for s in point_sets(data, "data", manifold.shape).items()]
+    everything = [shot.points for shot in shots]
+    views = [view] if view else views_of(manifold, everything, axes=axes, earth=earth)[:3]
     if not views and manifold.dim == 1:
         figure = _film_of_lines(Line.of(manifold, axes), shots)
     elif not views:
@@ -78,20 +79,16 @@ def film(
     return figure
 
 
-def _number(t: float) -> str:
-    return f"{t:.2g}" if abs(t) < 10.0 else f"{t:.4g}"
-
-
-def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:
+def _film_of_views(manifold: Manifold, shots: list[_Shot], views: list[View]) -> Figure:
     left, right, bottom, top = views[0].extent
     aspect = float(np.clip((right - left) / (top - bottom), 0.5, 2.0))
     figure = new_figure(1.6 * aspect**0.5 * len(shots) + 0.4, 1.6 * len(views) / aspect**0.5 + 0.55)
     grid = figure.subplots(len(views), len(shots), squeeze=False)
     for axes_row, view in zip(grid, views, strict=True):
-        for column, (axes, (label, points, colour)) in enumerate(zip(axes_row, shots, strict=True)):
+        for column, (axes, shot) in enumerate(zip(axes_row, shots, strict=True)):
             view.decorate(axes, filled=False)
-            placed = {label: view_points(manifold, points)}
-            draw_points(axes, view, placed, on_heat=False, colours=(colour,), size=0.4)
+            placed = {shot.label: view_points(manifold, shot.points)}
+            draw_points(axes, view, placed, on_heat=False, colours=(shot.colour,), size=0.4)
             axes.tick_params(labelsize=6)
             if column:
                 axes.set_ylabel("")
@@ -101,19 +98,19 @@ def _film_of_views(manifold: Manifold, shots: list, views: list[View]) -> Any:
                 axes.text(-0.04, 0.5, where, transform=axes.transAxes, rotation=90, fontsize=8,
                           ha="right", va="center")  # fmt: skip
             if view is views[0]:
-                axes.set_title(label, fontsize=9)
+                axes.set_title(shot.label, fontsize=9)
     return figure
 
 
-def _film_of_lines(line: Line, shots: list) -> Any:
+def _film_of_lines(line: Line, shots: list[_Shot]) -> Figure:
     figure = new_figure(1.8 * len(shots) + 0.4, 2.3)
-    values = [line.values(points) for _, points, _ in shots]
+    values = [line.values(shot.points) for shot in shots]
     limits = line.limits(np.concatenate(values))
     row = figure.subplots(1, len(shots), squeeze=False, sharey=True)[0]
-    for axes, (label, _, colour), numbers in zip(row, shots, values, strict=True):
-        draw_histograms(axes, {label: numbers}, limits, bins=40, colours=(colour,))
+    for axes, shot, numbers in zip(row, shots, values, strict=True):
+        draw_histograms(axes, {shot.label: numbers}, limits, bins=40, colours=(shot.colour,))
         line.ticks(axes)
-        axes.set_title(label, fontsize=9)
+        axes.set_title(shot.label, fontsize=9)
         axes.set_xlabel(line.label, fontsize=8)
         axes.tick_params(labelsize=7)
     return figure

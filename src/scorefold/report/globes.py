@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold.report import panels
 from scorefold.report._text import plain
-from scorefold.report.density import density_raster, evaluate
+from scorefold.report.density import LogProb, density_raster, evaluate
 from scorefold.report.maps import Globe, best_centre, fibonacci
-from scorefold.report.panels import (
-    Scale,
-    colour_bar,
-    colour_limits,
-    draw_heat,
-    draw_points,
-    legend_below,
-    new_figure,
-    point_sets,
-)
 
 if TYPE_CHECKING:
-    import matplotlib.figure
-
-__all__ = ["globes"]
+    from matplotlib.figure import Figure
 
 
 def globes(
     *,
-    log_prob: Any = None,
-    samples: Any = None,
-    data: Any = None,
+    log_prob: LogProb | None = None,
+    samples: panels.Points = None,
+    data: panels.Points = None,
     centre: tuple[float, float] | None = None,
     hemispheres: int = 2,
     title: str = "",
-    scale: Scale = "nats",
+    scale: panels.Scale = "nats",
     earth: bool = False,
     pixels: int = 200,
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """A density on S² and points of S² seen from space.
 
     **Arguments:** ``log_prob``: a model, or a function (n, 3) → (n,) in nats; ``samples`` and
@@ -50,32 +39,32 @@ def globes(
     """
     if hemispheres not in (1, 2):
         raise ValueError(f"hemispheres must be 1 or 2, got {hemispheres}.")
-    sets = point_sets(data, "data", (3,)) | point_sets(samples, "samples", (3,))
+    sets = panels.point_sets(data, "data", (3,)) | panels.point_sets(samples, "samples", (3,))
     if not sets and log_prob is None:
         raise ValueError("Nothing to draw: give log_prob, samples or data.")
     lat, lon = centre if centre is not None else _centre(log_prob, sets)
     first = Globe(lat, lon, earth)
     charts = [first, first.opposite()][:hemispheres]
     rasters = [density_raster(c, log_prob, pixels=pixels) for c in charts] if log_prob else []
-    limits = colour_limits(rasters, scale)
-    figure = new_figure(4.4 * hemispheres + (0.9 if rasters else 0.0), 4.7)
+    limits = panels.colour_limits(rasters, scale)
+    figure = panels.new_figure(4.4 * hemispheres + (0.9 if rasters else 0.0), 4.7)
     row = figure.subplots(1, hemispheres, squeeze=False)[0]
     for k, (axes, chart) in enumerate(zip(row, charts, strict=True)):
         if rasters:
-            image = draw_heat(axes, rasters[k], limits, scale)
+            image = panels.draw_heat(axes, rasters[k], limits, scale)
         else:
             chart.decorate(axes, filled=False)
-        draw_points(axes, chart, sets, on_heat=bool(rasters))
+        panels.draw_points(axes, chart, sets, on_heat=bool(rasters))
         axes.set_title(f"seen from {_degrees(chart.lat, 'NS')}, {_degrees(chart.lon, 'EW')}",
                        fontsize=9)  # fmt: skip
     if rasters:
-        colour_bar(figure, image, list(row), scale, "steradian")
-    legend_below(figure, row[0])
+        panels.colour_bar(figure, image, list(row), scale, "steradian")
+    panels.legend_below(figure, row[0])
     figure.suptitle(plain(title))
     return figure
 
 
-def _centre(log_prob: Any, sets: Mapping[str, np.ndarray]) -> tuple[float, float]:
+def _centre(log_prob: LogProb | None, sets: Mapping[str, np.ndarray]) -> tuple[float, float]:
     for points in sets.values():
         if len(points):
             return best_centre(points)

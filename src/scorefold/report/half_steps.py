@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,18 +10,14 @@ from scorefold.report._text import plain
 from scorefold.report.panels import BLUE, ORANGE, new_figure
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
-__all__ = ["half_steps"]
+    from scorefold.bridges import AlternationHistory
 
 
-def half_steps(history: Any, *, ends: tuple[str, str] = ("A", "B")) -> matplotlib.figure.Figure:
+def half_steps(history: AlternationHistory, *, ends: tuple[str, str] = ("A", "B")) -> Figure:
     """Half-step by half-step: the sliced Wasserstein distance at the end that it leads to, with the
-    floor of fresh points dashed, and the change of the process in nats (the convergence curve).
-
-    ``history`` has ``toward`` ("a" or "b"), ``gap``, ``change`` and ``floor`` as an
-    ``AlternationHistory`` has them.
-    """
+    floor of fresh points dashed, and the change of the process in nats (the convergence curve)."""
     toward = np.asarray(history.toward)
     number = np.arange(1, len(toward) + 1)
     figure = new_figure(8.4, 3.4)
@@ -29,15 +25,8 @@ def half_steps(history: Any, *, ends: tuple[str, str] = ("A", "B")) -> matplotli
     for end, color, marker, name, floor in zip(
         "ab", (BLUE, ORANGE), "os", ends, history.floor, strict=True
     ):
-        of = toward == end
-        gap.plot(
-            number[of],
-            history.gap[of],
-            color=color,
-            marker=marker,
-            lw=1.2,
-            label=f"at {plain(name)}",
-        )
+        of, label = toward == end, f"at {plain(name)}"
+        gap.plot(number[of], history.gap[of], color=color, marker=marker, lw=1.2, label=label)
         gap.axhline(floor, color=color, ls="--", lw=0.9)
         change.plot(number[of], history.change[of], color=color, marker=marker, lw=1.2)
     gap.set_ylabel("sliced $W_2$ (dashed: fresh points)")

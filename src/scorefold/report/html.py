@@ -10,17 +10,18 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scorefold._files import write_whole
+from scorefold._types import ReadOnlyDocument
 from scorefold.report._text import visible
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
-__all__ = ["to_png", "write_report"]
+    from scorefold.data import Audit
 
 _NAMES = {
     "n_train": "training points",
@@ -67,10 +68,10 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     title: str,
-    metrics: Mapping[str, Any],
-    figures: Mapping[str, matplotlib.figure.Figure],
+    metrics: ReadOnlyDocument,
+    figures: Mapping[str, Figure],
     notes: Sequence[str] = (),
-    audit: Any = None,
+    audit: Audit | ReadOnlyDocument | None = None,
     command: str | None = None,
     tables: Mapping[str, Sequence[Sequence[str]]] | None = None,
 ) -> Path:
@@ -93,36 +94,9 @@ def write_report(
     images = {name: to_png(figure) for name, figure in figures.items()}
     for file, content in zip(_file_names(images), images.values(), strict=True):
         write_whole(target.parent / file, content)
-    page = _page(
-        title, metrics, images, notes, audit, command or metrics.get("command"), tables or {}
-    )
-    write_whole(target, page)
-    return target
-
-
-def to_png(figure: matplotlib.figure.Figure, *, dpi: int = 130) -> bytes:
-    """A figure as the bytes of a PNG file, the same bytes for the same figure."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        # Letters that the font lacks are drawn as boxes.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
-    return stream.getvalue()
-
-
-# -- parts ---------------------------------------------------------------------------------------
-def _page(
-    title: str,
-    metrics: Mapping[str, Any],
-    images: Mapping[str, bytes],
-    notes: Sequence[str],
-    audit: Any,
-    command: str | None,
-    tables: Mapping[str, Sequence[Sequence[str]]],
-) -> str:
     measured = {k: v for k, v in metrics.items() if k not in _PROVENANCE}
     origin = {k: metrics[k] for k in _PROVENANCE[:-1] if k in metrics}
-    audited = audit.to_dict() if hasattr(audit, "to_dict") else audit
+    audited = audit if audit is None or isinstance(audit, Mapping) else audit.to_dict()
     safe = _escape(title)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -132,7 +106,7 @@ def _page(
         f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>",
         *(f"<p>{_escape(note)}</p>" for note in notes),
         _table("Results", measured),
-        *(_grid(heading, rows) for heading, rows in tables.items()),
+        *(_grid(heading, rows) for heading, rows in (tables or {}).items()),
         _table("Data", audited),
     ]
     if images:
@@ -144,12 +118,25 @@ def _page(
             f"<figcaption>{label}</figcaption></figure>"
         )
     parts.append(_table("Where this comes from", origin))
-    if command:
+    if command := command or metrics.get("command"):
         parts.append(f"<h2>The same again</h2>\n<pre>{_escape(command)}</pre>")
-    return "\n".join([*(part for part in parts if part), "</body>\n</html>\n"])
+    page = "\n".join([*(part for part in parts if part), "</body>\n</html>\n"])
+    write_whole(target, page)
+    return target
 
 
-def _table(heading: str, values: Mapping[str, Any] | None) -> str:
+def to_png(figure: Figure, *, dpi: int = 130) -> bytes:
+    """A figure as the bytes of a PNG file, the same bytes for the same figure."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # Letters that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return stream.getvalue()
+
+
+# -- parts ---------------------------------------------------------------------------------------
+def _table(heading: str, values: ReadOnlyDocument | None) -> str:
     if not values:
         return ""
     rows = "\n".join(
@@ -177,7 +164,7 @@ def _escape(text: str) -> str:
     return html.escape(visible(text), quote=True)
 
 
-def _rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _rows(values: ReadOnlyDocument, prefix: str = "") -> list[tuple[str, str]]:
     """Lines of a table; mappings within mappings become lines named ``outer, inner``."""
     rows = []
     for key, value in values.items():
@@ -189,7 +176,7 @@ def _rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Numbers as people read them: integers in groups of three, reals to five digits."""
     if value is None:
         return "–"
@@ -199,7 +186,7 @@ def _text(value: Any) -> str:
         return f"{int(value):,}" if abs(int(value)) >= 10000 else str(int(value))
     if isinstance(value, float | np.floating):
         return f"{float(value):.5g}"
-    if getattr(value, "shape", None) == ():
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _text(value.item())
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))

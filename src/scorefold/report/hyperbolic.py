@@ -11,10 +11,8 @@ import numpy as np
 from scorefold.report.views import Chart
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.patches
-
-__all__ = ["PoincareDisk"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.patches import Patch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +46,7 @@ class PoincareDisk(Chart):
         squared = (u**2).sum(-1, keepdims=True)
         return np.concatenate([1.0 + squared, 2.0 * u], -1) / (1.0 - squared)
 
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         from matplotlib.patches import Circle
 
         axes.set(xlim=(-1.02, 1.02), ylim=(-1.02, 1.02), aspect="equal")

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from scorefold.manifolds import Manifold, nearest
+from scorefold._types import Point
+from scorefold.manifolds import nearest
 from scorefold.report._text import plain
-from scorefold.report.axes import Axes
+from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.lines import draw_outlines
 from scorefold.report.maps import Mollweide
 from scorefold.report.panels import BLUE, new_figure
 from scorefold.report.picture import views_of
-from scorefold.report.views import Chart, View
+from scorefold.report.views import Chart
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure, FigureBase
 
     from scorefold.kernels import WrappedMixture
 
-__all__ = ["kernel_ellipses", "kernel_shapes"]
-
 _AROUND = 48
-_NONE = Axes()
 
 
 def kernel_shapes(
     mixture: WrappedMixture,
     *,
     heaviest: int = 200,
-    axes: Axes = _NONE,
+    axes: Axes = UNNAMED,
     earth: bool = False,
     title: str = "",
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """Left: the standard deviations √λ of the kernels along their longest and shortest axes, and
     the distances between nearest neighbours among the centres. Middle: one against the other,
     kernel by kernel (the geometric mean over the axes). On S², T², H² and R² also the ellipses of
@@ -49,17 +49,19 @@ def kernel_shapes(
     apart = nearest(manifold, centres[rows], centres[rows], 1, exclude_self=True)[1][:, 0]
     unit = " (rad)" if manifold.compact and len(manifold.factors) == 1 else ""
 
-    chart = _chart(manifold, centres, axes, earth)
+    views = views_of(manifold, [centres], axes=axes, earth=earth) if manifold.dim == 2 else []
+    chart = views[0] if views and isinstance(views[0], Chart) else None
     wide = isinstance(chart, Mollweide)
     figure = new_figure(8.6, 7.4) if wide else new_figure(12.6 if chart else 8.6, 3.8)
-    curves: Any = figure
+    curves: FigureBase = figure
     if chart is not None:
-        shares: dict[str, Any] = (
-            {"height_ratios": [3.4, 4.0]} if wide else {"width_ratios": [8.6, 4.0]}
+        parts = (
+            figure.subfigures(2, 1, squeeze=False, height_ratios=[3.4, 4.0])
+            if wide
+            else figure.subfigures(1, 2, squeeze=False, width_ratios=[8.6, 4.0])
         )
-        parts: Any = figure.subfigures(*((2, 1) if wide else (1, 2)), **shares)
-        curves = parts[0]
-        _draw_ellipses(parts[1].subplots(1, 1), mixture, chart, heaviest)
+        curves, beside = parts.ravel()
+        _draw_ellipses(beside.subplots(1, 1), mixture, chart, heaviest)
     left, right = curves.subplots(1, 2)
     named = {"standard deviations": stds[:, 0]}
     if manifold.dim > 1:
@@ -90,8 +92,8 @@ def kernel_ellipses(mixture: WrappedMixture, rows: np.ndarray, deviations: float
     angle = jnp.linspace(0.0, 2.0 * jnp.pi, _AROUND + 1, dtype=mixture.centres.dtype)
     circle = deviations * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
 
-    def one(z: Any, axes: Any, variances: Any) -> Any:
-        def at(c: Any) -> Any:
+    def one(z: Point, axes: Array, variances: Array) -> Array:
+        def at(c: Array) -> Point:
             v = (jnp.sqrt(variances) * c) @ axes
             return manifold.exp(z, manifold.from_components(z, v))
 
@@ -101,14 +103,7 @@ def kernel_ellipses(mixture: WrappedMixture, rows: np.ndarray, deviations: float
     return np.asarray(jax.jit(jax.vmap(one))(*parts), np.float64)
 
 
-def _chart(manifold: Manifold, centres: np.ndarray, axes: Axes, earth: bool) -> Chart | None:
-    if manifold.dim != 2:
-        return None
-    views: list[View] = views_of(manifold, [centres], axes=axes, earth=earth)
-    return views[0] if views and isinstance(views[0], Chart) else None
-
-
-def _draw_ellipses(axes: Any, mixture: WrappedMixture, chart: Chart, heaviest: int) -> None:
+def _draw_ellipses(axes: Panel, mixture: WrappedMixture, chart: Chart, heaviest: int) -> None:
     weights = np.asarray(mixture.log_weights)
     rows = np.argsort(-weights, kind="stable")[:heaviest]
     left, right, bottom, top = chart.extent

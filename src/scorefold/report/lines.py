@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scorefold.report.panels import COLOURS
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-
-__all__ = ["draw_curve", "draw_histograms", "draw_outlines", "turn_ticks"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.axis import Axis
 
 
 def draw_histograms(
-    axes: matplotlib.axes.Axes,
+    axes: Panel,
     sets: Mapping[str, np.ndarray],
     limits: tuple[float, float],
     *,
@@ -40,9 +39,7 @@ def draw_histograms(
     axes.set_ylim(bottom=0.0)
 
 
-def draw_outlines(
-    axes: matplotlib.axes.Axes, sets: Mapping[str, np.ndarray], *, bins: int = 60
-) -> None:
+def draw_outlines(axes: Panel, sets: Mapping[str, np.ndarray], *, bins: int = 60) -> None:
     """Outlined counts of several sets of positive numbers on common bins of a logarithmic axis."""
     everything = np.concatenate(list(sets.values()))
     low, high = np.log(everything.min()), np.log(everything.max())
@@ -56,12 +53,7 @@ def draw_outlines(
     axes.set_ylim(bottom=0.0)
 
 
-def draw_curve(axes: matplotlib.axes.Axes, x: np.ndarray, p: np.ndarray, label: str) -> None:
-    """A density over the histograms, in black."""
-    axes.plot(x, p, color="black", lw=1.3, label=label)
-
-
-def turn_ticks(axis: Any, low: float, width: float, *, quarters: bool = False) -> None:
+def turn_ticks(axis: Axis, low: float, width: float, *, quarters: bool = False) -> None:
     """Limits low…low + width of an axis of angles, with ticks at halves (or quarters) of it, in
     multiples of π where it is a whole or half turn in radians."""
     ticks = low + width * np.linspace(0.0, 1.0, 5 if quarters else 3)

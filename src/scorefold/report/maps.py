@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scorefold.report.coast import coastlines, land_raster
+from scorefold.report.density import pixel_centres
 from scorefold.report.views import Chart
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.patches
-
-__all__ = ["Globe", "Mollweide", "best_centre"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.patches import Patch
 
 _HALF = math.sqrt(2.0)
 
@@ -69,13 +69,11 @@ class Mollweide(Chart):
     def area(self, xy: np.ndarray) -> np.ndarray:
         return np.ones(len(xy))
 
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         from matplotlib.patches import Ellipse
 
         edge = Ellipse((0, 0), 4 * _HALF, 2 * _HALF, fill=False, ec="0.25", lw=1.0, zorder=5)
-        return _decorate_sphere(axes, self, edge, earth=self.earth, filled=filled)
+        return _decorate_sphere(axes, self, edge, filled=filled)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,13 +120,11 @@ class Globe(Chart):
     def area(self, xy: np.ndarray) -> np.ndarray:
         return 1.0 / np.sqrt(np.maximum(1.0 - (xy**2).sum(-1), 1e-12))
 
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         from matplotlib.patches import Circle
 
         edge = Circle((0, 0), 1.0, fill=False, ec="0.25", lw=1.0, zorder=5)
-        return _decorate_sphere(axes, self, edge, earth=self.earth, filled=filled)
+        return _decorate_sphere(axes, self, edge, filled=filled)
 
 
 def best_centre(points: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
@@ -151,34 +147,25 @@ def fibonacci(n: int) -> np.ndarray:
 
 
 # -- drawing -------------------------------------------------------------------------------------
-def _decorate_sphere(
-    axes: matplotlib.axes.Axes,
-    chart: Mollweide | Globe,
-    edge: matplotlib.patches.Patch,
-    *,
-    earth: bool,
-    filled: bool,
-) -> matplotlib.patches.Patch:
+def _decorate_sphere(axes: Panel, chart: Mollweide | Globe, edge: Patch, *, filled: bool) -> Patch:
     left, right, bottom, top = chart.extent
     axes.set(xlim=(left * 1.01, right * 1.01), ylim=(bottom * 1.01, top * 1.01), aspect="equal")
     axes.set_axis_off()
     axes.add_patch(edge)
     ink = "white" if filled else "0.45"
     axes.plot(*_lines(chart, _graticule()), color=ink, lw=0.4, alpha=0.35, zorder=2)
-    if earth:
+    if chart.earth:
         if not filled:
             _shade_land(axes, chart, edge)
         axes.plot(*_lines(chart, coastlines()), color=ink, lw=0.6, zorder=3)
     return edge
 
 
-def _shade_land(axes, chart: Mollweide | Globe, edge) -> None:
+def _shade_land(axes: Panel, chart: Mollweide | Globe, edge: Patch) -> None:
     left, right, bottom, top = chart.extent
     height = 500
     width = round(height * (right - left) / (top - bottom))
-    x = left + (right - left) * (np.arange(width) + 0.5) / width
-    y = bottom + (top - bottom) * (np.arange(height) + 0.5) / height
-    p = chart.lift(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2))
+    p = chart.lift(pixel_centres(chart, width, height)[0])
     lat = np.degrees(np.arctan2(p[:, 2], np.hypot(p[:, 0], p[:, 1])))
     lon = np.degrees(np.arctan2(p[:, 1], p[:, 0]))
     row = np.clip(((90.0 - lat) * 4.0).astype(int), 0, 719)
@@ -198,7 +185,7 @@ def _graticule() -> list[np.ndarray]:
     return meridians + parallels
 
 
-def _lines(chart: Mollweide | Globe, rings) -> np.ndarray:
+def _lines(chart: Mollweide | Globe, rings: Iterable[np.ndarray]) -> np.ndarray:
     """Rows x and y of all lines, with NaN where the pen is up: between lines, on the far side
     and where a map is cut."""
     pieces: list[np.ndarray] = []

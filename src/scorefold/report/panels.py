@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.report._text import plain
 from scorefold.report.density import Raster
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.image import AxesImage
 
-__all__ = [
-    "BLUE", "COLOURS", "ORANGE", "Scale", "colour_bar", "colour_limits", "draw_heat",
-    "draw_points", "legend_below", "new_figure", "point_sets",
-]  # fmt: skip
+Points = Values | Mapping[str, Values] | None
+"""An array (n, *shape), or arrays by label."""
 
 Scale = Literal["nats", "density"]
 """Heat maps show log p in nats, or p."""
@@ -35,14 +35,14 @@ NATS_SHOWN = 7.0
 """Heat maps in nats reach this far below the largest value; everything lower has one colour."""
 
 
-def new_figure(width: float, height: float) -> matplotlib.figure.Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of its own, outside pyplot, in inches; nothing in it overlaps."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def point_sets(points: Any, name: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def point_sets(points: Points, name: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Arrays to draw, by label: one array gets the label ``name``; rows that are not finite are
     left out and the label says how many.
 
@@ -55,16 +55,13 @@ def point_sets(points: Any, name: str, shape: tuple[int, ...]) -> dict[str, np.n
     for label, values in named.items():
         array = np.asarray(values, dtype=np.float64)
         if array.ndim != 1 + len(shape) or array.shape[1:] != shape:
-            raise ValueError(f"{label} must have shape (n, {_inner(shape)}), got {array.shape}.")
+            inner = ", ".join(map(str, shape))
+            raise ValueError(f"{label} must have shape (n, {inner}), got {array.shape}.")
         finite = np.isfinite(array).reshape(len(array), -1).all(-1)
         lost = len(array) - int(finite.sum())
         shown = plain(label)
         sets[f"{shown} ({lost} not finite)" if lost else shown] = array[finite]
     return sets
-
-
-def _inner(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
 
 
 def colour_limits(rasters: Sequence[Raster], scale: Scale) -> tuple[float, float]:
@@ -81,9 +78,7 @@ def colour_limits(rasters: Sequence[Raster], scale: Scale) -> tuple[float, float
     return (low, top) if top - low > 1e-3 else (top - 0.5, top + 0.5)
 
 
-def draw_heat(
-    axes: matplotlib.axes.Axes, raster: Raster, limits: tuple[float, float], scale: Scale
-) -> Any:
+def draw_heat(axes: Panel, raster: Raster, limits: tuple[float, float], scale: Scale) -> AxesImage:
     """The heat map of a raster (cividis), with the boundary and grid of its view; returns what a
     colour bar needs."""
     edge = raster.view.decorate(axes, filled=True)
@@ -101,7 +96,7 @@ def draw_heat(
 
 
 def draw_points(
-    axes: matplotlib.axes.Axes,
+    axes: Panel,
     view: View,
     sets: Mapping[str, np.ndarray],
     *,
@@ -129,28 +124,25 @@ def draw_points(
         )  # fmt: skip
 
 
-def legend_below(figure: Any, axes: matplotlib.axes.Axes) -> None:
+def legend_below(figure: FigureBase, axes: Panel) -> None:
     """A legend under the whole figure for what these axes show, if they show anything named."""
     handles, labels = axes.get_legend_handles_labels()
+    faces = [h.get_facecolor() for h in handles if hasattr(h, "get_facecolor")]
+    white = any(np.all(np.asarray(face)[..., :3] > 0.99) for face in faces)
     if handles:
         shown = figure.legend(
             handles, labels, loc="outside lower center", ncols=min(len(labels), 4), fontsize=9,
-            frameon=True, facecolor="0.85" if _has_white(handles) else "white", edgecolor="0.6",
+            frameon=True, facecolor="0.85" if white else "white", edgecolor="0.6",
         )  # fmt: skip
         for handle in shown.legend_handles:
-            if hasattr(handle, "set_sizes"):
+            if handle is not None and hasattr(handle, "set_sizes"):
                 handle.set_sizes([30.0])
                 handle.set_alpha(1.0)
 
 
-def _has_white(handles: Sequence[Any]) -> bool:
-    return any(
-        hasattr(h, "get_facecolor") and np.all(np.asarray(h.get_facecolor())[..., :3] > 0.99)
-        for h in handles
-    )
-
-
-def colour_bar(figure: Any, image: Any, axes: Sequence[Any], scale: Scale, unit: str) -> None:
+def colour_bar(
+    figure: FigureBase, image: AxesImage, axes: Sequence[Panel], scale: Scale, unit: str
+) -> None:
     """One colour bar for several axes; its lower end is an arrow where lower values are cut."""
     label = f"log density (nats, per {unit})" if scale == "nats" else f"density (per {unit})"
     bar = figure.colorbar(

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold._types import Values
 from scorefold.manifolds import Manifold
 from scorefold.report._text import plain
-from scorefold.report.axes import Axes
+from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.maps import Globe, best_centre
 from scorefold.report.panels import BLUE, ORANGE, draw_points, legend_below, new_figure
 from scorefold.report.picture import Line, view_points, views_of
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
-    import matplotlib.figure
-
-__all__ = ["trajectories"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
 
 _INK = "0.35"
-_NONE = Axes()
 
 
 def trajectories(
     manifold: Manifold,
-    paths: Any,
+    paths: Values,
     *,
-    times: Any = None,
+    times: Values | None = None,
     at_most: int = 60,
     ends: tuple[str, str] = ("start", "end"),
     title: str = "",
-    axes: Axes = _NONE,
+    axes: Axes = UNNAMED,
     earth: bool = False,
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """Paths of points as lines, with where they start and where they end.
 
     The sphere is seen from two sides; manifolds of dimension 1 are drawn against time; others in
@@ -53,7 +52,9 @@ def trajectories(
     lines = lines[:at_most]
     first, last = (plain(name) for name in ends)
     if manifold.dim == 1:
-        return _against_time(manifold, lines, times, (first, last), title, axes)
+        figure = _against_time(Line.of(manifold, axes), lines, times, (first, last))
+        figure.suptitle(plain(title))
+        return figure
     everything = lines.reshape(-1, *manifold.shape)
     if manifold.picture == "sphere":
         near = Globe(*best_centre(everything), earth)
@@ -78,7 +79,7 @@ def trajectories(
     return figure
 
 
-def _draw_lines(axes: Any, view: View, xy: np.ndarray, visible: np.ndarray) -> None:
+def _draw_lines(axes: Panel, view: View, xy: np.ndarray, visible: np.ndarray) -> None:
     from matplotlib.collections import LineCollection
 
     left, right, bottom, top = view.extent
@@ -91,16 +92,10 @@ def _draw_lines(axes: Any, view: View, xy: np.ndarray, visible: np.ndarray) -> N
 
 
 def _against_time(
-    manifold: Manifold,
-    lines: np.ndarray,
-    times: Any,
-    ends: tuple[str, str],
-    title: str,
-    written: Axes,
-) -> Any:
+    line: Line, lines: np.ndarray, times: Values | None, ends: tuple[str, str]
+) -> Figure:
     figure = new_figure(6.5, 3.6)
     axes = figure.subplots(1, 1)
-    line = Line.of(manifold, written)
     t = np.linspace(0.0, 1.0, lines.shape[1]) if times is None else np.asarray(times)
     for path in lines:
         values = line.values(path)
@@ -110,5 +105,4 @@ def _against_time(
         axes.plot(t, values, color=_INK, lw=0.6, alpha=0.6)
     axes.set(xlabel="t", ylabel=line.label, xlim=(float(t[0]), float(t[-1])))
     axes.set_title(f"{ends[0]} (left) to {ends[1]} (right)", fontsize=9)
-    figure.suptitle(plain(title))
     return figure

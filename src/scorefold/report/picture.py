@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from scorefold.manifolds import Manifold
+from scorefold.report import panels
 from scorefold.report._text import plain
-from scorefold.report.axes import Axes
+from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.density import (
+    LogProb,
     Raster,
     density_raster,
     evaluate,
@@ -21,28 +23,16 @@ from scorefold.report.density import (
 )
 from scorefold.report.flat import CoordinatePair, Plane, limits_of
 from scorefold.report.hyperbolic import PoincareDisk
-from scorefold.report.lines import draw_curve, draw_histograms, turn_ticks
+from scorefold.report.lines import draw_histograms, turn_ticks
 from scorefold.report.maps import Mollweide
-from scorefold.report.panels import (
-    Scale,
-    colour_bar,
-    colour_limits,
-    draw_heat,
-    draw_points,
-    legend_below,
-    new_figure,
-    point_sets,
-)
 from scorefold.report.rotations import AxisView, draw_euler
 from scorefold.report.torus import AnglePair, TorusChart
 from scorefold.report.views import Chart, View
 
 if TYPE_CHECKING:
-    import matplotlib.figure
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure, FigureBase
 
-__all__ = ["picture", "views_of"]
-
-_NONE = Axes()
 Sets = Mapping[str, np.ndarray]
 
 MANY = 1500
@@ -52,16 +42,16 @@ MANY = 1500
 def picture(
     manifold: Manifold,
     *,
-    log_prob: Any = None,
-    samples: Any = None,
-    data: Any = None,
+    log_prob: LogProb | None = None,
+    samples: panels.Points = None,
+    data: panels.Points = None,
     title: str = "",
-    scale: Scale = "nats",
-    axes: Axes = _NONE,
+    scale: panels.Scale = "nats",
+    axes: Axes = UNNAMED,
     pairs: Sequence[tuple[int, int]] | None = None,
     earth: bool = False,
     pixels: int = 180,
-) -> matplotlib.figure.Figure:
+) -> Figure:
     """A density, its samples and the data, in the picture that suits the manifold.
 
     S²: Mollweide maps; T² and T^d: pairs of angles in degrees; SO(3): Euler angles, and where
@@ -76,17 +66,18 @@ def picture(
     default (0, 1), (1, 2), … up to four; ``earth``: coastlines on S², for points of the Earth.
     **Raises:** ``ValueError`` if there is nothing to draw or an array has another shape.
     """
-    known = point_sets(data, "data", manifold.shape)
-    drawn = point_sets(samples, "samples", manifold.shape)
-    if not known and not drawn and (log_prob is None or not _exact(manifold)):
+    known = panels.point_sets(data, "data", manifold.shape)
+    drawn = panels.point_sets(samples, "samples", manifold.shape)
+    kind = manifold.picture
+    exact = kind == "rotations" or (manifold.dim <= 2 and kind != "embedding")
+    if not known and not drawn and (log_prob is None or not exact):
         raise ValueError(
             f"Nothing to draw on {manifold.name}: give samples or data"
-            + (", or log_prob." if _exact(manifold) else " (a density alone cannot be drawn).")
+            + (", or log_prob." if exact else " (a density alone cannot be drawn).")
         )
-    density = log_prob if _exact(manifold) else None
-    figure = new_figure(1.0, 1.0)
-    size = _draw(figure, manifold, density, known, drawn, scale, axes, pairs, earth, pixels)
-    figure.set_size_inches(*size)
+    density, figure = log_prob if exact else None, panels.new_figure(1.0, 1.0)
+    law = _Law(manifold, density, known, drawn, scale, axes, pairs, earth, pixels)
+    figure.set_size_inches(*_draw(figure, law))
     figure.suptitle(plain(title))
     return figure
 
@@ -95,7 +86,7 @@ def views_of(
     manifold: Manifold,
     points: Sequence[np.ndarray],
     *,
-    axes: Axes = _NONE,
+    axes: Axes = UNNAMED,
     pairs: Sequence[tuple[int, int]] | None = None,
     earth: bool = False,
 ) -> list[View]:
@@ -118,7 +109,7 @@ def views_of(
     flat = kind == "coordinates"
     vectors = np.concatenate([_vectors(manifold, p) for p in points] or [np.zeros((0, 2))])
     count = vectors.shape[1]
-    own = axes if flat else _NONE
+    own = axes if flat else UNNAMED
     names = [own.label(k, f"$x_{{{k + 1}}}$" if flat else f"embedding {k + 1}")
              for k in range(count)]  # fmt: skip
     shifts = [own.shift(k) for k in range(count)]
@@ -186,16 +177,24 @@ class Line(NamedTuple):
     def limits(self, values: np.ndarray) -> tuple[float, float]:
         return limits_of(values) if self.full is None else (self.low, self.low + self.full)
 
-    def ticks(self, axes: Any) -> None:
+    def ticks(self, axes: Panel) -> None:
         if self.full is not None:
             turn_ticks(axes.xaxis, self.low, self.full)
 
 
 # -- parts ---------------------------------------------------------------------------------------
-def _exact(manifold: Manifold) -> bool:
-    """Whether a density can be drawn, and not only points."""
-    kind = manifold.picture
-    return kind == "rotations" or (manifold.dim <= 2 and kind != "embedding")
+class _Law(NamedTuple):
+    """What is drawn on one manifold, or on a factor of one."""
+
+    manifold: Manifold
+    log_prob: LogProb | None
+    known: Sets
+    drawn: Sets
+    scale: panels.Scale
+    axes: Axes
+    pairs: Sequence[tuple[int, int]] | None
+    earth: bool
+    pixels: int
 
 
 def _vectors(manifold: Manifold, points: np.ndarray) -> np.ndarray:
@@ -205,58 +204,53 @@ def _vectors(manifold: Manifold, points: np.ndarray) -> np.ndarray:
     return np.asarray(embedded, dtype=np.float64)
 
 
-def _draw(
-    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, scale: Scale,
-    written: Axes, pairs: Any, earth: bool, pixels: int,
-) -> tuple[float, float]:  # fmt: skip
+def _draw(figure: FigureBase, law: _Law) -> tuple[float, float]:
     """Draw into a figure or a part of one; returns the size (inches) it should have."""
+    manifold, sets = law.manifold, {**law.known, **law.drawn}
     if manifold.picture == "factors":
-        return _draw_product(figure, manifold, known, drawn, scale, written, earth)
+        return _draw_product(figure, law)
     if manifold.dim == 1:
-        return _draw_line(figure, manifold, log_prob, known, drawn, written)
+        return _draw_line(figure, law)
     if manifold.picture == "rotations":
-        if not known and not drawn:
-            draw_euler(figure, {}, log_prob, written)
+        if not sets:
+            draw_euler(figure, {}, law.log_prob, law.axes)
             return (8.0, 2.8)
-        rows = len(known) + len(drawn)
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1.6 * rows + 1.0, 1.6 * rows + 0.4])
-        draw_euler(upper, {**known, **drawn}, log_prob, written)
-        views = views_of(manifold, [])
-        _draw_views(lower, manifold, views, None, known, drawn, scale, pixels)
+        rows = len(law.known) + len(law.drawn)
+        ratios = [1.6 * rows + 1.0, 1.6 * rows + 0.4]
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=ratios).ravel()
+        draw_euler(upper, sets, law.log_prob, law.axes)
+        _draw_views(lower, law._replace(log_prob=None), views_of(manifold, []))
         return (8.5, 3.4 * rows + 1.6)
-    points = [*known.values(), *drawn.values()]
-    views = views_of(manifold, points, axes=written, pairs=pairs, earth=earth)
-    return _draw_views(figure, manifold, views, log_prob, known, drawn, scale, pixels)
+    points = [*law.known.values(), *law.drawn.values()]
+    views = views_of(manifold, points, axes=law.axes, pairs=law.pairs, earth=law.earth)
+    return _draw_views(figure, law, views)
 
 
-def _draw_views(
-    figure: Any, manifold: Manifold, views: list[View], log_prob: Any, known: Sets, drawn: Sets,
-    scale: Scale, pixels: int,
-) -> tuple[float, float]:  # fmt: skip
+def _draw_views(figure: FigureBase, law: _Law, views: list[View]) -> tuple[float, float]:
     """Kinds of panel (exact density, data, samples) against views; one view lies in a row, or in
     a column if it is wide."""
+    manifold, log_prob, scale = law.manifold, law.log_prob, law.scale
     kinds: list[Sets | None] = []  # None is the exact density
     if log_prob is not None:
         kinds.append(None)
     # Few points can lie on the exact density; many would hide it.
-    few = {k: v for k, v in known.items() if len(v) < MANY}
-    many = {k: v for k, v in known.items() if len(v) >= MANY}
+    few = {k: v for k, v in law.known.items() if len(v) < MANY}
+    kinds += [{k: v} for k, v in law.known.items() if len(v) >= MANY]
     overlaid = few if log_prob is not None else {}
-    kinds += [{label: points} for label, points in many.items()]
-    if log_prob is None and few:
+    if few and log_prob is None:
         kinds.append(few)
-    kinds += [{label: points} for label, points in drawn.items()]
+    kinds += [{label: points} for label, points in law.drawn.items()]
     wide = isinstance(views[0], Mollweide | AxisView)
     across = len(views) > 1
     rows, columns = (len(kinds), len(views)) if across or wide else (1, len(kinds))
     grid = figure.subplots(rows, columns, squeeze=False)
     cells = grid if rows == len(kinds) else grid.T
 
-    heat: list[tuple[Any, Raster]] = []
+    heat: list[tuple[Panel, Raster]] = []
     for sets, line in zip(kinds, cells, strict=True):
         for axes, view in zip(line, views, strict=True):
-            if sets is None and isinstance(view, Chart):
-                heat.append((axes, density_raster(view, log_prob, pixels=pixels)))
+            if log_prob is not None and sets is None and isinstance(view, Chart):
+                heat.append((axes, density_raster(view, log_prob, pixels=law.pixels)))
             elif sets and len(sets) == 1 and len(points := next(iter(sets.values()))) >= MANY:
                 bins = int(np.clip(1.2 * len(points) ** 0.4, 30, 90))
                 raster = histogram_raster(view, view_points(manifold, points), bins=bins)
@@ -264,24 +258,24 @@ def _draw_views(
             else:
                 view.decorate(axes, filled=False)
             axes.tick_params(labelsize=8)
-    limits = colour_limits([raster for _, raster in heat], scale)
+    limits = panels.colour_limits([raster for _, raster in heat], scale)
     for axes, raster in heat:
-        image = draw_heat(axes, raster, limits, scale)
+        image = panels.draw_heat(axes, raster, limits, scale)
     filled = [axes for axes, _ in heat]
     for sets, line in zip(kinds, cells, strict=True):
         for axes, view in zip(line, views, strict=True):
             shown = overlaid if sets is None else {} if axes in filled else sets
             placed = {label: view_points(manifold, points) for label, points in shown.items()}
-            draw_points(axes, view, placed, on_heat=axes in filled)
+            panels.draw_points(axes, view, placed, on_heat=axes in filled)
         for k, axes in enumerate(line):
             axes.set_title(_panel_title(sets, views[k], first=k == 0), fontsize=10)
     if heat:
-        colour_bar(figure, image, grid.ravel().tolist(), scale, _unit(manifold, views[0]))
+        panels.colour_bar(figure, image, grid.ravel().tolist(), scale, _unit(manifold, views[0]))
     # The titles name single sets; only points on a density or several sets need a legend.
     named = [line[0] for sets, line in zip(kinds, cells, strict=True)
              if (overlaid if sets is None else len(sets) > 1)]  # fmt: skip
     if named:
-        legend_below(figure, named[0])
+        panels.legend_below(figure, named[0])
     width, height = (5.6, 2.9) if wide else (3.3, 3.3)
     if across and wide:
         width, height = 2.9, 1.7
@@ -304,45 +298,36 @@ def _unit(manifold: Manifold, view: View) -> str:
     return "unit area"
 
 
-def _draw_line(
-    figure: Any, manifold: Manifold, log_prob: Any, known: Sets, drawn: Sets, written: Axes
-) -> tuple[float, float]:
+def _draw_line(figure: FigureBase, law: _Law) -> tuple[float, float]:
     axes = figure.subplots(1, 1)
-    line = Line.of(manifold, written)
-    values = {k: line.values(v) for k, v in {**known, **drawn}.items()}
+    line = Line.of(law.manifold, law.axes)
+    values = {k: line.values(v) for k, v in {**law.known, **law.drawn}.items()}
     limits = line.limits(np.concatenate(list(values.values()) or [np.array([-4.0, 4.0])]))
     draw_histograms(axes, values, limits)
-    if log_prob is not None:
+    if law.log_prob is not None:
         x = np.linspace(*limits, 801)
-        p = np.exp(evaluate(log_prob, line.points(x))) / line.scale
-        draw_curve(axes, x, p, "model density")
+        p = np.exp(evaluate(law.log_prob, line.points(x))) / line.scale
+        axes.plot(x, p, color="black", lw=1.3, label="model density")
         axes.set_ylim(bottom=0.0)
         axes.set_xlim(*limits)
     line.ticks(axes)
     axes.set_xlabel(line.label)
     axes.set_ylabel("density" + (" (per degree)" if line.unit == "degrees" else ""))
-    legend_below(figure, axes)
+    panels.legend_below(figure, axes)
     return (6.5, 3.6)
 
 
-def _draw_product(
-    figure: Any,
-    manifold: Manifold,
-    known: Sets,
-    drawn: Sets,
-    scale: Scale,
-    written: Axes,
-    earth: bool,
-) -> tuple[float, float]:
+def _draw_product(figure: FigureBase, law: _Law) -> tuple[float, float]:
     """One row for each factor, with the marginal laws of samples and data."""
-    rows = figure.subfigures(len(manifold.factors), 1, squeeze=False)[:, 0]
+    factors, split = law.manifold.factors, law.manifold.split
+    rows = figure.subfigures(len(factors), 1, squeeze=False)[:, 0]
     sizes = []
-    for k, (part, factor) in enumerate(zip(rows, manifold.factors, strict=True)):
-        data, samples = (
-            {name: manifold.split(points)[k] for name, points in sets.items()}
-            for sets in (known, drawn)
+    for k, (part, factor) in enumerate(zip(rows, factors, strict=True)):
+        known, drawn = (
+            {name: split(points)[k] for name, points in sets.items()}
+            for sets in (law.known, law.drawn)
         )
-        own = written.factor(k)
-        sizes.append(_draw(part, factor, None, data, samples, scale, own, None, earth, 1))
+        marginal = law._replace(log_prob=None, known=known, drawn=drawn, pairs=None)
+        sizes.append(_draw(part, marginal._replace(manifold=factor, axes=law.axes.factor(k))))
         part.suptitle(f"factor {k + 1}: {factor.name}", fontsize=10)
     return max(w for w, _ in sizes), sum(h for _, h in sizes)

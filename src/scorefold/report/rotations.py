@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from scorefold.manifolds import SO3
-from scorefold.report.axes import Axes
-from scorefold.report.density import evaluate
-from scorefold.report.lines import draw_curve, draw_histograms, turn_ticks
+from scorefold.report.axes import UNNAMED, Axes
+from scorefold.report.density import LogProb, evaluate
+from scorefold.report.lines import draw_histograms, turn_ticks
 from scorefold.report.maps import Mollweide
 from scorefold.report.panels import BLUE, ORANGE
 from scorefold.report.views import View
 
 if TYPE_CHECKING:
-    import matplotlib.patches
-
-__all__ = ["AxisView", "draw_euler", "euler_angles", "euler_marginals", "from_euler_angles"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import FigureBase
+    from matplotlib.patches import Patch
 
 _MAP = Mollweide(earth=False)
 _NAMES = ("φ", "θ", "ψ")
 _PRODUCT = "$R_z R_y R_x$"
-_NONE = Axes()
 
 
 def euler_angles(rotations: np.ndarray) -> np.ndarray:
@@ -50,7 +49,7 @@ def from_euler_angles(angles: np.ndarray) -> np.ndarray:
 
 
 def euler_marginals(
-    log_prob: Any, *, around: int = 48, convention: Literal["ZYX", "ZXZ"] = "ZYX"
+    log_prob: LogProb, *, around: int = 48, convention: Literal["ZYX", "ZXZ"] = "ZYX"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The densities of the three Euler angles (per radian) of a law on SO(3), by quadrature: nodes
     (m,) and values (m,) for each angle.
@@ -96,12 +95,12 @@ class AxisView(View):
     def area(self, xy: np.ndarray) -> np.ndarray:
         return _MAP.area(xy)
 
-    def decorate(self, axes: Any, *, filled: bool) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         return _MAP.decorate(axes, filled=filled)
 
 
 def draw_euler(
-    figure: Any, sets: Mapping[str, np.ndarray], log_prob: Any = None, written: Axes = _NONE
+    figure: FigureBase, sets: Mapping[str, np.ndarray], log_prob: LogProb | None, written: Axes
 ) -> None:
     """Histograms of the three Euler angles, one row a set, with the uniform law dotted and, where
     ``log_prob`` is given, its marginals (``euler_marginals``) in black on every row. The angles are
@@ -109,13 +108,16 @@ def draw_euler(
     rows = max(len(sets), 1)
     grid = figure.subplots(rows, 3, sharex="col", sharey="col", squeeze=False)
     bunge = written.convention == "ZXZ"
-    own = written if bunge else _NONE
+    own = written if bunge else UNNAMED
     curves = None
     if log_prob is not None:
         curves = euler_marginals(log_prob, convention="ZXZ" if bunge else "ZYX")
     shown = list(sets.items()) or [("", np.zeros((0, 3, 3)))]
     for row, (label, rotations) in enumerate(shown):
-        angles = _bunge(rotations) if bunge else euler_angles(rotations)
+        if bunge:
+            angles = SO3().to_euler(rotations, convention="ZXZ", degrees=False)
+        else:
+            angles = euler_angles(rotations)
         for column, axes in enumerate(grid[row]):
             low, full = own.turn(column, "radians")
             middle = column == 1
@@ -135,7 +137,8 @@ def draw_euler(
             axes.plot(x, uniform / scale, color="0.35", ls=":", lw=1.2, label="uniform law")
             if curves is not None:
                 curve = _through(*curves[column], middle=middle, bunge=bunge)
-                draw_curve(axes, x, curve(x / scale) / scale, "model density")
+                p = curve(x / scale) / scale
+                axes.plot(x, p, color="black", lw=1.3, label="model density")
             turn_ticks(axes.xaxis, low, full)
             axes.tick_params(labelsize=8)
             if row == rows - 1:
@@ -152,12 +155,9 @@ def draw_euler(
     figure.legend(*zip(*kept, strict=True), loc="outside lower center", ncols=2, fontsize=9)
 
 
-def _bunge(rotations: np.ndarray) -> np.ndarray:
-    """Angles of the convention ZXZ, radians, the middle one in [0, π]."""
-    return np.asarray(SO3().to_euler(rotations, convention="ZXZ", degrees=False), np.float64)
-
-
-def _through(nodes: np.ndarray, values: np.ndarray, *, middle: bool, bunge: bool) -> Any:
+def _through(
+    nodes: np.ndarray, values: np.ndarray, *, middle: bool, bunge: bool
+) -> Callable[[np.ndarray], np.ndarray]:
     """The cubic spline through a marginal: periodic for the outer angles, and 0 at both ends of the
     middle one."""
     from scipy.interpolate import CubicSpline

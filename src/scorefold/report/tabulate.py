@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
+from scorefold._types import Values
 from scorefold.manifolds import Manifold, Sphere
-
-__all__ = ["tabulated"]
 
 
 def tabulated(
-    log_prob: Callable[[Any], Any], manifold: Manifold, *, rows: int = 60
-) -> Callable[[Any], np.ndarray]:
+    log_prob: Callable[[Array], Values], manifold: Manifold, *, rows: int = 60
+) -> Callable[[Values], np.ndarray]:
     """A function of points (n, 3) that interpolates log p, linearly in latitude and longitude, on
     ``rows`` × 2·``rows`` cells. For drawing: peaks narrower than a cell are cut.
 
@@ -29,7 +28,7 @@ def tabulated(
     grid = sphere.from_latlon(*(a.ravel() for a in np.meshgrid(lat, lon, indexing="ij")))
     table = np.asarray(log_prob(grid), np.float64).reshape(rows, 2 * rows)
 
-    def interpolated(x: Any) -> np.ndarray:
+    def interpolated(x: Values) -> np.ndarray:
         where = sphere.to_latlon(np.asarray(jnp.asarray(x)))
         i = np.clip((where[..., 0] + 90.0) * (rows / 180.0) - 0.5, 0, rows - 1.001)
         j = (where[..., 1] + 180.0) * (rows / 180.0) - 0.5

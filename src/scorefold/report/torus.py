@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorefold.report.axes import Axes
+from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.lines import turn_ticks
 from scorefold.report.views import Chart, View
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.patches
-
-__all__ = ["AnglePair", "TorusChart"]
-
-_NONE = Axes()
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.patches import Patch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +25,7 @@ class AnglePair(View):
 
     first: int = 0
     second: int = 1
-    axes: Axes = _NONE
+    axes: Axes = UNNAMED
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -48,9 +44,7 @@ class AnglePair(View):
         (_, wide), (_, high) = self._turns()
         return np.full(len(xy), (2.0 * math.pi) ** 2 / (wide * high))
 
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         left, right, bottom, top = self.extent
         axes.set(xlim=(left, right), ylim=(bottom, top), aspect=(right - left) / (top - bottom))
         for axis, lines, k in (

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.patches
-
-__all__ = ["Chart", "View"]
+    from matplotlib.axes import Axes as Panel
+    from matplotlib.patches import Patch
 
 
 class View(abc.ABC):
@@ -39,9 +37,7 @@ class View(abc.ABC):
         """Riemannian volume shown per unit of plot area at (n, 2), shape (n,)."""
 
     @abc.abstractmethod
-    def decorate(
-        self, axes: matplotlib.axes.Axes, *, filled: bool
-    ) -> matplotlib.patches.Patch | None:
+    def decorate(self, axes: Panel, *, filled: bool) -> Patch | None:
         """Draw the boundary, grid lines, labels and coastlines; ``filled`` says that a heat map
         lies below. Returns the patch that clips what is drawn, if the region is not a box."""
 

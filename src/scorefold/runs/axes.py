@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from scorefold.data import Coordinates
 from scorefold.data.columns.coordinates import Part
 from scorefold.data.sources.registry import REGISTRY
 from scorefold.data.sources.snapshot_loading import SNAPSHOTS
 from scorefold.report import Axes
 
-__all__ = ["axes_of", "on_earth"]
+
+class Shown(TypedDict):
+    """Keywords of pictures."""
+
+    axes: Axes
+    earth: bool
+
 
 _ANGULAR = ("angles", "euler")
 

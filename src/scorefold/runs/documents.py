@@ -8,61 +8,34 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scorefold._files import write_whole
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.runs.errors import RunError
 
-__all__ = [
-    "BRIDGE",
-    "BRIDGE_METRICS",
-    "HISTORY",
-    "METRICS",
-    "RUN",
-    "SEEDS",
-    "SUMMARY",
-    "check",
-    "describes",
-    "plain",
-    "read",
-    "text",
-    "write",
-]
-
 _LARGEST = 8 * 2**20
-_NUMBER, _WHOLE = "a number", "a whole number"
-_WORD = "a line of text"
+_NUMBER, _WHOLE, _WORD = "a number", "a whole number", "a line of text"
 
-# A shape is a kind of value, a tuple of shapes (any will do), a list (each entry has the shape) or
-# a dictionary of those that must be there, by name.
-_NUMBERS = {
-    "test_nll": (_NUMBER, None),
-    "test_nll_standard_error": (_NUMBER, None),
-    "val_nll": (_NUMBER, None),
-    "reference_nll": (_NUMBER, None),
-    "nfe": (_NUMBER, None),
-    "normalisation": (_NUMBER, None),
-    "normalisation_error": (_NUMBER, None),
-}
+Shape = type | str | tuple | list | dict | None
+"""A kind of value, a tuple of shapes (any will do), a list (each entry has the shape) or a
+dictionary of those that must be there, by name."""
 METRICS = {
-    "model": str,
-    "dataset": str,
-    "manifold": str,
-    "protocol": str,
-    "seed": _WHOLE,
-    "n_train": _WHOLE,
-    "n_val": _WHOLE,
-    "n_test": _WHOLE,
-    **_NUMBERS,
+    **dict.fromkeys(("model", "dataset", "manifold", "protocol"), str),
+    **dict.fromkeys(("seed", "n_train", "n_val", "n_test"), _WHOLE),
+    **dict.fromkeys(
+        ("test_nll", "test_nll_standard_error", "val_nll", "reference_nll", "nfe", "normalisation",
+         "normalisation_error"),
+        (_NUMBER, None),
+    ),
     "reference": (str, None),
     "generalisation": (dict, None),
     "steps": _WHOLE,
     "train_seconds": _NUMBER,
     "compile_seconds": _NUMBER,
     "model_sha256": str,
-}
+}  # fmt: skip
 SUMMARY = {"seed": [_WHOLE], "runs": [METRICS]}
 BRIDGE_METRICS = {"model": str, "seed": _WHOLE, "model_sha256": str}
 HISTORY = {
@@ -94,18 +67,18 @@ BRIDGE = {"bridge": [str], "data": [_WORD], "files": [(_WORD, None)], "options":
           "scorefold": str}  # fmt: skip
 
 
-def write(path: Path, document: Mapping[str, Any]) -> None:
+def write(path: Path, document: ReadOnlyDocument) -> None:
     """Write a JSON object, whole or not at all. Numbers that are not finite become null, with the
     reason beside them; nothing that a computation can return keeps it from being written."""
     write_whole(path, text(document))
 
 
-def text(document: Mapping[str, Any]) -> str:
+def text(document: ReadOnlyDocument) -> str:
     """The JSON of a document."""
     return json.dumps(plain(document), indent=1, allow_nan=False) + "\n"
 
 
-def read(path: Path, shape: Any) -> dict[str, Any]:
+def read(path: Path, shape: Shape) -> Document:
     """The document in a file, which must have the shape.
 
     **Raises:** ``RunError`` naming the file and what is wrong with it.
@@ -122,7 +95,7 @@ def read(path: Path, shape: Any) -> dict[str, Any]:
     return document
 
 
-def check(path: Path, document: Any, shape: Any) -> None:
+def check(path: Path, document: object, shape: Shape) -> None:
     """**Raises:** ``RunError`` if a document that was read from ``path`` has not the shape."""
     if wrong := _wrong(document, shape, ""):
         raise RunError(f"{path} is damaged, or of another program ({wrong}).")
@@ -141,17 +114,20 @@ def describes(path: Path, *more: type[Exception]) -> Iterator[None]:
         raise RunError(f"{path} is damaged, or of another version ({words}).") from error
 
 
-def plain(value: Any) -> Any:
-    """``value`` as JSON has it, whatever it is; numbers that are not finite become None."""
+def plain(document: Mapping) -> Document:
+    """A document as JSON has it, whatever it holds; numbers that are not finite become None."""
+    out: Document = {}
+    for key, entry in document.items():
+        out[str(key)] = found = _plain(entry)
+        lost = found is None or (isinstance(found, list) and None in found)
+        if lost and entry is not None and f"{key}_reason" not in document:
+            out[f"{key}_reason"] = "not a finite number"
+    return out
+
+
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        out: dict[str, Any] = {}
-        for key, entry in value.items():
-            out[str(key)] = found = plain(entry)
-            lost = entry is not None and (found is None or (isinstance(found, list)
-                                                            and None in found))  # fmt: skip
-            if lost and f"{key}_reason" not in value:
-                out[f"{key}_reason"] = "not a finite number"
-        return out
+        return plain(value)
     if isinstance(value, bool | str) or value is None:
         return value
     if isinstance(value, int):
@@ -159,15 +135,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return _plain(value.item())
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [_plain(entry) for entry in value]
     if hasattr(value, "tolist"):
-        return plain(np.asarray(value).tolist())
+        return _plain(np.asarray(value).tolist())
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
-def _wrong(value: Any, shape: Any, where: str) -> str:
+def _wrong(value: object, shape: Shape, where: str) -> str:
     """What is wrong first, in words; empty if nothing is."""
     if isinstance(shape, tuple):
         found = [_wrong(value, one, where) for one in shape]
@@ -188,18 +164,20 @@ def _wrong(value: Any, shape: Any, where: str) -> str:
         return ""
     if shape is None:
         return "" if value is None else f"{where} is not null"
-    if shape == _NUMBER:
-        right = type(value) in (int, float) and abs(value) < 2**1000
-    elif shape == _WHOLE:
-        right = type(value) is int and 0 <= value < 2**53
+    if isinstance(shape, type):
+        right = isinstance(value, shape)
     elif shape == _WORD:
         right = isinstance(value, str) and 0 < len(value) < 5000 and "\0" not in value
+    elif isinstance(value, bool):
+        right = False
+    elif shape == _NUMBER:
+        right = isinstance(value, int | float) and abs(value) < 2**1000
     else:
-        return "" if isinstance(value, shape) else f"{where or 'it'} is not {_KINDS[shape]}"
-    return "" if right else f"{where or 'it'} is not {shape}"
+        right = isinstance(value, int) and 0 <= value < 2**53
+    return "" if right else f"{where or 'it'} is not {_KINDS.get(shape, shape)}"
 
 
-_KINDS = {str: "text", dict: "an object", bool: "true or false"}
+_KINDS: dict[Shape, str] = {str: "text", dict: "an object", bool: "true or false"}
 
 
 def _refuse(name: str) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from scorefold._oneline import one_line
 
-__all__ = ["RunError"]
-
 
 class RunError(Exception):
     """A request that cannot be carried out as it is, or a folder that cannot be used: one

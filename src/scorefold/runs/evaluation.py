@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import ScorefoldWarning
 from scorefold.data import DataError, load
 from scorefold.runs import documents
@@ -25,8 +25,6 @@ from scorefold.runs.opening import reopened
 from scorefold.runs.reading import reading_as
 from scorefold.runs.request import Problem, in_columns
 
-__all__ = ["Evaluation", "evaluate"]
-
 _NAMES = {"test_nll": "nll", "test_nll_standard_error": "nll_standard_error"}
 _MASS = ("normalisation", "normalisation_error", "normalisation_how", "normalisation_reason")
 _ERRORS = {"nll": "nll_standard_error", "normalisation": "normalisation_error"}
@@ -36,7 +34,7 @@ _ERRORS = {"nll": "nll_standard_error", "normalisation": "normalisation_error"}
 class Evaluation:
     """Numbers, and these in words."""
 
-    metrics: dict[str, Any]
+    metrics: Document
     text: str
 
 
@@ -83,8 +81,8 @@ def evaluate(
         return Evaluation(document, "\n".join(_lines(document)))
 
 
-def _shown(numbers: Mapping[str, Any], samples: bool) -> dict[str, Any]:
-    """Those of a model's numbers that are about the points it is judged by."""
+def _shown(numbers: ReadOnlyDocument, samples: bool) -> Document:
+    """Those of a model's numbers that depend on the points it is compared with."""
     wanted = {name for one in MEASURES.values() if one.fresh for name in one.names} | set(_MASS)
     wanted -= set() if samples else {"generalisation"}
     found = {"dataset": numbers["dataset"], "n": numbers["n_test"]}
@@ -95,7 +93,7 @@ def _shown(numbers: Mapping[str, Any], samples: bool) -> dict[str, Any]:
     return found
 
 
-def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> dict[str, Any]:
+def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> Document:
     """The numbers of a run, measured with the same keys as before."""
     warnings.warn(
         f"{run.file('metrics.json')} has no numbers of the model in {run.model_file.name}: they "
@@ -111,13 +109,13 @@ def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> dict
 
 def _of_points(
     run: Run, points: np.ndarray, samples: bool, data_dir: str | None, listener: Listener
-) -> dict[str, Any]:
-    """Numbers of other points. The total mass is the model's own: that of ``fit`` if known."""
-    found: dict[str, Any] = {}
-    own, known, left = None, run.measured(), set() if samples else {"generalisation"}
+) -> Document:
+    """Numbers of other points. The total mass does not depend on them: that of ``fit`` if known."""
+    found: Document = {}
+    dataset, known, left = None, run.measured(), set() if samples else {"generalisation"}
     try:
         problem = reopened(run, data_dir)
-        own = problem.dataset if isinstance(problem, ModelProblem) else None
+        dataset = problem.dataset if isinstance(problem, ModelProblem) else None
     except (DataError, OSError, RunError) as error:
         left |= {"generalisation"}
         if samples:
@@ -127,13 +125,13 @@ def _of_points(
     if known is not None:
         left |= {"mass"}
         found |= {key: known[key] for key in _MASS if key in known}
-    fitted = FittedModel(run.model(), own, run.single()["seed"], points)
+    fitted = FittedModel(run.model(), dataset, run.single()["seed"], points)
     wanted = [one for name, one in MEASURES.items() if one.fresh and name not in left]
     return {**take_all(wanted, fitted, listener), **found}
 
 
 def _points(
-    run: Run, table: str, data_dir: str | None, reading: Mapping[str, Any]
+    run: Run, table: str, data_dir: str | None, reading: ReadOnlyDocument
 ) -> tuple[str, np.ndarray]:
     """All points of a table, and its name."""
     with documents.describes(run.file("run.json")):
@@ -146,7 +144,7 @@ def _points(
     return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
 
 
-def _lines(document: Mapping[str, Any]) -> list[str]:
+def _lines(document: ReadOnlyDocument) -> list[str]:
     """The numbers for a terminal, of one run or of several seeds."""
 
     def number(name: str) -> str:

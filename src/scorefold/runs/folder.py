@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
+
 from scorefold import fitting
 from scorefold._files import remove_leftovers, write_whole
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Coordinates, DataError
 from scorefold.fitting import DirectoryInUse
 from scorefold.fitting.fingerprint import differences
@@ -18,8 +21,6 @@ from scorefold.fitting.lock import locked
 from scorefold.runs import documents, histories
 from scorefold.runs.errors import RunError
 from scorefold.runs.identity import file_digest, identity
-
-__all__ = ["Run"]
 
 _OURS = re.compile(
     r"run\.(lock|json)|metrics\.json|history\.json|model\.safetensors|report\.html|.*\.png"
@@ -85,7 +86,7 @@ class Run:
         return [Run(self.folder / f"seed-{seed}") for seed in seeds]
 
     # -- what was trained ------------------------------------------------------------------------
-    def keep(self, model: Any, course: histories.Course) -> None:
+    def keep(self, model: eqx.Module, course: histories.Course) -> None:
         """Save what training gave. A model file says that its history is there too."""
         write_whole(self.file("history.json"), histories.text(course))
         fitting.save(self.model_file, model)
@@ -103,16 +104,16 @@ class Run:
         return file_digest(self.model_file) or ""
 
     # -- documents -------------------------------------------------------------------------------
-    def write(self, name: str, document: Mapping[str, Any]) -> None:
+    def write(self, name: str, document: ReadOnlyDocument) -> None:
         """Write ``name`` whole or not at all."""
         documents.write(self.file(name), document)
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Document:
         """The numbers of the run."""
         kinds = {"bridge": documents.BRIDGE_METRICS, "seeds": documents.SUMMARY}
         return documents.read(self.file("metrics.json"), kinds.get(self.kind, documents.METRICS))
 
-    def measured(self) -> dict[str, Any] | None:
+    def measured(self) -> Document | None:
         """The numbers of the run, if there are some and they are those of the model that is
         there."""
         if not self.file("metrics.json").exists():
@@ -162,7 +163,7 @@ class Run:
             "an unfinished run" if any(found) or any(self.checkpoints.rglob("checkpoint-*")) else ""
         )
 
-    def refuse_another(self, wanted: Mapping[str, Any], resume: bool) -> None:
+    def refuse_another(self, wanted: ReadOnlyDocument, resume: bool) -> None:
         """Compare what is to be fitted with what the folder holds, before anything is changed.
 
         **Raises:** ``RunError`` if the folder holds a run and ``resume`` is False, or holds one
@@ -191,7 +192,7 @@ class Run:
 
     # -- how its data were read ------------------------------------------------------------------
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> Document:
         """What ``run.json`` says.
 
         **Raises:** ``RunError`` if it is not there, damaged, or says too little.
@@ -209,7 +210,7 @@ class Run:
         documents.check(path, found, shape)
         return found
 
-    def single(self) -> dict[str, Any]:
+    def single(self) -> Document:
         """The description of one run, not of several seeds."""
         found = self.description
         if "seeds" in found:

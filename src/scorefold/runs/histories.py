@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document
 from scorefold.bridges import AlternationHistory
 from scorefold.fitting import History
 from scorefold.runs import documents
-
-__all__ = ["Course", "read", "text"]
 
 Course = History | AlternationHistory | tuple[History | AlternationHistory, ...]
 
@@ -39,7 +38,7 @@ def read(path: Path) -> Course:
         return _read_one(path, found)
 
 
-def _read_one(path: Path, found: dict[str, Any]) -> History | AlternationHistory:
+def _read_one(path: Path, found: Document) -> History | AlternationHistory:
     if "toward" in found:
         columns: dict[str, Any] = {
             name: tuple(found[name]) if name in ("toward", "floor", "seed")
@@ -53,6 +52,17 @@ def _read_one(path: Path, found: dict[str, Any]) -> History | AlternationHistory
     if len(found["step"]) != len(found["loss"]) or len(found["val_step"]) != len(found["val_nll"]):
         raise ValueError("columns of different lengths")
     return History.from_json(json.dumps({name: found[name] for name in _names(History)}))
+
+
+def numbers(history: History) -> Document:
+    """What ``metrics.json`` says of a training."""
+    return {
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "stopped": history.stopped,
+        "train_seconds": history.seconds - history.compile_seconds,
+        "compile_seconds": history.compile_seconds,
+    }
 
 
 def _names(kind: type[History] | type[AlternationHistory]) -> list[str]:

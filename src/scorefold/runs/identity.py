@@ -7,16 +7,14 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document, ReadOnlyDocument, Values
 from scorefold._version import __version__
 from scorefold.fitting.fingerprint import describe
 from scorefold.runs import documents
 from scorefold.runs.reading import is_named, is_pipe
-
-__all__ = ["described", "file_digest", "identity", "point_digests"]
 
 _IDENTITY = ("seed", "seeds", "bridge", "options", "settings", "points")
 
@@ -24,21 +22,19 @@ _IDENTITY = ("seed", "seeds", "bridge", "options", "settings", "points")
 def described(
     data: str | Sequence[str],
     *,
-    options: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    options: ReadOnlyDocument,
+    settings: ReadOnlyDocument,
     earth: bool,
-    **found: Any,
-) -> dict[str, Any]:
+    **found: object,
+) -> Document:
     """The document of a run: of one table (``data`` a name), or of several. ``found``: what only
     such a run has."""
     names = [data] if isinstance(data, str) else list(data)
     paths = [n if is_named(n) or is_pipe(n) else str(Path(n).resolve()) for n in names]
     files = ["pipe" if is_pipe(n) else None if is_named(n) else file_digest(n) for n in names]
-    where: dict[str, Any] = {"data": paths, "files": files}
-    if isinstance(data, str):
-        where = {"data": paths[0], "file": files[0]}
+    one = isinstance(data, str)
     return {
-        **where,
+        **({"data": paths[0], "file": files[0]} if one else {"data": paths, "files": files}),
         "options": dict(options),
         "settings": dict(settings),
         "earth": earth,
@@ -47,7 +43,7 @@ def described(
     }
 
 
-def identity(description: Mapping[str, Any], names: Sequence[str] = _IDENTITY) -> dict[str, str]:
+def identity(description: ReadOnlyDocument, names: Sequence[str] = _IDENTITY) -> dict[str, str]:
     """The fields that make a run another one, as they look in a file, a line each."""
     found = documents.plain(description)
     return {
@@ -58,16 +54,15 @@ def identity(description: Mapping[str, Any], names: Sequence[str] = _IDENTITY) -
     }
 
 
-def point_digests(parts: Mapping[str, Any]) -> dict[str, Any]:
+def point_digests(parts: Mapping[str, Values]) -> Document:
     """Of points to train, to validate and to test: dtype, shape, SHA-256; a list of them for
     lists of arrays."""
 
-    def digest(rows: Any, name: str) -> Any:
-        if isinstance(rows, list | tuple):
-            return [digest(one, name) for one in rows]
+    def digest(rows: Values, name: str) -> str:
         return describe(np.asarray(rows), name)[name]
 
-    return {name: digest(rows, name) for name, rows in parts.items()}
+    return {name: [digest(one, name) for one in rows] if isinstance(rows, list | tuple)
+            else digest(rows, name) for name, rows in parts.items()}  # fmt: skip
 
 
 def file_digest(path: str | os.PathLike) -> str | None:

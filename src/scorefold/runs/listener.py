@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-__all__ = ["Listener"]
-
 
 class Listener:
     """A program in Python, which is told nothing; that of the command line speaks on stderr, and

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from scorefold._oneline import one_line
+from scorefold._types import Document
 from scorefold._warnings import ScorefoldWarning
 from scorefold.runs.listener import Listener
 
-__all__ = ["Measure", "take_all"]
+Subject = TypeVar("Subject")
 
 
-class Measure(NamedTuple):
+@dataclass(frozen=True)
+class Measure(Generic[Subject]):
     """What is measured of a fitted model or bridge: ``of(subject)`` returns a dictionary that has
     the keys ``names``. ``what`` is said while it takes long; with ``{0.name}`` for attributes of
     the subject. ``title``: of a line in the terminal, for the first of the names. ``fresh``:
@@ -21,15 +24,17 @@ class Measure(NamedTuple):
 
     what: str
     names: tuple[str, ...]
-    of: Callable[[Any], dict[str, Any]]
+    of: Callable[[Subject], Document]
     title: str = ""
     fresh: bool = True
 
 
-def take_all(measures: Iterable[Measure], subject: Any, listener: Listener) -> dict[str, Any]:
+def take_all(
+    measures: Iterable[Measure[Subject]], subject: Subject, listener: Listener
+) -> Document:
     """The numbers by name. Where one cannot be had it is None, ``NAME_reason`` says why, and a
     warning: whatever it is, a model that was trained is worth more than a number."""
-    found: dict[str, Any] = {}
+    found: Document = {}
     for measure in measures:
         what = measure.what.format(subject)
         try:

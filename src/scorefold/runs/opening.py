@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scorefold.fitting.fingerprint import differences
 from scorefold.runs import documents
 from scorefold.runs.bridges.ends import open_ends
@@ -13,8 +15,6 @@ from scorefold.runs.identity import identity
 from scorefold.runs.models.request import FitRequest, open_fit
 from scorefold.runs.reading import is_snapshots
 from scorefold.runs.request import Job, Problem
-
-__all__ = ["opened", "reopened"]
 
 
 def opened(request: FitRequest | BridgeRequest) -> Job:
@@ -39,8 +39,8 @@ def reopened(run: Run, data_dir: str | None = None) -> Problem:
             f"the data of {run.folder} came from a pipe and cannot be read again: give DATA."
         )
     with documents.describes(run.file("run.json")):
-        kind = FitRequest if run.kind == "model" else BridgeRequest
-        (problem,) = opened(kind.of(found, data_dir=data_dir, out=run.folder)).problems.values()
+        request = (FitRequest if run.kind == "model" else BridgeRequest).of(found)
+        problem = opened(replace(request, data_dir=data_dir, out=run.folder)).first
     changed = differences(*(identity(one, ["points"]) for one in (found, problem.described)))
     if changed:
         lines = [f"{n}: {then} there, {now} here" for n, (then, now) in changed.items()]

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from scorefold._oneline import one_line
 from scorefold._provenance import provenance
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold._version import __version__
 from scorefold._warnings import ScorefoldWarning
 from scorefold.runs import documents
@@ -25,15 +25,13 @@ from scorefold.runs.models.request import FitRequest
 from scorefold.runs.opening import opened, reopened
 from scorefold.runs.request import Finished, Job, Problem, Request, in_columns
 
-__all__ = ["Outcome", "carry_out", "draw_again", "settled"]
-
 
 @dataclass(frozen=True)
 class Outcome:
     """What a request gave: the folder, the numbers of its ``metrics.json``, and these in words."""
 
     run: Run
-    metrics: dict[str, Any]
+    metrics: Document
     text: str
 
 
@@ -47,10 +45,9 @@ def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = N
     listener = listener or Listener()
     job = opened(request)
     with settled(job.described, request.resume):
-        for line in job.announced():
+        for line in job.first.announced():
             listener.tell(line)
-        first = next(iter(job.problems.values()))
-        for line in first.warnings:
+        for line in job.first.warnings:
             warnings.warn(line, ScorefoldWarning, stacklevel=2)
         listener.stage(
             "stopped before this training saved a state; the same command with --resume goes on "
@@ -67,7 +64,7 @@ def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = N
         ])  # fmt: skip
         if len(job.problems) > 1:
             Run(job.folder).write("metrics.json", metrics)
-    return Outcome(Run(job.folder), metrics, in_columns(first.lines(metrics), job.folder, 16))
+    return Outcome(Run(job.folder), metrics, in_columns(job.first.lines(metrics), job.folder, 16))
 
 
 def draw_again(
@@ -88,11 +85,11 @@ def draw_again(
         problem = reopened(run, data_dir)
         course, metrics, fitted = run.history(), run.metrics(), run.model()
         with documents.describes(run.file("metrics.json"), ValueError):
-            problem.tables(metrics)
+            tables = problem.tables(metrics)
         earthly = run.description["earth"] if earth is None else earth
         with run.writing(), (listener or Listener()).doing("drawing the report"):
-            done = Finished(run.folder, problem.subject(fitted), metrics, course, earthly)
-            page = problem.page(done)
+            subject = problem.subject(fitted)
+            page = problem.page(Finished(run.folder, subject, metrics, tables, course, earthly))
         yield page
 
 
@@ -104,7 +101,7 @@ def fit_missing(job: Job) -> None:
             run.keep(*job.problems[run].fit(run))
 
 
-def _finish(run: Run, problem: Problem, request: Request, listener: Listener) -> dict[str, Any]:
+def _finish(run: Run, problem: Problem, request: Request, listener: Listener) -> Document:
     """Measure and draw what is missing, from the model in the file."""
     metrics = _measured_before(run, problem)
     drawn = not request.report or run.file("report.html").exists()
@@ -127,8 +124,8 @@ def _finish(run: Run, problem: Problem, request: Request, listener: Listener) ->
     if not drawn:
         try:
             with listener.doing("drawing the report"):
-                earth = run.description["earth"]
-                problem.page(Finished(run.folder, subject, metrics, course, earth))
+                earth, tables = run.description["earth"], problem.tables(metrics)
+                problem.page(Finished(run.folder, subject, metrics, tables, course, earth))
         except OSError:
             raise
         except Exception as error:
@@ -141,7 +138,7 @@ def _finish(run: Run, problem: Problem, request: Request, listener: Listener) ->
     return metrics
 
 
-def _measured_before(run: Run, problem: Problem) -> dict[str, Any] | None:
+def _measured_before(run: Run, problem: Problem) -> Document | None:
     """All numbers of the model in the folder, if they have been measured."""
     try:
         found = run.measured()
@@ -153,7 +150,7 @@ def _measured_before(run: Run, problem: Problem) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def settled(described: Mapping[Run, Mapping[str, Any]], resume: bool) -> Iterator[None]:
+def settled(described: Mapping[Run, ReadOnlyDocument], resume: bool) -> Iterator[None]:
     """Hold the locks of the folders of ``described``, whose ``run.json`` says then what is in each.
 
     A command that is refused changes nothing: first look, then lock, look again, and only then

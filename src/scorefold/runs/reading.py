@@ -5,20 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from scorefold._types import Document
 from scorefold.data import SNAPSHOTS, Coordinates, datasets
 from scorefold.data.laws.evolutions import EVOLUTIONS
 from scorefold.data.laws.synthetic import is_synthetic
-
-__all__ = [
-    "Reading",
-    "is_named",
-    "is_pipe",
-    "is_snapshots",
-    "reading_as",
-    "snapshot_names",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +24,11 @@ class Reading:
     drop_value: Sequence[str] | None = None
     protocol: str | None = None
 
-    def stated(self) -> dict[str, Any]:
+    def stated(self) -> Document:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def reading_as(name: str, coordinates: Coordinates, **stated: Any) -> dict[str, Any]:
+def reading_as(name: str, coordinates: Coordinates, **stated: object) -> Document:
     """The arguments of ``data.load`` for another table: a file is read as the table of
     ``coordinates`` was, but for what is ``stated``."""
     if name in {row.name for row in datasets()}:

@@ -7,21 +7,25 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from scorefold import data
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Dataset, datasets
 from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
-from scorefold.runs.measures import Measure
+from scorefold.runs.measures import Measure, Subject
 from scorefold.runs.reading import Reading
 
-__all__ = ["Finished", "Job", "Problem", "Request", "in_columns", "load_alike", "word_of"]
-
-Subject = TypeVar("Subject")
+Fitted = TypeVar("Fitted")
+Lines = list[tuple[str, str]]
+"""Of a terminal: titles and texts."""
+Tables = dict[str, list[tuple[str, ...]]]
+"""Of a page, by title: a row of headings, and rows of text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +60,18 @@ class Finished(Generic[Subject]):
 
     folder: Path
     subject: Subject
-    metrics: dict[str, Any]
+    metrics: Document
+    tables: Tables
     course: Course
     earth: bool
 
 
-class Problem(abc.ABC, Generic[Subject]):
+class Problem(abc.ABC, Generic[Fitted, Subject]):
     """One model or bridge to fit, its data read: what differs between kinds of runs."""
 
     @property
     @abc.abstractmethod
-    def described(self) -> Mapping[str, Any]:
+    def described(self) -> ReadOnlyDocument:
         """What ``run.json`` says."""
 
     @property
@@ -79,32 +84,32 @@ class Problem(abc.ABC, Generic[Subject]):
         """What is said before training."""
 
     @abc.abstractmethod
-    def fit(self, run: Run) -> tuple[Any, Course]:
+    def fit(self, run: Run) -> tuple[Fitted, Course]:
         """Train, with checkpoints in the folder of the run."""
 
     @abc.abstractmethod
-    def subject(self, fitted: Any) -> Subject:
+    def subject(self, fitted: Fitted) -> Subject:
         """What is measured and drawn: the fitted model with its data, and draws once."""
 
     @abc.abstractmethod
-    def measures(self) -> Mapping[str, Measure]:
+    def measures(self) -> Mapping[str, Measure[Subject]]:
         """What is measured, by name."""
 
     @abc.abstractmethod
-    def facts(self, fitted: Any, course: Course) -> dict[str, Any]:
+    def facts(self, fitted: Fitted, course: Course) -> Document:
         """What ``metrics.json`` says of the data and of training."""
 
     @abc.abstractmethod
-    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
-        """The tables of the page, by title."""
+    def tables(self, metrics: ReadOnlyDocument) -> Tables:
+        """The tables of the page."""
 
     @abc.abstractmethod
     def page(self, done: Finished[Subject]) -> Path:
         """Draw the page."""
 
     @abc.abstractmethod
-    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """The numbers for a terminal: titles and texts."""
+    def lines(self, metrics: ReadOnlyDocument) -> Lines:
+        """The numbers for a terminal."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +124,19 @@ class Job:
         return cls(Path(folder), {Run(folder): problem})
 
     @property
-    def described(self) -> dict[Run, Mapping[str, Any]]:
+    def described(self) -> dict[Run, ReadOnlyDocument]:
         """What ``run.json`` says, in every folder."""
         return {run: problem.described for run, problem in self.problems.items()}
 
-    def announced(self) -> list[str]:
-        return next(iter(self.problems.values())).announced()
+    @cached_property
+    def first(self) -> Problem:
+        return next(iter(self.problems.values()))
 
     def fit_together(self) -> bool:
         """Fit all problems side by side and keep what comes out, if that can be done."""
         return False
 
-    def summary(self, found: list[dict[str, Any]]) -> dict[str, Any]:
+    def summary(self, found: list[Document]) -> Document:
         """The document of all problems."""
         (metrics,) = found
         return metrics
@@ -143,15 +149,15 @@ def load_alike(names: Sequence[str], request: Request) -> list[Dataset]:
     **Raises:** ``RunError`` for tables on different manifolds, or with fewer than 2 points to
     train; ``DataError`` for what cannot be read.
     """
-    options: dict[str, Any] = {"protocol": "grouped", **request.reading.stated()}
+    options: Document = {"protocol": "grouped", **request.reading.stated()}
     known = {row.name for row in datasets()}
     sets: list[Dataset] = []
     for name in names:
         if name in known or is_synthetic(name):
-            own: dict[str, Any] = {"protocol": options["protocol"]}
+            reading: Document = {"protocol": options["protocol"]}
         else:
-            own = options | ({"like": sets[0]} if sets else {})
-        sets.append(data.load(name, seed=request.seed, data_dir=request.data_dir, **own))
+            reading = options | ({"like": sets[0]} if sets else {})
+        sets.append(data.load(name, seed=request.seed, data_dir=request.data_dir, **reading))
     a = sets[0]
     for one in sets:
         if len(one.train) < 2:
@@ -171,7 +177,7 @@ def word_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).stem)
 
 
-def in_columns(lines: list[tuple[str, str]], folder: str | os.PathLike, least: int = 0) -> str:
+def in_columns(lines: Lines, folder: str | os.PathLike, least: int = 0) -> str:
     """Titles and texts for a terminal, with the folder after them."""
     lines = [*lines, ("written to", str(folder))]
     width = max(least, *(len(name) + 1 for name, _ in lines))

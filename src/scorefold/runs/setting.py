@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from scorefold._types import ReadOnlyDocument
 from scorefold.runs.errors import RunError
-
-__all__ = ["TRAINING", "Setting", "check_settings"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ TRAINING = (
 )  # fmt: skip
 
 
-def check_settings(stated: Mapping[str, Any], known: Sequence[Setting], whose: str) -> None:
+def check_settings(stated: ReadOnlyDocument, known: Sequence[Setting], whose: str) -> None:
     """**Raises:** ``RunError`` for what is stated (not None) and is no setting of ``whose``, or
     out of its range."""
     by_name = {setting.name: setting for setting in known}

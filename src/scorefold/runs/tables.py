@@ -15,9 +15,6 @@ from scorefold._oneline import one_line
 from scorefold.data import Coordinates
 from scorefold.runs.errors import RunError
 
-__all__ = ["ENDINGS", "check_out", "columns_in_words", "write_columns"]
-
-ENDINGS = (".csv", ".tsv", ".parquet", ".npy")
 _SHOWN = 2**16
 """Rows beyond which a bar is shown."""
 Writer = Callable[[BinaryIO, Iterator[np.ndarray], tuple[str, ...], int], None]
@@ -90,9 +87,5 @@ def _text(separator: str) -> Writer:
     return write
 
 
-_FORMATS: dict[str, Writer] = {
-    ".csv": _text(","),
-    ".tsv": _text("\t"),
-    ".npy": _npy,
-    ".parquet": _parquet,
-}
+_FORMATS = {".csv": _text(","), ".tsv": _text("\t"), ".parquet": _parquet, ".npy": _npy}
+ENDINGS = tuple(_FORMATS)

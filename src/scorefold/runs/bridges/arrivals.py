@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bridges.arrivals import LEAST, EndGap
 from scorefold.metrics import EndDistance
 
-__all__ = ["distance_numbers", "gap_numbers", "missed_line", "text"]
 
-
-def distance_numbers(found: EndDistance) -> dict[str, Any]:
+def distance_numbers(found: EndDistance) -> Document:
     """What ``metrics.json`` holds of a distance."""
     return {"w1": found.value, "floor": found.floor, "ratio": found.ratio,
             "ratio_std": found.ratio_std, "n": found.n}  # fmt: skip
 
 
-def gap_numbers(gap: EndGap) -> dict[str, Any]:
+def gap_numbers(gap: EndGap) -> Document:
     """What ``metrics.json`` holds of an arrival."""
-    found: dict[str, Any] = {"miss": gap.value, "miss_floor": gap.floor, "missed": gap.missed}
+    found: Document = {"miss": gap.value, "miss_floor": gap.floor, "missed": gap.missed}
     if gap.missed is None:
         found["missed_reason"] = f"fewer than {LEAST} points on one side"
     return found
@@ -32,6 +30,17 @@ def missed_line(name: str, gap: EndGap) -> str:
         f"from real ones along the worst line, where chance stays below {text(gap.floor)}. Train "
         "longer (--steps), or take another --variance."
     )
+
+
+def ratio(end: ReadOnlyDocument) -> str:
+    """The ratio of a distance to its floor, in words."""
+    return f"{text(end['ratio'])} ± {text(end['ratio_std'])}"
+
+
+def miss(end: ReadOnlyDocument) -> str:
+    """How far an arrival is from real points, in words."""
+    chance = f"(chance below {text(end['miss_floor'])})"
+    return f"{text(end['miss'])} {chance}" + (": MISSED" if end["missed"] else "")
 
 
 def text(value: float | None, kind: str = "f") -> str:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -19,8 +18,6 @@ from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
 from scorefold.runs.tables import check_out, columns_in_words, write_columns
-
-__all__ = ["carry"]
 
 _BLOCK = 2**14
 _STATES = 2**20
@@ -69,7 +66,10 @@ def carry(
         )  # fmt: skip
     for line in said:
         warnings.warn(f"{points}: {line}", ScorefoldWarning, stacklevel=2)
-    bridge = _whole(run.model(), rows)
+    bridge = run.model()
+    if not isinstance(bridge, MultiMarginalBridge):
+        # Between two ends it lasts from 0 to 1.
+        bridge = MultiMarginalBridge((0.0, 1.0), [bridge], [np.asarray(rows)])
     if bridge.manifold.name != coordinates.manifold.name:
         raise RunError(f"{run.folder}: the bridge is on {bridge.manifold.name}, its table on "
                        f"{coordinates.manifold.name}: the folder is damaged.")  # fmt: skip
@@ -97,13 +97,6 @@ def carry(
     way = f", {len(times)} states each" if paths else ""
     return (f"{len(rows)} points{way} ({columns_in_words(coordinates)}) carried from time "
             f"{start:g} to {end:g}, written to {out}")  # fmt: skip
-
-
-def _whole(bridge: Any, points: Any) -> MultiMarginalBridge:
-    """The bridge as one through snapshots: a bridge between two ends lasts from 0 to 1."""
-    if isinstance(bridge, MultiMarginalBridge):
-        return bridge
-    return MultiMarginalBridge((0.0, 1.0), [bridge], [np.asarray(points)])
 
 
 def _times(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bridges import (
     AlternationHistory,
     BridgeDescription,
@@ -17,15 +17,11 @@ from scorefold.bridges import (
 )
 from scorefold.fitting import History
 from scorefold.noising import Noising
+from scorefold.runs import histories
 from scorefold.runs.errors import RunError
 from scorefold.runs.setting import Setting
 
-__all__ = ["BRIDGES", "LENGTH", "BridgeChoice", "training_numbers"]
-
-LENGTH = (
-    Setting("steps", "training steps", "whole", 1, 10**9),
-    Setting("budget", "training time"),
-)
+LENGTH = (Setting("steps", "training steps", "whole", 1, 10**9), Setting("budget", "training time"))
 _HALF_STEPS = 8
 _STEPS = 8000
 """Training steps of a learned bridge, over all half-steps."""
@@ -36,10 +32,10 @@ class BridgeChoice:
     """A bridge by name: ``build`` makes its description from the reference process;
     ``half_steps``: how many it is trained in, its two directions in turn (None: all at once)."""
 
-    build: Callable[[Noising], BridgeDescription[Any]]
+    build: Callable[[Noising], BridgeDescription]
     half_steps: int | None = None
 
-    def training(self, steps: int | None, budget: float | None) -> dict[str, Any]:
+    def training(self, steps: int | None, budget: float | None) -> Document:
         """The keyword arguments of ``fit_bridge`` for what is stated: training steps are spread
         over the half-steps."""
         if self.half_steps is None:
@@ -59,18 +55,10 @@ BRIDGES: dict[str, BridgeChoice] = {
 """By the names of ``--model``."""
 
 
-def training_numbers(
-    course: History | AlternationHistory, settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def training_numbers(course: History | AlternationHistory, settings: ReadOnlyDocument) -> Document:
     """What ``metrics.json`` says of a training with these ``settings``."""
     if isinstance(course, History):
-        return {
-            "steps": course.steps,
-            "best_step": course.best_step,
-            "stopped": course.stopped,
-            "train_seconds": course.seconds - course.compile_seconds,
-            "compile_seconds": course.compile_seconds,
-        }
+        return histories.numbers(course)
     steps = settings["half_steps"] * settings["steps"]
     return {
         "steps": steps,

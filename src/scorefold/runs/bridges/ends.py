@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import AlternationHistory, Bridge, brownian_reference, fit_bridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import pairwise
-from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.choices import training_numbers
 from scorefold.runs.bridges.ends_measures import END_MEASURES, FittedBridge
 from scorefold.runs.bridges.ends_page import end_tables, write_bridge_page
@@ -27,9 +27,7 @@ from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure
 from scorefold.runs.reading import snapshot_names
-from scorefold.runs.request import Finished, Job, Problem, load_alike, word_of
-
-__all__ = ["EndsProblem", "open_ends"]
+from scorefold.runs.request import Finished, Job, Lines, Problem, Tables, load_alike, word_of
 
 _SHARE = 0.1
 """Of the mean squared distance of the ends per dimension: the variance when none is stated."""
@@ -50,7 +48,7 @@ def open_ends(request: BridgeRequest) -> Job:
             f"the name of a set of snapshots: {', '.join(snapshot_names())}."
         )
     a, b = load_alike(request.data, request)
-    problem = EndsProblem(request, a, b, _variance(request.variance, a, b))
+    problem = EndsProblem(request, (a, b), _variance(request.variance, a, b))
     words = (word_of(a.name), word_of(b.name), request.model, str(request.seed))
     return Job.of_one(request.out or f"runs/bridge-{'-'.join(words)}", problem)
 
@@ -77,43 +75,38 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
 
 
 @dataclass(frozen=True)
-class EndsProblem(Problem[FittedBridge]):
+class EndsProblem(Problem[Bridge, FittedBridge]):
     """A bridge to fit between two tables."""
 
     request: BridgeRequest
-    a: Dataset
-    b: Dataset
+    ends: tuple[Dataset, Dataset]
     variance: float
 
     @property
-    def ends(self) -> tuple[Dataset, Dataset]:
-        return self.a, self.b
-
-    @property
-    def training(self) -> dict[str, Any]:
+    def training(self) -> Document:
         return self.request.choice().training(self.request.steps, self.request.budget)
 
     @cached_property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Document:
         parts = {name: [getattr(end, name) for end in self.ends]
                  for name in ("train", "val", "test")}  # fmt: skip
         names = [end.name for end in self.ends]
-        return self.request.described(names, parts, self.a.coordinates, variance=self.variance)
+        return self.request.described(
+            names, parts, self.ends[0].coordinates, variance=self.variance
+        )
 
     @property
     def warnings(self) -> list[str]:
         return [f"{end.name}: {line}" for end in self.ends for line in end.warnings]
 
     def announced(self) -> list[str]:
-        lines = []
-        for end in self.ends:
-            n = "/".join(str(len(p)) for p in (end.train, end.val, end.test))
-            lines.append(f"{end.name} on {end.manifold.name}: {n} points to train, validate and "
-                         f"test, protocol {end.protocol}")  # fmt: skip
-        return lines
+        return [f"{end.name} on {end.manifold.name}: {len(end.train)}/{len(end.val)}/"
+                f"{len(end.test)} points to train, validate and test, protocol {end.protocol}"
+                for end in self.ends]  # fmt: skip
 
     def fit(self, run: Run) -> tuple[Bridge, History | AlternationHistory]:
-        a, b, least = self.a, self.b, min(len(self.a.val), len(self.b.val))
+        least = min(len(end.val) for end in self.ends)
+        a, b = self.ends
         if least < 2:
             warnings.warn(
                 f"{least} validation points at an end are too few to choose by: the last "
@@ -129,18 +122,18 @@ class EndsProblem(Problem[FittedBridge]):
         )  # fmt: skip
 
     def subject(self, fitted: Bridge) -> FittedBridge:
-        return FittedBridge(fitted, self.a, self.b, self.request.seed)
+        return FittedBridge(fitted, *self.ends, self.request.seed)
 
-    def measures(self) -> Mapping[str, Measure]:
+    def measures(self) -> Mapping[str, Measure[FittedBridge]]:
         return END_MEASURES
 
-    def facts(self, fitted: Bridge, course: Course) -> dict[str, Any]:
+    def facts(self, fitted: Bridge, course: Course) -> Document:
         assert not isinstance(course, tuple)
         return {
             "model": self.request.model,
             "datasets": [end.name for end in self.ends],
-            "manifold": self.a.manifold.name,
-            "protocol": self.a.protocol,
+            "manifold": self.ends[0].manifold.name,
+            "protocol": self.ends[0].protocol,
             "seed": self.request.seed,
             "variance": self.variance,
             **{f"n_{part}": [len(getattr(end, part)) for end in self.ends]
@@ -148,13 +141,13 @@ class EndsProblem(Problem[FittedBridge]):
             **training_numbers(course, self.training),
         }  # fmt: skip
 
-    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    def tables(self, metrics: ReadOnlyDocument) -> Tables:
         return end_tables(self.ends, metrics)
 
     def page(self, done: Finished[FittedBridge]) -> Path:
-        return write_bridge_page(done, self.ends, self.tables(done.metrics))
+        return write_bridge_page(done, self.ends)
 
-    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def lines(self, metrics: ReadOnlyDocument) -> Lines:
         lines, ends = [], metrics["ends"] or {}
         for name, which in zip(reversed(metrics["datasets"]), "ba", strict=True):
             if (end := ends.get(which)) is None:
@@ -162,8 +155,7 @@ class EndsProblem(Problem[FittedBridge]):
             lines.append((
                 f"W₁ at {name}",
                 f"{text(end['w1'], 'g')}, fresh points {text(end['floor'], 'g')} (ratio "
-                f"{text(end['ratio'])} ± {text(end['ratio_std'])}), unbridged "
-                f"{text(end['unbridged'], 'g')}",
+                f"{ratio(end)}), unbridged {text(end['unbridged'], 'g')}",
             ))  # fmt: skip
             if end["missed"]:
                 lines.append((f"missed: {name}", f"by {end['miss']:.2g} standard deviations along "

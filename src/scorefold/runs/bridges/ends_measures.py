@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Document, Key
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import Bridge, arrival
 from scorefold.data import Dataset
 from scorefold.metrics import end_distance, path_energy
 from scorefold.runs.bridges.arrivals import distance_numbers, gap_numbers, missed_line
 from scorefold.runs.measures import Measure
-
-__all__ = ["END_MEASURES", "FittedBridge"]
 
 _WALK = 60
 _FEW = 200
@@ -54,14 +52,14 @@ def many(dataset: Dataset) -> np.ndarray:
     return np.concatenate([dataset.test, dataset.val, dataset.train])[: 2 * _FEW]
 
 
-def _ends(fitted: FittedBridge) -> dict[str, Any]:
+def _ends(fitted: FittedBridge) -> Document:
     a, b, keys = fitted.a, fitted.b, fitted.keys
     return {"ends": {"a": _end(fitted, a, b, keys[3], "a"), "b": _end(fitted, b, a, keys[4], "b")}}
 
 
 def _end(
     fitted: FittedBridge, end: Dataset, other: Dataset, key: Key, name: Literal["a", "b"]
-) -> dict[str, Any]:
+) -> Document:
     """W₁ of bridged draws to held-out points of an end, its floor, and that of the other end; how
     far draws are from real points along the worst line, and whether that is a miss."""
     manifold = fitted.bridge.manifold
@@ -75,7 +73,7 @@ def _end(
     return {**distance_numbers(found), "unbridged": apart.value, **gap_numbers(gap)}
 
 
-def _energy(fitted: FittedBridge) -> dict[str, Any]:
+def _energy(fitted: FittedBridge) -> Document:
     found = path_energy(fitted.bridge, fitted.a.test[:_ENERGY], key=fitted.keys[2], steps=_WALK)
     error = "path_energy_standard_error"
     return {
@@ -85,7 +83,7 @@ def _energy(fitted: FittedBridge) -> dict[str, Any]:
     }
 
 
-END_MEASURES: dict[str, Measure] = {
+END_MEASURES: dict[str, Measure[FittedBridge]] = {
     "ends": Measure("how near the bridge comes to its ends", ("ends",), _ends),
     "energy": Measure(
         "the energy of the paths", ("path_energy", "path_energy_standard_error"), _energy

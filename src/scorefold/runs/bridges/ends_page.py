@@ -4,78 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from scorefold import report
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bridges import AlternationHistory, MultiMarginalBridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Manifold
-from scorefold.runs.axes import axes_of
-from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.axes import Shown, axes_of
+from scorefold.runs.bridges.arrivals import miss, ratio, text
 from scorefold.runs.bridges.ends_measures import FittedBridge
-from scorefold.runs.request import Finished
+from scorefold.runs.request import Finished, Tables
 
-__all__ = ["end_tables", "write_bridge_page"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FILM, _STEPS, _FRAMES = 800, 100, 6
 
 
-def write_bridge_page(
-    done: Finished[FittedBridge],
-    ends: tuple[Dataset, Dataset],
-    tables: dict[str, list[tuple[str, ...]]],
-) -> Path:
+def write_bridge_page(done: Finished[FittedBridge], ends: tuple[Dataset, Dataset]) -> Path:
     """Both ends beside held-out points, the film from A to B, paths, training curves."""
     a, b = ends
     bridge, metrics, history = done.subject.bridge, done.metrics, done.course
-    drawn, earth = done.subject.held, done.earth
-    shown_on: dict[str, Any] = {"axes": axes_of(a.coordinates), "earth": earth}
+    drawn, shown_on = done.subject.held, Shown(axes=axes_of(a.coordinates), earth=done.earth)
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
-    start = np.asarray(a.test)
-    start = np.concatenate([start, np.asarray(a.train)])[:_FILM]
+    start = np.concatenate([a.test, a.train])[:_FILM]
     # Through at the very times that are shown, whatever the levels of the walk are.
     times = np.linspace(0.0, 1.0, _STEPS + 1)
     whole = MultiMarginalBridge((0.0, 1.0), [bridge], [start])
     paths = np.asarray(whole.sample_paths(key, start, times, steps=_STEPS // 2))
     figures = {
-        f"At {b.name}": _end(a.manifold, b, drawn["b"], a.name, shown_on),
-        f"At {a.name}": _end(a.manifold, a, drawn["a"], b.name, shown_on),
-    }
+        f"At {end.name}": arrival_figure(
+            a.manifold, {f"bridged from {other.name}": drawn[name]},
+            {f"{end.name}, held out": np.asarray(end.test)}, shown_on,
+        )
+        for name, end, other in (("b", b, a), ("a", a, b))
+    }  # fmt: skip
     if a.manifold.picture != "factors":
         at = np.linspace(0, _STEPS, _FRAMES).round().astype(int)
         figures[f"From {a.name} to {b.name}"] = report.film(
-            a.manifold,
-            paths[:, at].swapaxes(0, 1),
-            times=times[at],
-            data={b.name: np.asarray(b.test)},
-            **shown_on,
-        )
+            a.manifold, paths[:, at].swapaxes(0, 1), times=times[at],
+            data={b.name: np.asarray(b.test)}, **shown_on,
+        )  # fmt: skip
         figures["Paths"] = report.trajectories(
             a.manifold, paths, times=times, ends=(a.name, b.name), at_most=40, **shown_on
         )
-    if isinstance(history, AlternationHistory):
-        figures["Training"] = report.half_steps(history, ends=(a.name, b.name))
-    elif isinstance(history, History):
-        figures["Training"] = report.training_curves(history, validation="held-out loss (nats)")
+    if not isinstance(history, tuple):
+        figures["Training"] = training_figure(history, (a.name, b.name))
     shown = {k: v for k, v in metrics.items() if k != "ends"}
     shown |= {k: ", ".join(map(str, shown[k])) for k in ("datasets", "n_train", "n_val", "n_test")}
     return report.write_report(
-        done.folder,
-        title=f"{a.title} to {b.title}: {metrics['model']} bridge",
-        metrics=shown,
-        figures=figures,
-        notes=_notes(ends, metrics),
-        tables=tables,
-    )
+        done.folder, title=f"{a.title} to {b.title}: {metrics['model']} bridge", metrics=shown,
+        figures=figures, notes=_notes(ends, metrics), tables=done.tables,
+    )  # fmt: skip
 
 
-def end_tables(
-    ends: tuple[Dataset, Dataset], metrics: Mapping[str, Any]
-) -> dict[str, list[tuple[str, ...]]]:
+def end_tables(ends: tuple[Dataset, Dataset], metrics: ReadOnlyDocument) -> Tables:
     """How near the bridge comes to its ends."""
     a, b = ends
     if metrics["ends"] is None:
@@ -86,44 +74,42 @@ def end_tables(
     ]  # fmt: skip
     for dataset, name in ((b, "b"), (a, "a")):
         end = metrics["ends"][name]
-        rows.append(
-            (
-                f"{dataset.name} ({end['n']} points)",
-                text(end["w1"], "g"),
-                text(end["floor"], "g"),
-                f"{text(end['ratio'])} ± {text(end['ratio_std'])}",
-                text(end["unbridged"], "g"),
-                f"{text(end['miss'])} (chance below {text(end['miss_floor'])})"
-                + (": MISSED" if end["missed"] else ""),
-            )
-        )
+        rows.append((
+            f"{dataset.name} ({end['n']} points)", text(end["w1"], "g"), text(end["floor"], "g"),
+            ratio(end), text(end["unbridged"], "g"), miss(end),
+        ))  # fmt: skip
     return {"Both ends, on held-out points": rows}
 
 
-def _end(
-    manifold: Manifold, end: Dataset, drawn: np.ndarray, other: str, shown_on: dict[str, Any]
-) -> Any:
-    fresh = {f"{end.name}, held out": np.asarray(end.test)}
-    bridged = {f"bridged from {other}": drawn}
+def arrival_figure(
+    manifold: Manifold,
+    drawn: Mapping[str, np.ndarray],
+    fresh: Mapping[str, np.ndarray],
+    shown_on: Shown,
+) -> Figure:
+    """Points that were carried somewhere, beside real ones there."""
     if manifold.picture == "sphere":
-        return report.globes(samples=bridged, data=fresh, earth=shown_on["earth"])
-    return report.picture(manifold, samples=bridged, data=fresh, **shown_on)
+        return report.globes(samples=drawn, data=fresh, earth=shown_on["earth"])
+    return report.picture(manifold, samples=drawn, data=fresh, **shown_on)
 
 
-def _notes(ends: tuple[Dataset, Dataset], metrics: dict[str, Any]) -> list[str]:
+def training_figure(history: History | AlternationHistory, ends: tuple[str, str]) -> Figure:
+    if isinstance(history, AlternationHistory):
+        return report.half_steps(history, ends=ends)
+    return report.training_curves(history, validation="held-out loss (nats)")
+
+
+def _notes(ends: tuple[Dataset, Dataset], metrics: Document) -> list[str]:
     facts = [f"{d.title}. Licence: {d.licence}. {d.citation}".strip() for d in ends]
-    judged = metrics["ends"] or {}
+    measured = metrics["ends"] or {}
     missed = [d.name for d, name in zip(ends, "ab", strict=True)
-              if judged and judged[name]["missed"]]  # fmt: skip
+              if measured and measured[name]["missed"]]  # fmt: skip
+    if missed:
+        facts.insert(
+            0, f"The bridge misses {' and '.join(missed)}: points carried there differ from real "
+            "ones beyond chance. Its other numbers are of a bridge between other laws.",
+        )  # fmt: skip
     return [
-        *(
-            [
-                f"The bridge misses {' and '.join(missed)}: points carried there differ from real "
-                "ones beyond chance. Its other numbers are of a bridge between other laws."
-            ]
-            if missed
-            else []
-        ),
         *facts,
         "A Schrödinger bridge is the diffusion closest to Brownian motion of variance-time "
         f"{metrics['variance']:.4g} among those that carry the first law to the second. Held-out "

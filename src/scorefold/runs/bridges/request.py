@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from scorefold._types import Document, ReadOnlyDocument, Values
 from scorefold.data import Coordinates
 from scorefold.runs.axes import on_earth
 from scorefold.runs.bridges.choices import BRIDGES, LENGTH, BridgeChoice
@@ -14,8 +14,6 @@ from scorefold.runs.identity import described, point_digests
 from scorefold.runs.reading import Reading
 from scorefold.runs.request import Request
 from scorefold.runs.setting import check_settings
-
-__all__ = ["BridgeRequest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +35,12 @@ class BridgeRequest(Request):
     leave_out: bool = False
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], **more: Any) -> BridgeRequest:
+    def of(cls, found: ReadOnlyDocument) -> BridgeRequest:
         """The request of a run, from its ``run.json``."""
         settings, times = found["settings"], found["settings"]["times"]
         return cls(data=tuple(found["data"]), reading=Reading(**found["options"]),
                    seed=found["seed"], earth=found["earth"],
-                   **settings | {"times": None if times is None else tuple(times)},
-                   **more)  # fmt: skip
+                   **settings | {"times": None if times is None else tuple(times)})  # fmt: skip
 
     def choice(self) -> BridgeChoice:
         """**Raises:** ``RunError`` for a name of no bridge, and for training that it does not
@@ -56,11 +53,11 @@ class BridgeRequest(Request):
         return BRIDGES[self.model]
 
     def described(
-        self, names: list[str], parts: Mapping[str, Any], coordinates: Coordinates, **found: Any
-    ) -> dict[str, Any]:
+        self, names: list[str], parts: Mapping[str, Values], first: Coordinates, **found: object
+    ) -> Document:
         """What ``run.json`` says: ``parts`` holds the points to train, to validate and to test, an
-        array for each of ``names``; ``coordinates`` are those of the first table; ``found``: what
-        follows from the data where nothing was stated."""
+        array for each of ``names``; ``first``: of the first table; ``found``: what follows from
+        the data where nothing was stated."""
         stated = ("model", "variance", "steps", "budget", "times", "survivors")
         return described(
             self.data,
@@ -70,6 +67,6 @@ class BridgeRequest(Request):
             points=point_digests(parts),
             seed=self.seed,
             earth=on_earth(self.earth, *(names if len(self.data) > 1 else self.data)),
-            coordinates=coordinates.to_dict(),
+            coordinates=first.to_dict(),
             **found,
         )

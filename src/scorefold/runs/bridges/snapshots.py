@@ -12,16 +12,12 @@ import jax
 import numpy as np
 
 from scorefold import data
-from scorefold.bridges import (
-    AlternationHistory,
-    MultiMarginalBridge,
-    fit_snapshots,
-    snapshot_rate,
-)
+from scorefold._types import Document, ReadOnlyDocument
+from scorefold.bridges import AlternationHistory, MultiMarginalBridge, fit_snapshots, snapshot_rate
 from scorefold.data import Dataset, Snapshots, plain_coordinates
 from scorefold.report import Axes
 from scorefold.runs.axes import axes_of
-from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.bridges.snapshots_measures import (
     LEFT_OUT,
@@ -35,9 +31,7 @@ from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure
-from scorefold.runs.request import Finished, Job, Problem, load_alike, word_of
-
-__all__ = ["SnapshotsProblem", "open_snapshots"]
+from scorefold.runs.request import Finished, Job, Lines, Problem, Tables, load_alike, word_of
 
 
 def open_snapshots(request: BridgeRequest) -> Job:
@@ -90,7 +84,7 @@ def _recorded(request: BridgeRequest) -> tuple[list[str], Parts]:
 
 
 @dataclass(frozen=True)
-class SnapshotsProblem(Problem[FittedSnapshots]):
+class SnapshotsProblem(Problem[MultiMarginalBridge, FittedSnapshots]):
     """A bridge to fit through many snapshots; ``sets``: their tables, none of a recorded set."""
 
     request: BridgeRequest
@@ -100,7 +94,7 @@ class SnapshotsProblem(Problem[FittedSnapshots]):
     sets: tuple[Dataset, ...]
 
     @cached_property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Document:
         train, names = self.parts[0], ("train", "val", "test")
         points = {n: list(part.points) for n, part in zip(names, self.parts, strict=True)}
         coordinates = self.sets[0].coordinates if self.sets else plain_coordinates(train.manifold)
@@ -129,12 +123,12 @@ class SnapshotsProblem(Problem[FittedSnapshots]):
                          f"training points; {meaning}")  # fmt: skip
         return lines
 
-    def fit(self, run: Run) -> tuple[MultiMarginalBridge, tuple[Any, ...]]:
+    def fit(self, run: Run) -> tuple[MultiMarginalBridge, Course]:
         return self.fitted_to(*self.parts[:2], out=run.checkpoints, resume=self.request.resume)
 
     def fitted_to(
         self, train: Snapshots, val: Snapshots, **keeping: Any
-    ) -> tuple[MultiMarginalBridge, tuple[Any, ...]]:
+    ) -> tuple[MultiMarginalBridge, Course]:
         """The bridge through these snapshots; its budget is that of all intervals."""
         asked, choice = self.request, self.request.choice()
         each = None if asked.budget is None else asked.budget / (len(train.times) - 1)
@@ -151,10 +145,10 @@ class SnapshotsProblem(Problem[FittedSnapshots]):
 
         return FittedSnapshots(fitted, self.labels, self.parts, self.request.seed, refit)
 
-    def measures(self) -> Mapping[str, Measure]:
+    def measures(self) -> Mapping[str, Measure[FittedSnapshots]]:
         return SNAPSHOT_MEASURES | (LEFT_OUT if self.request.leave_out else {})
 
-    def facts(self, fitted: MultiMarginalBridge, course: Course) -> dict[str, Any]:
+    def facts(self, fitted: MultiMarginalBridge, course: Course) -> Document:
         assert isinstance(course, tuple)
         train = self.parts[0]
         return {
@@ -175,14 +169,14 @@ class SnapshotsProblem(Problem[FittedSnapshots]):
             "train_seconds": float(sum(np.sum(one.seconds) for one in course)),
         }  # fmt: skip
 
-    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    def tables(self, metrics: ReadOnlyDocument) -> Tables:
         return snapshot_tables(metrics)
 
     def page(self, done: Finished[FittedSnapshots]) -> Path:
         axes = axes_of(self.sets[0].coordinates) if self.sets else Axes()
-        return write_snapshots_page(done, self.tables(done.metrics), axes)
+        return write_snapshots_page(done, axes)
 
-    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def lines(self, metrics: ReadOnlyDocument) -> Lines:
         lines = []
         for row in metrics["arrivals"] or []:
             near, first = row["from_before"], row["from_first"]
@@ -190,9 +184,8 @@ class SnapshotsProblem(Problem[FittedSnapshots]):
             lines.append((
                 f"W₁ at {row['snapshot']}",
                 f"{text(near['w1'], 'g')} from the snapshot before, {text(first['w1'], 'g')} from "
-                f"the first; fresh points {text(near['floor'], 'g')} (ratio {text(near['ratio'])} "
-                f"± {text(near['ratio_std'])}); unbridged {text(row['unbridged']['w1'], 'g')}"
-                f"{missed}",
+                f"the first; fresh points {text(near['floor'], 'g')} (ratio {ratio(near)}); "
+                f"unbridged {text(row['unbridged']['w1'], 'g')}{missed}",
             ))  # fmt: skip
         unit = metrics["unit"] or "unit of time"
         return [

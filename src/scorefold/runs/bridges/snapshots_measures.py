@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
 
-from scorefold._types import Key
+from scorefold._types import Document, Key, NumPyOrJax
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import MultiMarginalBridge, arrival
 from scorefold.data import Snapshots
@@ -19,16 +18,14 @@ from scorefold.metrics import end_distance, leave_one_out
 from scorefold.runs.bridges.arrivals import distance_numbers, gap_numbers, missed_line
 from scorefold.runs.measures import Measure
 
-__all__ = ["LEFT_OUT", "SNAPSHOT_MEASURES", "FittedSnapshots", "Parts", "single_points"]
-
 _WALK = 60
 
 Parts = tuple[Snapshots, Snapshots, Snapshots]
 """Those of the members to train, to validate and to test."""
 
 
-def single_points(points: Any) -> list[np.ndarray]:
-    """Points in single precision, in which bridges are trained and judged."""
+def single_points(points: Iterable[NumPyOrJax]) -> list[np.ndarray]:
+    """Points in single precision, in which bridges are trained and measured."""
     return [np.asarray(rows, np.float32) for rows in points]
 
 
@@ -49,14 +46,14 @@ class FittedSnapshots:
             jax.random.fold_in(jax.random.key(seed), which) for which in (7, 9)
         )
 
-    def distance(self, drawn: Any, k: int, key: Key) -> dict[str, Any]:
+    def distance(self, drawn: NumPyOrJax, k: int, key: Key) -> Document:
         """W₁ of drawn points to the test points of snapshot k, and its floor."""
         train, _, test = self.parts
         found = end_distance(self.bridge.manifold, drawn, test.points[k], train.points[k], key=key)
         return distance_numbers(found)
 
 
-def _arrivals(fitted: FittedSnapshots) -> dict[str, Any]:
+def _arrivals(fitted: FittedSnapshots) -> Document:
     """Where test points come to lie, carried from the snapshot before, from the first and back."""
     bridge, labels = fitted.bridge, fitted.labels
     train, _, test = fitted.parts
@@ -85,7 +82,7 @@ def _arrivals(fitted: FittedSnapshots) -> dict[str, Any]:
     return {"arrivals": rows}
 
 
-def _left_out(fitted: FittedSnapshots) -> dict[str, Any]:
+def _left_out(fitted: FittedSnapshots) -> Document:
     """Each inner snapshot left out. The reference is Markov: the two neighbours are enough."""
     train, val, test = fitted.parts
     # Nothing of the snapshot that is left out is seen: all of it judges, but for the half of its
@@ -126,7 +123,7 @@ def _only(snapshots: Snapshots, keep: list[int]) -> Snapshots:
     return snapshots
 
 
-SNAPSHOT_MEASURES: dict[str, Measure] = {
+SNAPSHOT_MEASURES: dict[str, Measure[FittedSnapshots]] = {
     "arrivals": Measure("how near the bridge comes to each snapshot", ("arrivals",), _arrivals),
 }
 LEFT_OUT = {"left_out": Measure("what is left out", ("left_out",), _left_out)}

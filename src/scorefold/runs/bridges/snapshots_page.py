@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from scorefold import report
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Snapshots
-from scorefold.runs.bridges.arrivals import text
+from scorefold.runs.axes import Shown
+from scorefold.runs.bridges.arrivals import miss, ratio, text
+from scorefold.runs.bridges.ends_page import arrival_figure, training_figure
 from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
-from scorefold.runs.request import Finished
-
-__all__ = ["snapshot_tables", "write_snapshots_page"]
+from scorefold.runs.request import Finished, Tables
 
 _FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
 
 
-def write_snapshots_page(
-    done: Finished[FittedSnapshots],
-    tables: dict[str, list[tuple[str, ...]]],
-    axes: report.Axes,
-) -> Path:
+def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> Path:
     """Arrivals at each snapshot beside held-out points, the film and the paths through all
     intervals, training curves. ``axes``: of the table."""
-    metrics, earth = done.metrics, done.earth
+    metrics, shown_on = done.metrics, Shown(axes=axes, earth=done.earth)
     histories = done.course if isinstance(done.course, tuple) else ()
     bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
@@ -41,53 +36,32 @@ def write_snapshots_page(
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
         drawn = {f"from {names[0]}": paths[:, int(np.argmin(np.abs(at - times[k])))]}
-        if manifold.picture == "sphere":
-            figures[f"At {names[k]}"] = report.globes(samples=drawn, data=fresh, earth=earth)
-        else:
-            figures[f"At {names[k]}"] = report.picture(
-                manifold, samples=drawn, data=fresh, axes=axes, earth=earth
-            )
+        figures[f"At {names[k]}"] = arrival_figure(manifold, drawn, fresh, shown_on)
     if manifold.picture != "factors":
         frames = _frames(times)
-        shown = [int(np.argmin(np.abs(at - t))) for t in frames]
-        seen = sum(t in times for t in frames)
+        near = [int(np.argmin(np.abs(at - t))) for t in frames]
+        passed = sum(t in times for t in frames)
         heading = "Through all snapshots"
-        if seen < len(times):
-            heading = f"Through {seen} of {len(times)} snapshots"
+        if passed < len(times):
+            heading = f"Through {passed} of {len(times)} snapshots"
         figures[heading] = report.film(
-            manifold, paths[:, shown].swapaxes(0, 1), frames=len(shown),
-            titles=[_when(t, metrics["unit"]) for t in frames], axes=axes, earth=earth,
-            data={names[-1]: test.points[-1]},
+            manifold, paths[:, near].swapaxes(0, 1), frames=len(near),
+            titles=[f"t = {t:.6g} {metrics['unit']}".strip() for t in frames],
+            data={names[-1]: test.points[-1]}, **shown_on,
         )  # fmt: skip
         figures["Paths"] = report.trajectories(
-            manifold,
-            paths,
-            times=at,
-            ends=(names[0], names[-1]),
-            at_most=40,
-            axes=axes,
-            earth=earth,
+            manifold, paths, times=at, ends=(names[0], names[-1]), at_most=40, **shown_on
         )
     for k, history in enumerate(histories):
-        ends = (names[k], names[k + 1])
-        figures[f"Training, {ends[0]} to {ends[1]}"] = (
-            report.half_steps(history, ends=ends)
-            if hasattr(history, "toward")
-            else report.training_curves(history, validation="held-out loss (nats)")
-        )
+        a, b = names[k], names[k + 1]
+        figures[f"Training, {a} to {b}"] = training_figure(history, (a, b))
+    title = f"{names[0]} to {names[-1]}: {metrics['model']} bridge through {len(names)} snapshots"
+    shown = {k: ", ".join(map(str, v)) if isinstance(v, list) else v
+             for k, v in metrics.items() if k not in ("arrivals", "left_out")}  # fmt: skip
     return report.write_report(
-        done.folder,
-        title=f"{names[0]} to {names[-1]}: {metrics['model']} bridge through "
-        f"{len(names)} snapshots",
-        metrics=_shown(metrics),
-        figures=figures,
-        notes=_notes(train, metrics),
-        tables=tables,
-    )
-
-
-def _when(t: float, unit: str) -> str:
-    return f"t = {t:.6g} {unit}".strip()
+        done.folder, title=title, metrics=shown, figures=figures, notes=_notes(train, metrics),
+        tables=done.tables,
+    )  # fmt: skip
 
 
 def _frames(times: tuple[float, ...]) -> np.ndarray:
@@ -98,12 +72,7 @@ def _frames(times: tuple[float, ...]) -> np.ndarray:
     return np.sort([*times, *between]) if 2 * len(times) - 1 <= _FRAMES else np.asarray(times)
 
 
-def _shown(metrics: dict[str, Any]) -> dict[str, Any]:
-    shown = {k: v for k, v in metrics.items() if k not in ("arrivals", "left_out")}
-    return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in shown.items()}
-
-
-def snapshot_tables(metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+def snapshot_tables(metrics: ReadOnlyDocument) -> Tables:
     """How near the bridge comes to each snapshot, and to those that were left out."""
     rows: list[tuple[str, ...]] = [
         ("snapshot", "W₁ from the one before", "from the first", "of fresh points", "ratio",
@@ -111,18 +80,11 @@ def snapshot_tables(metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...
     ]  # fmt: skip
     for row in metrics["arrivals"] or []:
         near = row["from_before"]
-        rows.append(
-            (
-                f"{row['snapshot']} ({near['n']} points)",
-                text(near["w1"], "g"),
-                text(row["from_first"]["w1"], "g"),
-                text(near["floor"], "g"),
-                f"{text(near['ratio'])} ± {text(near['ratio_std'])}",
-                text(row["unbridged"]["w1"], "g"),
-                f"{text(near['miss'])} (chance below {text(near['miss_floor'])})"
-                + (": MISSED" if near["missed"] else ""),
-            )
-        )
+        rows.append((
+            f"{row['snapshot']} ({near['n']} points)", text(near["w1"], "g"),
+            text(row["from_first"]["w1"], "g"), text(near["floor"], "g"), ratio(near),
+            text(row["unbridged"]["w1"], "g"), miss(near),
+        ))  # fmt: skip
     tables = {"Arrivals, on held-out points": rows}
     if metrics.get("left_out"):
         tables["Left out in turn"] = [
@@ -136,7 +98,7 @@ def snapshot_tables(metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...
     return tables
 
 
-def _notes(train: Snapshots, metrics: dict[str, Any]) -> list[str]:
+def _notes(train: Snapshots, metrics: Document) -> list[str]:
     lost, gained = (", ".join(map(str, metrics[name])) for name in ("lost", "gained"))
     facts = f"{train.name}. Licence: {train.licence}. {train.citation}".strip()
     between = (

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from scorefold import _installed, losses
-from scorefold._types import Key
+from scorefold._types import Document, Key, ReadOnlyDocument
 from scorefold.data import LEAKING, Dataset
 from scorefold.fields import NetworkSpec
-from scorefold.fitting import History, fit
+from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
     FittedKernelModel,
@@ -28,25 +28,12 @@ from scorefold.models import (
     ScoreModel,
     default_noising,
 )
+from scorefold.runs.axes import Shown
 from scorefold.runs.errors import RunError
-from scorefold.runs.models.pictures import (
-    Density,
-    coarse_density,
-    film_of_noise,
-    shapes_of_kernels,
-)
+from scorefold.runs.models import pictures
 from scorefold.runs.setting import TRAINING, Setting, check_settings
 
-__all__ = [
-    "LEAST",
-    "MODELS",
-    "USUAL",
-    "ModelChoice",
-    "ModelTask",
-    "choose_model",
-    "model_choice",
-    "model_settings",
-]
+M = TypeVar("M", bound=Model)
 
 LEAST = 20
 """Training points below which no neighbourhoods are learned unless that is asked for: with eight
@@ -66,17 +53,17 @@ class ModelTask(NamedTuple):
     request."""
 
     data: Dataset
-    stated: Mapping[str, Any]
+    stated: ReadOnlyDocument
     seed: int
     progress: bool
 
-    def some(self, *names: str) -> dict[str, Any]:
+    def some(self, *names: str) -> Document:
         """Those of the settings that were stated."""
         return {name: self.stated[name] for name in names if name in self.stated}
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelChoice:
+class ModelChoice(Generic[M]):
     """A model by name.
 
     - ``build``: the description that ``fit`` trains; of one in closed form (``trained`` False),
@@ -88,27 +75,27 @@ class ModelChoice:
       keywords of pictures). ``numbers``: what ``metrics.json`` says of it beside what is measured.
     """
 
-    build: Callable[[ModelTask], Any]
+    build: Callable[[ModelTask], M | Description[M]]
     settings: tuple[Setting, ...] = ()
     trained: bool = True
     needs: int = 2
     budget: float | None = None
     together: bool = False
-    density: Callable[[Any], Density] = lambda model: model.log_prob
-    figures: Callable[[Any, Key, dict[str, Any]], dict[str, Any]] = lambda *_: {}
-    numbers: Callable[[Any], dict[str, Any]] = lambda model: {}
+    density: Callable[[M], pictures.Density] = lambda model: model.log_prob
+    figures: Callable[[M, Key, Shown], pictures.Figures] = lambda *_: {}
+    numbers: Callable[[M], Document] = lambda model: {}
 
     def known(self) -> tuple[Setting, ...]:
         """All that can be stated."""
         return (*self.settings, *(TRAINING if self.trained else ()))
 
-    def fit(self, task: ModelTask, **training: Any) -> tuple[Model, History]:
+    def fit(self, task: ModelTask, **training: Any) -> tuple[M, History]:
         """The model, fitted to the data of a task by ``fit`` or in closed form."""
-        data, key = task.data, jax.random.key(task.data.seed)
-        if self.trained:
-            return fit(self.build(task), data.train, val=data.val, key=key, **training)
-        started = time.monotonic()
-        return self.build(task), _no_steps(key, time.monotonic() - started)
+        data, key, started = task.data, jax.random.key(task.data.seed), time.monotonic()
+        made = self.build(task)
+        if isinstance(made, Model):
+            return made, _no_steps(key, time.monotonic() - started)
+        return fit(made, data.train, val=data.val, key=key, **training)
 
 
 def model_choice(name: str) -> ModelChoice:
@@ -130,7 +117,7 @@ def model_choice(name: str) -> ModelChoice:
     return ModelChoice(lambda task: found(task.data.manifold))
 
 
-def choose_model(name: str | None, stated: Mapping[str, Any], data: Dataset) -> str:
+def choose_model(name: str | None, stated: ReadOnlyDocument, data: Dataset) -> str:
     """The name of the model: as stated, or what so many points can bear.
 
     **Raises:** ``RunError`` for settings of another model and for too few points, before anything
@@ -212,7 +199,7 @@ def _no_steps(key: Key, seconds: float) -> History:
     )  # fmt: skip
 
 
-def _floor(model: FittedKernelModel) -> dict[str, Any]:
+def _floor(model: FittedKernelModel) -> Document:
     return {"floor": float(model.covariance.floor)}
 
 
@@ -231,11 +218,12 @@ USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
 
 MODELS: dict[str, ModelChoice] = {
     "kernel": ModelChoice(
-        _kernel, (_WIDTH, _DEPTH, _FLOOR), needs=4, figures=shapes_of_kernels, numbers=_floor
+        _kernel, (_WIDTH, _DEPTH, _FLOOR), needs=4, figures=pictures.shapes_of_kernels,
+        numbers=_floor,
     ),
     "score": ModelChoice(
         _score, (_WIDTH, _DEPTH, _LOSS, _S_MIN, _PRODUCTS), budget=20.0, together=True,
-        density=coarse_density, figures=film_of_noise,
+        density=pictures.coarse_density, figures=pictures.film_of_noise,
     ),
     "informed": ModelChoice(_informed, (_WIDTH, _DEPTH, _FLOOR, _S_MIN), needs=4),
     "kde": ModelChoice(_kde, trained=False),

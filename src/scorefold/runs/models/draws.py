@@ -6,9 +6,8 @@ import inspect
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,8 +20,6 @@ from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
 from scorefold.runs.tables import check_out, columns_in_words, write_columns
-
-__all__ = ["write_draws"]
 
 _BLOCK = 2**16
 _NUMBERS = 2**24
@@ -64,9 +61,10 @@ def write_draws(
 
     def blocks() -> Iterator[np.ndarray]:
         for k, (model, more) in enumerate(zip(models, options, strict=True)):
-            own = n // len(models) + (k < n % len(models))
-            key = jax.random.key(seed)
-            for points in _blocks(model, key if k == 0 else jax.random.fold_in(key, k), own, more):
+            share = n // len(models) + (k < n % len(models))
+            first = jax.random.key(seed)
+            key = first if k == 0 else jax.random.fold_in(first, k)
+            for points in _blocks(model, key, share, more):
                 with documents.describes(runs[0].file("run.json")):
                     yield coordinates.to_columns(points)
 
@@ -75,7 +73,7 @@ def write_draws(
     return f"{n} points ({columns_in_words(coordinates)}){seeds} written to {out}"
 
 
-def _blocks(model: Model, key: Key, n: int, options: dict[str, Any]) -> Iterator[np.ndarray]:
+def _blocks(model: Model, key: Key, n: int, options: Mapping[str, object]) -> Iterator[np.ndarray]:
     """n draws, a bounded number at a time: the first block is that of ``key`` itself."""
     size = max(1, min(_BLOCK, _NUMBERS // max(1, math.prod(model.manifold.shape))))
     for k in range(-(-n // size)):
@@ -91,7 +89,7 @@ def _blocks(model: Model, key: Key, n: int, options: dict[str, Any]) -> Iterator
         yield points
 
 
-def _sampler(model: Model, **stated: Any) -> dict[str, Any]:
+def _sampler(model: Model, **stated: object) -> dict[str, object]:
     """The stated options of ``model.sample``, where it has them."""
     stated = {name: value for name, value in stated.items() if value is not None}
     known = inspect.signature(model.sample).parameters

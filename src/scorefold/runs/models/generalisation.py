@@ -3,25 +3,13 @@ that depend on the seed of the run alone, shown in text and in pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 import numpy as np
 
+from scorefold._types import Document, NumPyOrJax, ReadOnlyDocument
 from scorefold.data import Dataset
 from scorefold.metrics import generalisation, total_mass
 from scorefold.models import Model
-
-__all__ = [
-    "HEADING",
-    "draw_samples",
-    "generalisation_lines",
-    "generalisation_rows",
-    "mass_line",
-    "mass_numbers",
-    "measured",
-]
 
 _SAMPLES = 2000
 HEADING = ("measure", "value", "of perfect samples", "verdict")
@@ -37,24 +25,24 @@ _TITLES = {
 
 
 def draw_samples(model: Model, seed: int) -> np.ndarray:
-    """The draws that a run is judged by and that its pictures show, the same for one seed."""
+    """Draws for the measures and the pictures of a run, the same for one seed."""
     return np.asarray(model.sample(jax.random.fold_in(jax.random.key(seed), 8), _SAMPLES))
 
 
 def measured(
-    model: Model, samples: np.ndarray, dataset: Dataset, seed: int, points: Any = None
-) -> dict[str, Any]:
+    model: Model, samples: np.ndarray, dataset: Dataset, seed: int, points: np.ndarray | None = None
+) -> Document:
     """``metrics.generalisation`` of a model as plain types, against the test points of the run or
     other ``points``."""
-    own = points is None
+    usual = points is None
     found = generalisation(
         model.manifold,
         samples,
         dataset.train,
-        dataset.test if own else points,
-        val=dataset.val if own else None,
-        groups=_groups(dataset) if own else None,
-        apart=own and dataset.protocol == "blocks",
+        dataset.test if points is None else points,
+        val=dataset.val if usual else None,
+        groups=_groups(dataset) if usual else None,
+        apart=usual and dataset.protocol == "blocks",
         model=model,
         key=jax.random.fold_in(jax.random.key(seed), 9),
     )
@@ -70,7 +58,7 @@ def _groups(dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     return labels[train], labels[np.concatenate([test, val])]
 
 
-def mass_numbers(model: Model, samples: np.ndarray, train: Any, seed: int) -> dict[str, Any]:
+def mass_numbers(model: Model, samples: np.ndarray, train: NumPyOrJax, seed: int) -> Document:
     """The total mass as keys of ``metrics.json``: numbers, or null with the reason."""
     mass = total_mass(model, train, jax.random.fold_in(jax.random.key(seed), 7), draws=samples)
     return {
@@ -81,7 +69,7 @@ def mass_numbers(model: Model, samples: np.ndarray, train: Any, seed: int) -> di
     }
 
 
-def mass_line(metrics: Mapping[str, Any]) -> str:
+def mass_line(metrics: ReadOnlyDocument) -> str:
     """The total mass in words."""
     value, error = metrics["normalisation"], metrics["normalisation_error"]
     if value is None:
@@ -91,7 +79,7 @@ def mass_line(metrics: Mapping[str, Any]) -> str:
     return f"{shown} ({how})" if how else shown
 
 
-def generalisation_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def generalisation_rows(found: ReadOnlyDocument) -> list[tuple[str, str, str, str]]:
     """(measure, value, value of perfect samples, verdict) for each measure, in words."""
     rows = []
     for name, title in _TITLES.items():
@@ -103,7 +91,7 @@ def generalisation_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, s
     return rows
 
 
-def generalisation_lines(found: Mapping[str, Any]) -> list[str]:
+def generalisation_lines(found: ReadOnlyDocument) -> list[str]:
     """One line a measure for a terminal, in columns; those left out are named, not explained."""
     rows = [(*row[:3], row[3].split(":")[0] if row[1] == "–" else row[3])
             for row in generalisation_rows(found)]  # fmt: skip
@@ -113,14 +101,14 @@ def generalisation_lines(found: Mapping[str, Any]) -> list[str]:
             for row in table]  # fmt: skip
 
 
-def _value(name: str, parts: Mapping[str, Any]) -> str:
+def _value(name: str, parts: ReadOnlyDocument) -> str:
     if name == "copying":
         c_t = _pair(parts["value"], parts["null_std"])
         return f"{_pair(parts['nearer'], parts['nearer_error'])} (C_T {c_t})"
     return _pair(parts["value"], parts.get("value_std", parts.get("standard_error")))
 
 
-def _perfect(name: str, parts: Mapping[str, Any]) -> str:
+def _perfect(name: str, parts: ReadOnlyDocument) -> str:
     if name == "nearest_ratio":
         fresh = _pair(parts["fresh"], parts["fresh_error"])
         return f"{fresh} (uniform density: {parts['null']:.3g})"

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document, NumPyOrJax
 from scorefold.data import Dataset
 from scorefold.metrics import held_out, reference_nll
 from scorefold.models import Model
 from scorefold.runs.measures import Measure
 from scorefold.runs.models.generalisation import draw_samples, mass_numbers, measured
 
-__all__ = ["MEASURES", "FittedModel"]
-
 
 class FittedModel:
-    """A model beside the data it was fitted to, with the draws it is judged by; ``points``: others
-    than the test points, to judge by. ``dataset``: None where it cannot be read any more."""
+    """A model beside the data it was fitted to, and draws of it. It is compared with the test
+    points, or with ``points``. ``dataset``: None where it cannot be read any more."""
 
-    def __init__(self, model: Model, dataset: Dataset | None, seed: int, points: Any = None):
+    def __init__(
+        self, model: Model, dataset: Dataset | None, seed: int, points: np.ndarray | None = None
+    ):
         self.model, self.dataset, self.seed, self.points = model, dataset, seed, points
-        self.test, self.word = points, "point"
-        if points is None and dataset is not None:
-            self.test, self.word = dataset.test, "test point"
-        self.train = points if dataset is None else dataset.train
+        self.word = "test point" if points is None else "point"
+        self.test: NumPyOrJax = self.data.test if points is None else points
+        self.train = self.test if dataset is None else dataset.train
         self.n_test, self.n_val = len(self.test), 0 if dataset is None else len(dataset.val)
 
     @cached_property
@@ -40,19 +39,19 @@ class FittedModel:
         return self.dataset
 
 
-def _test_nll(fitted: FittedModel) -> dict[str, Any]:
+def _test_nll(fitted: FittedModel) -> Document:
     return _likelihood(fitted.model, fitted.test, "test_nll", fitted.word)
 
 
-def _val_nll(fitted: FittedModel) -> dict[str, Any]:
+def _val_nll(fitted: FittedModel) -> Document:
     found = _likelihood(fitted.model, fitted.data.val, "val_nll", "validation point")
     return {k: v for k, v in found.items() if not k.startswith("val_nll_standard_error")}
 
 
-def _likelihood(model: Model, points: Any, name: str, what: str) -> dict[str, Any]:
+def _likelihood(model: Model, points: NumPyOrJax, name: str, what: str) -> Document:
     """``NAME``, ``NAME_standard_error`` and ``nfe`` of points."""
     found, error = held_out(model, points), f"{name}_standard_error"
-    out: dict[str, Any] = {name: found.nll, error: found.standard_error, "nfe": found.nfe}
+    out: Document = {name: found.nll, error: found.standard_error, "nfe": found.nfe}
     if found.n < 2:
         out[f"{error}_reason"] = f"{found.n} {what}"
     if not math.isfinite(found.nll):
@@ -61,23 +60,23 @@ def _likelihood(model: Model, points: Any, name: str, what: str) -> dict[str, An
     return out
 
 
-def _reference(fitted: FittedModel) -> dict[str, Any]:
+def _reference(fitted: FittedModel) -> Document:
     """What a model must beat, and the name of its law."""
     data = fitted.data
     found = reference_nll(data.manifold, data.train, data.test)
     return {"reference_nll": found.nll, "reference": found.name}
 
 
-def _mass(fitted: FittedModel) -> dict[str, Any]:
+def _mass(fitted: FittedModel) -> Document:
     return mass_numbers(fitted.model, fitted.draws, fitted.train, fitted.seed)
 
 
-def _generalisation(fitted: FittedModel) -> dict[str, Any]:
+def _generalisation(fitted: FittedModel) -> Document:
     found = measured(fitted.model, fitted.draws, fitted.data, fitted.seed, fitted.points)
     return {"generalisation": found}
 
 
-MEASURES: dict[str, Measure] = {
+MEASURES: dict[str, Measure[FittedModel]] = {
     "validation": Measure(
         "the likelihood of {0.n_val} validation points", ("val_nll", "nfe"), _val_nll, fresh=False
     ),

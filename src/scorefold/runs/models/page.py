@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -11,25 +10,21 @@ import numpy as np
 from scorefold import report
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.runs.axes import axes_of
+from scorefold.runs.axes import Shown, axes_of
 from scorefold.runs.models.choices import ModelChoice
 from scorefold.runs.models.measures import FittedModel
-from scorefold.runs.models.pictures import Density
+from scorefold.runs.models.pictures import Density, Figures
 from scorefold.runs.request import Finished
-
-__all__ = ["write_model_page"]
 
 _VALIDATION = "NLL of validation points while training\n(nats, approximate)"
 
 
-def write_model_page(
-    done: Finished[FittedModel], choice: ModelChoice, tables: dict[str, list[tuple[str, ...]]]
-) -> Path:
+def write_model_page(done: Finished[FittedModel], choice: ModelChoice) -> Path:
     """Density, samples, training curves, what is particular to the model, measures of
     generalisation and the audit of the data, in one page."""
     model, dataset, samples = done.subject.model, done.subject.data, done.subject.draws
     metrics, history = done.metrics, done.course
-    drawn: dict[str, Any] = {"axes": axes_of(dataset.coordinates), "earth": done.earth}
+    drawn = Shown(axes=axes_of(dataset.coordinates), earth=done.earth)
     figures = _laws(choice.density(model), dataset, samples, drawn)
     if isinstance(history, History) and history.steps:
         figures["Training"] = report.training_curves(
@@ -39,13 +34,11 @@ def write_model_page(
     shown = {k: v for k, v in metrics.items() if k != "generalisation"}
     return report.write_report(
         done.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
-        figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=tables,
+        figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=done.tables,
     )  # fmt: skip
 
 
-def _laws(
-    density: Density, dataset: Dataset, samples: np.ndarray, drawn: dict[str, Any]
-) -> dict[str, Any]:
+def _laws(density: Density, dataset: Dataset, samples: np.ndarray, drawn: Shown) -> Figures:
     manifold = dataset.manifold
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
     log_prob = density if manifold.dim <= 2 else None

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from scorefold import report
-from scorefold._types import Key
+from scorefold._types import Key, Values
 from scorefold.models import FittedKernelModel, FittedScoreModel
+from scorefold.runs.axes import Shown
 
-__all__ = ["Density", "coarse_density", "film_of_noise", "shapes_of_kernels"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FILM, _STEPS = 1000, 100
 _RTOL = 1e-3
 """For pictures: errors of some hundredths of a nat cannot be seen."""
 
-Density = Callable[[Any], Any]
+Density = Callable[[Array], Values]
+Figures = dict[str, "Figure"]
 
 
 def coarse_density(model: FittedScoreModel) -> Density:
@@ -26,7 +30,7 @@ def coarse_density(model: FittedScoreModel) -> Density:
     return lambda x: model.density(x, rtol=_RTOL).log_prob
 
 
-def film_of_noise(model: FittedScoreModel, key: Key, drawn: dict[str, Any]) -> dict[str, Any]:
+def film_of_noise(model: FittedScoreModel, key: Key, drawn: Shown) -> Figures:
     """Samples on their way from noise to data."""
     levels, frames = model.trajectory(key, _FILM, frames=6, steps=_STEPS)
     manifold, path = model.manifold, np.asarray(frames)
@@ -36,6 +40,6 @@ def film_of_noise(model: FittedScoreModel, key: Key, drawn: dict[str, Any]) -> d
     return {"From noise to data": report.film(manifold, path, times=times, **drawn)}
 
 
-def shapes_of_kernels(model: FittedKernelModel, key: Key, drawn: dict[str, Any]) -> dict[str, Any]:
+def shapes_of_kernels(model: FittedKernelModel, key: Key, drawn: Shown) -> Figures:
     """The widths of the kernels, and the heaviest ones."""
     return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}

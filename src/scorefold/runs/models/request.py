@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,32 +13,25 @@ import jax.numpy as jnp
 
 from scorefold import data
 from scorefold._fixed import trainable
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Dataset
 from scorefold.fitting import History, fit_seeds
 from scorefold.models import Model
+from scorefold.runs import histories
 from scorefold.runs.axes import on_earth
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.identity import described, point_digests
 from scorefold.runs.measures import Measure
-from scorefold.runs.models.choices import (
-    LEAST,
-    USUAL,
-    ModelChoice,
-    ModelTask,
-    choose_model,
-    model_choice,
-)
+from scorefold.runs.models import choices
 from scorefold.runs.models.generalisation import HEADING, generalisation_rows
 from scorefold.runs.models.measures import MEASURES, FittedModel
 from scorefold.runs.models.page import write_model_page
 from scorefold.runs.models.summary import run_lines, summary
 from scorefold.runs.reading import Reading, is_pipe
-from scorefold.runs.request import Finished, Job, Problem, Request, word_of
+from scorefold.runs.request import Finished, Job, Lines, Problem, Request, Tables, word_of
 from scorefold.runs.setting import TRAINING
-
-__all__ = ["FitRequest", "ModelProblem", "open_fit"]
 
 _TRAINING = tuple(setting.name for setting in TRAINING)
 
@@ -56,22 +48,22 @@ class FitRequest(Request):
 
     data: str
     model: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: ReadOnlyDocument = field(default_factory=dict)
     seeds: int = 1
     batch_size: int | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
 
     @classmethod
-    def of(cls, found: Mapping[str, Any], **more: Any) -> FitRequest:
+    def of(cls, found: ReadOnlyDocument) -> FitRequest:
         """The request of a run, from its ``run.json``."""
         settings = {name: v for name, v in found["settings"].items() if v is not None}
-        own = {name: settings.pop(name) for name in ("model", *_TRAINING) if name in settings}
+        stated = {name: settings.pop(name) for name in ("model", *_TRAINING) if name in settings}
         return cls(data=found["data"], reading=Reading(**found["options"]), seed=found["seed"],
-                   earth=found["earth"], settings=settings, **own, **more)  # fmt: skip
+                   earth=found["earth"], settings=settings, **stated)  # fmt: skip
 
     @property
-    def training(self) -> dict[str, Any]:
+    def training(self) -> Document:
         """What is stated of training, by the names of ``TRAINING``."""
         return {name: getattr(self, name) for name in _TRAINING}
 
@@ -87,10 +79,10 @@ def open_fit(request: FitRequest) -> Job:
         raise RunError(f"{request.data} can be read once only: save it to a file for --seeds.")
     sets = [data.load(request.data, seed=s, data_dir=request.data_dir, **options) for s in seeds]
     stated = {**request.training, **request.settings}
-    names = {choose_model(request.model, stated, dataset) for dataset in sets}
+    names = {choices.choose_model(request.model, stated, dataset) for dataset in sets}
     if len(names) > 1:
-        raise RunError(f"the splits of these seeds lie on both sides of {LEAST} training points: "
-                       "state --model kernel or --model kde.")  # fmt: skip
+        raise RunError(f"the splits of these seeds lie on both sides of {choices.LEAST} training "
+                       "points: state --model kernel or --model kde.")  # fmt: skip
     (name,) = names
     last = f"{request.seed}" if len(sets) == 1 else f"{len(sets)}-seeds"
     words = (word_of(sets[0].name), name, sets[0].protocol, last)
@@ -103,26 +95,26 @@ def open_fit(request: FitRequest) -> Job:
 
 
 @dataclass(frozen=True)
-class ModelProblem(Problem[FittedModel]):
+class ModelProblem(Problem[Model, FittedModel]):
     """One model to fit to one split of a table."""
 
     request: FitRequest
     model: str
-    options: Mapping[str, Any]
+    options: ReadOnlyDocument
     dataset: Dataset
 
     @property
-    def choice(self) -> ModelChoice:
-        return model_choice(self.model)
+    def choice(self) -> choices.ModelChoice:
+        return choices.model_choice(self.model)
 
     @property
-    def task(self) -> ModelTask:
+    def task(self) -> choices.ModelTask:
         stated = {name: value for name, value in self.request.settings.items() if value is not None}
-        return ModelTask(self.dataset, stated, self.request.seed, self.request.progress)
+        return choices.ModelTask(self.dataset, stated, self.request.seed, self.request.progress)
 
-    def document(self, **found: Any) -> dict[str, Any]:
+    def document(self, **found: object) -> Document:
         """What ``run.json`` says, with what is ``found`` in one folder only."""
-        common = {setting.name: None for setting in (*USUAL, *self.choice.settings)}
+        common = {setting.name: None for setting in (*choices.USUAL, *self.choice.settings)}
         settings = {"model": self.model, **self.request.training, **common, **self.task.stated}
         earth = on_earth(self.request.earth, self.dataset.name)
         return described(
@@ -130,7 +122,7 @@ class ModelProblem(Problem[FittedModel]):
         )
 
     @cached_property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> Document:
         parts = {name: getattr(self.dataset, name) for name in ("train", "val", "test")}
         coordinates = self.dataset.coordinates.to_dict()
         return self.document(
@@ -152,11 +144,11 @@ class ModelProblem(Problem[FittedModel]):
         if self.model == "kde" and self.request.model is None:
             lines.append(
                 f"{n} training points are too few to learn the shapes of kernels from (below "
-                f"{LEAST}): a kernel density of one bandwidth is fitted, --model kde."
+                f"{choices.LEAST}): a kernel density of one bandwidth is fitted, --model kde."
             )
         return lines
 
-    def training(self) -> dict[str, Any]:
+    def training(self) -> Document:
         """The keyword arguments of ``fit``."""
         found = self.request.training | {"weight_decay": self.request.weight_decay or 0.0}
         if found["steps"] is None and found["budget"] is None:
@@ -169,10 +161,10 @@ class ModelProblem(Problem[FittedModel]):
     def subject(self, fitted: Model) -> FittedModel:
         return FittedModel(fitted, self.dataset, self.dataset.seed)
 
-    def measures(self) -> Mapping[str, Measure]:
+    def measures(self) -> Mapping[str, Measure[FittedModel]]:
         return MEASURES
 
-    def facts(self, fitted: Model, course: Course) -> dict[str, Any]:
+    def facts(self, fitted: Model, course: Course) -> Document:
         assert isinstance(course, History)
         params = jax.tree.leaves(eqx.filter(fitted, trainable(fitted)))
         return {
@@ -181,28 +173,22 @@ class ModelProblem(Problem[FittedModel]):
             "manifold": self.dataset.manifold.name,
             "protocol": self.dataset.protocol,
             "seed": self.dataset.seed,
-            "n_train": len(self.dataset.train),
-            "n_val": len(self.dataset.val),
-            "n_test": len(self.dataset.test),
-            "steps": course.steps,
-            "best_step": course.best_step,
-            "stopped": course.stopped,
-            "train_seconds": course.seconds - course.compile_seconds,
-            "compile_seconds": course.compile_seconds,
+            **{f"n_{part}": len(getattr(self.dataset, part)) for part in ("train", "val", "test")},
+            **histories.numbers(course),
             "params": sum(int(p.size) for p in params),
             **self.choice.numbers(fitted),
         }
 
-    def tables(self, metrics: Mapping[str, Any]) -> dict[str, list[tuple[str, ...]]]:
+    def tables(self, metrics: ReadOnlyDocument) -> Tables:
         if metrics.get("generalisation") is None:
             return {}
         rows = generalisation_rows(metrics["generalisation"])
         return {"Memorisation and generalisation": [HEADING, *rows]}
 
     def page(self, done: Finished[FittedModel]) -> Path:
-        return write_model_page(done, self.choice, self.tables(done.metrics))
+        return write_model_page(done, self.choice)
 
-    def lines(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def lines(self, metrics: ReadOnlyDocument) -> Lines:
         return run_lines(metrics)
 
 
@@ -212,7 +198,7 @@ class _Seeds(Job):
     the models are the same, otherwise one after another."""
 
     @property
-    def described(self) -> dict[Run, Mapping[str, Any]]:
+    def described(self) -> dict[Run, ReadOnlyDocument]:
         seeds = [one.dataset.seed for one in self._problems]
         return super().described | {Run(self.folder): self._problems[0].document(seeds=seeds)}
 
@@ -239,5 +225,5 @@ class _Seeds(Job):
             run.keep(model, history)
         return True
 
-    def summary(self, found: list[dict[str, Any]]) -> dict[str, Any]:
+    def summary(self, found: list[Document]) -> Document:
         return summary(found)

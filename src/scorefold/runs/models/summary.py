@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from scorefold._types import Document, ReadOnlyDocument
 from scorefold.runs.models.generalisation import mass_line
 from scorefold.runs.models.measures import MEASURES
-
-__all__ = ["run_lines", "summary", "verdict_summary"]
 
 FINE = "consistent with fresh data"
 _SPREAD = ("test_nll", "val_nll", "reference_nll", "nll", "nfe", "normalisation")
 
 
-def summary(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(documents: Sequence[Document]) -> Document:
     """One document for several seeds: means and standard deviations over those in which a number
     could be measured, the worst verdict of each measure with its count, and the parts."""
     out = dict(documents[0])
@@ -40,7 +38,7 @@ def summary(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def verdict_summary(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def verdict_summary(found: Sequence[ReadOnlyDocument | None]) -> Document:
     """For each measure its verdict in every seed (None where it was not measured), the worst of
     them, and in how many seeds it departs from fresh data."""
     parts = [{k: v["verdict"] for k, v in f.items() if isinstance(v, Mapping) and "verdict" in v}
@@ -50,7 +48,7 @@ def verdict_summary(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]
         verdicts = [part.get(name) for part in parts]
         known = [v for v in verdicts if v is not None]
         out[name] = {
-            "verdict": max(known, key=_severity),
+            "verdict": max(known, key=lambda v: 2 if v.startswith("cop") else v != FINE),
             "departing": sum(v != FINE for v in known),
             "of": len(known),
             "verdicts": verdicts,
@@ -58,18 +56,15 @@ def verdict_summary(found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]
     return out
 
 
-def _severity(verdict: str) -> int:
-    return 2 if verdict.startswith("cop") else verdict != FINE
-
-
-def run_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
     """The numbers of a run, or of several seeds, for a terminal."""
     return [
         ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']} points"),
         ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
         (metrics["reference"] or "plain law",
          f"{_number(metrics, 'reference_nll')} nats, to be beaten by the test NLL"),
-        ("total mass", _mass(metrics)),
+        ("total mass",
+         _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)),
         ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
         *verdict_lines(metrics.get("generalisation")),
         *((measure.title, _number(metrics, measure.names[0]))
@@ -79,11 +74,7 @@ def run_lines(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _mass(metrics: Mapping[str, Any]) -> str:
-    return _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)
-
-
-def _number(metrics: Mapping[str, Any], name: str, digits: int = 4) -> str:
+def _number(metrics: ReadOnlyDocument, name: str, digits: int = 4) -> str:
     if metrics.get(name) is None:
         reason = metrics.get(f"{name}_reason")
         return "not measured" + (f" ({reason})" if reason else "")
@@ -92,7 +83,7 @@ def _number(metrics: Mapping[str, Any], name: str, digits: int = 4) -> str:
     return f"{metrics[name]:.{digits}f}{spread}"
 
 
-def verdict_lines(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def verdict_lines(found: ReadOnlyDocument | None) -> list[tuple[str, str]]:
     """What departs from fresh data, a line each, or one line that says nothing does."""
     if found is None:
         return [("generalisation", "not measured")]
