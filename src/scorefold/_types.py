@@ -6,23 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import DTypeLike as DTypeLike
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, UInt32
-
-__all__ = [
-    "DTypeLike",
-    "Document",
-    "Key",
-    "NumPyOrJax",
-    "Point",
-    "ReadOnlyDocument",
-    "Scalar",
-    "ScalarLike",
-    "Values",
-    "constant",
-    "safe_norm",
-    "safe_where",
-]
 
 Point = Float[Array, "..."]
 """One point (or tangent vector) of a manifold: an array of shape ``manifold.shape``."""

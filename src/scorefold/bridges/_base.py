@@ -29,8 +29,6 @@ from scorefold.samplers import (
 from scorefold.samplers._check import refuse_rows
 from scorefold.samplers.probability_flow import carry_density
 
-__all__ = ["Bridge", "brownian_reference"]
-
 Direction = Literal["forward", "backward"]
 B = TypeVar("B", bound="Bridge")
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from scorefold._types import Document
 
-__all__ = ["AlternationHistory", "AlternationRecord"]
-
 _WORSE = 1.5
 _NUMBERS = ("loss", "gap", "change", "seconds", "simulation_seconds", "simulated", "trained")
 

@@ -17,8 +17,6 @@ from scorefold.manifolds import Manifold
 if TYPE_CHECKING:
     from scorefold.bridges._base import Bridge
 
-__all__ = ["LEAST", "EndGap", "arrival", "check_ends", "end_gap"]
-
 _LINES, _QUANTILES, _SPLITS = 32, 128, 40
 _MARGIN = 0.1
 LEAST, _MOST, _ENOUGH = 8, 1000, 200

@@ -16,8 +16,6 @@ from scorefold.fitting import History, Settled
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = ["BridgeDescription", "FittedBridge"]
-
 F = TypeVar("F", bound="FittedBridge")
 F_co = TypeVar("F_co", bound="FittedBridge", covariant=True)
 

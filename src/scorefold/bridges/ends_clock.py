@@ -14,8 +14,6 @@ from jaxtyping import Array
 from scorefold._types import DTypeLike, Scalar
 from scorefold.samplers.clocks import Clock
 
-__all__ = ["EndsClock", "ends_share"]
-
 _REFINED = 0.75
 U = TypeVar("U", float, np.ndarray, Array)
 

@@ -14,8 +14,6 @@ from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.intake import Samples
 from scorefold.fitting import History
 
-__all__ = ["fit_bridge"]
-
 F = TypeVar("F", bound=FittedBridge)
 
 

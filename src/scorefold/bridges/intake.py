@@ -15,8 +15,6 @@ from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
 
-__all__ = ["End", "Samples", "exact_rows"]
-
 
 class End(NamedTuple):
     """Samples of one law. ``rows``: as they were given, in float64; ``points``: checked, in the

@@ -20,8 +20,6 @@ from scorefold.manifolds import check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Constant, Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["Level", "Units"]
-
 Level = float | NumPyOrJax
 """A variance-time: a number, or an array on the host or on the device."""
 L = TypeVar("L", bound=Level)

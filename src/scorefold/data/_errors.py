@@ -9,8 +9,6 @@ import numpy as np
 
 from scorefold._oneline import one_line
 
-__all__ = ["DataError", "nearest", "rows"]
-
 _COMPARED = 10_000
 _NAME = 200
 

@@ -21,8 +21,6 @@ from scorefold.manifolds import Manifold
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Dataset"]
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -10,8 +10,6 @@ import numpy as np
 from scorefold.data._errors import DataError
 from scorefold.manifolds import Manifold, PointsError, check_points
 
-__all__ = ["Snapshots"]
-
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:

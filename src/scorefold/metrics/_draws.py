@@ -11,8 +11,6 @@ from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold
 from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["Statistic", "generator", "independent", "limit", "permutation_values", "points_of"]
-
 Statistic = Callable[[np.ndarray], np.ndarray]
 """A number for each column of labels, shape ``(n + m, count)``."""
 

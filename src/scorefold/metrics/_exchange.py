@@ -14,8 +14,6 @@ from scorefold.data.splits.protocols import joined
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["LEVEL", "ODDS", "Beside", "Groups", "Nearest", "Pool", "held_out"]
-
 Groups = tuple[Values, Values]
 """Labels of the rows of training points, and of held-out ones: those for testing, then others."""
 

@@ -14,8 +14,6 @@ from scorefold.heat import IsotropicHeat
 from scorefold.manifolds import Manifold, Torus, pairwise
 from scorefold.manifolds.neighbours import rows_of
 
-__all__ = ["heat_matrix"]
-
 _NODES = 1 << 15
 _REACH = 12.0
 

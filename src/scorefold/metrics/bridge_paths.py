@@ -16,8 +16,6 @@ from scorefold.bridges import Bridge
 from scorefold.metrics._draws import generator, points_of
 from scorefold.metrics.wasserstein import transport_distance
 
-__all__ = ["FlowEnergy", "PathEnergy", "bridge_divergence", "flow_energy", "path_energy"]
-
 
 class PathEnergy(NamedTuple):
     """``value`` ± ``standard_error``, in nats, over ``n`` starting points."""

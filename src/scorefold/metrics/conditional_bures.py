@@ -7,8 +7,6 @@ import numpy as np
 from scorefold._types import Values
 from scorefold.bridges.exact.normal import square_root
 
-__all__ = ["bures_wasserstein", "conditional_bures"]
-
 
 def conditional_bures(samples: Values, means: Values, covs: Values, variance: float) -> float:
     """cBW₂²-UVP in per cent:

@@ -15,8 +15,6 @@ from scorefold.manifolds import Manifold, nearest
 from scorefold.metrics._draws import generator, points_of
 from scorefold.metrics._exchange import LEVEL, ODDS, Beside, Groups, Pool, held_out
 
-__all__ = ["Copying", "copying", "mann_whitney"]
-
 _CLOSE = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 1000)
 _C_T = 3.0
 

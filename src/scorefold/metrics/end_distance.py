@@ -12,8 +12,6 @@ from scorefold.manifolds import Manifold
 from scorefold.metrics._draws import generator, points_of
 from scorefold.metrics.wasserstein import transport_distance
 
-__all__ = ["EndDistance", "end_distance"]
-
 
 class EndDistance(NamedTuple):
     """``value``: W_p between n bridged points and n held-out points of the end that they should

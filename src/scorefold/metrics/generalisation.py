@@ -22,8 +22,6 @@ from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
 from scorefold.metrics.wasserstein import Wasserstein, wasserstein
 from scorefold.models import Model
 
-__all__ = ["Generalisation", "generalisation"]
-
 Result = TypeVar("Result")
 _MEASURES = (
     "nearest_ratio",

@@ -16,8 +16,6 @@ from scorefold.metrics._draws import generator
 if TYPE_CHECKING:  # Anything with their times, points and ``without`` will do.
     from scorefold.data.snapshots import Snapshots
 
-__all__ = ["LeftOut", "leave_one_out"]
-
 
 class LeftOut(NamedTuple):
     """One snapshot left out. ``w2``, ``w1``: W_p with geodesic cost between the law of the method

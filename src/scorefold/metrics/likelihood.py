@@ -10,8 +10,6 @@ import numpy as np
 from scorefold._types import Values
 from scorefold.models import Model
 
-__all__ = ["HeldOut", "held_out"]
-
 
 class HeldOut(NamedTuple):
     """Mean NLL over n points, its standard error (None for one point, and where the density of a

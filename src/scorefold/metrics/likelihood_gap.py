@@ -10,8 +10,6 @@ import numpy as np
 from scorefold._types import Values
 from scorefold.models import Model
 
-__all__ = ["LikelihoodGap", "likelihood_gap"]
-
 
 class LikelihoodGap(NamedTuple):
     """``value`` ± ``standard_error`` = ``test_nll`` − ``train_nll``, in nats; 0 is its null.

@@ -15,8 +15,6 @@ from jaxtyping import Array
 from scorefold._types import Point, Values
 from scorefold.manifolds import Manifold, check_points
 
-__all__ = ["ManifoldDistance", "manifold_distance"]
-
 
 class ManifoldDistance(NamedTuple):
     """Distances of n samples to the set: mean and its standard error (None for one sample), root of

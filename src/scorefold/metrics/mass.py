@@ -19,8 +19,6 @@ from scorefold.models import Model
 from scorefold.samplers import Mass
 from scorefold.samplers.importance import weighted_mass
 
-__all__ = ["total_mass"]
-
 _CENTRES = 1000
 _CHECKED = 256
 _NEIGHBOURS = (2, 12, 60)

@@ -12,8 +12,6 @@ from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._exchange import ODDS, Groups, Pool, held_out
 
-__all__ = ["NearestRatio", "nearest_ratio"]
-
 
 class NearestRatio(NamedTuple):
     """``value`` ± ``standard_error``: the share of samples with d₁/d₂ below the ratio.

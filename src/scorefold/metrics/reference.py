@@ -15,8 +15,6 @@ from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Reference
 
-__all__ = ["ReferenceNll", "reference_nll"]
-
 
 class ReferenceNll(NamedTuple):
     """``name`` of the law, in words; ``nll``: −(1/n) Σ log p(x_i) in nats."""

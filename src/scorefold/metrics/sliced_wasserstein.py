@@ -13,8 +13,6 @@ from scorefold.manifolds import Manifold
 from scorefold.metrics._draws import Statistic, generator, limit, points_of
 from scorefold.metrics.two_sample import TwoSample, compared
 
-__all__ = ["circle_wasserstein", "line_wasserstein", "sliced_wasserstein"]
-
 _TURN = 2.0 * math.pi
 _Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

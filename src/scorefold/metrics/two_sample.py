@@ -14,8 +14,6 @@ from scorefold.manifolds import Manifold, pairwise
 from scorefold.metrics._draws import Statistic, generator, limit, permutation_values, points_of
 from scorefold.metrics._kernel import heat_matrix
 
-__all__ = ["TwoSample", "compared", "energy_distance", "mmd"]
-
 
 class TwoSample(NamedTuple):
     """``value``: the statistic of n samples against m reference points.

@@ -11,8 +11,6 @@ from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.metrics._draws import generator, points_of
 
-__all__ = ["Wasserstein", "transport_distance", "wasserstein"]
-
 _LEAST = 10
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from scorefold._types import Values
 
-__all__ = ["check_finite_positive", "check_matrix"]
-
 
 def check_finite_positive(**values: float) -> None:
     """Raise ``ValueError`` naming the first argument that is not a positive finite number."""

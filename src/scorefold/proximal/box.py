@@ -13,8 +13,6 @@ from jaxtyping import Array
 from scorefold._types import DTypeLike, Scalar
 from scorefold.proximal._check import check_finite_positive
 
-__all__ = ["PeriodicBox"]
-
 
 class PeriodicBox(eqx.Module):
     """The torus Π_i [lower_i, lower_i + length_i) with n_i equally spaced nodes on axis i.

@@ -18,8 +18,6 @@ from scorefold.proximal.kernel import ProximalKernel
 from scorefold.proximal.potentials import Quadratic
 from scorefold.samplers import Step, walk
 
-__all__ = ["ProximalStep", "sample_brwp"]
-
 _CHUNK = 256
 """Particles whose attention is computed together: memory 256·N·d."""
 

@@ -15,8 +15,6 @@ from scorefold._types import DTypeLike, Scalar, ScalarLike, safe_where
 from scorefold.heat import SphereProfile
 from scorefold.proximal.box import PeriodicBox
 
-__all__ = ["Calculus", "FiniteDifference", "LogKernel", "Spectral"]
-
 
 class Calculus(eqx.Module):
     """Derivatives and the heat flow (generator ½Δ) on the nodes of a ``PeriodicBox``.

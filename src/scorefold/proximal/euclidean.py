@@ -13,8 +13,6 @@ from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.potentials import Potential
 from scorefold.proximal.preconditioner import Preconditioner
 
-__all__ = ["moreau_envelope", "prox_particles", "pushforward_log_prob"]
-
 
 def prox_particles(
     potential: Potential, particles: Array, tau: float, metric: Preconditioner | None = None

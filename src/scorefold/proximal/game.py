@@ -14,8 +14,6 @@ from scorefold._types import Scalar, ScalarLike
 from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.calculus import Calculus
 
-__all__ = ["MeanFieldGame", "Residuals"]
-
 
 class Residuals(NamedTuple):
     """What is left of the two equations at the nodes, each of shape ``box.shape``."""

@@ -14,14 +14,6 @@ from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.potentials import Quadratic
 from scorefold.proximal.preconditioner import Preconditioner
 
-__all__ = [
-    "Moments",
-    "check_contracts",
-    "gaussian_brwp_step",
-    "gaussian_prox",
-    "gaussian_stationary",
-]
-
 
 class Moments(NamedTuple):
     """N(mean, covariance) on R^d."""

@@ -16,8 +16,6 @@ from scorefold.proximal.normalisers import ClosedForm, Laplace, Normaliser
 from scorefold.proximal.potentials import Potential, Smooth
 from scorefold.proximal.preconditioner import Preconditioner
 
-__all__ = ["ProximalKernel"]
-
 
 class ProximalKernel(eqx.Module):
     """The kernel formula in R^d, for equal masses at particles y_1, …, y_N:

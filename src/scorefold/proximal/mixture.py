@@ -10,8 +10,6 @@ from scorefold._types import Values
 from scorefold.kernels import Eigen, GaussianMixture
 from scorefold.proximal._check import check_matrix
 
-__all__ = ["gaussian_mixture"]
-
 
 def gaussian_mixture(
     means: Values, covariances: Values, weights: Values | None = None

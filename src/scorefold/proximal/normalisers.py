@@ -13,8 +13,6 @@ from scorefold._types import Key, Point, Scalar
 from scorefold.proximal.potentials import Potential
 from scorefold.proximal.preconditioner import Preconditioner
 
-__all__ = ["ClosedForm", "Laplace", "MonteCarlo", "Normaliser"]
-
 
 class Normaliser(eqx.Module):
     """log Z(y) = log ∫ e^{−(V(z) + |z − y|²_{M⁻¹}/2τ)/2β} dz at one point."""

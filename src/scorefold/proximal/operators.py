@@ -11,14 +11,6 @@ from scorefold.proximal._check import check_finite_positive
 from scorefold.proximal.calculus import Calculus
 from scorefold.proximal.game import MeanFieldGame
 
-__all__ = [
-    "cross_entropy_prox",
-    "inverse_cross_entropy_prox",
-    "kernel_formula",
-    "round_trip",
-    "wasserstein_prox",
-]
-
 
 def wasserstein_prox(
     calculus: Calculus, potential: Array, log_rho0: Array, *, tau: float, gamma: float

@@ -17,8 +17,6 @@ from scorefold._types import Point, Scalar, Values
 from scorefold.proximal._check import check_matrix
 from scorefold.proximal.preconditioner import Preconditioner
 
-__all__ = ["AbsoluteValue", "Potential", "Quadratic", "Smooth"]
-
 
 class Potential(eqx.Module):
     """V: R^d → R, one point at a time. Its Gibbs law at temperature β is e^{−V/β}/∫e^{−V/β}."""

@@ -10,8 +10,6 @@ from jaxtyping import Array
 from scorefold._types import Point, Scalar, Values
 from scorefold.proximal._check import check_matrix
 
-__all__ = ["Preconditioner"]
-
 
 class Preconditioner(eqx.Module):
     """A symmetric positive definite matrix M: lengths are |v|²_{M⁻¹} = vᵀM⁻¹v, gradients become

@@ -9,8 +9,6 @@ import jax.numpy as jnp
 
 from scorefold._types import Point, Scalar, ScalarLike
 
-__all__ = ["fokker_planck_residual", "hjb_residual"]
-
 SpaceTime = Callable[[Point, Scalar], Scalar]
 """(x, t) ↦ a number; x of shape ``(d,)``."""
 

@@ -13,8 +13,6 @@ from scorefold.bridges.exact.transport import log_weights, tell
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
-__all__ = ["ChainBridge", "chain_bridge", "chain_ipf", "chain_kernels"]
-
 
 class ChainBridge(eqx.Module):
     """The law on paths (x_0, …, x_N) of n states

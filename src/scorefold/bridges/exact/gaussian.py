@@ -15,8 +15,6 @@ from scorefold.bridges.reference.linear import LinearTransition, linear_transiti
 from scorefold.bridges.units import Units
 from scorefold.noising import Noising
 
-__all__ = ["GaussianBridge", "gaussian_ipf"]
-
 
 class GaussianBridge(Bridge):
     """The bridge from N(m₀, S₀) to N(m₁, S₁) for a reference with transitions N(a x + b, v I).

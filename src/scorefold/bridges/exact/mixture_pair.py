@@ -13,8 +13,6 @@ from scorefold.bridges._base import brownian_reference
 from scorefold.bridges.exact.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.manifolds import Euclidean
 
-__all__ = ["MixturePair", "mixture_pair"]
-
 
 class MixturePair(eqx.Module):
     """A benchmark of entropic transport: X_0 ~ N(0, I) and X_1 from the plan with a known

@@ -18,8 +18,6 @@ from scorefold.bridges.units import Units
 from scorefold.kernels import Diagonal, Eigen, GaussianMixture
 from scorefold.noising import Noising
 
-__all__ = ["MixturePotential", "MixturePotentialBridge", "tilted_log_prob"]
-
 
 class MixturePotential(eqx.Module):
     """The positive function Σ_k w_k N(y; μ_k, Σ_k) on R^d; the weights need not sum to 1. Point

@@ -12,8 +12,6 @@ from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, Values
 from scorefold.bridges.reference.linear import matmul
 
-__all__ = ["Normal", "apart", "square_root"]
-
 
 class Normal(eqx.Module):
     """N(mean, cov) on R^d; numbers are kept in float64 on the host.

@@ -16,8 +16,6 @@ from scorefold.bridges.exact.mixture_potential import tilted_log_prob
 from scorefold.bridges.exact.spectral_basis import SpectralBasis, spectral_basis
 from scorefold.noising import Noising
 
-__all__ = ["SpectralBridge"]
-
 LogDensity = Callable[[np.ndarray], Values]
 
 

@@ -14,8 +14,6 @@ from scorefold._types import Point, Scalar, Values
 from scorefold.heat import IsotropicHeat, SO3Profile, sphere_dimension
 from scorefold.manifolds import Manifold
 
-__all__ = ["ClassFunctions", "SpectralBasis", "Waves", "Zonal", "spectral_basis"]
-
 
 class SpectralBasis(eqx.Module):
     """L eigenfunctions B_l, −ΔB_l = λ_l B_l, orthonormal with respect to volume, and as many

@@ -19,8 +19,6 @@ from scorefold.bridges.units import Units
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
-__all__ = ["Transport", "sinkhorn", "sinkhorn_divergence", "transport"]
-
 
 class Transport(eqx.Module):
     """The plan that solves, for a cost C of shape (n, m) and weights a, b of total 1,

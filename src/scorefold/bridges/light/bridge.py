@@ -22,8 +22,6 @@ from scorefold.bridges.units import Units
 from scorefold.fitting import History, NonFiniteLoss, fit
 from scorefold.noising import Noising
 
-__all__ = ["LightBridge"]
-
 
 class LightBridge(BridgeDescription["FittedLightBridge"]):
     """A Schrödinger bridge by one learned potential φ, without simulation and in seconds:

@@ -25,8 +25,6 @@ from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers import uniform_grid, walk
 
-__all__ = ["FittedLightBridge"]
-
 _CELLS = 1 << 18
 
 

@@ -25,8 +25,6 @@ from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Euclidean
 from scorefold.noising import Noising
 
-__all__ = ["CoordinateAxes", "FittedGaussianPotential", "GaussianPotential", "TurnedAxes"]
-
 _LOG_RANGE = 25.0
 
 

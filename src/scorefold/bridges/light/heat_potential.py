@@ -24,8 +24,6 @@ from scorefold.kernels import Diagonal, GaussianMixture
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = ["FittedHeatPotential", "HeatPotential"]
-
 _PAIRS = 1 << 18
 _FACTORS = (1.0, 0.25, 0.0625)
 """Of the spacing: widths that kernels may start with."""

@@ -19,8 +19,6 @@ from scorefold.heat import TransitionMixture
 from scorefold.manifolds import nearest
 from scorefold.noising import Noising, OrnsteinUhlenbeck
 
-__all__ = ["Origins", "chosen_origins", "made_origins"]
-
 _SCORED, _ORIGINS = 256, 1500
 """Points whose likelihood chooses the blur, and the origins that give it meanwhile."""
 _FACTORS = tuple(4.0**k for k in range(-4, 2))

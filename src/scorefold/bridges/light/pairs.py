@@ -16,8 +16,6 @@ from scorefold.bridges.light.potential import (
 from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.noising import Noising
 
-__all__ = ["Pairs"]
-
 
 class Pairs(Description[LightPotential]):
     """A potential to be learned from the points of both ends in one array, those of A first;

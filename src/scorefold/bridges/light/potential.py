@@ -12,8 +12,6 @@ from scorefold.fitting import Settled
 from scorefold.kernels import GaussianMixture
 from scorefold.noising import Noising
 
-__all__ = ["LearningPotential", "LightPotential", "PotentialDescription"]
-
 
 class LightPotential(eqx.Module):
     """A positive function φ = Σ_k φ_k on the space of a reference process, with

@@ -12,8 +12,6 @@ from jaxtyping import Array
 from scorefold._types import Key
 from scorefold.manifolds import Manifold, nearest
 
-__all__ = ["balance", "some_rows", "spacing"]
-
 _NEIGHBOUR = 6
 _BALANCING = 100
 _ROWS = 1024

@@ -11,8 +11,6 @@ from scorefold._types import Point, Scalar
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.noising import Noising
 
-__all__ = ["AffineScore"]
-
 
 class AffineScore(eqx.Module):
     """∇ log f_r(x), f_r the Gaussian function f₀(x) = e^{−½yᵀΛy + hᵀy}, y = x − μ, after the

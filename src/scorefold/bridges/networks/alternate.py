@@ -28,8 +28,6 @@ from scorefold.fitting.run import Keeper, Keeping
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import TrainState
 
-__all__ = ["LearnedBridge"]
-
 
 class LearnedBridge(Alternating):
     """A ``NetworkBridge`` to be learned in half-steps of alternating direction.

@@ -13,8 +13,6 @@ from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.process import levels, simulate, steered
 from scorefold.manifolds import Manifold
 
-__all__ = ["measure", "points_to_compare"]
-
 _POINTS, _DIRECTIONS = 2048, 64
 
 

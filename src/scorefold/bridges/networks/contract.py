@@ -28,8 +28,6 @@ from scorefold.bridges.reference.linear import is_linear
 from scorefold.bridges.units import Units
 from scorefold.fields import Architecture, TangentOutput, default_output, zero_network
 
-__all__ = ["Alternating", "Baseline"]
-
 Baseline = Literal["gaussian", "iterates", "none"]
 Start = AffineScore | ReferenceScore
 

@@ -10,8 +10,6 @@ from scorefold._types import Key
 from scorefold.bridges.exact.transport import sinkhorn, transition_costs
 from scorefold.noising import Noising
 
-__all__ = ["transport_coupling"]
-
 _BLOCK, _ITERATIONS = 256, 100
 
 

@@ -17,8 +17,6 @@ from scorefold.fields import TangentField, TangentOutput
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
-__all__ = ["BridgeField", "CurvedFrame", "FlatFrame", "Frame", "ReferenceScore"]
-
 
 class ReferenceScore(eqx.Module):
     """2b(x), the field that leaves the reference as it is."""

@@ -10,8 +10,6 @@ from scorefold.bridges.networks.affine import AffineScore
 from scorefold.bridges.reference.linear import linear_transition
 from scorefold.noising import Noising
 
-__all__ = ["gaussian_iterates"]
-
 
 def gaussian_iterates(
     reference: Noising, a: np.ndarray, b: np.ndarray, count: int, *, converged: bool

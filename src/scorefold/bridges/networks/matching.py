@@ -23,8 +23,6 @@ from scorefold.bridges.reference.pinned import pinned_exactly, pinned_walk
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.noising import Noising
 
-__all__ = ["BridgeMatching"]
-
 
 class BridgeMatching(LearnedBridge):
     """Iterative Markovian fitting. From a coupling of the ends, repeat: fill in the paths of the

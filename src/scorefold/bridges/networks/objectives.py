@@ -14,8 +14,6 @@ from scorefold.bridges.reference.pinned import pinned_draw
 from scorefold.fields import hutchinson, value_and_divergence
 from scorefold.noising import Noising
 
-__all__ = ["ImplicitMeanMatching", "Objective", "PinnedRegression", "Regression", "level_weight"]
-
 
 class Objective(eqx.Module):
     """The losses of a batch of examples, shape ``(n,)``."""

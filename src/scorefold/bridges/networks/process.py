@@ -17,8 +17,6 @@ from scorefold.bridges.units import Units
 from scorefold.noising import Noising
 from scorefold.samplers import ReverseStep, Step, walk
 
-__all__ = ["NetworkBridge", "levels", "simulate", "steered"]
-
 
 class NetworkBridge(FittedBridge):
     """A bridge of two networks, F_A and F_B, each a field that steers to one end:

@@ -16,8 +16,6 @@ from scorefold.bridges.networks.process import simulate, steered
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput
 from scorefold.noising import Noising
 
-__all__ = ["DiffusionSchrodingerBridge"]
-
 
 class DiffusionSchrodingerBridge(LearnedBridge):
     """Iterative proportional fitting: each half-step simulates the process from the data of one

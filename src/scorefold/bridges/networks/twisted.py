@@ -11,8 +11,6 @@ from scorefold.bridges.reference.linear import linear_transition
 from scorefold.noising import Noising
 from scorefold.samplers import Step
 
-__all__ = ["TwistedStep"]
-
 
 class TwistedStep(Step):
     """A step of a bridge over a linear reference on flat space, whose field F(x, r) = ∇ log f_r

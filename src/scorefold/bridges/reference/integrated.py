@@ -6,8 +6,6 @@ import numpy as np
 
 from scorefold._types import Values
 
-__all__ = ["knot_slopes", "pinned_moments", "position_precision", "second_differences"]
-
 
 def position_precision(times: Values) -> np.ndarray:
     """Q, shape (K + 1, K + 1), of the kinetic reference process

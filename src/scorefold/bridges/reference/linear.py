@@ -16,8 +16,6 @@ from scorefold._fixed import fixed
 from scorefold._types import NumPyOrJax
 from scorefold.noising import Noising, OrnsteinUhlenbeck, VarianceExploding
 
-__all__ = ["LinearTransition", "einsum", "is_linear", "linear_transition", "matmul"]
-
 # In full precision on every device, where a matrix unit may round.
 matmul = functools.partial(jnp.matmul, precision="highest")
 einsum = functools.partial(jnp.einsum, precision="highest")

@@ -14,8 +14,6 @@ from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 
-__all__ = ["most_turns", "pinned_brownian", "pinned_draw", "pinned_exactly", "pinned_walk"]
-
 
 def pinned_exactly(reference: Noising) -> bool:
     """Whether ``pinned_draw`` knows the reference: linear on flat space, or Brownian motion on

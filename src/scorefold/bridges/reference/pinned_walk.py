@@ -12,8 +12,6 @@ from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers import GeodesicStep, Step
 
-__all__ = ["pinned_step"]
-
 
 class _PinnedFlat(Step):
     """An exact step of the process pinned to ``target`` at the time ``end``, either side."""

@@ -26,8 +26,6 @@ from scorefold.fitting import History
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Noising
 
-__all__ = ["fit_snapshots", "snapshot_rate"]
-
 _SHARE = 0.25
 _COMPARED = 500
 

@@ -15,8 +15,6 @@ from scorefold._types import DTypeLike, Key, Values
 from scorefold.bridges.exact.normal import Normal
 from scorefold.bridges.reference.integrated import check_times, pinned_moments, position_precision
 
-__all__ = ["GaussianSpline", "gaussian_spline"]
-
 
 class GaussianSpline(eqx.Module):
     """The law of a path on R^d closest to dx = v dt, dv = √ε dW (flat at the start) among those

@@ -21,8 +21,6 @@ from scorefold.bridges.reference.pinned import pinned_walk
 from scorefold.bridges.units import Units
 from scorefold.manifolds import Manifold, pairwise
 
-__all__ = ["SnapshotInterpolation", "interpolate_snapshots"]
-
 _STEPS = 40
 
 

@@ -21,8 +21,6 @@ from scorefold.bridges.reference.integrated import check_times
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import refuse_rows
 
-__all__ = ["MultiMarginalBridge"]
-
 
 class MultiMarginalBridge(eqx.Module):
     """The path law nearest to a Markov process R among those with law μ_k at each time t_k,

@@ -14,8 +14,6 @@ from scorefold._types import Key, NumPyOrJax
 from scorefold.bridges.snapshots.splines import spline_energy
 from scorefold.manifolds import Manifold, pairwise
 
-__all__ = ["heat_matching", "joined", "joined_energies", "match", "total_energies"]
-
 
 def match(
     manifold: Manifold, times: tuple[float, ...], cloud: Array, rounds: int = 50

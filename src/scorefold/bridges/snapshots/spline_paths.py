@@ -26,8 +26,6 @@ from scorefold.bridges.snapshots.spline_matching import (
 from scorefold.bridges.snapshots.splines import spline_at, spline_velocities
 from scorefold.manifolds import Manifold, check_points
 
-__all__ = ["SplinePaths", "spline_paths"]
-
 
 class SplinePaths(eqx.Module):
     """n paths, each through one point of every snapshot, with the reference

@@ -12,8 +12,6 @@ from scorefold._types import Scalar, ScalarLike
 from scorefold.bridges.reference.integrated import knot_slopes, position_precision
 from scorefold.manifolds import Manifold
 
-__all__ = ["spline_at", "spline_energy", "spline_velocities", "unroll"]
-
 
 def unroll(manifold: Manifold, path: Array) -> tuple[Array, Array]:
     """The broken geodesic through the points of ``path``, shape (K + 1, *shape), unrolled onto

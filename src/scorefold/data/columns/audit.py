@@ -12,8 +12,6 @@ from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.splits.protocols import Split
 from scorefold.manifolds import nearest
 
-__all__ = ["Audit", "leak", "quantiles", "resolution", "spacing"]
-
 _QUANTILES = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 _FINEST = 9
 

@@ -10,8 +10,6 @@ from scorefold.data.columns.families import PLACES, Match, families, matches, pl
 from scorefold.data.columns.names import Name, column_list, listed
 from scorefold.manifolds import Manifold, manifold_from_name
 
-__all__ = ["ambiguous", "best_matches", "foreign", "is_latlon", "named"]
-
 
 def is_latlon(names: Sequence[Name]) -> bool:
     """Whether one pair of columns is called latitude and longitude (or declination and right

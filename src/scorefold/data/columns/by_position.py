@@ -11,8 +11,6 @@ from scorefold.data.columns.families import Family, families, is_torsion, matche
 from scorefold.data.columns.names import CHOOSE, Name, column_list, listed
 from scorefold.manifolds import Manifold
 
-__all__ = ["miscount", "natural_order", "share", "within"]
-
 _SHORT = {"vector": "unit vector", "flat": "numbers"}
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.columns.names import read_name
 
-__all__ = ["Codes", "codes_of"]
-
 _INDEX = {"index", "id", "unnamed0", "row", "rowid", "rownames", "rownumber", "idx", "objectid"}
 _USUAL = {
     sign * value

@@ -17,8 +17,6 @@ from scorefold.data.columns.names import DEGREES
 from scorefold.data.splits.protocols import equal_rows, joined
 from scorefold.manifolds import Manifold, check_points, manifold_from_name
 
-__all__ = ["Coordinates", "Part", "system_of"]
-
 T = TypeVar("T")
 _ROUNDING = 1e-10
 """Curved points whose positions differ by less are the same point, written differently."""

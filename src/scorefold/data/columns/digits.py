@@ -13,8 +13,6 @@ from scorefold.data._errors import DataError, rows
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.columns.names import DEGREES
 
-__all__ = ["check_digits", "check_range", "dependent", "far_rows", "merged_numbers"]
-
 if TYPE_CHECKING:
     import pandas as pd
 

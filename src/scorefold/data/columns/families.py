@@ -19,8 +19,6 @@ from scorefold.data.columns.vocabulary import (
 )
 from scorefold.manifolds import Manifold
 
-__all__ = ["PLACES", "Match", "families", "is_torsion", "matches", "place_of", "roles", "torsions"]
-
 _WHERES = (
     "station sta site event evt epicenter epicentre hypocenter hypocentre receiver city town "
     "airport place point loc location position pos geo gps center centre centroid wgs84 nad83 "

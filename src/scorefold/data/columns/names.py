@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from scorefold.data.columns.vocabulary import KNOWN
 
-__all__ = ["CHOOSE", "DEGREES", "Name", "column_list", "listed", "read_name", "suffix_unit"]
-
 CHOOSE = "choose by columns= (--columns)"
 
 DEGREES = {

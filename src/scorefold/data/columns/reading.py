@@ -19,8 +19,6 @@ from scorefold.manifolds import Manifold
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["choices", "coordinates_for", "refuse_directions", "refuse_minutes", "remarks"]
-
 _ORIENTED = {"n", "e", "north", "east", "wgs84", "j2000", "icrs", "decimal", "epsg:4326"}
 _MINUTES = [(word,) for word in ("min", "mins", "minute", "minutes")]
 _FAR = 100.0

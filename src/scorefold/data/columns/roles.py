@@ -11,8 +11,6 @@ from scorefold.data.columns.coordinates import system_of
 from scorefold.data.columns.names import Name, column_list, listed
 from scorefold.manifolds import Manifold
 
-__all__ = ["Assignment", "assign"]
-
 
 class Assignment(NamedTuple):
     """For each factor its system and the column numbers in the order of the system's roles; all

@@ -14,8 +14,6 @@ from scorefold.data.columns.names import CHOOSE, Name, listed, read_name, suffix
 from scorefold.data.columns.roles import Assignment
 from scorefold.manifolds import manifold_from_name
 
-__all__ = ["assign_like"]
-
 
 def assign_like(first: Coordinates, names: Sequence[Name]) -> Assignment:
     """The columns of a second table, read as the first was: by the names of the first where the

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FLAT", "KNOWN", "NAMED", "ROTATION", "SPHERE", "TORSIONS", "Family", "called"]
-
 
 class Family(NamedTuple):
     """One way of naming all columns of a coordinate system.

@@ -12,9 +12,6 @@ from scorefold._types import Key
 from scorefold.data.snapshots import Snapshots
 from scorefold.manifolds import Euclidean, Manifold, Sphere
 
-__all__ = ["EVOLUTIONS", "bifurcation", "curving_storms", "petal"]
-
-
 _TIMES = np.linspace(0.0, 1.0, 5)
 
 

@@ -14,17 +14,6 @@ from scorefold.data.laws.heat_mixture import HeatMixture
 from scorefold.data.laws.law import Law
 from scorefold.manifolds import Euclidean, Manifold
 
-__all__ = [
-    "Checkerboard",
-    "NoisyLinear",
-    "Pinwheel",
-    "eight_gaussians",
-    "moons",
-    "spirals",
-    "swissroll",
-    "swissroll_6d",
-]
-
 _NODES = 400
 
 

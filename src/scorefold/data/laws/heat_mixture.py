@@ -14,8 +14,6 @@ from scorefold.data.laws.law import Law, batched
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold, check_points
 
-__all__ = ["HeatMixture"]
-
 
 class HeatMixture(Law):
     """p = Σ_k w_k p_{s_k}(· | c_k): heat kernels of variance-time s_k around centres c_k.

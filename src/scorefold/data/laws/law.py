@@ -11,8 +11,6 @@ from scorefold._types import Key, Point, Scalar, ScalarLike, Values
 from scorefold.data._errors import DataError
 from scorefold.manifolds import Manifold
 
-__all__ = ["Law", "batched"]
-
 _CHUNK = 4096
 
 

@@ -12,8 +12,6 @@ from jaxtyping import Array, Float
 from scorefold._compile import quick
 from scorefold._types import Key, Scalar, Values
 
-__all__ = ["DoubleTorus", "LevelSurface", "RoundSphere", "RoundTorus", "surfaces"]
-
 _SHELL = 0.02
 _DRAWS = 1 << 16
 

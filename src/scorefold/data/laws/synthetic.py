@@ -16,8 +16,6 @@ from scorefold.data.laws.heat_mixture import HeatMixture
 from scorefold.data.laws.law import Law
 from scorefold.manifolds import SO3, Hyperbolic, Manifold, Sphere, Torus
 
-__all__ = ["SYNTHETIC", "Target", "is_synthetic", "target"]
-
 
 def so3_mixture(key: Key, modes: int) -> HeatMixture:
     """Heat kernels around uniform rotations c_k with s_k = 1/(2 γ_k), γ_k ~ Gamma(100).

@@ -13,8 +13,6 @@ from scorefold.data.columns.digits import check_digits, check_range, dependent, 
 from scorefold.data.dataset import Dataset
 from scorefold.data.splits.protocols import Split, split
 
-__all__ = ["Rows", "dataset_of"]
-
 _SHARES = (0.8, 0.1, 0.1)
 _MANY = 50
 """Rows from which the sizes of parts are compared with their shares."""

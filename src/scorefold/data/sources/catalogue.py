@@ -12,8 +12,6 @@ from scorefold.data.laws.synthetic import SYNTHETIC, target
 from scorefold.data.sources.loading import load
 from scorefold.data.sources.registry import REGISTRY
 
-__all__ = ["Listing", "audit", "datasets"]
-
 
 @dataclass(frozen=True)
 class Listing:

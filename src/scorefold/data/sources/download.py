@@ -12,8 +12,6 @@ from scorefold._oneline import one_line
 from scorefold.data._errors import DataError
 from scorefold.data.sources.registry import Entry, Source
 
-__all__ = ["CACHE_VERSION", "cache_folder", "locate"]
-
 CACHE_VERSION = "v1"
 _VARIABLE = "SCOREFOLD_DATA_DIR"
 

@@ -14,8 +14,6 @@ import numpy as np
 from scorefold.data._errors import DataError
 from scorefold.data.tables.readers import MAX_BYTES
 
-__all__ = ["read_idx"]
-
 _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _MAX_DIMS = 8
 

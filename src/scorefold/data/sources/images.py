@@ -13,8 +13,6 @@ from scorefold.data.sources.idx import read_idx
 from scorefold.data.sources.registry import Entry, Source
 from scorefold.manifolds import Euclidean
 
-__all__ = ["IMAGES", "Images", "load_images"]
-
 _MNIST = (
     "https://raw.githubusercontent.com/patrick-kidger/equinox/"
     "9336d820b2ef66b360fc6cb3611b3da5cefbb14d/docs/examples/MNIST/MNIST/raw/"

@@ -28,8 +28,6 @@ from scorefold.manifolds import Manifold, manifold_from_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["plain_coordinates", "registered", "synthetic"]
-
 
 def synthetic(name: str, protocol: str, seed: int, n: int) -> Dataset:
     """n draws of a synthetic target."""

@@ -22,8 +22,6 @@ from scorefold.data.sources.own_table import Dropped, own_table, rows_of
 from scorefold.data.sources.registry import REGISTRY
 from scorefold.manifolds import Manifold
 
-__all__ = ["load", "load_points"]
-
 
 def load(
     name: str | os.PathLike,

@@ -33,8 +33,6 @@ from scorefold.manifolds import Manifold, manifold_from_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Dropped", "own_table", "rows_of"]
-
 Dropped = str | float | Sequence[str | float] | None
 """Numbers, or ``COLUMN=NUMBER``, by which rows are left out."""
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from scorefold.data.splits.protocols import GENERAL, PROTOCOLS
 
-__all__ = ["REGISTRY", "Entry", "Source"]
-
 
 @dataclass(frozen=True)
 class Source:

@@ -16,8 +16,6 @@ from scorefold.data.sources.registry import Entry, Source
 from scorefold.data.tables.readers import numbers, read_table
 from scorefold.manifolds import Euclidean, Sphere
 
-__all__ = ["SNAPSHOTS", "load_snapshots"]
-
 _STORMS = ("storm_id", "name", "yyyymmddhhmm", "status", "lat", "lon", "max_wind_kt")
 _HOURS = (0, 24, 48, 72, 96, 120)
 

@@ -29,8 +29,6 @@ from scorefold.data.splits.published import (
     torch_permutation,
 )
 
-__all__ = ["GENERAL", "LEAKING", "PROTOCOLS", "Split", "equal_rows", "joined", "split"]
-
 GENERAL = ("grouped", "random", "dedup", "blocks")
 """Protocols for any table."""
 _PUBLISHED = ("published", "published-partitionable", "published-rfm")

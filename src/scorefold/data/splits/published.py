@@ -12,8 +12,6 @@ import math
 
 import numpy as np
 
-__all__ = ["jax_permutation", "rfm_sizes", "rsgm_permutation", "rsgm_sizes", "torch_permutation"]
-
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 

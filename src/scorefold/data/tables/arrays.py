@@ -19,8 +19,6 @@ from scorefold.data.tables.sample import MAX_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_npy", "read_npz", "selection"]
-
 _DEFLATE_RATIO = 1032
 """No deflate stream expands by more: a directory that claims more is forged or a bomb."""
 _DIRECTORY = 2**24

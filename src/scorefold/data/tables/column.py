@@ -17,8 +17,6 @@ from scorefold.data.tables.number_text import (
     to_float,
 )
 
-__all__ = ["Column", "pointed"]
-
 _PLAIN = re.compile(r"[0-9+\-.eE \n]+")
 _WHOLE = re.compile(r"(?: *[+-]?[0-9]{1,18} *\n)+")
 _PADDED = re.compile(r"^ *[+-]?0[0-9]", re.MULTILINE)

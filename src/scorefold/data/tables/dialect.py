@@ -13,8 +13,6 @@ from scorefold.data.tables.number_text import is_missing, is_number
 from scorefold.data.tables.records import BLANKS, ONE_COLUMN
 from scorefold.data.tables.sample import Sample, TooWide, bare, sample_of
 
-__all__ = ["Dialect", "find_dialect"]
-
 _DELIMITERS = ("\t", ";", "|", ",", BLANKS)
 _CELLS = 64
 """Fields of a record that are looked at to find the delimiter."""

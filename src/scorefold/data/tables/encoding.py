@@ -7,8 +7,6 @@ import re
 
 from scorefold.data._errors import DataError
 
-__all__ = ["encoding_of"]
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),

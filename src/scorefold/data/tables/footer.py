@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 from scorefold.data._errors import DataError
 
-__all__ = ["Claims", "claims_of"]
-
 _LONGEST = 2**26
 _DEEPEST = 32
 _FIXED = {3: 1, 7: 8}

@@ -12,8 +12,6 @@ from scorefold._oneline import one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["frame"]
-
 
 def frame(columns: dict[str, np.ndarray], notes: Sequence[str]) -> pd.DataFrame:
     """The frame, with ``notes`` in its ``attrs``. Text is ``object``, whatever pandas prefers."""

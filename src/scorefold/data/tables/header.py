@@ -11,8 +11,6 @@ from scorefold.data.tables.number_text import is_missing, is_number
 from scorefold.data.tables.records import BLANKS
 from scorefold.data.tables.sample import Sample, bare, sample_of
 
-__all__ = ["Names", "names_of"]
-
 _MOSTLY = 0.8
 """Share of a column that has to be numbers for the column to be one of numbers."""
 

@@ -11,8 +11,6 @@ import zlib
 
 from scorefold.data._errors import DataError
 
-__all__ = ["kind_of", "unpacked"]
-
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ang")
 _PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _BINARIES = {".parquet": "a Parquet file", ".npy": "an NPY array", ".npz": "an NPZ archive"}

@@ -10,8 +10,6 @@ import numpy as np
 
 from scorefold.data._errors import DataError
 
-__all__ = ["NoColumns", "array_from"]
-
 _MAGIC = b"\x93NUMPY"
 _LONGEST = 10_000
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}

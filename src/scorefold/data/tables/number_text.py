@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["DOUBTFUL_COMMA", "NUMBER", "is_missing", "is_number", "thousands", "to_float"]
-
 _MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "<na>", "nan", "+nan", "-nan", "null", "none", "-", "--", ".",
      "#num!", "#div/0!", "#value!", "#ref!", "#name?", "#null!")

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pyarrow import Array, DataType, Schema
     from pyarrow.parquet import ParquetFile
 
-__all__ = ["read_parquet"]
-
 _BATCH = 2**16
 _STRINGS = 2**26
 _CONTAINERS = 2**22

@@ -18,8 +18,6 @@ from scorefold.data.tables.text import read_text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_BYTES", "numbers", "read_table"]
-
 MAX_BYTES = 2**31
 """Largest table that is read, in bytes after decompression."""
 

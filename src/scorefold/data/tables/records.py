@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 from scorefold.data._errors import DataError
 
-__all__ = ["BLANKS", "ONE_COLUMN", "Lines", "records"]
-
 BLANKS = " "
 """The delimiter of tables in which any number of blanks or tabs stands between fields."""
 ONE_COLUMN = "\x1f"

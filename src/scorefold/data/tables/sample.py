@@ -8,8 +8,6 @@ from itertools import islice
 from scorefold.data._errors import DataError
 from scorefold.data.tables.records import Lines, records
 
-__all__ = ["MAX_COLUMNS", "Sample", "TooWide", "bare", "sample_of"]
-
 MAX_COLUMNS = 2**15
 _RECORDS = 60
 

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from scorefold.data._errors import DataError
 
-__all__ = ["is_stream", "read_bytes"]
-
 _STDIN = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _PATIENCE = 0.8
 """Seconds that a pipe may lie there without anybody who writes to it."""

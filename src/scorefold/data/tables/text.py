@@ -15,8 +15,6 @@ from scorefold.data.tables.records import Lines, records
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_text"]
-
 _BATCH = 2**14
 _FIELDS = 2**18
 
