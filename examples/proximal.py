@@ -61,7 +61,7 @@ def particles_on_a_ridge() -> tuple[np.ndarray, np.ndarray]:
     start = 0.2 * jax.random.normal(jax.random.key(0), (300, 2)) + jnp.asarray([0.0, 1.5])
     kernel = px.ProximalKernel(banana, tau=0.03, beta=1.0)
     end = px.sample_brwp(kernel, start, step=0.03, steps=600)
-    # Moments of the Gibbs law: x₁ ~ N(0, 1), x₂ = ½x₁² − 1 + N(0, ¼).
+    # GaussianMoments of the Gibbs law: x₁ ~ N(0, 1), x₂ = ½x₁² − 1 + N(0, ¼).
     print("mean of x2:", f"{end[:, 1].mean():.3f}", "exact", -0.5)
     print("std of x1, x2:", f"{end[:, 0].std():.3f} {end[:, 1].std():.3f}",
           "exact", 1.0, f"{math.sqrt(0.75):.3f}")  # fmt: skip

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def quick(function: Callable[P, R], level: int = 1, donate: str = "none") -> Callable[P, R]:
+def quick_jit(function: Callable[P, R], level: int = 1, donate: str = "none") -> Callable[P, R]:
     """``eqx.filter_jit(function, donate=donate)`` that compiles in less time.
 
     On a processor: LLVM's level ``level`` of optimisation, and XLA's older emitters, which put a

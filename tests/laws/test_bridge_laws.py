@@ -18,6 +18,7 @@ from scorefold import NetworkSpec
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     BridgeMatching,
+    BridgeUnits,
     DiffusionSchrodingerBridge,
     FittedHeatPotential,
     FittedLightBridge,
@@ -28,7 +29,6 @@ from scorefold.bridges import (
     MixturePotentialBridge,
     MultiMarginalBridge,
     SpectralBridge,
-    Units,
     brownian_reference,
     end_gap,
     fit_bridge,
@@ -227,13 +227,13 @@ def test_flat_factors_of_a_product_are_centred_alone():
     reference = brownian_reference(manifold, S)
     points = np.concatenate([np.eye(3)[[0, 1, 2, 0]], np.arange(4.0)[:, None]], axis=1)
     up = np.array([0, 0, 0, 1e6])
-    units = Units.of(reference, points, points + up)
+    units = BridgeUnits.of(reference, points, points + up)
     assert units.scale == 1.0
     np.testing.assert_allclose(units.start, [0, 0, 0, 1.5])
     np.testing.assert_allclose(units.end, [0, 0, 0, 1.5 + 1e6])
     inside = units.enter(reference, points + up, reference.schedule.total, "x")
     np.testing.assert_allclose(inside, points - [0, 0, 0, 1.5])
-    assert Units.of(brownian_reference(Torus(2), S), A, B) is None
+    assert BridgeUnits.of(brownian_reference(Torus(2), S), A, B) is None
 
 
 # -- reversal and isometries -----------------------------------------------------------------------

@@ -16,8 +16,8 @@ import pytest
 
 from scorefold.proximal import (
     AbsoluteValue,
+    GaussianMoments,
     Laplace,
-    Moments,
     MonteCarlo,
     Preconditioner,
     ProximalKernel,
@@ -49,7 +49,7 @@ def test_gaussian_iteration(tau):
         later = s**2 / (1 + a * tau) ** 2 + 2 * BETA * tau / (1 + a * tau)
         mean = m * (1 - step * a + step * BETA * (1 - 1 / (1 + a * tau)) / later)
         std = abs(1 - step * a + step * BETA / later) * s
-        law = Moments(jnp.asarray([m]), jnp.asarray([[s**2]]))
+        law = GaussianMoments(jnp.asarray([m]), jnp.asarray([[s**2]]))
         found = gaussian_brwp_step(LINE, law, step, tau=tau, beta=BETA)
         np.testing.assert_allclose(found.mean, [mean], rtol=0, atol=1e-12)
         np.testing.assert_allclose(found.covariance, [[std**2]], rtol=0, atol=1e-12)
@@ -79,9 +79,9 @@ def last_of_150(step, tau):
         later = v / (1 + a * tau) ** 2 + 2 * BETA * tau / (1 + a * tau)
         mean = m * (1 - step * a + step * BETA * (1 - 1 / (1 + a * tau)) / later)
         variance = (1 - step * a + step * BETA / later) ** 2 * v
-        return Moments(mean[None], variance[None, None])
+        return GaussianMoments(mean[None], variance[None, None])
 
-    start = Moments(jnp.asarray([1.3]), jnp.asarray([[0.81]]))
+    start = GaussianMoments(jnp.asarray([1.3]), jnp.asarray([[0.81]]))
     return jax.lax.fori_loop(0, 150, advance, start)
 
 
@@ -109,7 +109,7 @@ def test_particles_follow_the_gaussian(dtype):
     path = np.asarray(sample_brwp(kernel, start, step=step, steps=60, keep=True))
     assert path.dtype == dtype and path.shape == (61, 400, 1)
     np.testing.assert_array_equal(path[0], start)
-    law = Moments(jnp.asarray([1.3]), jnp.asarray([[np.var(path[0], dtype=np.float64)]]))
+    law = GaussianMoments(jnp.asarray([1.3]), jnp.asarray([[np.var(path[0], dtype=np.float64)]]))
     for k in range(1, 7):
         law = gaussian_brwp_step(LINE, law, step, tau=tau, beta=BETA)
         np.testing.assert_allclose(path[k].mean(), law.mean[0], rtol=0, atol=0.01)

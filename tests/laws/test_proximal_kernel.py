@@ -16,8 +16,8 @@ import pytest
 from scorefold.proximal import (
     AbsoluteValue,
     ClosedForm,
+    GaussianMoments,
     Laplace,
-    Moments,
     MonteCarlo,
     Preconditioner,
     ProximalKernel,
@@ -69,7 +69,7 @@ def test_gaussian_under_a_quadratic_potential_on_nodes():
     inside = np.abs(np.asarray(x)) < 8
     np.testing.assert_allclose(found[inside], exact[inside], rtol=1e-11, atol=1e-11)
 
-    law = Moments(jnp.asarray([1.3]), jnp.asarray([[0.81]]))
+    law = GaussianMoments(jnp.asarray([1.3]), jnp.asarray([[0.81]]))
     closed = gaussian_prox(Quadratic([[1.7]]), law, tau=0.8, beta=0.6)
     np.testing.assert_allclose(closed.mean, [0.5508474576271186], rtol=0, atol=1e-15)
     np.testing.assert_allclose(closed.covariance, [[0.5522120080436656]], rtol=0, atol=1e-15)
@@ -79,7 +79,7 @@ def test_matrix_form_on_nodes_of_the_plane():
     """N(m, Σ) under ½(x − c)ᵀA(x − c) with the metric M: the closed form against the kernel formula
     on 41² nodes. The metric enters by x = Lz, M = LLᵀ, where distances are ordinary."""
     L = np.linalg.cholesky(M)
-    start = Moments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, -0.1], [-0.1, 0.3]]))
+    start = GaussianMoments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, -0.1], [-0.1, 0.3]]))
     potential, tau, beta = Quadratic(A, CENTRE), 0.6, 0.4
     exact = gaussian_prox(potential, start, tau=tau, beta=beta, preconditioner=Preconditioner(M))
     t = np.linspace(-8.0, 8.0, 41)
@@ -271,7 +271,7 @@ def test_the_operator_without_viscosity_minimises_its_objective():
     """q = N(m', Σ') minimises ∫ V q + W₂(ρ₀, q)²/2τ among Gaussians at β = 0: the derivative of the
     objective (Bures–Wasserstein distance, written out) vanishes there, and only there."""
     tau, potential = 0.6, Quadratic(A, CENTRE)
-    start = Moments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, 0.2], [0.2, 0.4]]))
+    start = GaussianMoments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, 0.2], [0.2, 0.4]]))
     best = gaussian_prox(potential, start, tau=tau, beta=0.0)
     values, vectors = np.linalg.eigh(np.asarray(start.covariance))
     root = jnp.asarray(vectors * np.sqrt(values) @ vectors.T)
@@ -293,7 +293,7 @@ def test_the_operator_without_viscosity_minimises_its_objective():
 def test_density_without_viscosity():
     """log ρ₀(x + τM∇V) + log det(I + τM∇²V) is the Gaussian closed form at β = 0."""
     tau, potential, metric = 0.6, Quadratic(A, CENTRE), Preconditioner(M)
-    start = Moments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, 0.2], [0.2, 0.4]]))
+    start = GaussianMoments(jnp.asarray([0.5, 0.2]), jnp.asarray([[0.5, 0.2], [0.2, 0.4]]))
     end = gaussian_prox(potential, start, tau=tau, beta=0.0, preconditioner=metric)
 
     def log_normal(x, law):

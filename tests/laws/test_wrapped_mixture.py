@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 import scorefold as sf
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.data import HeatMixture
 from scorefold.kernels import WrappedMixture, plain_law
 
@@ -38,7 +38,7 @@ def _at_level(law, x, s):
 
 
 def at_level(law, x, s):
-    return quick(_at_level)(law, x, jnp.asarray(s, x.dtype))
+    return quick_jit(_at_level)(law, x, jnp.asarray(s, x.dtype))
 
 
 def sphere_grid(size=240):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scorefold import bench
-from scorefold.bench import Measured, Record, Table
+from scorefold.bench import Likelihoods, Measured, ResultTable
 from scorefold.bench.bridge import PARTS
 
 
@@ -26,8 +26,8 @@ def test_rows_are_made_once_and_kept(tmp_path):
         return row(seed).name, one
 
     with pytest.raises(KeyboardInterrupt):
-        Table(path, Measured).run(make(s) for s in range(3))
-    table = Table(path, Measured)
+        ResultTable(path, Measured).run(make(s) for s in range(3))
+    table = ResultTable(path, Measured)
     table.run(make(s) for s in range(3))
     assert made == [0, 1, 2, 2]
     # Mean and standard deviation of 0, 1, 2.
@@ -39,12 +39,12 @@ def test_rows_are_made_once_and_kept(tmp_path):
 
 def test_another_file_is_not_gone_on_with(tmp_path):
     path = tmp_path / "table.json"
-    Table(path, Measured).run([(row(0).name, lambda: row(0))])
+    ResultTable(path, Measured).run([(row(0).name, lambda: row(0))])
     with pytest.raises(ValueError, match="not a table of this kind"):
-        Table(path, Record)
+        ResultTable(path, Likelihoods)
     path.write_text("{")
     with pytest.raises(ValueError, match="not a table of this kind"):
-        Table(path, Measured)
+        ResultTable(path, Measured)
     for table in (bench.wpo, bench.bridge):
         with pytest.raises(ValueError, match="parts: no nonsense"):
             table(parts=("nonsense",))

@@ -11,7 +11,7 @@ import scipy.interpolate
 import scipy.stats
 
 import scorefold as sf
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.bridges import (
     gaussian_spline,
     spline_at,
@@ -34,7 +34,7 @@ def _along(manifold, times, path, at):
 
 
 def along(manifold, times, path, at):
-    return quick(_along)(manifold, times, path, jnp.asarray(at, path.dtype))
+    return quick_jit(_along)(manifold, times, path, jnp.asarray(at, path.dtype))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -66,9 +66,9 @@ def test_geodesics_do_not_bend(manifold):
     keys = jax.random.split(jax.random.key(0), 2)
     x = manifold.origin() if not manifold.compact else manifold.uniform(keys[0])
     v = manifold.from_components(x, 0.9 * jnp.ones(manifold.dim) / math.sqrt(manifold.dim))
-    geodesic = quick(lambda t: jax.vmap(lambda t: manifold.exp(x, t * v))(t))
+    geodesic = quick_jit(lambda t: jax.vmap(lambda t: manifold.exp(x, t * v))(t))
     path = geodesic(jnp.asarray(TIMES))
-    assert float(quick(lambda p: spline_energy(manifold, TIMES, p))(path)) < 1e-12
+    assert float(quick_jit(lambda p: spline_energy(manifold, TIMES, p))(path)) < 1e-12
     at = jnp.asarray([-0.4, 0.2, 0.8, 1.5, 2.2, 2.5])
     far = np.abs(np.asarray(along(manifold, TIMES, path, at) - geodesic(at)))
     np.testing.assert_allclose(np.minimum(far, np.abs(2 * math.pi - far)), 0.0, atol=1e-7)
@@ -111,7 +111,7 @@ def test_splines_on_the_sphere():
 def test_antipodal_and_equal_knots_are_finite():
     sphere = sf.Sphere(2)
     e = np.eye(3)
-    energy = quick(jax.value_and_grad(lambda p: spline_energy(sphere, (0.0, 1.0, 2.0), p)))
+    energy = quick_jit(jax.value_and_grad(lambda p: spline_energy(sphere, (0.0, 1.0, 2.0), p)))
     for rows in ([e[0], -e[0], e[1]], [e[0], e[0], e[0]]):
         path = jnp.asarray(np.stack(rows))
         value, slope = energy(path)
@@ -200,7 +200,7 @@ def between(manifold, a, b, share):
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(pairwise(manifold, a, b) ** 2)
-    move = quick(jax.vmap(lambda x, y: manifold.exp(x, share * manifold.log(x, y))))
+    move = quick_jit(jax.vmap(lambda x, y: manifold.exp(x, share * manifold.log(x, y))))
     return np.asarray(move(jnp.asarray(a[rows]), jnp.asarray(b[columns])))
 
 

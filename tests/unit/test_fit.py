@@ -9,12 +9,14 @@ import time
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from jaxtyping import Array
 from threadpoolctl import threadpool_info, threadpool_limits
 from toys import Toy
 
+import scorefold as sf
 from scorefold._fixed import fixed, trainable
 from scorefold.fitting import NonFiniteLoss, fit, fit_seeds
 from scorefold.fitting.batches import batch_rows
@@ -417,3 +419,13 @@ def test_seeds_have_examples_of_their_own():
         np.testing.assert_allclose(model.mean, alone.mean, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(history.val_nll, course.val_nll, rtol=1e-5)
     assert not np.allclose(together[0][0].mean, together[1][0].mean)
+
+
+def test_what_is_no_description_is_said_in_one_line(monkeypatch):
+    """Without the run-time types of the tests, as users have it."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    data, key = np.zeros((4, 3)), jax.random.key(0)
+    with pytest.raises(TypeError, match=r"KernelModel is a class; give KernelModel\(manifold"):
+        sf.fit(sf.KernelModel, data, key=key)
+    with pytest.raises(TypeError, match="fit trains no Sphere; give KernelModel"):
+        sf.fit_seeds(sf.Sphere(2), data, keys=[key])

@@ -87,3 +87,13 @@ def _init(path):
 def test_rooms_import_in_one_direction():
     found = circles(rooms(modules()))
     assert [{".".join(name.split(".")[:2]) for name in circle} for circle in found] == KNOWN
+
+
+def test_classes_have_names_of_their_own():
+    """Two classes of one name are one riddle."""
+    found = {}
+    for name, path in modules().items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -10,7 +10,7 @@ import pytest
 from oracles.edge_models import with_mixture
 
 import scorefold as sf
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.data import HeatMixture
 from scorefold.fields import default_output
 from scorefold.kernels import ClusteredMixture, WrappedMixture, plain_law
@@ -31,7 +31,7 @@ def wide():
     trainer = sf.KernelModel(CIRCLE, floor=0.5, counts=(2, 5), width=8, folds=4).trainer(
         jax.random.key(1), np.asarray(data)
     )
-    learner, mixture = trainer.learner, quick(CrossFit.mixture)(trainer.learner)
+    learner, mixture = trainer.learner, quick_jit(CrossFit.mixture)(trainer.learner)
     base = FittedKernelModel(
         trainer.description, learner.covariance, learner.shares, mixture, trainer.units
     )

@@ -10,7 +10,7 @@ import pytest
 from oracles.kernel_fit import check_fit
 
 import scorefold as sf
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, folds_of, resolution
 from scorefold.kernels.local.precision import invert, pack, precision, quadratic, unpack
@@ -102,10 +102,12 @@ def test_kernels_at_landmarks():
     law = sf.data.HeatMixture(sphere, sphere.from_latlon([10.0, -40.0], [20.0, 60.0]), [0.05, 0.2])
     x = law.sample(jax.random.key(0), 5000)
     model = sf.KernelModel(sphere, landmarks=60, width=8, depth=1)
-    judge = quick(lambda learner, x: learner.log_prob(x, x.fold[0]))
+    judge = quick_jit(lambda learner, x: learner.log_prob(x, x.fold[0]))
     learner = model.trainer(jax.random.key(1), np.asarray(x[:1000])).learner
     seen = learner.queries(x[1000:1050], held_out=True, candidates=60)
-    want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, x[1000:1050])
+    want = quick_jit(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(
+        learner, x[1000:1050]
+    )
     np.testing.assert_allclose(judge(learner, seen), want, rtol=1e-5, atol=1e-5)
     fitted, _ = sf.fit(model, x[:1000], key=jax.random.key(1), steps=200, progress=False)
     each = 2 + (fitted.shares.bandwidth is not None)
@@ -213,9 +215,9 @@ def test_judged_points_see_the_density_of_the_mixture():
     )  # fmt: skip
     new = jnp.asarray(np.random.default_rng(1).normal(size=(20, 2)))
     seen = learner.queries(new, held_out=True, candidates=80)
-    judge = quick(lambda learner, x: learner.log_prob(x, x.fold[0]))
+    judge = quick_jit(lambda learner, x: learner.log_prob(x, x.fold[0]))
     got = judge(learner, seen)
-    want = quick(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, new)
+    want = quick_jit(lambda learner, x: jax.vmap(learner.mixture().log_prob)(x))(learner, new)
     np.testing.assert_allclose(got, want, rtol=1e-9)
     # A tenth of the kernels and random ones for the rest: the mean density is unbiased.
     few = learner.queries(new, held_out=True, candidates=8)

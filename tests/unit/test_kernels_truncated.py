@@ -8,7 +8,7 @@ import pytest
 from oracles.edge_models import with_mixture
 
 import scorefold as sf
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.kernels import WrappedMixture, plain_law, truncated_log_prob
 from scorefold.kernels.wrapped import truncated
 from scorefold.kernels.wrapped.tails import log_beyond, radius_beyond
@@ -36,11 +36,11 @@ def _reach(m, v, like):
 
 
 def dense(kernels, x):
-    return np.asarray(quick(_dense, level=0)(kernels, x), np.float64)
+    return np.asarray(quick_jit(_dense, level=0)(kernels, x), np.float64)
 
 
 def places(m, v, dtype):
-    return quick(_reach, level=0)(m, jnp.asarray(v, dtype), jnp.zeros((), dtype))
+    return quick_jit(_reach, level=0)(m, jnp.asarray(v, dtype), jnp.zeros((), dtype))
 
 
 def mixture(m, dtype, log_share=-4.0, n=N):

@@ -5,6 +5,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,12 +134,15 @@ def keeps(model, path):
     assert "\n" not in str(e.value)
 
 
-def test_save_and_load(kernels, score, tmp_path):
+def test_save_and_load(kernels, score, tmp_path, monkeypatch):
     for model in (kernels, score):
         keeps(model, tmp_path / "m")
     for wrong in (int, sf.Manifold):
         with pytest.raises(TypeError, match="also: holds classes of modules"):
             sf.load(tmp_path / "m", also=[wrong])
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(TypeError, match=r"give a list, also=\[ProjectivePlane\]"):
+        sf.load(tmp_path / "m", also=ProjectivePlane)
 
 
 # -- tables ----------------------------------------------------------------------------------------

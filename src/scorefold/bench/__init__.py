@@ -1,7 +1,7 @@
 """The tables of the papers, computed here: one file a table."""
 
 from scorefold.bench.bridge import bridge
-from scorefold.bench.table import Measured, Record, Row, Table
+from scorefold.bench.table import Likelihoods, Measured, ResultTable, Row
 from scorefold.bench.wpo import wpo
 
-__all__ = ["Measured", "Record", "Row", "Table", "bridge", "wpo"]
+__all__ = ["Likelihoods", "Measured", "ResultTable", "Row", "bridge", "wpo"]

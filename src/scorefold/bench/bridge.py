@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from scorefold import data
 from scorefold._types import Key
-from scorefold.bench.table import Measured, Name, Table
+from scorefold.bench.table import Measured, Name, ResultTable
 from scorefold.bridges import (
     Bridge,
     BridgeMatching,
@@ -57,7 +57,7 @@ def bridge(
     parts: tuple[str, ...] = ("gaussian", "plans", "earth", "cells", "snapshots"),
     seeds: int = 3,
     data_dir: str | None = None,
-) -> Table[Measured]:
+) -> ResultTable[Measured]:
     """What bridges are measured by, over seeds 0, 1, …, each value beside its floor.
 
     **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
@@ -80,7 +80,7 @@ def bridge(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise ValueError(f"parts: no {', '.join(unknown)}; choices: {', '.join(PARTS)}.")
-    table = Table(path, Measured)
+    table = ResultTable(path, Measured)
     for part in parts:
         table.run(PARTS[part](seeds, data_dir))
     return table

@@ -71,7 +71,7 @@ R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True)
-class Record(Row):
+class Likelihoods(Row):
     """One model on one data set with one seed: its likelihood."""
 
     data: str
@@ -129,7 +129,7 @@ class Measured(Row):
         return *front, "" if (floor := summary["floor"]) is None else f"{floor:.3f}", seconds
 
 
-class Table(Generic[R]):
+class ResultTable(Generic[R]):
     """Rows of one kind in a JSON file: each is written when it is made, and not made again.
 
     **Raises:** ``ValueError`` for a file that is not such a table.

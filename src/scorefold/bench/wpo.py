@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold import data
-from scorefold.bench.table import Name, Record, Table
+from scorefold.bench.table import Likelihoods, Name, ResultTable
 from scorefold.fitting import fit
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.metrics import held_out
@@ -84,7 +84,7 @@ def _score(task: Task) -> Model:
     return fit(model, task.train, val=task.val, key=key, budget=120.0, progress=False)[0]
 
 
-def _record(name: Name, make: Make, load: Callable[[int], Task]) -> Record:
+def _record(name: Name, make: Make, load: Callable[[int], Task]) -> Likelihoods:
     task = load(name[3])
     started = time.perf_counter()
     made = make(task)
@@ -93,12 +93,12 @@ def _record(name: Name, make: Make, load: Callable[[int], Task]) -> Record:
     seconds = time.perf_counter() - started
     test, val = held_out(model, task.test).nll, held_out(chosen, task.val).nll
     more = {"n_train": len(task.train), "n_test": len(task.test)}
-    return Record(*name, test, val, seconds, more)
+    return Likelihoods(*name, test, val, seconds, more)
 
 
 def _rows(
     parts: Sequence[str], seeds: int, data_dir: str | None
-) -> Iterator[tuple[Name, Callable[[], Record]]]:
+) -> Iterator[tuple[Name, Callable[[], Likelihoods]]]:
     for part in parts:
         for where, protocol, load, models in PARTS[part](data_dir):
             for model, make in models.items():
@@ -167,7 +167,7 @@ def wpo(
     parts: tuple[str, ...] = ("earth", "rna", "flat"),
     seeds: int = 5,
     data_dir: str | None = None,
-) -> Table[Record]:
+) -> ResultTable[Likelihoods]:
     """Test NLL of the kernel model and of what it is measured against, over seeds 0, 1, ….
 
     **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
@@ -181,6 +181,6 @@ def wpo(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise ValueError(f"parts: no {', '.join(unknown)}; choices: {', '.join(PARTS)}.")
-    table = Table(path, Record)
+    table = ResultTable(path, Likelihoods)
     table.run(_rows(parts, seeds, data_dir))
     return table

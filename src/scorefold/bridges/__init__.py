@@ -30,7 +30,7 @@ from scorefold.bridges.snapshots.interpolation import SnapshotInterpolation, int
 from scorefold.bridges.snapshots.multi_marginal import MultiMarginalBridge
 from scorefold.bridges.snapshots.spline_paths import SplinePaths, spline_paths
 from scorefold.bridges.snapshots.splines import spline_at, spline_energy, spline_velocities, unroll
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 
 __all__ = [
     "AlternationHistory",
@@ -38,6 +38,7 @@ __all__ = [
     "BridgeDescription",
     "BridgeField",
     "BridgeMatching",
+    "BridgeUnits",
     "ChainBridge",
     "DiffusionSchrodingerBridge",
     "EndGap",
@@ -64,7 +65,6 @@ __all__ = [
     "SpectralBridge",
     "SplinePaths",
     "Transport",
-    "Units",
     "arrival",
     "balance",
     "brownian_reference",

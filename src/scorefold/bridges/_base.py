@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._hash import structural_hash
 from scorefold._types import DTypeLike, Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.ends_clock import EndsClock
-from scorefold.bridges.units import Field, L, Level, Units
+from scorefold.bridges.units import BridgeUnits, Field, L, Level
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
 from scorefold.samplers import (
@@ -26,7 +26,7 @@ from scorefold.samplers import (
     uniform_grid,
     walk,
 )
-from scorefold.samplers._check import refuse_rows
+from scorefold.samplers._check import fail_at_rows
 from scorefold.samplers.probability_flow import carry_density
 
 Direction = Literal["forward", "backward"]
@@ -90,7 +90,7 @@ class Bridge(eqx.Module):
         return self.reference.schedule.total
 
     @property
-    def placed(self) -> "tuple[Units, Bridge] | None":
+    def placed(self) -> "tuple[BridgeUnits, Bridge] | None":
         """How inner coordinates lie in those of the points, and the bridge in them; None where the
         two are the same. Samplers walk there, and what the public methods are given and return is
         converted in float64."""
@@ -199,7 +199,7 @@ class Bridge(eqx.Module):
                 f"{gained.shape}, a log density each (jax.vmap a function of one point)."
             )
         value = known.astype(rows.dtype) + gained
-        refuse_rows("x", ~jnp.isfinite(value), "without a finite density", "law is not finite "
+        fail_at_rows("x", ~jnp.isfinite(value), "without a finite density", "law is not finite "
                     "where their flow ends.")  # fmt: skip
         return value.reshape(batch)
 
@@ -269,7 +269,7 @@ class Bridge(eqx.Module):
             end = _run(_FlowThenEuler(inner, grid[-2]), keys, rows, grid, paths)
         else:
             end = inner._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
-        refuse_rows(
+        fail_at_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
         there = self._leave(end, levels if paths else levels[-1])

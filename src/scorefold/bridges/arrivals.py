@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.manifolds import Manifold
 
 if TYPE_CHECKING:
@@ -114,11 +113,9 @@ def check_ends(
         points = [*held] if apart else [jnp.concatenate(p) for p in zip(held, (a, b), strict=True)]
     worth = 1.0 / (1.0 / len(a) + 1.0 / len(b)) if apart else np.inf
     if min(map(len, points)) < LEAST:
-        warnings.warn(
+        warn(
             f"The ends of the bridge are not compared with the data: {len(points[0])} and "
-            f"{len(points[1])} points, and below {LEAST} nothing can be told.",
-            ScorefoldWarning,
-            stacklevel=3,
+            f"{len(points[1])} points, and below {LEAST} nothing can be told."
         )
         return
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
@@ -135,13 +132,11 @@ def check_ends(
             real = bridge.blurred_start(second, real)
         gap = end_gap(bridge.manifold, drawn, real, learned_from=worth)
         if gap.missed:
-            warnings.warn(
+            warn(
                 f"The bridge misses its end {name}: points carried there are {gap.value:.2g} "
                 f"standard deviations from {'held-out' if apart else 'its'} points (W₁ along the "
                 f"worst line; chance stays below {gap.floor:.2g}). Train longer, with more "
-                "components or a lower learning_rate, or take another variance.",
-                ScorefoldWarning,
-                stacklevel=3,
+                "components or a lower learning_rate, or take another variance."
             )
 
 

@@ -11,8 +11,8 @@ from scorefold._types import Key
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.intake import Samples
-from scorefold.bridges.units import Units
-from scorefold.fitting import History, Settled
+from scorefold.bridges.units import BridgeUnits
+from scorefold.fitting import Config, History
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 
@@ -21,30 +21,30 @@ F_co = TypeVar("F_co", bound="FittedBridge", covariant=True)
 
 
 class FittedBridge(Bridge):
-    """A bridge that was learned in inner coordinates (``Units``), and says what it knows in
+    """A bridge that was learned in inner coordinates (``BridgeUnits``), and says what it knows in
     those of the data. ``units``: None where the two are the same."""
 
     if TYPE_CHECKING:
 
         @property
-        def units(self) -> Units | None:
+        def units(self) -> BridgeUnits | None:
             """A field."""
 
     else:
-        units: eqx.AbstractVar[Units | None]
+        units: eqx.AbstractVar[BridgeUnits | None]
 
     @property
-    def placed(self) -> "tuple[Units, FittedBridge] | None":
+    def placed(self) -> "tuple[BridgeUnits, FittedBridge] | None":
         if self.units is None:
             return None
         return self.units, self.outside(None, self.units.inside(self.reference))
 
-    def outside(self: F, units: Units | None, reference: Noising) -> F:
+    def outside(self: F, units: BridgeUnits | None, reference: Noising) -> F:
         """The bridge over ``reference`` that is this one in the coordinates of ``units``."""
         return dataclasses.replace(self, reference=reference, **{"units": units})
 
 
-class BridgeDescription(Settled, Generic[F_co]):
+class BridgeDescription(Config, Generic[F_co]):
     """What ``fit_bridge`` is given: a reference process and settings, no parameters. Descriptions
     can be compared, hashed and printed."""
 
@@ -65,8 +65,8 @@ class BridgeDescription(Settled, Generic[F_co]):
         return 2
 
     @abc.abstractmethod
-    def inside(self, units: Units) -> "BridgeDescription[F_co]":
-        """The description in inner coordinates: of Y in ``Units``."""
+    def inside(self, units: BridgeUnits) -> "BridgeDescription[F_co]":
+        """The description in inner coordinates: of Y in ``BridgeUnits``."""
 
     @abc.abstractmethod
     def train(

@@ -36,7 +36,7 @@ def fit_bridge(
     - ``a``, ``b``: points of the manifold of the bridge, shapes ``(n, *shape)`` and
       ``(m, *shape)``: arrays, lists or frames. Floating-point arrays must have one dtype, which
       training keeps. n and m may differ: nothing pairs the rows. Flat coordinates are centred, each
-      end by its own mean, and scaled, in float64 (``Units``): no distance and no unit is too large.
+      end by its own mean, and scaled, in float64 (``BridgeUnits``): any distance, any unit.
     - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
       chosen, or on which half-steps are measured.
     - ``check``: afterwards carry points of both ends to the other, and warn if they do not arrive.

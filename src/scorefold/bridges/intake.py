@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import DTypeLike, NumPyOrJax, Values
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import Manifold, PointsError, check_points
 from scorefold.manifolds._check import as_numbers
 from scorefold.noising import Noising
@@ -74,7 +74,7 @@ def exact_rows(manifold: Manifold, x: Values, name: str) -> NumPyOrJax:
 
 
 def both_inside(
-    manifold: Manifold, ends: tuple[End, End], units: Units | None
+    manifold: Manifold, ends: tuple[End, End], units: BridgeUnits | None
 ) -> tuple[Array, Array]:
     """The points of both ends in inner coordinates; as they are without ``units``."""
     if units is None:
@@ -96,7 +96,7 @@ class Samples(NamedTuple):
     given: tuple[End, End]
     given_held: tuple[End, End] | None
     reference: Noising
-    units: Units | None
+    units: BridgeUnits | None
 
     @classmethod
     def of(cls, reference: Noising, a: Values, b: Values, val: object, least: int) -> Samples:
@@ -108,7 +108,7 @@ class Samples(NamedTuple):
             if not (isinstance(val, tuple | list) and len(val) == 2):
                 raise ValueError("val: give a pair, held-out points of A and held-out points of B.")
             given_held = ends_of(manifold, val[0], val[1], ("val[0]", "val[1]"), given[0].dtype)
-        units = Units.of(reference, *(end.rows for end in given))
+        units = BridgeUnits.of(reference, *(end.rows for end in given))
         inside = reference if units is None else units.inside(reference)
         noise, dtype = math.sqrt(inside.schedule.total), given[0].dtype
         if noise < 16.0 * float(jnp.finfo(dtype).eps):

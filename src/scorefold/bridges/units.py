@@ -26,7 +26,7 @@ L = TypeVar("L", bound=Level)
 Field = Callable[[Point, Scalar], Point]
 
 
-class Units(eqx.Module):
+class BridgeUnits(eqx.Module):
     """How a bridge Y in inner coordinates gives the bridge X of the data,
 
         X_s = m_s + k Y_{s/k²},   m_s = E[R_s | R_0 = m_A, R_S = m_B],
@@ -51,7 +51,7 @@ class Units(eqx.Module):
     end: np.ndarray | Array = fixed()
 
     @classmethod
-    def of(cls, reference: Noising, a: Values, b: Values) -> Units | None:
+    def of(cls, reference: Noising, a: Values, b: Values) -> BridgeUnits | None:
         """Those of two sets of points: the means of both, and the root of the mean variance of a
         coordinate around them to three digits (√S if both ends are single points). None where
         nothing moves: on curved spaces, and for references that do not allow it."""

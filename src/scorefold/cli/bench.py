@@ -34,7 +34,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from scorefold import bench
 
     _, parts, seeds = _TABLES[arguments.table]
-    makers: dict[str, Callable[..., bench.Table]] = {"wpo": bench.wpo, "bridge": bench.bridge}
+    makers: dict[str, Callable[..., bench.ResultTable]] = {"wpo": bench.wpo, "bridge": bench.bridge}
     try:
         table = makers[arguments.table](
             arguments.out,

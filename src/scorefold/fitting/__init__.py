@@ -1,7 +1,7 @@
 """Training: one ``fit`` for every model; files of models."""
 
 from scorefold._fixed import fixed
-from scorefold.fitting._contract import Defaults, Description, Settled, Trainer
+from scorefold.fitting._contract import Config, Defaults, Description, Trainer
 from scorefold.fitting.batches import batch_rows
 from scorefold.fitting.errors import (
     DamagedFile,
@@ -16,6 +16,7 @@ from scorefold.fitting.history import History
 from scorefold.fitting.save import load, save
 
 __all__ = [
+    "Config",
     "DamagedFile",
     "Defaults",
     "Description",
@@ -25,7 +26,6 @@ __all__ = [
     "History",
     "Interrupted",
     "NonFiniteLoss",
-    "Settled",
     "Trainer",
     "batch_rows",
     "fit",

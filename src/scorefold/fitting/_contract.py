@@ -34,7 +34,7 @@ class Defaults(NamedTuple):
     longest: int = 0
 
 
-class Settled(eqx.Module):
+class Config(eqx.Module):
     """Settings that can be compared, hashed and printed in a line."""
 
     def __hash__(self) -> int:
@@ -51,7 +51,7 @@ class Settled(eqx.Module):
         return " ".join(f"{type(self).__name__}({', '.join(said)})".split())
 
 
-class Description(Settled, Generic[M_co]):
+class Description(Config, Generic[M_co]):
     """What is to be fitted: settings, and no parameters. ``fit(description, data, key=key)``
     returns an ``M``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -14,6 +13,7 @@ from jaxtyping import PyTree
 
 from scorefold._oneline import one_line
 from scorefold._types import Document
+from scorefold._warnings import warn
 from scorefold.fitting import container
 from scorefold.fitting.errors import DamagedFile, DifferentRun
 from scorefold.fitting.fingerprint import differences
@@ -103,7 +103,7 @@ class Checkpoints:
             except DamagedFile as error:
                 if path == files[-1]:
                     raise
-                warnings.warn(f"{error} Using the checkpoint before it.", stacklevel=2)
+                warn(f"{error} Using the checkpoint before it.")
                 path.rename(path.with_name(f"{path.name}.damaged"))
         return None
 

@@ -62,6 +62,8 @@ def decode(
     """
     unused = dict(arrays)
     try:
+        if isinstance(also, type):
+            raise TypeError(f"also: give a list, also=[{also.__name__}].")
         tree = _decode(document, "model", _Source(unused, dict(map(_outside, also))))
     except RecursionError as error:
         raise DamagedFile("The document is nested too deeply.") from error

@@ -21,9 +21,9 @@ from scorefold.fitting.history import History
 from scorefold.fitting.intake import numbers
 from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
-from scorefold.fitting.run import Keeping, run
+from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
-from scorefold.fitting.state import Problem, TrainState
+from scorefold.fitting.state import TrainState, TrainTask
 
 M = TypeVar("M")
 
@@ -105,8 +105,8 @@ def fit(
         trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
         rest, state = _split(trainer)
         examples, judges = _examples(trainer, raw)
-        problem = Problem(rest, examples, judges, key, settings, None)
-        loop = run(description, problem, state, plan, Keeping(out, resume, save_every), progress)
+        task = TrainTask(rest, examples, judges, key, settings, None)
+        loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
     return _result(trainer, loop, 0, key)
 
 
@@ -165,8 +165,8 @@ def fit_seeds(
             (examples, judges), axis = jax.tree.map(_stack, *pairs), 0
         else:
             (examples, judges), axis = _examples(trainers[0], both), None
-        problem = Problem(rest, examples, judges, jnp.stack(keys), settings, (axis, axis))
-        loop = run(description, problem, state, plan, Keeping(out, resume, save_every), progress)
+        task = TrainTask(rest, examples, judges, jnp.stack(keys), settings, (axis, axis))
+        loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
 
 
@@ -196,6 +196,14 @@ def _settings(
 ) -> tuple[Settings, Plan]:
     """What was asked for, filled up with the defaults of the description. Its patience counts
     where nothing was said about the length of the run."""
+    if isinstance(description, type):
+        kind = description.__name__
+        raise TypeError(f"description: {kind} is a class; give {kind}(manifold, …).")
+    if not isinstance(description, Description):
+        kind = type(description).__name__
+        raise TypeError(
+            f"description: fit trains no {kind}; give KernelModel(manifold) or the like."
+        )
     own = description.defaults
     free = val is not None and steps is None and budget is None
     settings = Settings(
@@ -224,7 +232,7 @@ def _split(trainer: Trainer[object]) -> tuple[PyTree, TrainState]:
 
 def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, History]:
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
-    history = loop.record.history(run, loop.problem.settings.patience, words)
+    history = loop.record.history(run, loop.task.settings.patience, words)
     if len(history.val_nll) and not np.isfinite(history.val_nll).any():
         raise NonFiniteLoss(
             f"{type(trainer).__name__}.validate was not finite at any of {len(history.val_nll)} "
@@ -234,16 +242,16 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
             rows=(),
         )
     state = loop.state
-    params = state.ema if loop.problem.val is None else state.best
-    if loop.problem.axes is not None:
+    params = state.ema if loop.task.val is None else state.best
+    if loop.task.axes is not None:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(trainer, trainable(trainer))
-    trained, problem = eqx.combine(params, rest), loop.problem
-    parts = [problem.data, problem.val]
-    if problem.axes is not None:
+    trained, task = eqx.combine(params, rest), loop.task
+    parts = [task.data, task.val]
+    if task.axes is not None:
         parts = [
             part if axis is None else jax.tree.map(lambda a: a[run], part)
-            for part, axis in zip(parts, problem.axes, strict=True)
+            for part, axis in zip(parts, task.axes, strict=True)
         ]
     model = trained.model(*parts)
     if model is None:

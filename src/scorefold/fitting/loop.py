@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,19 +15,19 @@ from jaxtyping import Array, PyTree
 from tqdm import tqdm
 
 from scorefold._blocks import listed
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import (
     CAPACITY,
-    Problem,
     TrainState,
+    TrainTask,
     copied,
     examine,
-    judge,
     trace,
     train,
+    validate,
 )
 
 _PIECE_SECONDS = 0.5
@@ -42,8 +41,8 @@ _GAIN = 0.005
 class Loop:
     """One run (or several side by side) from its first step to its last."""
 
-    def __init__(self, problem: Problem, state: TrainState, plan: Plan) -> None:
-        self.problem = problem
+    def __init__(self, task: TrainTask, state: TrainState, plan: Plan) -> None:
+        self.task = task
         self.state = state
         self.plan = plan
         self.rate = 0.0
@@ -75,7 +74,7 @@ class Loop:
         self.state, self.record, self.before = state, record, record.seconds
         if not record.stopped:
             with self._memory_hint():
-                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+                self.state, _ = train(self.task, self.state, jnp.int32(0))
                 self.state = jax.block_until_ready(self.state)
             record.compile_seconds += self.seconds - self.before
 
@@ -84,25 +83,25 @@ class Loop:
         found: list[tuple[TrainState, Array]] = []
         settings = _settings()
 
-        def validate() -> None:
+        def validate_copy() -> None:
             # Contexts such as ``jax.enable_x64()`` do not reach other threads.
             if _settings() == settings:
-                found.append(judge(self.problem, copy))
+                found.append(validate(self.task, copy))
 
         with self._memory_hint():
-            if self.problem.val is None:
-                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+            if self.task.val is None:
+                self.state, _ = train(self.task, self.state, jnp.int32(0))
                 jax.block_until_ready(self.state)
                 return None
             copy = copied(self.state)
             # The longer of the two first: while it compiles, the other can be traced.
-            trace(self.problem, self.state)
+            trace(self.task, self.state)
             with ThreadPoolExecutor(1) as pool:
-                validated = pool.submit(validate)
-                self.state, _ = train(self.problem, self.state, jnp.int32(0))
+                validated = pool.submit(validate_copy)
+                self.state, _ = train(self.task, self.state, jnp.int32(0))
                 jax.block_until_ready(self.state)
                 validated.result()
-            self.state, nll = found[0] if found else judge(self.problem, self.state)
+            self.state, nll = found[0] if found else validate(self.task, self.state)
             return np.atleast_1d(np.asarray(nll))
 
     def _afford(self, budget: float, every: int | None) -> tuple[int, int | None]:
@@ -114,23 +113,23 @@ class Loop:
         while taken == 0.0 or (taken < max(0.05, 0.01 * budget) and self.seconds < 0.9 * budget):
             count = min(CAPACITY, 4 * count)
             since = time.monotonic()
-            state, losses = train(self.problem, state, jnp.int32(count))
+            state, losses = train(self.task, state, jnp.int32(count))
             jax.block_until_ready(losses)
             taken = time.monotonic() - since
             if count == CAPACITY:
                 break
         self.rate = count / taken if taken > 0 else 1.0
         validations = 0
-        if self.problem.val is not None:
+        if self.task.val is not None:
             since = time.monotonic()
-            jax.block_until_ready(judge(self.problem, state))
+            jax.block_until_ready(validate(self.task, state))
             self.validation_seconds = time.monotonic() - since
         left = max(0.0, budget - self.seconds)
-        if self.problem.val is not None and every is None:
+        if self.task.val is not None and every is None:
             share = _VALIDATION_SHARE * left / max(self.validation_seconds, 1e-9)
             validations = int(min(20, max(1, share)))
             left -= validations * self.validation_seconds
-        elif self.problem.val is not None and every is not None:
+        elif self.task.val is not None and every is not None:
             left *= 1.0 / (1.0 + self.validation_seconds * self.rate / every)
         # A tenth is kept back: machines are shared, and the last validation must fit too.
         steps = max(1, int(0.9 * left * self.rate))
@@ -169,7 +168,7 @@ class Loop:
                     words = [f"loss {float(losses[:, -1].mean()):.4g}"]
                     if record.val_nll:
                         words.append(f"val {np.mean(record.val_nll[-1]):.4f} nats")
-                    speed = self.rate * self.problem.settings.batch_size
+                    speed = self.rate * self.task.settings.batch_size
                     bar.set_postfix_str(", ".join([*words, f"{speed:.3g} examples/s"]))
                 due = step == stop or bool(record.stopped)
                 if due:
@@ -187,7 +186,7 @@ class Loop:
     def _advance(self, step: int, count: int) -> np.ndarray:
         since = time.monotonic()
         with self._memory_hint():
-            self.state, losses = train(self.problem, self.state, jnp.int32(count))
+            self.state, losses = train(self.task, self.state, jnp.int32(count))
             values = np.asarray(losses).reshape(self.state.runs, CAPACITY)[:, :count]
         taken = time.monotonic() - since
         self.record.train_seconds += taken
@@ -208,11 +207,11 @@ class Loop:
         return bool(np.any((gain > _GAIN) & (np.argmin(nll, axis=0) >= len(nll) - 2)))
 
     def _validate(self, step: int) -> None:
-        record, patience = self.record, self.problem.settings.patience
-        if self.problem.val is None or (record.val_step and record.val_step[-1] == step):
+        record, patience = self.record, self.task.settings.patience
+        if self.task.val is None or (record.val_step and record.val_step[-1] == step):
             return
         since = time.monotonic()
-        self.state, nll = judge(self.problem, self.state)
+        self.state, nll = validate(self.task, self.state)
         record.add_validation(step, np.atleast_1d(np.asarray(nll)))
         self.validation_seconds = time.monotonic() - since
         if patience is not None and bool(np.all(np.asarray(self.state.stale) >= patience)):
@@ -226,12 +225,12 @@ class Loop:
         used = self.record.counts > 0
         means = np.abs(self.record.sums[run][used] / self.record.counts[used])
         diverged = len(means) > 0 and bool(means[-1] > 100 * np.median(means))
-        rows, losses, again = (np.asarray(a) for a in examine(self.problem, self.state))
-        if self.problem.axes is not None:
+        rows, losses, again = (np.asarray(a) for a in examine(self.task, self.state))
+        if self.task.axes is not None:
             rows, losses, again = rows[run], losses[run], again[run]
         bad = np.unique(rows[~np.isfinite(losses)])
         noisy = not np.array_equal(losses, again, equal_nan=True)
-        extent = _extent(self.problem.data)
+        extent = _extent(self.task.data)
         if not _finite(self.state.params):
             cause = "the parameters are not finite: check the model's init"
         elif extent:
@@ -253,7 +252,7 @@ class Loop:
             f"Loss or gradient not finite at step {step}, data rows {listed(bad)}. Likely cause: "
             f"{cause}."
         )
-        if self.problem.val is None:
+        if self.task.val is None:
             good = step > 0 and not diverged and _finite(self.state.ema)
             kept = f"the average after {step} steps, which no held-out points have judged"
         else:
@@ -266,7 +265,7 @@ class Loop:
                 step=step,
                 rows=tuple(int(r) for r in bad),
             )
-        warnings.warn(f"{found} Training ends here, with {kept}.", ScorefoldWarning, stacklevel=2)
+        warn(f"{found} Training ends here, with {kept}.")
 
     @contextmanager
     def _memory_hint(self) -> Iterator[None]:
@@ -276,7 +275,7 @@ class Loop:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise MemoryError(
-                f"Out of memory with batch_size={self.problem.settings.batch_size}: lower "
+                f"Out of memory with batch_size={self.task.settings.batch_size}: lower "
                 "batch_size, or the width of the network. The last checkpoint is untouched."
             ) from error
 

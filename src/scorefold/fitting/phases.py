@@ -15,9 +15,9 @@ from scorefold._blas import one_blas_thread
 from scorefold._types import Key
 from scorefold.fitting.checkpoints import Recorded
 from scorefold.fitting.loop import progress_bar
-from scorefold.fitting.run import Keeper
+from scorefold.fitting.run import Checkpointer
 from scorefold.fitting.settings import Settings
-from scorefold.fitting.state import CAPACITY, Problem, TrainState, train
+from scorefold.fitting.state import CAPACITY, TrainState, TrainTask, train
 
 
 class Turn(NamedTuple):
@@ -67,15 +67,15 @@ class Phases(abc.ABC):
 
 
 @one_blas_thread()
-def train_phases(phases: Phases, keeper: Keeper, progress: bool) -> None:
+def train_phases(phases: Phases, checkpointer: Checkpointer, progress: bool) -> None:
     """Go through the phases that are left, with a checkpoint after each."""
     total, done = phases.count * phases.steps, phases.record.steps * phases.steps
-    with keeper, progress_bar(total, done, progress) as bar:
+    with checkpointer, progress_bar(total, done, progress) as bar:
         for n in range(phases.record.steps, phases.count):
             phase = _train(phases, n, bar.update)
             bar.set_postfix_str(phases.ended(n, phase))
             where = f"after half-step {n + 1} of {phases.count}"
-            keeper.note(tuple(phases.states), phases.record, where, due=True)
+            checkpointer.note(tuple(phases.states), phases.record, where, due=True)
 
 
 def _train(phases: Phases, n: int, advance: Callable[[int], object]) -> Phase:
@@ -86,11 +86,11 @@ def _train(phases: Phases, n: int, advance: Callable[[int], object]) -> Phase:
         since, number = time.monotonic(), taken // phases.refresh
         turn = phases.turn(n, number)
         making += time.monotonic() - since
-        problem = Problem(turn.trainer, turn.examples, None, turn.key, phases.settings, None)
+        task = TrainTask(turn.trainer, turn.examples, None, turn.key, phases.settings, None)
         stop = min(phases.steps, (number + 1) * phases.refresh)
         while taken < stop:
             count = min(CAPACITY, stop - taken)
-            phases.states[side], found = train(problem, phases.states[side], jnp.int32(count))
+            phases.states[side], found = train(task, phases.states[side], jnp.int32(count))
             if bool(phases.states[side].failed):
                 raise phases.failed(n, taken)
             losses.append(np.asarray(found)[:count])

@@ -21,10 +21,10 @@ from scorefold.fitting.history import Record
 from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
-from scorefold.fitting.state import Problem, TrainState
+from scorefold.fitting.state import TrainState, TrainTask
 
 
-class Keeping(NamedTuple):
+class Checkpointing(NamedTuple):
     """Where checkpoints go (None: nowhere), whether to go on from them, seconds between them."""
 
     out: str | Path | None
@@ -32,7 +32,7 @@ class Keeping(NamedTuple):
     save_every: float
 
 
-class Keeper(Generic[R]):
+class Checkpointer(Generic[R]):
     """The checkpoints of one run, and the wish of a signal to end it after the next.
 
     ``identity``: names and values, by which a checkpoint is known as one of this run. With a
@@ -41,7 +41,7 @@ class Keeper(Generic[R]):
 
     def __init__(
         self,
-        keeping: Keeping,
+        checkpointing: Checkpointing,
         identity: dict[str, object],
         like: PyTree,
         join: Callable[[Document, dict[str, np.ndarray]], R],
@@ -49,24 +49,24 @@ class Keeper(Generic[R]):
         self.found: tuple[PyTree, R] | None = None
         """The state and the record to go on from."""
         self._checkpoints: Checkpoints | None = None
-        self._interrupts, self._every = Interrupts(), keeping.save_every
-        if keeping.out is None:
-            if keeping.resume:
+        self._interrupts, self._every = Interrupts(), checkpointing.save_every
+        if checkpointing.out is None:
+            if checkpointing.resume:
                 raise ValueError("resume=True needs out, the directory of the run to go on with.")
             return
         lines: dict[str, str] = {}
         for name, value in identity.items():
             lines |= describe(value, name)
-        self._checkpoints = Checkpoints(Path(keeping.out), lines)
-        if keeping.resume:
+        self._checkpoints = Checkpoints(Path(checkpointing.out), lines)
+        if checkpointing.resume:
             self.found = self._checkpoints.restore(like, join)
         elif self._checkpoints.files():
             raise FileExistsError(
-                f"{keeping.out} holds checkpoints of a run: pass resume=True (--resume) to go on "
-                "with it, or choose another directory."
+                f"{checkpointing.out} holds checkpoints of a run: pass resume=True (--resume) to "
+                "go on with it, or choose another directory."
             )
 
-    def __enter__(self) -> Keeper[R]:
+    def __enter__(self) -> Checkpointer[R]:
         self._saved = time.monotonic()
         if self._checkpoints is not None:
             self._interrupts.__enter__()
@@ -99,25 +99,25 @@ class Keeper(Generic[R]):
 @one_blas_thread()
 def run(
     description: Description[object],
-    problem: Problem,
+    task: TrainTask,
     state: TrainState,
     plan: Plan,
-    keeping: Keeping,
+    checkpointing: Checkpointing,
     progress: bool,
 ) -> Loop:
     """Train to the end; ``description`` identifies the run."""
-    loop = Loop(problem, state, plan)
-    parts = {name: getattr(problem, name) for name in ("data", "val", "key")}
-    identity = {"model": description, "settings": problem.settings, "plan": plan, **parts}
-    with Keeper(keeping, identity, state, Record.join) as keeper:
+    loop = Loop(task, state, plan)
+    parts = {name: getattr(task, name) for name in ("data", "val", "key")}
+    identity = {"model": description, "settings": task.settings, "plan": plan, **parts}
+    with Checkpointer(checkpointing, identity, state, Record.join) as checkpointer:
 
         def between(validated: bool) -> None:
             where = f"at step {loop.record.steps} of {loop.record.total}"
-            keeper.note(loop.state, loop.record, where, due=validated)
+            checkpointer.note(loop.state, loop.record, where, due=validated)
 
-        if keeper.found is None:
+        if checkpointer.found is None:
             loop.begin()
         else:
-            loop.resume(*keeper.found)
+            loop.resume(*checkpointer.found)
         loop.finish(progress, between)
     return loop

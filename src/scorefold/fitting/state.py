@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Key, Scalar
 from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
@@ -52,7 +52,7 @@ class TrainState(eqx.Module):
     @classmethod
     def start(cls, params: PyTree) -> TrainState:
         """The state before the first step, made by one program instead of one for each shape."""
-        return quick(_start, level=0)(params)
+        return quick_jit(_start, level=0)(params)
 
 
 Stepped = tuple[TrainState, Scalar]
@@ -60,7 +60,7 @@ Stepped = tuple[TrainState, Scalar]
 T = TypeVar("T")
 
 
-class Problem(eqx.Module):
+class TrainTask(eqx.Module):
     """Everything that stays the same while a model is trained.
 
     ``model`` is the model without its trained arrays; ``axes`` is None for one run, or says for
@@ -87,35 +87,35 @@ class Problem(eqx.Module):
         return function if self.axes is None else eqx.filter_vmap(function)
 
 
-def train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
+def train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState, Array]:
     """``count`` steps (at most CAPACITY), and their losses, shape ``(…, CAPACITY)``.
 
     The number of steps is data, not shape: one compilation serves pieces of every length, and
     the result does not depend on how the steps are divided into pieces. A step whose loss or
     gradient is not finite changes nothing except ``failed``, and ends the call.
     """
-    return quick(_train, donate="all-except-first")(problem, state, count)
+    return quick_jit(_train, donate="all-except-first")(task, state, count)
 
 
-def trace(problem: Problem, state: TrainState) -> None:
+def trace(task: TrainTask, state: TrainState) -> None:
     """Make ready what ``train`` will compile, which needs the interpreter; compiling does not."""
-    quick(_train, donate="all-except-first").lower(  # type: ignore[attr-defined]
-        problem, state, jnp.int32(0)
+    quick_jit(_train, donate="all-except-first").lower(  # type: ignore[attr-defined]
+        task, state, jnp.int32(0)
     )
 
 
 def copied(state: TrainState) -> TrainState:
     """A copy that shares no buffer, by one program instead of one for each shape."""
-    return quick(_copies, level=0)(state)
+    return quick_jit(_copies, level=0)(state)
 
 
 def _copies(tree: T) -> T:
     return jax.tree.map(jnp.copy, tree)
 
 
-def judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
+def validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
     """Validate the averaged parameters, keep them if they are the best so far."""
-    return quick(_judge, donate="all-except-first")(problem, state)
+    return quick_jit(_validate, donate="all-except-first")(task, state)
 
 
 def _start(params: PyTree) -> TrainState:
@@ -135,16 +135,16 @@ def _start(params: PyTree) -> TrainState:
     )
 
 
-def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainState, Array]:
+def _train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState, Array]:
     shapes = jax.tree.map(
         lambda p: jax.ShapeDtypeStruct(p.shape[state.step.ndim :], p.dtype), state.params
     )
     packing = Packing(shapes)
 
     def one(model: PyTree, data: PyTree, _: None, key: Key, state: TrainState) -> Stepped:
-        return _step(model, data, key, state, problem.settings, packing)
+        return _step(model, data, key, state, task.settings, packing)
 
-    step, each = problem.per_run(one), problem.each
+    step, each = task.per_run(one), task.each
     losses = jnp.zeros((*state.step.shape, CAPACITY), jnp.float32)
 
     def unfinished(carry: tuple) -> Array:
@@ -153,7 +153,7 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
 
     def body(carry: tuple) -> tuple:
         i, state, losses = carry
-        state, loss = step(problem.model, problem.data, None, problem.key, state)
+        state, loss = step(task.model, task.data, None, task.key, state)
         return i + 1, state, losses.at[..., i].set(loss)
 
     start = (jnp.zeros_like(count), each(lambda s: s.changed(packing.pack))(state), losses)
@@ -161,8 +161,8 @@ def _train(problem: Problem, state: TrainState, count: Array) -> tuple[TrainStat
     return each(lambda s: s.changed(packing.unpack))(state), losses
 
 
-def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
-    patience = problem.settings.patience
+def _validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
+    patience = task.settings.patience
 
     def one(model: PyTree, _: PyTree, val: PyTree, key: Key, state: TrainState) -> Stepped:
         averaged = eqx.combine(state.ema, model)
@@ -180,7 +180,7 @@ def _judge(problem: Problem, state: TrainState) -> tuple[TrainState, Array]:
         }
         return dataclasses.replace(state, **best, stale=stale), nll
 
-    return problem.per_run(one)(problem.model, problem.data, problem.val, problem.key, state)
+    return task.per_run(one)(task.model, task.data, task.val, task.key, state)
 
 
 def _require(value: Array, axes: int, trainer: PyTree, method: str, what: str) -> None:
@@ -191,19 +191,19 @@ def _require(value: Array, axes: int, trainer: PyTree, method: str, what: str) -
 
 
 @eqx.filter_jit
-def examine(problem: Problem, state: TrainState) -> tuple[Array, Array, Array]:
+def examine(task: TrainTask, state: TrainState) -> tuple[Array, Array, Array]:
     """Row numbers and per-example losses of the batch that the state is about to take, and the
     losses with another key: the same where a model draws no noise."""
 
     def one(
         model: PyTree, data: PyTree, _: None, key: Key, state: TrainState
     ) -> tuple[Array, Array, Array]:
-        x, rows, loss_key = _batch(model, data, key, state.step, problem.settings.batch_size)
+        x, rows, loss_key = _batch(model, data, key, state.step, task.settings.batch_size)
         trained = eqx.combine(state.params, model)
         again = trained.batch_loss(x, jax.random.fold_in(loss_key, 1))
         return rows, trained.batch_loss(x, loss_key), again
 
-    return problem.per_run(one)(problem.model, problem.data, None, problem.key, state)
+    return task.per_run(one)(task.model, task.data, None, task.key, state)
 
 
 def _batch(

@@ -8,7 +8,7 @@ from scorefold.heat.hyperbolic import HyperbolicProfile
 from scorefold.heat.mixture import Transition, TransitionMixture
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.series import TruncatedSeries
-from scorefold.heat.so3 import SO3Profile
+from scorefold.heat.so3 import SO3Profile, is_of_rotations
 from scorefold.heat.sphere import SphereProfile, sphere_dimension
 from scorefold.heat.torus import TorusHeat
 from scorefold.heat.varadhan import Varadhan
@@ -29,5 +29,6 @@ __all__ = [
     "TruncatedSeries",
     "Varadhan",
     "fitted_kernel",
+    "is_of_rotations",
     "sphere_dimension",
 ]

@@ -43,21 +43,21 @@ def horner(coefficients: np.ndarray, x: Array) -> list[Array]:
     return list(total)
 
 
-class Table(NamedTuple):
+class TaylorTable(NamedTuple):
     """Polynomials in 2z/end − 1 for f^{(j)}(z)/j!, j = 0…K, on 0 ≤ z ≤ end."""
 
     end: float
     coefficients: np.ndarray
 
 
-def tabulated(table: Table, z: Array, unit: Array) -> Series:
+def tabulated(table: TaylorTable, z: Array, unit: Array) -> Series:
     """Taylor coefficients of f(z + unit·ξ) in ξ."""
     rows = horner(table.coefficients, z * (2.0 / table.end) - 1.0)
     return [row * unit**j for j, row in enumerate(rows)]
 
 
 @functools.lru_cache(maxsize=64)
-def hypergeometric_table(a: float, c: float, end: float, order: int, dtype: str) -> Table:
+def hypergeometric_table(a: float, c: float, end: float, order: int, dtype: str) -> TaylorTable:
     """₂F₁(a, a; c; z), whose j-th derivative is (a)_j²/(c)_j ₂F₁(a+j, a+j; c+j; z), interpolated
     at Chebyshev nodes. The degree follows from the singularity at z = 1."""
     ratio = 2.0 / end - 1.0 + math.sqrt((2.0 / end - 1.0) ** 2 - 1.0)
@@ -68,7 +68,7 @@ def hypergeometric_table(a: float, c: float, end: float, order: int, dtype: str)
         f: Callable = lambda x, j=j: _hypergeometric(a + j, c + j, 0.5 * end * (x + 1))  # noqa: E731
         tables.append(lead * cheb.cheb2poly(cheb.chebinterpolate(f, degree)))
         lead *= (a + j) ** 2 / ((c + j) * (j + 1))
-    return Table(end, np.stack(tables))
+    return TaylorTable(end, np.stack(tables))
 
 
 def _hypergeometric(a: float, c: float, z: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Scalar, constant, safe_where
-from scorefold.heat._base import RadialProfile
+from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
 from scorefold.heat._polynomial import derivative, polynomial
 
 _SWITCH = 1.5  # below: sum over images; above: cosine series
@@ -152,3 +152,8 @@ def _characters(x: Scalar, s: Scalar) -> tuple[Scalar, Scalar]:
         cosine, cosine_before = 2.0 * x * cosine - cosine_before, cosine
         sine, sine_before = 2.0 * x * sine - sine_before, sine
     return value, slope
+
+
+def is_of_rotations(kernel: HeatKernel) -> bool:
+    """Whether the kernel is that of SO(3), whose class functions are sums of characters."""
+    return isinstance(kernel, IsotropicHeat) and isinstance(kernel.profile, SO3Profile)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Values
 from scorefold.learned_manifolds.manifold import LearnedManifold
 
@@ -70,7 +70,7 @@ def intrinsic_dimension(
     """
     if by not in ("gap", "participation"):
         raise ValueError(f'by: must be "gap" or "participation", got {by!r}.')
-    values = np.asarray(quick(_spectra)(learned, _rows(learned, points))[0], np.float64)
+    values = np.asarray(quick_jit(_spectra)(learned, _rows(learned, points))[0], np.float64)
     sharing = values.sum(1) ** 2 / (values**2).sum(1)
     if by == "gap":
         ratios = values[:, :-1] / values[:, 1:]
@@ -85,7 +85,7 @@ def intrinsic_dimension(
 
 def tangents(learned: LearnedManifold, points: Values, dim: int) -> Array:
     """The ``dim`` leading eigenvectors of Σ at points ``(m, D)``: rows, shape ``(m, dim, D)``."""
-    return quick(_spectra)(learned, _rows(learned, points))[1][:, :dim]
+    return quick_jit(_spectra)(learned, _rows(learned, points))[1][:, :dim]
 
 
 def principal_angle(a: Values, b: Values) -> np.ndarray:

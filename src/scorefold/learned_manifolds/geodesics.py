@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.metric import LearnedMetric
@@ -73,7 +73,7 @@ def geodesics(
     if segments < 2:
         raise ValueError(f"segments: must be at least 2, got {segments}.")
     curves, through = _graph_paths(metric, a, b, segments, neighbours)
-    points, energy, taken, done = quick(_relax)(
+    points, energy, taken, done = quick_jit(_relax)(
         metric, jnp.asarray(curves, a.dtype), jnp.int32(steps), jnp.asarray(tolerance, a.dtype)
     )
     flat = jnp.sum(jnp.linalg.norm(jnp.diff(points, axis=1), axis=-1), axis=1)
@@ -85,7 +85,9 @@ def curve_length(metric: LearnedMetric, curves: Array) -> Array:
     """Σ_j (Δ_jᵀ g(γ̄_j) Δ_j)^½ of polylines, shape ``(b, m + 1, D)``."""
     b, nodes, d = curves.shape
     middles = 0.5 * (curves[:, 1:] + curves[:, :-1])
-    flat = quick(_lengths)(metric, middles.reshape(-1, d), jnp.diff(curves, axis=1).reshape(-1, d))
+    flat = quick_jit(_lengths)(
+        metric, middles.reshape(-1, d), jnp.diff(curves, axis=1).reshape(-1, d)
+    )
     return jnp.sum(flat.reshape(b, nodes - 1), axis=1)
 
 
@@ -116,7 +118,7 @@ def _graph_paths(
     low, high = np.minimum(rows, columns)[kept], np.maximum(rows, columns)[kept]
     edges = np.unique(np.stack([low, high], 1), axis=0)
     i, j = jnp.asarray(edges[:, 0]), jnp.asarray(edges[:, 1])
-    cost = np.asarray(quick(_lengths)(metric, 0.5 * (nodes[i] + nodes[j]), nodes[j] - nodes[i]))
+    cost = np.asarray(quick_jit(_lengths)(metric, 0.5 * (nodes[i] + nodes[j]), nodes[j] - nodes[i]))
     # csgraph takes a stored 0 for a missing edge.
     cost = np.maximum(cost.astype(np.float64), np.finfo(np.float64).tiny)
     graph = coo_array((cost, (edges[:, 0], edges[:, 1])), shape=(len(place),) * 2).tocsr()

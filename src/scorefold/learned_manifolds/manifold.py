@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from scorefold._blocks import listed
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Scalar, Values
 from scorefold.kernels.wrapped.mixture import WrappedMixture
@@ -107,15 +107,15 @@ class LearnedManifold(eqx.Module):
             cast(z), cast(full), cast(precisions), cast(log_w), cast(np.log(values).sum(1)),
             cast(h), cast(0.0),
         )  # fmt: skip
-        return eqx.tree_at(lambda m: m.crowd, made, quick(_crowd)(made))
+        return eqx.tree_at(lambda m: m.crowd, made, quick_jit(_crowd)(made))
 
     @classmethod
     def of(
         cls, mixture: WrappedMixture, *, bandwidth: float | int | None = None
     ) -> LearnedManifold:
-        """From the kernels of a fitted model on R^D: ``LearnedManifold.of(model.mixture)``. The
-        background law is left out; kernels around one centre become one, with the weight and the
-        covariance that they have together.
+        """From the kernels of a fitted model on R^D, in the units of its data:
+        ``LearnedManifold.of(model.mixture_in_units())``. The background law is left out; kernels
+        around one centre become one, with the weight and the covariance that they have together.
 
         **Raises:** ``ValueError`` if the mixture is not on R^D.
         """

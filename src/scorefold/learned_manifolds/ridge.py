@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Values
 from scorefold.learned_manifolds.dimension import _rows
 from scorefold.learned_manifolds.manifold import LearnedManifold
@@ -54,7 +54,7 @@ def project_to_ridge(
     if not 1 <= dim < learned.dim:
         raise ValueError(f"dim: must be from 1 to {learned.dim - 1}, got {dim}.")
     x = _rows(learned, points)
-    return quick(_project)(learned, x, dim, jnp.int32(steps), jnp.asarray(tolerance, x.dtype))
+    return quick_jit(_project)(learned, x, dim, jnp.int32(steps), jnp.asarray(tolerance, x.dtype))
 
 
 def _project(

@@ -3,7 +3,6 @@
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 import abc
 import operator
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
@@ -16,7 +15,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, by_keys, device, is_traced, listed
 from scorefold._hash import structural_hash
 from scorefold._types import Key, NumPyOrJax, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.manifolds import Manifold, exact_points
 from scorefold.models.standardise import Units
 
@@ -109,11 +108,9 @@ class Model(eqx.Module):
         known = np.asarray(value)
         lost = np.flatnonzero(np.isnan(known))
         if lost.size:
-            warnings.warn(
+            warn(
                 f"log_prob: {lost.size} of {known.size} rows have no number (rows {listed(lost)}): "
-                f"NaN in {known.dtype}. Far out on H^d 64-bit floats may hold them.",
-                ScorefoldWarning,
-                stacklevel=4,
+                f"NaN in {known.dtype}. Far out on H^d 64-bit floats may hold them."
             )
         return device((known - np.asarray(volume, known.dtype)).reshape(batch))
 

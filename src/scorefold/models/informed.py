@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, device, inside_jit, is_traced
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput, default_output
@@ -198,7 +198,7 @@ class FittedInformedModel(Model):
     def log_prob(self, x: Values) -> Array:
         """log q(x) in nats: the kernels' density, in closed form, times the ratio."""
         kernels, steps = self._kernels(), self.description.steps_of_flow
-        field, flow = self.residual, quick(log_ratio)
+        field, flow = self.residual, quick_jit(log_ratio)
 
         def at(rows: NumPyOrJax) -> Array:
             ratio = by_blocks(lambda some: flow(field, kernels, some, steps), rows)
@@ -218,7 +218,7 @@ class FittedInformedModel(Model):
     def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws: by the probability flow from s_max down to s_min, then by the kernels."""
         mixture, field, steps = self.base.mixture, self.residual, self.description.steps_of_flow
-        kernels, draw = self._kernels(), quick(flow_draws)
+        kernels, draw = self._kernels(), quick_jit(flow_draws)
         return self._draws(lambda keys: draw(field, kernels, mixture, keys, steps), key, n)
 
     def _kernels(self) -> ClusteredMixture:

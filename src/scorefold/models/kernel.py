@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,10 +9,10 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, device, is_traced
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.fitting import Defaults, Description, Trainer, batch_rows
 from scorefold.kernels import (
     EsagFamily,
@@ -47,9 +45,9 @@ _NUMBERS = 1 << 28
 _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _LEFT_OUT = 1e-4
-"""Share of the density that may be left out above."""
+"""Share of the density that ``log_prob`` may leave out where many kernels are summed."""
 _WIDE = 1.0
-"""Largest floor, in radians or standard deviations, that nothing is said of."""
+"""A floor above this, in radians or standard deviations, is warned of."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
     "wrapped": WrappedFamily,
     "heat": HeatFamily,
@@ -88,7 +86,7 @@ class KernelModel(Description["FittedKernelModel"]):
       smallest positive distance between two training points, which is what they were rounded to,
       in three and more dimensions at most a thousandth of their spread (no two are close there).
       Where points repeat, the likelihood grows without bound as the floor goes to 0.
-    - ``folds``; ``grouped``: equal points share a fold, so that none is judged by its own copy
+    - ``folds``; ``grouped``: equal points share a fold, so that none is held out beside a copy
       (right where test points are new); False where test points may repeat training points.
     - ``candidates``: nearest kernels that a point is judged by while fitting, besides the
       widest 32 and a random 96 that stand for the rest. The fitted model sums over all. Of
@@ -138,12 +136,10 @@ class KernelModel(Description["FittedKernelModel"]):
         units = Units.measure(self.manifold, data, near=True)
         points = to_inner(self.manifold, units, data, "data")
         if self.floor is not None and self.floor > _WIDE:
-            warnings.warn(
-                f"floor: kernels of {self.floor:g} "
-                f"{'radians' if self.manifold.compact else 'standard deviations'} and more are "
-                "wider than the data: what is left is the background.",
-                ScorefoldWarning,
-                stacklevel=2,
+            unit = "standard deviations" if self.manifold.flat_coordinates.all() else "radians"
+            warn(
+                f"floor: kernels of {self.floor:g} {unit} and more are wider than the data: what "
+                "is left is the background."
             )
         learner = with_best_start(self.cross_fit(key, points), points, self.candidates)
         return KernelTrainer(self, learner, units)
@@ -217,7 +213,7 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
         """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
         held-out points ask for (``settled``); nothing else is kept of the data."""
         learner = settled(self.learner, data, val)
-        mixture = quick(CrossFit.mixture)(learner)
+        mixture = quick_jit(CrossFit.mixture)(learner)
         return FittedKernelModel(
             self.description, learner.covariance, learner.shares, mixture, self.units
         )
@@ -287,7 +283,7 @@ class FittedKernelModel(Model):
         learner = CrossFit.whole(
             self.manifold, data, counts, self.covariance, self.shares, self.description.family
         )
-        return eqx.tree_at(lambda k: k.mixture, self, quick(CrossFit.mixture)(learner))
+        return eqx.tree_at(lambda k: k.mixture, self, quick_jit(CrossFit.mixture)(learner))
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
@@ -310,7 +306,7 @@ class FittedKernelModel(Model):
                 self.description.cross_fit(key, data),
                 (self.covariance, self.shares),
             )
-            rebuilt = quick(CrossFit.mixture)(learner).centres
+            rebuilt = quick_jit(CrossFit.mixture)(learner).centres
             same = bool(jnp.allclose(rebuilt, mixture.centres, rtol=1e-3, atol=1e-3))
         if not same:
             raise ValueError(

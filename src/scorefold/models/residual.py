@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import Architecture, Network, TangentField, TangentOutput, zero_network
@@ -57,7 +57,7 @@ class ResidualField(TangentField):
             shift = jnp.mean(features, axis=0)
             unit = jnp.sqrt(jnp.mean((features - shift[None]) ** 2))
         sizes = int(features[0].size), output.size(manifold)
-        network = quick(zero_network, level=0)(spec, *sizes, data.dtype, key)
+        network = quick_jit(zero_network, level=0)(spec, *sizes, data.dtype, key)
         return cls(manifold, network, output, s_min, s_max, shift, unit)
 
     def __call__(self, x: Point, s: Scalar) -> Point:
@@ -93,7 +93,7 @@ def noised(
     place = (jnp.arange(pairs, dtype=data.dtype)[None] + place) / pairs
     s = s_min * jnp.exp(math.log(s_max / s_min) * place)
     flat = jnp.repeat(data, pairs, axis=0), s.reshape(-1), jax.random.split(draw, n * pairs)
-    x, score = in_pieces(lambda *a: quick(_pairs)(manifold, *a), flat)
+    x, score = in_pieces(lambda *a: quick_jit(_pairs)(manifold, *a), flat)
     join = lambda a: a.reshape(n, 2 * pairs, *manifold.shape)  # noqa: E731
     return jnp.repeat(s, 2, axis=1), join(x), join(score)
 
@@ -114,10 +114,10 @@ def kernel_errors(
     found = np.empty(x.shape, x.dtype)
     for fold in np.unique(fold_of_row):
         rows = np.flatnonzero(fold_of_row == fold)
-        mixture = quick(CrossFit.mixture)(learner, jnp.int32(fold))
+        mixture = quick_jit(CrossFit.mixture)(learner, jnp.int32(fold))
         kernels = ClusteredMixture.of(mixture)
         flat = x[rows].reshape(-1, *x.shape[2:]), s[rows].reshape(-1)
-        (value,) = in_pieces(lambda *a, k=kernels: (quick(_scores)(k, *a),), flat)
+        (value,) = in_pieces(lambda *a, k=kernels: (quick_jit(_scores)(k, *a),), flat)
         found[rows] = np.asarray(value).reshape(found[rows].shape)
     return jnp.asarray(found) - score
 

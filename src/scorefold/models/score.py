@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import device, is_traced
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.fields import (
@@ -96,7 +96,7 @@ class ScoreModel(Description["FittedScoreModel"]):
         output = default_output(self.manifold) if self.output is None else self.output
         sizes = int(self.manifold.embed(points[0]).size), output.size(self.manifold)
         # One program: half the time of as many programs as there are arrays.
-        build = quick(type(self.network).build, level=0)
+        build = quick_jit(type(self.network).build, level=0)
         network = build(self.network, *sizes, dtype=points.dtype, key=key)
         field = NetworkField(self.manifold, network, output, self.noising)
         return ScoreTrainer(self, field, units)

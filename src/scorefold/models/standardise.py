@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -14,7 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import is_traced, listed
 from scorefold._fixed import fixed
 from scorefold._types import NumPyOrJax, Scalar, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.manifolds import Manifold, PointsError, exact_points
 
 _PARTS = 3
@@ -308,9 +307,7 @@ def _sum(parts: Array | None) -> NumPyOrJax:
 def _warn(name: str, columns: np.ndarray, x: np.ndarray) -> None:
     shown = listed([f"{c} (= {x[0, c]:g})" for c in columns], 5)
     several = "s" if len(columns) > 1 else ""
-    warnings.warn(
+    warn(
         f"{name}: column{several} {shown} without spread: a density along it follows from the "
-        "smallest width of the model alone. Leave it out.",
-        ScorefoldWarning,
-        stacklevel=4,
+        "smallest width of the model alone. Leave it out."
     )

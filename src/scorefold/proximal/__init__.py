@@ -6,7 +6,7 @@ from scorefold.proximal.calculus import Calculus, FiniteDifference, LogKernel, S
 from scorefold.proximal.euclidean import moreau_envelope, prox_particles, pushforward_log_prob
 from scorefold.proximal.game import MeanFieldGame, Residuals
 from scorefold.proximal.gaussian import (
-    Moments,
+    GaussianMoments,
     gaussian_brwp_step,
     gaussian_prox,
     gaussian_stationary,
@@ -30,10 +30,10 @@ __all__ = [
     "Calculus",
     "ClosedForm",
     "FiniteDifference",
+    "GaussianMoments",
     "Laplace",
     "LogKernel",
     "MeanFieldGame",
-    "Moments",
     "MonteCarlo",
     "Normaliser",
     "PeriodicBox",

@@ -15,7 +15,7 @@ from scorefold.proximal.potentials import Quadratic
 from scorefold.proximal.preconditioner import Preconditioner
 
 
-class Moments(NamedTuple):
+class GaussianMoments(NamedTuple):
     """N(mean, covariance) on R^d."""
 
     mean: Array
@@ -26,12 +26,12 @@ class Moments(NamedTuple):
 
 def gaussian_prox(
     potential: Quadratic,
-    law: Moments,
+    law: GaussianMoments,
     *,
     tau: float,
     beta: float,
     preconditioner: Preconditioner | None = None,
-) -> Moments:
+) -> GaussianMoments:
     """WProx_{τV,β}(N(m, Σ)) for V = ½(x − c)ᵀA(x − c): with B = (I + τMA)⁻¹
 
         N(c + B(m − c), BΣBᵀ + 2βτ BM),
@@ -49,18 +49,18 @@ def gaussian_prox(
     centre, a = (v.astype(mean.dtype) for v in (potential.centre, potential.matrix))
     m = metric.matrix(mean)
     b = jnp.linalg.inv(jnp.eye(len(mean), dtype=mean.dtype) + tau * m @ a)
-    return Moments(centre + b @ (mean - centre), b @ cov @ b.T + 2.0 * beta * tau * (b @ m))
+    return GaussianMoments(centre + b @ (mean - centre), b @ cov @ b.T + 2.0 * beta * tau * (b @ m))
 
 
 def gaussian_brwp_step(
     potential: Quadratic,
-    law: Moments,
+    law: GaussianMoments,
     step: float,
     *,
     tau: float,
     beta: float,
     preconditioner: Preconditioner | None = None,
-) -> Moments:
+) -> GaussianMoments:
     """The law N(m, Σ) after one BRWP (PRWP) step of infinitely many particles: the affine map
 
         x ↦ x − ηMA(x − c) + ηβM Σ_τ⁻¹(x − m_τ),   N(m_τ, Σ_τ) = WProx_{τV,β}(N(m, Σ)),
@@ -78,7 +78,7 @@ def gaussian_brwp_step(
     matrix = jnp.eye(mean.shape[0], dtype=mean.dtype) - step * m @ a + step * beta * pull
     drift = m @ (a @ (mean - potential.centre.astype(mean.dtype)))
     moved = mean - step * drift + step * beta * (pull @ (mean - later.mean))
-    return Moments(moved, matrix @ cov @ matrix.T)
+    return GaussianMoments(moved, matrix @ cov @ matrix.T)
 
 
 def gaussian_stationary(
@@ -88,7 +88,7 @@ def gaussian_stationary(
     beta: float,
     preconditioner: Preconditioner | None = None,
     dtype: DTypeLike | None = None,
-) -> Moments:
+) -> GaussianMoments:
     """The limit of BRWP (PRWP) whatever the step: N(c, β(A⁻¹ − τ²MAM)), (β/a)(1 − a²τ²) in one
     dimension. The target is N(c, βA⁻¹): the bias is −βτ²MAM.
 
@@ -101,7 +101,7 @@ def gaussian_stationary(
     check_contracts(potential, tau, metric)
     centre = potential.centre.astype(dtype or jnp.result_type(float))
     a, m = potential.matrix.astype(centre.dtype), metric.matrix(centre)
-    return Moments(centre, beta * (jnp.linalg.inv(a) - tau**2 * (m @ a @ m)))
+    return GaussianMoments(centre, beta * (jnp.linalg.inv(a) - tau**2 * (m @ a @ m)))
 
 
 def check_contracts(potential: Quadratic, tau: float, metric: Preconditioner) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.data import DataError, load
 from scorefold.runs import documents
 from scorefold.runs.errors import RunError
@@ -18,7 +17,7 @@ from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
 from scorefold.runs.measures import take_all
 from scorefold.runs.models.generalisation import generalisation_lines, mass_line
-from scorefold.runs.models.measures import MEASURES, FittedModel
+from scorefold.runs.models.measures import MEASURES, MeasuredModel
 from scorefold.runs.models.request import ModelProblem
 from scorefold.runs.models.summary import summary, verdict_lines
 from scorefold.runs.opening import reopened
@@ -95,11 +94,9 @@ def _shown(numbers: ReadOnlyDocument, samples: bool) -> Document:
 
 def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> Document:
     """The numbers of a run, measured with the same keys as before."""
-    warnings.warn(
+    warn(
         f"{run.file('metrics.json')} has no numbers of the model in {run.model_file.name}: they "
-        "are measured now, and not written.",
-        ScorefoldWarning,
-        stacklevel=2,
+        "are measured now, and not written."
     )
     fitted, measures = run.model(), problem.measures()
     wanted = [measures[name] for name in measures if samples or name != "generalisation"]
@@ -121,11 +118,11 @@ def _of_points(
         if samples:
             found = {"generalisation": None,
                      "generalisation_reason": f"no training points: {error}"}  # fmt: skip
-            warnings.warn(f"No measures of generalisation: {error}", ScorefoldWarning, stacklevel=2)
+            warn(f"No measures of generalisation: {error}")
     if known is not None:
         left |= {"mass"}
         found |= {key: known[key] for key in _MASS if key in known}
-    fitted = FittedModel(run.model(), dataset, run.single()["seed"], points)
+    fitted = MeasuredModel(run.model(), dataset, run.single()["seed"], points)
     wanted = [one for name, one in MEASURES.items() if one.fresh and name not in left]
     return {**take_all(wanted, fitted, listener), **found}
 
@@ -140,7 +137,7 @@ def _points(
     if dataset.manifold.name != manifold:
         raise RunError(f"{table} is on {dataset.manifold.name}, the model on {manifold}.")
     for line in dataset.warnings:
-        warnings.warn(f"{dataset.name}: {line}", ScorefoldWarning, stacklevel=2)
+        warn(f"{dataset.name}: {line}")
     return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scorefold._oneline import one_line
 from scorefold._types import Document
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.runs.listener import Listener
 
 Subject = TypeVar("Subject")
@@ -43,5 +42,5 @@ def take_all(
         except Exception as error:
             reason = one_line(f"{type(error).__name__}: {error}")
             found |= {**dict.fromkeys(measure.names), f"{measure.names[0]}_reason": reason}
-            warnings.warn(f"{what} could not be measured: {reason}", ScorefoldWarning, stacklevel=2)
+            warn(f"{what} could not be measured: {reason}")
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from scorefold._oneline import one_line
 from scorefold._provenance import provenance
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._version import __version__
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.runs import documents
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.errors import RunError
@@ -44,11 +43,11 @@ def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = N
     """
     listener = listener or Listener()
     job = opened(request)
-    with settled(job.described, request.resume):
+    with claimed(job.described, request.resume):
         for line in job.first.announced():
             listener.tell(line)
         for line in job.first.warnings:
-            warnings.warn(line, ScorefoldWarning, stacklevel=2)
+            warn(line)
         listener.stage(
             "stopped before this training saved a state; the same command with --resume goes on "
             f"with what is in {job.folder}"
@@ -130,11 +129,7 @@ def _finish(run: Run, problem: Problem, request: Request, listener: Listener) ->
             raise
         except Exception as error:
             # The model and its numbers are there; a picture is not worth an error.
-            warnings.warn(
-                f"the report could not be drawn: {one_line(f'{type(error).__name__}: {error}')}",
-                ScorefoldWarning,
-                stacklevel=2,
-            )
+            warn(f"the report could not be drawn: {one_line(f'{type(error).__name__}: {error}')}")
     return metrics
 
 
@@ -143,14 +138,14 @@ def _measured_before(run: Run, problem: Problem) -> Document | None:
     try:
         found = run.measured()
     except RunError as error:
-        warnings.warn(f"{error} It is measured anew.", ScorefoldWarning, stacklevel=2)
+        warn(f"{error} It is measured anew.")
         return None
     names = [measure.names[0] for measure in problem.measures().values()]
     return found if found is not None and all(name in found for name in names) else None
 
 
 @contextlib.contextmanager
-def settled(described: Mapping[Run, ReadOnlyDocument], resume: bool) -> Iterator[None]:
+def claimed(described: Mapping[Run, ReadOnlyDocument], resume: bool) -> Iterator[None]:
     """Hold the locks of the folders of ``described``, whose ``run.json`` says then what is in each.
 
     A command that is refused changes nothing: first look, then lock, look again, and only then
@@ -169,11 +164,9 @@ def settled(described: Mapping[Run, ReadOnlyDocument], resume: bool) -> Iterator
             if resume and run.holds():
                 version = run.description["scorefold"]
                 if version != __version__:
-                    warnings.warn(
+                    warn(
                         f"{run.folder} was begun with scorefold {version}, this is {__version__}: "
-                        "the result may differ from that of an uninterrupted run.",
-                        ScorefoldWarning,
-                        stacklevel=3,
+                        "the result may differ from that of an uninterrupted run."
                     )
             run.write("run.json", wanted)
         yield

@@ -28,10 +28,10 @@ def require_finite(name: str, values: NumPyOrJax, what: str, hint: str) -> None:
     """``FloatingPointError`` naming the rows that are not finite; nothing while JAX traces."""
     if isinstance(values, jax.core.Tracer):
         return
-    refuse_rows(name, ~np.isfinite(np.asarray(values)), what, hint)
+    fail_at_rows(name, ~np.isfinite(np.asarray(values)), what, hint)
 
 
-def refuse_rows(name: str, bad: NumPyOrJax, what: str, hint: str) -> None:
+def fail_at_rows(name: str, bad: NumPyOrJax, what: str, hint: str) -> None:
     """``FloatingPointError`` naming the rows where ``bad`` holds; nothing while JAX traces."""
     if isinstance(bad, jax.core.Tracer):
         return

@@ -16,7 +16,7 @@ from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers._base import ScoreFunction
-from scorefold.samplers.multistep_plan import ORDER, Plan
+from scorefold.samplers.multistep_plan import ORDER, MultistepPlan
 from scorefold.samplers.steps import flow_velocity
 
 _MISSED = 0.25
@@ -38,7 +38,9 @@ class Crossing(NamedTuple):
     """The points at s_max by the quadrature: another end, of the same order."""
 
 
-def cross(noising: Noising, score: ScoreFunction, x: Array, plan: Plan, visits: int) -> Crossing:
+def cross(
+    noising: Noising, score: ScoreFunction, x: Array, plan: MultistepPlan, visits: int
+) -> Crossing:
     """Carry points x, shape ``(n, *shape)``, through the first ``visits`` rows of ``plan``.
 
     One evaluation a node, of v, of its Jacobian J in the tangent space (which the exact divergence
@@ -58,7 +60,7 @@ def cross(noising: Noising, score: ScoreFunction, x: Array, plan: Plan, visits: 
     the divergence changes over a step times a quarter of the share of the step that the predictor
     missed.
     """
-    typed: Plan = jax.tree.map(
+    typed: MultistepPlan = jax.tree.map(
         lambda row: jnp.asarray(row, row.dtype if row.dtype == bool else x.dtype), plan
     )
     return _cross(noising, score, x, typed, jnp.asarray(visits))
@@ -86,12 +88,14 @@ class _State(NamedTuple):
 
 
 @eqx.filter_jit
-def _cross(noising: Noising, score: ScoreFunction, x: Array, plan: Plan, visits: Array) -> Crossing:
+def _cross(
+    noising: Noising, score: ScoreFunction, x: Array, plan: MultistepPlan, visits: Array
+) -> Crossing:
     manifold = noising.manifold
     tiny = jnp.asarray(math.sqrt(float(jnp.finfo(x.dtype).tiny)), x.dtype)
 
     def visit(i: Array, state: _State) -> _State:
-        row: Plan = jax.tree.map(lambda a: a[i], plan)
+        row: MultistepPlan = jax.tree.map(lambda a: a[i], plan)
         s, ds = jnp.asarray(row.s), jnp.asarray(row.ds)
         velocity = lambda y: ds * flow_velocity(noising, score, y, s)  # noqa: E731
         predicted = state.here + jnp.tensordot(row.predictor, state.history, axes=1)

@@ -73,7 +73,7 @@ def evaluations(steps: int) -> int:
     return steps + 2
 
 
-class Plan(NamedTuple):
+class MultistepPlan(NamedTuple):
     """A row for each evaluation, padded with zeros to a common length r."""
 
     s: NumPyOrJax
@@ -91,7 +91,9 @@ class Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def make_plan(s_min: float, s_max: float, steps: int, clock: PowerClock, decay: float) -> Plan:
+def make_plan(
+    s_min: float, s_max: float, steps: int, clock: PowerClock, decay: float
+) -> MultistepPlan:
     """The plan of ``steps`` steps from s_min to s_max, in the variable τ of ``clock``.
 
     The velocity is expected to change like g(τ) = ds/dτ · e^{−decay·s}/√s: v/g is interpolated, g
@@ -122,7 +124,7 @@ def make_plan(s_min: float, s_max: float, steps: int, clock: PowerClock, decay: 
     predictor, corrector, quadrature = predictor[visits], corrector[visits], quadrature[visits]
     quadrature[1] = 0.0
     s, ds = clock.s(tau[visits])
-    plan = Plan(s, ds, predictor, corrector, quadrature, np.arange(len(visits)) == 1)
+    plan = MultistepPlan(s, ds, predictor, corrector, quadrature, np.arange(len(visits)) == 1)
     pad = evaluations(_MOST_STEPS) - len(visits)
     return jax.tree.map(lambda row: np.pad(row, [(0, pad)] + [(0, 0)] * (row.ndim - 1)), plan)
 

@@ -12,7 +12,7 @@ from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.exact.normal import Normal, apart, square_root
 from scorefold.bridges.reference.linear import LinearTransition, linear_transition, matmul
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.noising import Noising
 
 
@@ -43,7 +43,7 @@ class GaussianBridge(Bridge):
     start: Normal
     end: Normal
     transition: LinearTransition
-    own: "tuple[Units, GaussianBridge] | None"
+    own: "tuple[BridgeUnits, GaussianBridge] | None"
     cross: np.ndarray = fixed()
     reach: tuple[float, np.ndarray, float] = fixed()
     end_basis: np.ndarray = fixed()
@@ -70,18 +70,18 @@ class GaussianBridge(Bridge):
         self.cross = self.start.cov @ self.end_cov / tau
         self.own = self._in_inner_units()
 
-    def _in_inner_units(self) -> "tuple[Units, GaussianBridge] | None":
+    def _in_inner_units(self) -> "tuple[BridgeUnits, GaussianBridge] | None":
         """With means 0 and a mean variance of 1; None if they are that already."""
         d, covs = len(self.start.mean), (self.start.cov, self.end.cov)
         unit = math.sqrt(0.5 * sum(float(np.trace(c)) for c in covs) / d)
         if abs(unit - 1.0) < 1e-6 and not (self.start.mean.any() or self.end.mean.any()):
             return None
-        units, zero = Units(unit, self.start.mean, self.end.mean), np.zeros(d)
+        units, zero = BridgeUnits(unit, self.start.mean, self.end.mean), np.zeros(d)
         first, last = (c / unit**2 for c in covs)
         return units, GaussianBridge(units.inside(self.reference), zero, first, zero, last)
 
     @property
-    def placed(self) -> "tuple[Units, GaussianBridge] | None":
+    def placed(self) -> "tuple[BridgeUnits, GaussianBridge] | None":
         return self.own
 
     @property

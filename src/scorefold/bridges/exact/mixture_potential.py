@@ -14,7 +14,7 @@ from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.reference.linear import LinearTransition, einsum, linear_transition, matmul
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.kernels import Diagonal, Eigen, GaussianMixture
 from scorefold.noising import Noising
 
@@ -109,7 +109,7 @@ class MixturePotentialBridge(Bridge):
     psi: MixturePotential
     phi: MixturePotential
     transition: LinearTransition
-    own: "tuple[Units, MixturePotentialBridge] | None"
+    own: "tuple[BridgeUnits, MixturePotentialBridge] | None"
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class MixturePotentialBridge(Bridge):
         self.phi = eqx.tree_at(lambda p: p.log_weights, phi, phi.log_weights - mass)
         self.own = self._in_inner_units()
 
-    def _in_inner_units(self) -> "tuple[Units, MixturePotentialBridge] | None":
+    def _in_inner_units(self) -> "tuple[BridgeUnits, MixturePotentialBridge] | None":
         """Over Brownian motion: with the middle of both factors at 0 and their size 1."""
         both = np.concatenate([self.psi.means, self.phi.means])
         middle = both.mean(axis=0)
@@ -147,12 +147,12 @@ class MixturePotentialBridge(Bridge):
         near = abs(scale - 1.0) < 1e-6 and np.abs(middle).max() < 1e-6
         if self.transition.rate != 0.0 or near:
             return None
-        units = Units(scale, middle, middle)
+        units = BridgeUnits(scale, middle, middle)
         psi, phi = (p.moved(middle, scale) for p in (self.psi, self.phi))
         return units, MixturePotentialBridge(units.inside(self.reference), psi, phi=phi)
 
     @property
-    def placed(self) -> "tuple[Units, MixturePotentialBridge] | None":
+    def placed(self) -> "tuple[BridgeUnits, MixturePotentialBridge] | None":
         return self.own
 
     # -- the two gradients -----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar, Values
-from scorefold.heat import IsotropicHeat, SO3Profile, sphere_dimension
+from scorefold.heat import is_of_rotations, sphere_dimension
 from scorefold.manifolds import Manifold
 
 
@@ -163,7 +163,7 @@ def spectral_basis(manifold: Manifold, degree: int, centre: Values | None) -> Sp
             raise ValueError("centre: functions on the torus have no symmetry; leave it out.")
         return Waves(manifold, degree)
     sphere = (sphere_dimension(heat) or 0) >= 2
-    if sphere or (isinstance(heat, IsotropicHeat) and isinstance(heat.profile, SO3Profile)):
+    if sphere or is_of_rotations(heat):
         point = manifold.origin() if centre is None else jnp.asarray(centre, jnp.result_type(float))
         if point.shape != manifold.shape or not bool(manifold.belongs(point, 1e-4)):
             raise ValueError(f"centre: must be one point of {manifold.name}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from scorefold._types import DTypeLike, Key, Scalar, Values
-from scorefold._warnings import ScorefoldWarning
-from scorefold.bridges.units import Units
+from scorefold._warnings import warn
+from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
@@ -236,12 +235,10 @@ def tell(name: str, error: Scalar, iterations: Array, tolerance: float) -> None:
     """Warn of what has not converged, unless it is traced."""
     if isinstance(error, jax.core.Tracer) or bool(error <= tolerance):
         return
-    warnings.warn(
+    warn(
         f"{name}: the marginals are off by {float(error):.2g} in L¹ after "
         f"{int(iterations)} iterations; the tolerance is {tolerance:.2g}. Raise "
-        "max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal.",
-        ScorefoldWarning,
-        stacklevel=3,
+        "max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal."
     )
 
 
@@ -274,10 +271,10 @@ def transport(
     first, last = (x.reshape(-1, *shape) for x in ends)
     last = last.astype(first.dtype)
     traced = isinstance(first, jax.core.Tracer) or isinstance(last, jax.core.Tracer)
-    units = None if traced else Units.of(reference, first, last)
+    units = None if traced else BridgeUnits.of(reference, first, last)
     if units is None:
         return sinkhorn(transition_costs(reference, first, last), a, b, epsilon=1.0, **kwargs)
-    units = Units(1.0, units.start, units.end)
+    units = BridgeUnits(1.0, units.start, units.end)
     y0 = units.enter(reference, x0, 0.0, "x0").reshape(-1, *shape)
     y1 = units.enter(reference, x1, reference.schedule.total, "x1").reshape(-1, *shape)
     costs = transition_costs(units.inside(reference), y0, y1.astype(y0.dtype))

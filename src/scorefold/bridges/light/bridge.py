@@ -18,7 +18,7 @@ from scorefold.bridges.light.heat_potential import HeatPotential
 from scorefold.bridges.light.origins import chosen_origins
 from scorefold.bridges.light.pairs import Pairs
 from scorefold.bridges.light.potential import PotentialDescription
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.fitting import History, NonFiniteLoss, fit
 from scorefold.noising import Noising
 
@@ -82,7 +82,7 @@ class LightBridge(BridgeDescription["FittedLightBridge"]):
         if self.origins < 1:
             raise ValueError(f"origins must be 1 or more, got {self.origins}.")
 
-    def inside(self, units: Units) -> LightBridge:
+    def inside(self, units: BridgeUnits) -> LightBridge:
         square = units.scale**2
         potential, blur = self.potential.shorter(square), self.blur and self.blur / square
         inside = units.inside(self.reference)

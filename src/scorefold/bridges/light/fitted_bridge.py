@@ -18,7 +18,7 @@ from scorefold.bridges.light.origins import Origins
 from scorefold.bridges.light.potential import LightPotential
 from scorefold.bridges.reference.pinned import most_turns, pinned_exactly
 from scorefold.bridges.reference.pinned_walk import pinned_step
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.kernels import Cholesky, Diagonal, GaussianMixture
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Noising
@@ -35,7 +35,7 @@ class FittedLightBridge(FittedBridge):
     reference: Noising
     potential: LightPotential
     start: Origins
-    units: Units | None = None
+    units: BridgeUnits | None = None
 
     # -- the two factors ---------------------------------------------------------------------------
     def log_psi(self, x: Point, s: Scalar) -> Scalar:
@@ -190,7 +190,7 @@ class FittedLightBridge(FittedBridge):
         return jnp.asarray((np.asarray(values, np.float64) - middle) / self.units.scale, dtype)
 
 
-def _moved(law: GaussianMixture, units: Units) -> GaussianMixture:
+def _moved(law: GaussianMixture, units: BridgeUnits) -> GaussianMixture:
     """The law of m_B + kY for Y of the law ``law``."""
     k, dtype = units.scale, law.centres.dtype
     kinds: dict[type, float] = {Diagonal: k * k, Cholesky: k}

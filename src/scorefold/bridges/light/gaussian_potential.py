@@ -93,7 +93,7 @@ class GaussianPotential(PotentialDescription):
         )
 
 
-class Axes(eqx.Module):
+class CovarianceAxes(eqx.Module):
     """The axes along which the covariances of K components are diagonal."""
 
     @abc.abstractmethod
@@ -108,12 +108,12 @@ class Axes(eqx.Module):
     def covariances(self, variances: Array) -> Cholesky | Diagonal:
         """Covariances of these variances, shape (K, d), along the axes."""
 
-    def learned(self) -> Axes:
+    def learned(self) -> CovarianceAxes:
         """As they are when training has ended."""
         return self
 
 
-class CoordinateAxes(Axes):
+class CoordinateAxes(CovarianceAxes):
     """Those of the coordinates."""
 
     def turn(self, rows: Array) -> Array:
@@ -126,7 +126,7 @@ class CoordinateAxes(Axes):
         return eqx.filter_vmap(Diagonal)(variances)
 
 
-class TurnedAxes(Axes):
+class TurnedAxes(CovarianceAxes):
     """``bases``: the axes of each component in columns, shape (K, d, d)."""
 
     bases: Array
@@ -195,7 +195,7 @@ class FittedGaussianPotential(LightPotential):
     log_weights: Array
     centres: Array
     variances: Array
-    axes: Axes
+    axes: CovarianceAxes
     anchors: Array
 
     def log_terms(self, reference: Noising, x: Point, u: Scalar) -> Array:

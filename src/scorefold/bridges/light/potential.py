@@ -8,7 +8,7 @@ import jax
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
-from scorefold.fitting import Settled
+from scorefold.fitting import Config
 from scorefold.kernels import GaussianMixture
 from scorefold.noising import Noising
 
@@ -69,7 +69,7 @@ class LearningPotential(eqx.Module):
         """The potential itself, exact."""
 
 
-class PotentialDescription(Settled):
+class PotentialDescription(Config):
     """Which family of potentials, and of what size."""
 
     @abc.abstractmethod

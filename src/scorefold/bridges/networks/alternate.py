@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from jaxtyping import Array, PyTree
 
 from scorefold._fixed import trainable
 from scorefold._types import Key, Scalar
+from scorefold._warnings import warn
 from scorefold.bridges.alternate_history import AlternationHistory, AlternationRecord
 from scorefold.bridges.intake import Samples
-from scorefold.bridges.networks.alternate_judge import measure, points_to_compare
+from scorefold.bridges.networks.alternate_checks import measure, points_to_compare
 from scorefold.bridges.networks.contract import Alternating
 from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.objectives import Objective
@@ -24,7 +24,7 @@ from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.fitting import NonFiniteLoss, Trainer, batch_rows
 from scorefold.fitting.lock import locked
 from scorefold.fitting.phases import Phase, Phases, Turn, train_phases
-from scorefold.fitting.run import Keeper, Keeping
+from scorefold.fitting.run import Checkpointer, Checkpointing
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import TrainState
 
@@ -96,11 +96,13 @@ class LearnedBridge(Alternating):
                 "val": list(samples.held or ()),
                 "key": key,
             }
-            keeping = Keeping(out, resume, float("inf"))
-            keeper = Keeper(keeping, identity, tuple(work.states), AlternationRecord.join)
-            if keeper.found is not None:
-                work.go_on_from(*keeper.found)
-            train_phases(work, keeper, progress)
+            checkpointing = Checkpointing(out, resume, float("inf"))
+            checkpointer = Checkpointer(
+                checkpointing, identity, tuple(work.states), AlternationRecord.join
+            )
+            if checkpointer.found is not None:
+                work.go_on_from(*checkpointer.found)
+            train_phases(work, checkpointer, progress)
         words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
         bridge = NetworkBridge(self.reference, work.fields[0], work.fields[1])
         return bridge, work.record.history(words)
@@ -188,11 +190,10 @@ class HalfSteps(Phases):
         numbers = (loss, gap, float(change), phase.seconds, phase.making, simulated, trained)
         worse = self.record.add(*numbers)
         if worse is not None:
-            warnings.warn(
+            warn(
                 f"Half-step {n + 1} (towards {'ab'[side]}) left its marginal at a distance of "
                 f"{gap:.4g} from the data; it had been {worse:.4g}. More steps a half-step, a "
-                "lower learning_rate, or more steps of the simulated chain may help.",
-                stacklevel=4,
+                "lower learning_rate, or more steps of the simulated chain may help."
             )
         return f"half-step {n + 1}, towards {'ab'[side]}: gap {gap:.4g}"
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Key
 from scorefold.bridges.description import BridgeDescription
 from scorefold.bridges.networks.affine import AffineScore
@@ -25,7 +25,7 @@ from scorefold.bridges.networks.gaussian_start import gaussian_iterates
 from scorefold.bridges.networks.objectives import Objective
 from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.reference.linear import is_linear
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.fields import Architecture, TangentOutput, default_output, zero_network
 
 Baseline = Literal["gaussian", "iterates", "none"]
@@ -88,7 +88,7 @@ class Alternating(BridgeDescription[NetworkBridge]):
         fields = []
         keys, frames = jax.random.split(key), self._frames(a, b)
         for k, frame, start in zip(keys, frames, (starts[1], starts[0]), strict=True):
-            network = quick(zero_network, level=0)(self.network, *sizes, a.dtype, k)
+            network = quick_jit(zero_network, level=0)(self.network, *sizes, a.dtype, k)
             fields.append(BridgeField(self.manifold, network, output, self.floor, start, frame))
         return fields[0], fields[1]
 
@@ -121,7 +121,7 @@ class Alternating(BridgeDescription[NetworkBridge]):
     def least(self) -> int:
         return 4
 
-    def inside(self, units: Units) -> "Alternating":
+    def inside(self, units: BridgeUnits) -> "Alternating":
         return eqx.tree_at(lambda m: m.reference, self, units.inside(self.reference))
 
 

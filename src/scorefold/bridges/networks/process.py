@@ -13,7 +13,7 @@ from scorefold.bridges.ends_clock import ends_share
 from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.twisted import TwistedStep
 from scorefold.bridges.reference.linear import is_linear
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.noising import Noising
 from scorefold.samplers import ReverseStep, Step, walk
 
@@ -33,7 +33,7 @@ class NetworkBridge(FittedBridge):
     reference: Noising
     toward_a: BridgeField
     toward_b: BridgeField
-    units: Units | None = None
+    units: BridgeUnits | None = None
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 
 from scorefold._types import Key, NumPyOrJax, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.bridges._base import brownian_reference
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.description import BridgeDescription, FittedBridge
@@ -102,11 +101,9 @@ def fit_snapshots(
         more = settings if out is None else {**settings, "out": Path(out) / f"interval-{k}"}
         pair = None if held is None else _ends("val_ids", held, held_labels, k)
         if pair is not None and min(map(len, pair)) < 2:
-            warnings.warn(
+            warn(
                 f"val: {min(map(len, pair))} of a snapshot are too few to choose parameters by; "
-                f"the bridge from t = {at[k]:g} to {at[k + 1]:g} is trained without.",
-                ScorefoldWarning,
-                stacklevel=2,
+                f"the bridge from t = {at[k]:g} to {at[k + 1]:g} is trained without."
             )
             pair = None
         fitted, history = fit_bridge(

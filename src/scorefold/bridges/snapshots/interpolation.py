@@ -18,7 +18,7 @@ from scorefold.bridges.exact.transport import transport
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times
 from scorefold.bridges.reference.pinned import pinned_walk
-from scorefold.bridges.units import Units
+from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import Manifold, pairwise
 
 _STEPS = 40
@@ -46,11 +46,11 @@ class SnapshotInterpolation(eqx.Module):
         gap = self.times[k + 1] - self.times[k]
         # Each end around its own mean, as everywhere: paths between far points keep their digits.
         reference = brownian_reference(self.manifold, gap)
-        units, (first, last) = Units.of(reference, *self.pairs[k]), self.pairs[k]
+        units, (first, last) = BridgeUnits.of(reference, *self.pairs[k]), self.pairs[k]
         if units is None:
             x, y = jnp.asarray(first), jnp.asarray(last)
         else:
-            units = Units(1.0, units.start, units.end)
+            units = BridgeUnits(1.0, units.start, units.end)
             x = units.enter(reference, first, 0.0, "pairs")
             y = units.enter(reference, last, gap, "pairs")
         part = jnp.asarray((t - self.times[k]) / gap, x.dtype)

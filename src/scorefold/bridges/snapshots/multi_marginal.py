@@ -19,7 +19,7 @@ from scorefold.bridges._base import Bridge
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times
 from scorefold.manifolds import Manifold, check_points
-from scorefold.samplers._check import refuse_rows
+from scorefold.samplers._check import fail_at_rows
 
 
 class MultiMarginalBridge(eqx.Module):
@@ -213,5 +213,5 @@ class MultiMarginalBridge(eqx.Module):
 
 
 def _finite(states: Array) -> Array:
-    refuse_rows("samples", ~jnp.isfinite(states), "not finite", "The drift of a bridge diverged.")
+    fail_at_rows("samples", ~jnp.isfinite(states), "not finite", "The drift of a bridge diverged.")
     return states

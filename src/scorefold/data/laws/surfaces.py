@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import Key, Scalar, Values
 
 _SHELL = 0.02
@@ -60,7 +60,7 @@ class LevelSurface(eqx.Module):
 
     def project(self, points: Values) -> Float[Array, "n 3"]:
         """The nearest points of the surface."""
-        return quick(_nearest)(self, jnp.asarray(points))
+        return quick_jit(_nearest)(self, jnp.asarray(points))
 
     def distance(self, points: Values) -> Float[Array, " n"]:
         """Distance of points from the surface, in the unit of x."""
@@ -125,7 +125,7 @@ def surfaces() -> tuple[LevelSurface, ...]:
 
 
 def _shell(surface: LevelSurface, key: Key) -> Array:
-    x, kept = quick(_candidates)(surface, key)
+    x, kept = quick_jit(_candidates)(surface, key)
     return x[kept]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import warnings
 from pathlib import Path
 
 from scorefold._oneline import one_line
+from scorefold._warnings import warn
 from scorefold.data._errors import DataError
 from scorefold.data.sources.registry import Entry, Source
 
@@ -48,10 +48,9 @@ def cache_folder() -> Path:
     except OSError as error:
         owner = os.getuid() if hasattr(os, "getuid") else "user"
         fallback = Path(tempfile.gettempdir()) / f"scorefold-{owner}" / CACHE_VERSION
-        warnings.warn(
+        warn(
             f"The cache {preferred} cannot be written ({error.strerror}); "
-            f"downloads go to {fallback}.",
-            stacklevel=2,
+            f"downloads go to {fallback}."
         )
         fallback.mkdir(parents=True, exist_ok=True, mode=0o700)
         return fallback

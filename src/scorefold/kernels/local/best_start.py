@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.queries import Queries, scored_rows
@@ -25,7 +25,7 @@ def with_best_start(learner: CrossFit, data: Array, candidates: int) -> CrossFit
     first fold most likely, by kernels without that fold; the even ones unless others are far
     better."""
     rows = scored_rows(len(data))[np.asarray(learner.by_fold[0, :_ASKED])]
-    return quick(_best)(learner, learner.left_out(data, rows, candidates))
+    return quick_jit(_best)(learner, learner.left_out(data, rows, candidates))
 
 
 def _best(learner: CrossFit, x: Queries) -> CrossFit:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key
 from scorefold.kernels.local.as_mixture import as_mixture
@@ -86,7 +86,7 @@ class CrossFit(eqx.Module):
         centres = data if rows is None else data[rows]
         around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1), rows)
         statistics = FoldStatistics.of(manifold, centres, around, counts, fold, floor)
-        covariance = quick(LocalCovariance.start, level=0)(
+        covariance = quick_jit(LocalCovariance.start, level=0)(
             statistics.features[-1], counts=len(counts), floor=floor, width=width, depth=depth,
             dim=manifold.dim, key=draw,
         )  # fmt: skip

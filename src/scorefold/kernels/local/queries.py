@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import evenly
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
 
@@ -71,7 +71,7 @@ class KernelSites(NamedTuple):
         rows, log_counts = _strata(near, wide, self.fold, held_out)
         at, step = jnp.asarray(rows, jnp.int32), max(1, _PAIRS // rows.shape[1])
         parts = [
-            quick(_view)(self.manifold, self.centres[at[i : i + step]], points[i : i + step])
+            quick_jit(_view)(self.manifold, self.centres[at[i : i + step]], points[i : i + step])
             for i in range(0, len(points), step)
         ]
         vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
@@ -92,7 +92,7 @@ def scored_rows(n: int) -> np.ndarray:
 
 def broad_densities(laws: tuple[Reference, ...], x: Array) -> Array:
     """Log densities, a column a law."""
-    return quick(_broad)(laws, x)
+    return quick_jit(_broad)(laws, x)
 
 
 def _broad(laws: tuple[Reference, ...], x: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import evenly
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.densities import even_densities
 from scorefold.kernels.local.queries import Queries
@@ -57,7 +57,7 @@ def settled(learner: CrossFit, train: Queries, held_out: Queries | None) -> Cros
         asked = np.concatenate([asked, np.arange(size * width) < len(chosen)])
     each = jax.tree.map(lambda *a: jnp.concatenate(a), *blocks)
     grid = _bandwidths(learner, blocks[0])
-    found = quick(_densities)(learner, each, jnp.asarray(grid, each.vectors.dtype))
+    found = quick_jit(_densities)(learner, each, jnp.asarray(grid, each.vectors.dtype))
     table = np.asarray(found, np.float64).reshape(len(asked), -1)
     new = np.arange(len(asked)) >= rows.size
     table, new = table[asked], new[asked]

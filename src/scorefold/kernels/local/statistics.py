@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, shape_features
 from scorefold.manifolds import Manifold
@@ -39,7 +39,7 @@ class FoldStatistics(eqx.Module):
         """``around``: the neighbours of the centres; ``counts``: sizes of the K neighbourhoods;
         ``fold_of_point``: of each data point, negative where there are no folds."""
         folds = int(fold_of_point.max()) + 1
-        return quick(_statistics)(
+        return quick_jit(_statistics)(
             manifold, centres, around, counts, jnp.asarray(fold_of_point), folds, floor
         )
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.background import density_at
@@ -74,7 +74,7 @@ class ClusteredMixture(eqx.Module):
         )
         lost = jnp.asarray(order < 0)
         members = (*members[:3], jnp.where(lost, -jnp.inf, members[3]))
-        groups = None if whole else quick(_merged)(mixture.manifold, members)
+        groups = None if whole else quick_jit(_merged)(mixture.manifold, members)
         kept = eqx.tree_at(  # nothing twice
             lambda m: (m.centres, m.axes, m.variances, m.log_weights),
             mixture,

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, device, evenly
-from scorefold._compile import quick
+from scorefold._compile import quick_jit
 from scorefold._types import NumPyOrJax, Point, Scalar, Values
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
@@ -265,7 +265,7 @@ class _Sums:
         parts = (mixture.centres, mixture.axes, mixture.variances, mixture.log_weights)
         self.mixture, self.x = mixture, x
         self.parts = tuple(a.astype(x.dtype) for a in parts)
-        law = lambda rows: quick(_background)(mixture.background, rows)  # noqa: E731
+        law = lambda rows: quick_jit(_background)(mixture.background, rows)  # noqa: E731
         background = np.asarray(by_blocks(law, x), np.float64)
         self.background = float(mixture.log_share) + background
         self.log_sum = np.full(len(x), -np.inf)
@@ -302,7 +302,7 @@ class _Sums:
         pad = (0, block - count)
         at = device(self.x[np.pad(points, pad)])
         rows = device(np.pad(kernels, pad), np.int32)
-        found = quick(_terms)(self.mixture.manifold, self.parts, at, rows)
+        found = quick_jit(_terms)(self.mixture.manifold, self.parts, at, rows)
         terms = np.asarray(found, np.float64)[:count]
         starts = np.flatnonzero(np.diff(points, prepend=-1))
         top = np.maximum.reduceat(terms, starts)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.bridges import MultiMarginalBridge
 from scorefold.data import load_points
 from scorefold.runs import documents
@@ -65,7 +64,7 @@ def carry(
             data_dir=data_dir,
         )  # fmt: skip
     for line in said:
-        warnings.warn(f"{points}: {line}", ScorefoldWarning, stacklevel=2)
+        warn(f"{points}: {line}")
     bridge = run.model()
     if not isinstance(bridge, MultiMarginalBridge):
         # Between two ends it lasts from 0 to 1.

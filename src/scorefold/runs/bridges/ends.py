@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,14 +11,14 @@ import jax
 import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.bridges import AlternationHistory, Bridge, brownian_reference, fit_bridge
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import pairwise
 from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.choices import training_numbers
-from scorefold.runs.bridges.ends_measures import END_MEASURES, FittedBridge
+from scorefold.runs.bridges.ends_measures import END_MEASURES, MeasuredBridge
 from scorefold.runs.bridges.ends_page import end_tables, write_bridge_page
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.errors import RunError
@@ -75,7 +74,7 @@ def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
 
 
 @dataclass(frozen=True)
-class EndsProblem(Problem[Bridge, FittedBridge]):
+class EndsProblem(Problem[Bridge, MeasuredBridge]):
     """A bridge to fit between two tables."""
 
     request: BridgeRequest
@@ -108,11 +107,9 @@ class EndsProblem(Problem[Bridge, FittedBridge]):
         least = min(len(end.val) for end in self.ends)
         a, b = self.ends
         if least < 2:
-            warnings.warn(
+            warn(
                 f"{least} validation points at an end are too few to choose by: the last "
-                "parameters are kept.",
-                ScorefoldWarning,
-                stacklevel=2,
+                "parameters are kept."
             )
         bridge = self.request.choice().build(brownian_reference(a.manifold, self.variance))
         return fit_bridge(
@@ -121,10 +118,10 @@ class EndsProblem(Problem[Bridge, FittedBridge]):
             resume=self.request.resume, progress=self.request.progress, **self.training,
         )  # fmt: skip
 
-    def subject(self, fitted: Bridge) -> FittedBridge:
-        return FittedBridge(fitted, *self.ends, self.request.seed)
+    def subject(self, fitted: Bridge) -> MeasuredBridge:
+        return MeasuredBridge(fitted, *self.ends, self.request.seed)
 
-    def measures(self) -> Mapping[str, Measure[FittedBridge]]:
+    def measures(self) -> Mapping[str, Measure[MeasuredBridge]]:
         return END_MEASURES
 
     def facts(self, fitted: Bridge, course: Course) -> Document:
@@ -144,7 +141,7 @@ class EndsProblem(Problem[Bridge, FittedBridge]):
     def tables(self, metrics: ReadOnlyDocument) -> Tables:
         return end_tables(self.ends, metrics)
 
-    def page(self, done: Finished[FittedBridge]) -> Path:
+    def page(self, done: Finished[MeasuredBridge]) -> Path:
         return write_bridge_page(done, self.ends)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:

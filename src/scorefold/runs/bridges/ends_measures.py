@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from typing import Literal
 
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 
 from scorefold._types import Document, Key
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.bridges import Bridge, arrival
 from scorefold.data import Dataset
 from scorefold.metrics import end_distance, path_energy
@@ -23,7 +22,7 @@ _FEW = 200
 _ENERGY = 128
 
 
-class FittedBridge:
+class MeasuredBridge:
     """A bridge beside its two ends, with the points that it carried from each to the other: where
     few are held out, points of training too say whether a bridge arrives."""
 
@@ -52,13 +51,13 @@ def many(dataset: Dataset) -> np.ndarray:
     return np.concatenate([dataset.test, dataset.val, dataset.train])[: 2 * _FEW]
 
 
-def _ends(fitted: FittedBridge) -> Document:
+def _ends(fitted: MeasuredBridge) -> Document:
     a, b, keys = fitted.a, fitted.b, fitted.keys
     return {"ends": {"a": _end(fitted, a, b, keys[3], "a"), "b": _end(fitted, b, a, keys[4], "b")}}
 
 
 def _end(
-    fitted: FittedBridge, end: Dataset, other: Dataset, key: Key, name: Literal["a", "b"]
+    fitted: MeasuredBridge, end: Dataset, other: Dataset, key: Key, name: Literal["a", "b"]
 ) -> Document:
     """W₁ of bridged draws to held-out points of an end, its floor, and that of the other end; how
     far draws are from real points along the worst line, and whether that is a miss."""
@@ -69,11 +68,11 @@ def _end(
     worth = np.inf if few else 1.0 / (1.0 / len(end.train) + 1.0 / len(other.train))
     gap = arrival(fitted.bridge, name, fitted.carried[name], many(end), key=key, learned_from=worth)
     if gap.missed:
-        warnings.warn(missed_line(end.name, gap), ScorefoldWarning, stacklevel=2)
+        warn(missed_line(end.name, gap))
     return {**distance_numbers(found), "unbridged": apart.value, **gap_numbers(gap)}
 
 
-def _energy(fitted: FittedBridge) -> Document:
+def _energy(fitted: MeasuredBridge) -> Document:
     found = path_energy(fitted.bridge, fitted.a.test[:_ENERGY], key=fitted.keys[2], steps=_WALK)
     error = "path_energy_standard_error"
     return {
@@ -83,7 +82,7 @@ def _energy(fitted: FittedBridge) -> Document:
     }
 
 
-END_MEASURES: dict[str, Measure[FittedBridge]] = {
+END_MEASURES: dict[str, Measure[MeasuredBridge]] = {
     "ends": Measure("how near the bridge comes to its ends", ("ends",), _ends),
     "energy": Measure(
         "the energy of the paths", ("path_energy", "path_energy_standard_error"), _energy

@@ -17,7 +17,7 @@ from scorefold.fitting import History
 from scorefold.manifolds import Manifold
 from scorefold.runs.axes import Shown, axes_of
 from scorefold.runs.bridges.arrivals import miss, ratio, text
-from scorefold.runs.bridges.ends_measures import FittedBridge
+from scorefold.runs.bridges.ends_measures import MeasuredBridge
 from scorefold.runs.request import Finished, Tables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FILM, _STEPS, _FRAMES = 800, 100, 6
 
 
-def write_bridge_page(done: Finished[FittedBridge], ends: tuple[Dataset, Dataset]) -> Path:
+def write_bridge_page(done: Finished[MeasuredBridge], ends: tuple[Dataset, Dataset]) -> Path:
     """Both ends beside held-out points, the film from A to B, paths, training curves."""
     a, b = ends
     bridge, metrics, history = done.subject.bridge, done.metrics, done.course

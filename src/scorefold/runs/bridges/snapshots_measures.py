@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
 
 from scorefold._types import Document, Key, NumPyOrJax
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.bridges import MultiMarginalBridge, arrival
 from scorefold.data import Snapshots
 from scorefold.metrics import end_distance, leave_one_out
@@ -70,7 +69,7 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
         worth = 1.0 / (1.0 / len(train.points[k]) + 1.0 / len(train.points[k - 1]))
         gap = arrival(bridge.bridges[k - 1], "b", there, points[k], key=judge, learned_from=worth)
         if gap.missed:
-            warnings.warn(missed_line(labels[k], gap), ScorefoldWarning, stacklevel=2)
+            warn(missed_line(labels[k], gap))
         rows.append({
             "snapshot": labels[k],
             "time": high,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 
 from scorefold._types import Key
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import warn
 from scorefold.models import Model
 from scorefold.runs import documents
 from scorefold.runs.errors import RunError
@@ -48,11 +47,9 @@ def write_draws(
     runs = top.seeds or [top]
     coordinates = runs[0].coordinates()
     for changed in runs[0].changed_files:
-        warnings.warn(
+        warn(
             f"{changed} has changed since {top.folder} was fitted: these are draws of the law that "
-            "was fitted then.",
-            ScorefoldWarning,
-            stacklevel=2,
+            "was fitted then."
         )
     check_out(out, runs[0].files, f"the table that {top.folder} was fitted to")
     models = [run.model() for run in runs]

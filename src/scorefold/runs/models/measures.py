@@ -15,7 +15,7 @@ from scorefold.runs.measures import Measure
 from scorefold.runs.models.generalisation import draw_samples, mass_numbers, measured
 
 
-class FittedModel:
+class MeasuredModel:
     """A model beside the data it was fitted to, and draws of it. It is compared with the test
     points, or with ``points``. ``dataset``: None where it cannot be read any more."""
 
@@ -39,11 +39,11 @@ class FittedModel:
         return self.dataset
 
 
-def _test_nll(fitted: FittedModel) -> Document:
+def _test_nll(fitted: MeasuredModel) -> Document:
     return _likelihood(fitted.model, fitted.test, "test_nll", fitted.word)
 
 
-def _val_nll(fitted: FittedModel) -> Document:
+def _val_nll(fitted: MeasuredModel) -> Document:
     found = _likelihood(fitted.model, fitted.data.val, "val_nll", "validation point")
     return {k: v for k, v in found.items() if not k.startswith("val_nll_standard_error")}
 
@@ -60,23 +60,23 @@ def _likelihood(model: Model, points: NumPyOrJax, name: str, what: str) -> Docum
     return out
 
 
-def _reference(fitted: FittedModel) -> Document:
+def _reference(fitted: MeasuredModel) -> Document:
     """What a model must beat, and the name of its law."""
     data = fitted.data
     found = reference_nll(data.manifold, data.train, data.test)
     return {"reference_nll": found.nll, "reference": found.name}
 
 
-def _mass(fitted: FittedModel) -> Document:
+def _mass(fitted: MeasuredModel) -> Document:
     return mass_numbers(fitted.model, fitted.draws, fitted.train, fitted.seed)
 
 
-def _generalisation(fitted: FittedModel) -> Document:
+def _generalisation(fitted: MeasuredModel) -> Document:
     found = measured(fitted.model, fitted.draws, fitted.data, fitted.seed, fitted.points)
     return {"generalisation": found}
 
 
-MEASURES: dict[str, Measure[FittedModel]] = {
+MEASURES: dict[str, Measure[MeasuredModel]] = {
     "validation": Measure(
         "the likelihood of {0.n_val} validation points", ("val_nll", "nfe"), _val_nll, fresh=False
     ),

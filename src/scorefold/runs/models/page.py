@@ -12,14 +12,14 @@ from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.runs.axes import Shown, axes_of
 from scorefold.runs.models.choices import ModelChoice
-from scorefold.runs.models.measures import FittedModel
+from scorefold.runs.models.measures import MeasuredModel
 from scorefold.runs.models.pictures import Density, Figures
 from scorefold.runs.request import Finished
 
 _VALIDATION = "NLL of validation points while training\n(nats, approximate)"
 
 
-def write_model_page(done: Finished[FittedModel], choice: ModelChoice) -> Path:
+def write_model_page(done: Finished[MeasuredModel], choice: ModelChoice) -> Path:
     """Density, samples, training curves, what is particular to the model, measures of
     generalisation and the audit of the data, in one page."""
     model, dataset, samples = done.subject.model, done.subject.data, done.subject.draws

@@ -26,7 +26,7 @@ from scorefold.runs.identity import described, point_digests
 from scorefold.runs.measures import Measure
 from scorefold.runs.models import choices
 from scorefold.runs.models.generalisation import HEADING, generalisation_rows
-from scorefold.runs.models.measures import MEASURES, FittedModel
+from scorefold.runs.models.measures import MEASURES, MeasuredModel
 from scorefold.runs.models.page import write_model_page
 from scorefold.runs.models.summary import run_lines, summary
 from scorefold.runs.reading import Reading, is_pipe
@@ -95,7 +95,7 @@ def open_fit(request: FitRequest) -> Job:
 
 
 @dataclass(frozen=True)
-class ModelProblem(Problem[Model, FittedModel]):
+class ModelProblem(Problem[Model, MeasuredModel]):
     """One model to fit to one split of a table."""
 
     request: FitRequest
@@ -158,10 +158,10 @@ class ModelProblem(Problem[Model, FittedModel]):
     def fit(self, run: Run) -> tuple[Model, History]:
         return self.choice.fit(self.task, out=run.checkpoints, **self.training())
 
-    def subject(self, fitted: Model) -> FittedModel:
-        return FittedModel(fitted, self.dataset, self.dataset.seed)
+    def subject(self, fitted: Model) -> MeasuredModel:
+        return MeasuredModel(fitted, self.dataset, self.dataset.seed)
 
-    def measures(self) -> Mapping[str, Measure[FittedModel]]:
+    def measures(self) -> Mapping[str, Measure[MeasuredModel]]:
         return MEASURES
 
     def facts(self, fitted: Model, course: Course) -> Document:
@@ -185,7 +185,7 @@ class ModelProblem(Problem[Model, FittedModel]):
         rows = generalisation_rows(metrics["generalisation"])
         return {"Memorisation and generalisation": [HEADING, *rows]}
 
-    def page(self, done: Finished[FittedModel]) -> Path:
+    def page(self, done: Finished[MeasuredModel]) -> Path:
         return write_model_page(done, self.choice)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
