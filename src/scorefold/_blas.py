@@ -1,7 +1,5 @@
 """Linear algebra of small matrices inside compiled programs."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

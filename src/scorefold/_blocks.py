@@ -1,7 +1,5 @@
 """A function of rows, over many rows in blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 

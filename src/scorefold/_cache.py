@@ -1,7 +1,5 @@
 """Compiled programs kept between processes, by JAX's own cache."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.metadata

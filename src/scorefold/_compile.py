@@ -1,7 +1,5 @@
 """Compiling for less time where the work is in matrix products, which are a library's."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar

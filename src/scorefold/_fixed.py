@@ -1,7 +1,5 @@
 """Which arrays of a module are trained: all floating-point ones except those in fixed fields."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """A hash of modules that hold arrays."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 

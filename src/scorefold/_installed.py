@@ -9,8 +9,6 @@
 Entry points are looked up when a name is asked for that scorefold does not know, never on import.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import sys
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Text from files and users, made fit for one line of a terminal."""
 
-from __future__ import annotations
-
 import re
 
 

@@ -1,7 +1,5 @@
 """Functions of JAX in pickled modules, by name."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What a number was measured with: versions, machine, state of the source."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """Coordinate systems: how points of a space are written in the columns of a table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Schrödinger bridges against exact ones, published numbers' tasks and held-out snapshots."""
 
-from __future__ import annotations
-
 import functools
 import os
 import time

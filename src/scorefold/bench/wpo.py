@@ -1,7 +1,5 @@
 """Closed-form kernel models against plain baselines and a score network."""
 
-from __future__ import annotations
-
 import functools
 import os
 import time

@@ -1,7 +1,5 @@
 """A time that is slow at both ends of a bridge."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import TypeVar

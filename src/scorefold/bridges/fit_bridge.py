@@ -1,7 +1,5 @@
 """``fit_bridge``: two sets of samples in, a fitted bridge out."""
 
-from __future__ import annotations
-
 from typing import Any, TypeVar
 
 import jax

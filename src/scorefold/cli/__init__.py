@@ -3,8 +3,6 @@
 This module imports nothing heavy: handlers of signals stand before JAX is imported.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import sys

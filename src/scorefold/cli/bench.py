@@ -1,7 +1,5 @@
 """``scorefold bench``: the tables of the papers."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

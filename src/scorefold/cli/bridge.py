@@ -1,8 +1,6 @@
 """``scorefold bridge A B …``: two data sets in, or many snapshots; a bridge, its numbers and a
 report out."""
 
-from __future__ import annotations
-
 import argparse
 
 from scorefold.cli.parser import (

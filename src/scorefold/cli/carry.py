@@ -1,7 +1,5 @@
 """``scorefold carry``: points moved by a fitted bridge, in the units of its data."""
 
-from __future__ import annotations
-
 import argparse
 
 from scorefold.cli.parser import add_drop_options, real, seed, stated, whole

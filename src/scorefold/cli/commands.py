@@ -1,7 +1,5 @@
 """All commands of ``scorefold``: a new one is a file beside this, and an entry of ``COMMANDS``."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 

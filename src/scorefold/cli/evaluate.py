@@ -1,7 +1,5 @@
 """``scorefold evaluate``: the numbers of a finished run, or those of other points."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

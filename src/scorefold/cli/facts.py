@@ -1,7 +1,5 @@
 """``scorefold audit | datasets``: what there is to know before anything is fitted."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """``scorefold fit``: data in; a model, its numbers and a report out."""
 
-from __future__ import annotations
-
 import argparse
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """Words of the command line, and one-line errors with the nearest valid word."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import inspect

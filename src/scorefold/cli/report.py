@@ -1,7 +1,5 @@
 """``scorefold report``: the page of a finished run, drawn again."""
 
-from __future__ import annotations
-
 import argparse
 
 from scorefold.cli.parser import add_earth_option, stated

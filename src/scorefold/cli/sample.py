@@ -1,7 +1,5 @@
 """``scorefold sample``: draws of a fitted model, in the units of its data."""
 
-from __future__ import annotations
-
 import argparse
 
 from scorefold.cli.parser import seed, stated, whole

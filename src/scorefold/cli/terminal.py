@@ -1,7 +1,5 @@
 """How a command hears of its run, and says it on stderr."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 import threading

@@ -1,7 +1,5 @@
 """The parts of convolutional networks, on images (height, width, channels)."""
 
-from __future__ import annotations
-
 import functools
 import math
 

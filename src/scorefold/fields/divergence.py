@@ -1,7 +1,5 @@
 """Divergence of a tangent field on a manifold, exact or by probes, in forward mode."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal, get_args
 

@@ -1,7 +1,5 @@
 """Matrix products of float32 arrays whose factors are rounded to bfloat16 on the way in."""
 
-from __future__ import annotations
-
 import math
 from typing import Protocol, runtime_checkable
 

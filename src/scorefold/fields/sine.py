@@ -1,7 +1,5 @@
 """Sine as an activation: the same function as ``jax.numpy.sin``, many times as fast in float32."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array

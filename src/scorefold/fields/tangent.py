@@ -1,7 +1,5 @@
 """How the output of a network becomes a tangent vector, and how it is scaled in s."""
 
-from __future__ import annotations
-
 import abc
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Whether a value read from a file may stand in a field of a class, by the field's annotation."""
 
-from __future__ import annotations
-
 import collections.abc
 import types
 import typing

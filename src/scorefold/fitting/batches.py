@@ -1,7 +1,5 @@
 """The order of the data: a pure function of (key, step), computed where it is used."""
 
-from __future__ import annotations
-
 import math
 
 import jax

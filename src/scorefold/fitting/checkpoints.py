@@ -1,7 +1,5 @@
 """The state of a run on disk: the last two, each a file that is complete or absent."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable

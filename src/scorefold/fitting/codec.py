@@ -6,8 +6,6 @@ entry points of installed packages name. A file can choose among them and nothin
 no call of its own.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import importlib

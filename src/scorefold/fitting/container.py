@@ -5,8 +5,6 @@ two entries of metadata: ``document``, any JSON value, and ``sha256``, the diges
 with the digest itself replaced by zeros. So one flipped bit anywhere is noticed.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

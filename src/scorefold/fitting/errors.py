@@ -1,7 +1,5 @@
 """What can end a run early, and what can be wrong with a file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from scorefold._oneline import one_line

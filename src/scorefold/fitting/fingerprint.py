@@ -1,7 +1,5 @@
 """What identifies a run, in words a person can compare."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Data of any kind as one array of numbers."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 

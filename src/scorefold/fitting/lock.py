@@ -1,7 +1,5 @@
 """One writer for one directory."""
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -1,7 +1,5 @@
 """The loop on the host: pieces of compiled training, validations, time, progress."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator

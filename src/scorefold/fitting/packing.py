@@ -1,7 +1,5 @@
 """A tree of arrays as one vector for each dtype: what is done to every number is done once."""
 
-from __future__ import annotations
-
 import math
 
 import jax

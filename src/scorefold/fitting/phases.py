@@ -1,7 +1,5 @@
 """Training in phases: several trainers that take turns, each on examples made for its turn."""
 
-from __future__ import annotations
-
 import abc
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """``save`` and ``load``: a model in one file that needs nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

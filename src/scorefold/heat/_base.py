@@ -1,7 +1,5 @@
 """Heat kernels that are functions of distance."""
 
-from __future__ import annotations
-
 import abc
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Power series with fixed coefficients."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Heat kernel of S^d at moderate and large variance-time: the zonal eigenfunction series."""
 
-from __future__ import annotations
-
 import functools
 import math
 

@@ -1,7 +1,5 @@
 """Exact draws of the angle that Brownian motion on S^d has moved, without simulation."""
 
-from __future__ import annotations
-
 import functools
 import math
 

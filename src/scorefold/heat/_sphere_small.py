@@ -15,8 +15,6 @@ from the power series of φ/sin φ and the like in sin²(φ/2), and with the ima
 pole (φ small) or around the antipode (δ = π − φ small), where everything is even in φ or δ.
 """
 
-from __future__ import annotations
-
 import math
 
 import jax

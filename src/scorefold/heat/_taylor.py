@@ -1,7 +1,5 @@
 """Truncated power series whose coefficients are arrays, and the functions the images need."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence

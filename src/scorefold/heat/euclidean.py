@@ -1,7 +1,5 @@
 """Heat kernel of flat space."""
 
-from __future__ import annotations
-
 import math
 
 import jax

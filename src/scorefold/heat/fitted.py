@@ -1,7 +1,5 @@
 """Heat kernels as polynomials of distance and time: a hundred times cheaper than exact ones."""
 
-from __future__ import annotations
-
 import functools
 import math
 

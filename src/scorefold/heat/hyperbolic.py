@@ -1,7 +1,5 @@
 """Heat kernel of hyperbolic space H^d as a function of the distance."""
 
-from __future__ import annotations
-
 import functools
 import math
 

@@ -1,7 +1,5 @@
 """Mixtures of the transitions of a process: heat kernels started at several points."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Heat kernel of a product of manifolds."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

@@ -1,7 +1,5 @@
 """The heat kernel cut after finitely many eigenvalues: an approximation, kept for comparison."""
 
-from __future__ import annotations
-
 import math
 
 import jax.numpy as jnp

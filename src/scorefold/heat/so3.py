@@ -1,7 +1,5 @@
 """Heat kernel of the rotation group SO(3) as a function of the rotation angle."""
 
-from __future__ import annotations
-
 import math
 
 import jax

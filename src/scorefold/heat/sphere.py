@@ -1,7 +1,5 @@
 """Heat kernel of the round sphere S^d as a function of the angle."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 
 from scorefold._geometry import HeatKernel

@@ -1,7 +1,5 @@
 """Heat kernel of the flat torus: independent circles."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array

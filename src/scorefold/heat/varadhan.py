@@ -1,7 +1,5 @@
 """Varadhan's small-time approximation of any heat kernel."""
 
-from __future__ import annotations
-
 import math
 
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Bandwidths of heat kernels around data, chosen on a grid in one program."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Tangent spaces and intrinsic dimension of a learned manifold, and angles between subspaces."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

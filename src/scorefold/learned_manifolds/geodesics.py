@@ -1,7 +1,5 @@
 """Shortest curves under a learned metric: a graph, then a polyline of least energy."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

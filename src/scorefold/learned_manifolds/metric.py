@@ -1,7 +1,5 @@
 """Riemannian metrics on R^D from a field of local covariances."""
 
-from __future__ import annotations
-
 import abc
 import math
 

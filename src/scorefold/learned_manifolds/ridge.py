@@ -1,7 +1,5 @@
 """Projection onto the manifold that local kernels lie along."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

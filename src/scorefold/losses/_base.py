@@ -1,7 +1,5 @@
 """What a score-matching loss is."""
 
-from __future__ import annotations
-
 import abc
 
 import equinox as eqx

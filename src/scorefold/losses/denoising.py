@@ -1,7 +1,5 @@
 """Denoising score matching, against the start of the path or against its previous state."""
 
-from __future__ import annotations
-
 import math
 
 import jax

@@ -1,7 +1,5 @@
 """Implicit score matching: no transition density is needed, only draws."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import jax

@@ -1,7 +1,5 @@
 """At which noise levels a loss is taken, and with which weight."""
 
-from __future__ import annotations
-
 import abc
 import math
 

@@ -1,7 +1,5 @@
 """How much each noise level counts in the objective."""
 
-from __future__ import annotations
-
 import abc
 
 import equinox as eqx

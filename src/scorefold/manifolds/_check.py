@@ -1,7 +1,5 @@
 """Checks at the public edge: what is wrong, in which rows, and how to mend it."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 

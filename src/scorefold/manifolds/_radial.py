@@ -4,8 +4,6 @@ Below ``_NEAR`` each is its Taylor series in r², so values and derivatives keep
 it the closed form is used. Arguments are r ≥ 0.
 """
 
-from __future__ import annotations
-
 import math
 
 import jax.numpy as jnp

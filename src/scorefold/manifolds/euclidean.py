@@ -1,7 +1,5 @@
 """Flat space R^d."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import jax.numpy as jnp

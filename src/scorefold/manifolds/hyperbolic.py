@@ -1,7 +1,5 @@
 """Hyperbolic space H^d as the upper sheet of the hyperboloid."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Manifolds by name, as written in saved files and on the command line."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Exact nearest neighbours and distances of many points, in NumPy and float64."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scorefold._geometry import Manifold

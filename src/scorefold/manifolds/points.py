@@ -1,7 +1,5 @@
 """The public edge: data of any kind become points, or an error that says which rows and why."""
 
-from __future__ import annotations
-
 import contextlib
 
 import jax

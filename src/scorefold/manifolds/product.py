@@ -1,7 +1,5 @@
 """Products of manifolds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from types import ModuleType

@@ -1,7 +1,5 @@
 """The unit sphere S^d in R^{d+1}."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The flat torus T^d: d angles."""
 
-from __future__ import annotations
-
 import math
 
 import jax

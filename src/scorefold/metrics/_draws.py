@@ -1,7 +1,5 @@
 """Points of a caller, and random subsets and relabellings of them, from a JAX key."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

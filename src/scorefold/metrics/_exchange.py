@@ -1,7 +1,5 @@
 """Draws beside training points against draws beside held-out points, label by label."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

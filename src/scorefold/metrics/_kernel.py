@@ -1,7 +1,5 @@
 """Heat kernels between many pairs of points, in NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import reduce
 

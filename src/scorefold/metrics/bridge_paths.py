@@ -1,7 +1,5 @@
 """What the paths and the flow of a bridge cost, and how far a bridge is from the exact one."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Distance of learned conditional laws X₁ | x₀ from known ones, by their moments."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scorefold._types import Values

@@ -1,7 +1,5 @@
 """Are samples nearer to the training points than to held-out ones? Exchange of labels, and C_T."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

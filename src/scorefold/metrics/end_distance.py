@@ -1,7 +1,5 @@
 """How well a bridge meets its ends."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """All measures of memorisation and generalisation of a set of samples at once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Held-out negative log likelihood."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How much more likely training points are than fresh ones."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How far samples lie from a set on which the true law is known to live."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

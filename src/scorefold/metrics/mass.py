@@ -1,7 +1,5 @@
 """Does a density integrate to one? In closed form, or by an estimate that knows its limits."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

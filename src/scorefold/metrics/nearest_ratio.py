@@ -1,7 +1,5 @@
 """Share of samples much nearer to one training point than to any other."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What a model must beat: the NLL of a law that knows nothing but place and spread."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Transport distance of laws projected to lines or circles."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Distances of laws from kernels: maximum mean discrepancy and energy distance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import partial

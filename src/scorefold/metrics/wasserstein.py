@@ -1,7 +1,5 @@
 """Exact transport distance of samples with geodesic cost, beside its finite-sample floor."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The noising process where the user has not chosen one."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

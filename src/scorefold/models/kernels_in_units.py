@@ -1,7 +1,5 @@
 """Kernels in the units of the data they were fitted to."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 

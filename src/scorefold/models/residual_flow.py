@@ -1,7 +1,5 @@
 """Densities and draws of kernels with a residual of their score, by the probability flow."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

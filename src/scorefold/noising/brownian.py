@@ -1,7 +1,5 @@
 """Brownian motion as the noising process of a compact manifold."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 
 from scorefold._types import Point, Scalar

@@ -1,7 +1,5 @@
 """Geodesic random walks: one Euler step on a manifold, and a process simulated by equal ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -1,7 +1,5 @@
 """Langevin dynamics towards a chosen reference law, on any manifold."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 
 from scorefold._types import Key, Point, Scalar, ScalarLike

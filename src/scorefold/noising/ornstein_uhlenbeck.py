@@ -1,7 +1,5 @@
 """The Ornstein–Uhlenbeck process on flat space: variance-preserving noising."""
 
-from __future__ import annotations
-
 import math
 
 import jax

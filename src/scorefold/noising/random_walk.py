@@ -1,7 +1,5 @@
 """Any noising process, simulated step by step instead of drawn exactly."""
 
-from __future__ import annotations
-
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold

@@ -1,7 +1,5 @@
 """The laws that noising processes end in."""
 
-from __future__ import annotations
-
 import math
 
 import jax

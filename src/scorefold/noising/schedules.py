@@ -1,7 +1,5 @@
 """Clocks: variance-time s as a function of process time t ∈ [0, 1]."""
 
-from __future__ import annotations
-
 import abc
 import math
 from numbers import Real

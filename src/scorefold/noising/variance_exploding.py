@@ -1,7 +1,5 @@
 """Brownian motion that is stopped at s(1) rather than run to a limit law."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array

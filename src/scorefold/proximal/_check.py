@@ -1,7 +1,5 @@
 """Checks at the public edge of the proximal operators."""
 
-from __future__ import annotations
-
 import math
 from numbers import Real
 

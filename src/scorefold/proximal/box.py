@@ -1,7 +1,5 @@
 """A rectangular box whose opposite sides are glued, and a grid of nodes in it."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

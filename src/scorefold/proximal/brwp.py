@@ -1,7 +1,5 @@
 """Sampling without noise: backward regularised Wasserstein proximal steps of an ensemble."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Heat flow and derivatives of functions on a periodic grid: three ways to compute them."""
 
-from __future__ import annotations
-
 import abc
 import math
 

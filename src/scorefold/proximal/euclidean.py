@@ -1,7 +1,5 @@
 """The operator without viscosity: every point moves to its Euclidean proximal point."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -1,7 +1,5 @@
 """The potential mean-field game behind the regularised Wasserstein proximal operator."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import equinox as eqx

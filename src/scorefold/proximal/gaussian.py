@@ -1,7 +1,5 @@
 """Gaussian laws under quadratic potentials: everything in closed form."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

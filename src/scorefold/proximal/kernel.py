@@ -1,7 +1,5 @@
 """The regularised Wasserstein proximal operator of an ensemble of particles."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Gaussian mixtures from matrices: closed under the heat flow, so exact at every time."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np

@@ -1,7 +1,5 @@
 """Three ways to the normaliser log Z(y) of the kernel formula."""
 
-from __future__ import annotations
-
 import abc
 import math
 

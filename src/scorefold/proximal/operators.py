@@ -1,7 +1,5 @@
 """Wasserstein proximal operators of laws on a grid, their inverse, and the identity of both."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array

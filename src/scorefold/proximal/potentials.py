@@ -1,7 +1,5 @@
 """Potentials V on R^d and what is known about them in closed form."""
 
-from __future__ import annotations
-
 import abc
 import math
 from collections.abc import Callable

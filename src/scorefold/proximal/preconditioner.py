@@ -1,7 +1,5 @@
 """The metric in which distances of a proximal operator are measured."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np

@@ -1,7 +1,5 @@
 """The two equations of the mean-field game at one point, by automatic differentiation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -1,7 +1,5 @@
 """Names as text: what a table, a file or a person calls things is shown as it is, not obeyed."""
 
-from __future__ import annotations
-
 import unicodedata
 
 _LONGEST = 80

@@ -1,7 +1,5 @@
 """Coastlines of the world, shipped with the package: where the land is, and its outlines."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 from importlib import resources

@@ -1,7 +1,5 @@
 """Densities on a grid of pixels: exact ones from a model, estimated ones from samples."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """A density on S² evaluated once on a grid, for pictures of models whose density is costly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax.numpy as jnp

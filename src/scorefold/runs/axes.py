@@ -1,7 +1,5 @@
 """What pictures write on their axes: the table's names, units and ranges; and coastlines or not."""
 
-from __future__ import annotations
-
 from typing import TypedDict
 
 from scorefold.data import Coordinates

@@ -1,7 +1,5 @@
 """JSON documents of a run: written whole and always, read with bounds and against a shape."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """What is wrong with a request for a run, or with the folder of one."""
 
-from __future__ import annotations
-
 from scorefold._oneline import one_line
 
 

@@ -1,7 +1,5 @@
 """What a finished run is worth: its numbers as they were measured, or those of other points."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

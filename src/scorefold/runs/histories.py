@@ -1,7 +1,5 @@
 """``history.json``: the course of a training, of one by half-steps, or of several intervals."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import fields
 from pathlib import Path

@@ -1,8 +1,6 @@
 """What ``run.json`` says: where the data of a run are, how they were read, digests of the points
 that are computed with and of the bytes of files, what was stated, and the version."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping, Sequence

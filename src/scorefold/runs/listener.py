@@ -1,7 +1,5 @@
 """Who asked for a run, and hears how it goes."""
 
-from __future__ import annotations
-
 import contextlib
 
 

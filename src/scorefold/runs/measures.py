@@ -1,7 +1,5 @@
 """The numbers of a run: each measured behind a guard."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar

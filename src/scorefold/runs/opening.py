@@ -1,7 +1,5 @@
 """The data of a request, and those of a finished run as they were."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from scorefold.fitting.fingerprint import differences

@@ -1,7 +1,5 @@
 """The one path of every run: open, describe, fit, measure, save, report."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time

@@ -1,7 +1,5 @@
 """How the tables of a run are read and split."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Numbers and words that can be stated of a model or of its training, and their ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

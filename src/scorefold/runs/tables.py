@@ -1,7 +1,5 @@
 """Tables that a run writes: points in the units of its data, whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What a step of a sampler is."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable
 

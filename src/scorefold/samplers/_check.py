@@ -1,7 +1,5 @@
 """Checks at the public edge of the samplers."""
 
-from __future__ import annotations
-
 import math
 
 import jax

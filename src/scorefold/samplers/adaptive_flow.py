@@ -1,7 +1,5 @@
 """The probability flow and its divergence by an adaptive Runge–Kutta method."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

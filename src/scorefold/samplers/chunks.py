@@ -1,7 +1,5 @@
 """A solver of many rows, chunk by chunk."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Variables that the probability flow is solved in."""
 
-from __future__ import annotations
-
 import abc
 import math
 

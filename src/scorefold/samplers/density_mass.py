@@ -1,7 +1,5 @@
 """The total mass of a density: does exp(log_prob) integrate to one?"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

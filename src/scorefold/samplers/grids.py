@@ -1,7 +1,5 @@
 """Noise levels at which a fixed-step sampler stops."""
 
-from __future__ import annotations
-
 import math
 
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Means of weighted draws, with the signs by which one sees that they cannot be trusted."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The probability flow and its divergence by a linearly implicit multistep method."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Likelihood and sampling by the probability flow, an ODE on the manifold."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Sampling by the time reversal of a noising process, with fixed steps."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

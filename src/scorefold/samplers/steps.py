@@ -1,7 +1,5 @@
 """Steps: geodesic random walks forward and backward, Langevin correction, probability flow."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -1,7 +1,5 @@
 """The one loop that drives every fixed-step sampler."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree

@@ -1,7 +1,5 @@
 """Schrödinger bridges of Markov chains: finitely many states, discrete time, in log space."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Benchmark pairs of laws whose entropic plan is known exactly."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

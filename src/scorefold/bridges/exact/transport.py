@@ -1,7 +1,5 @@
 """Entropic transport between weighted point sets, in log space."""
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any

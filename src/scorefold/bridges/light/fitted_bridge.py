@@ -1,7 +1,5 @@
 """Fitted light bridges: everything in closed form from one potential."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The points of the first law that the backward half of a light bridge leads back to."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """What kernels of a potential start from: their spacing, and their weights by balancing."""
 
-from __future__ import annotations
-
 import math
 
 import jax

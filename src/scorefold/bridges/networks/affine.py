@@ -1,7 +1,5 @@
 """The affine fields of bridges between Gaussian laws."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array

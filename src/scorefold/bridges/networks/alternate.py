@@ -1,7 +1,5 @@
 """Half-steps in alternating directions, for every learned bridge."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from pathlib import Path
 

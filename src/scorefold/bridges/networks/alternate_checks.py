@@ -1,7 +1,5 @@
 """How far the ends of a half-step of a learned bridge are from the data."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Entropic transport between blocks of points: a first coupling."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array

@@ -1,7 +1,5 @@
 """The network of a learned bridge: a field that steers to one of its two ends."""
 
-from __future__ import annotations
-
 import abc
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Iterative proportional fitting between Gaussian laws: what a learned bridge starts from."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 

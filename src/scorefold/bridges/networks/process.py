@@ -1,7 +1,5 @@
 """The bridge of two networks, and how its process is walked."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

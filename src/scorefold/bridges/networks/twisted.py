@@ -1,7 +1,5 @@
 """The step of a learned bridge on flat space."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

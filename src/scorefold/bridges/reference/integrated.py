@@ -1,7 +1,5 @@
 """Integrated Brownian motion: the reference process whose most likely paths are cubic splines."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scorefold._types import Values

@@ -1,7 +1,5 @@
 """Reference processes whose transition is a normal law around an affine map."""
 
-from __future__ import annotations
-
 import functools
 from types import ModuleType
 from typing import TypeVar

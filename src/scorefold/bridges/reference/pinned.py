@@ -1,7 +1,5 @@
 """The reference process pinned at both ends: what is known of its paths in between."""
 
-from __future__ import annotations
-
 import math
 
 import jax

@@ -1,7 +1,5 @@
 """Paths of the reference process that are pinned at a point."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 

@@ -1,7 +1,5 @@
 """``fit_snapshots``: clouds of points at a few times in, a bridge through all of them out."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Sequence

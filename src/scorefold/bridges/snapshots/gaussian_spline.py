@@ -1,7 +1,5 @@
 """The multi-marginal bridge of normal snapshots with integrated Brownian motion as reference."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """Interpolation of snapshots along geodesics: what a bridge through them is compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

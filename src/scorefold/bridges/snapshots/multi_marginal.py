@@ -1,7 +1,5 @@
 """The Schrödinger bridge through many snapshots with a Markov reference: bridges end to end."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

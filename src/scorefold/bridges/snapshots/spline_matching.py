@@ -1,7 +1,5 @@
 """Which point of one snapshot became which point of the next: matchings of least bending."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import equinox as eqx

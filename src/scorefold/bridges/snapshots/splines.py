@@ -1,7 +1,5 @@
 """Cubic splines through points of a manifold, one path at a time."""
 
-from __future__ import annotations
-
 import itertools
 
 import jax

@@ -1,7 +1,5 @@
 """What is wrong with a table before anything is learned from it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass
 

@@ -1,7 +1,5 @@
 """Factors whose columns bear a complete set of the usual names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from scorefold.data._errors import DataError

@@ -1,7 +1,5 @@
 """Columns without a complete set of names: which factor gets them, and in which order."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Numbers that mean no number: codes for missing values, constant columns, numbered rows."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

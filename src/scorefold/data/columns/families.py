@@ -1,7 +1,5 @@
 """Columns whose names are those of a coordinate system, and the order that names give."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Names of columns: their words, and the unit that they state."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Which column is which: by name where names are those of the field, by position otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

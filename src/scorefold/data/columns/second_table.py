@@ -1,7 +1,5 @@
 """Which column of a second table is which, read as a first one was."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Sequence

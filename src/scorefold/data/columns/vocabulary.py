@@ -1,7 +1,5 @@
 """The usual names for the columns of coordinate systems, one table."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """Synthetic snapshots whose true laws and paths are known."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

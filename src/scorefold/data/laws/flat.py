@@ -1,7 +1,5 @@
 """Toy laws in the plane, each with its exact density."""
 
-from __future__ import annotations
-
 import math
 
 import jax

@@ -1,7 +1,5 @@
 """Mixtures of heat kernels: exact at every noise level."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Synthetic targets by name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From the rows of a table to a data set in three parts."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax.numpy as jnp

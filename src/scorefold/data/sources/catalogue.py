@@ -1,7 +1,5 @@
 """The public questions: which data sets are there, and what is wrong with one."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from typing import Any

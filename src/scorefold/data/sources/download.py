@@ -1,7 +1,5 @@
 """Finding a registered file: in the user's folder, in the cache, or at its public source."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """IDX files, the format of MNIST, read as if they were hostile."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import math

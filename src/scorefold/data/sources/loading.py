@@ -1,7 +1,5 @@
 """``load``: a name or a path in, a split data set out."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

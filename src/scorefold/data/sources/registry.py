@@ -1,7 +1,5 @@
 """The data sets that the library knows by name: where they come from and what they mean."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from scorefold.data.splits.protocols import GENERAL, PROTOCOLS

@@ -1,7 +1,5 @@
 """``load_snapshots``: recorded and synthetic snapshots by name."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -15,8 +15,6 @@ use the generators of their authors.
 =========================  =====================================================================
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

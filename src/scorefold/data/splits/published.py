@@ -6,8 +6,6 @@ NumPy, so that the same rows come out whatever version, flag or default generato
 installed, and without PyTorch.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One column of a text table while it is read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field

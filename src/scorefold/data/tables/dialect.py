@@ -1,7 +1,5 @@
 """How a text table is written: encoding, delimiter, and where its names are."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ pyarrow ends the whole process on some damaged footers (an exception of C++ that
 when asked for the metadata of a column.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from scorefold.data._errors import DataError

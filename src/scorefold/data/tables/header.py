@@ -1,7 +1,5 @@
 """Which line of a text table holds the names of its columns, if one does."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a file holds, by its first bytes where they say so and by its name otherwise."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

@@ -1,7 +1,5 @@
 """One array in NPY format, from bytes, its header checked before anything is believed."""
 
-from __future__ import annotations
-
 import ast
 import math
 import warnings

@@ -1,7 +1,5 @@
 """Numbers as people write them in tables."""
 
-from __future__ import annotations
-
 import re
 
 _MISSING = frozenset(

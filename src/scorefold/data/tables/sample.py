@@ -1,7 +1,5 @@
 """The first records of a text, as one delimiter would cut them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import islice
 

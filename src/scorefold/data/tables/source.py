@@ -1,7 +1,5 @@
 """The bytes behind a name: of a file, of a pipe, or of standard input."""
 
-from __future__ import annotations
-
 import io
 import os
 import select

@@ -1,7 +1,5 @@
 """Mixtures of many Gaussians in bounded memory: block by block, or the kernels that matter."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Covariances that a network reads off the place of a kernel."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Objectives of a learned mixture: likelihood and implicit score matching of held-out points."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

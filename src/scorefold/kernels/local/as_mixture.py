@@ -1,7 +1,5 @@
 """Local kernels as a mixture of wrapped kernels."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array

@@ -1,7 +1,5 @@
 """The coefficients that training starts from."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

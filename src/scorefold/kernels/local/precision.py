@@ -1,7 +1,5 @@
 """Precision matrices of many kernels at once, as packed lower triangles."""
 
-from __future__ import annotations
-
 import functools
 import math
 

@@ -1,7 +1,5 @@
 """Points whose density is asked for while kernels are learned, and the kernels that each sees."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Shares settled at the end of training, by held-out points."""
 
-from __future__ import annotations
-
 import math
 
 import equinox as eqx

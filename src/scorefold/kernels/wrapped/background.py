@@ -1,7 +1,5 @@
 """Broad laws: what no kernel reaches, and what a model must beat."""
 
-from __future__ import annotations
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,5 @@
 """Families of kernels: how a covariance in the tangent space becomes a law on the manifold."""
 
-from __future__ import annotations
-
 import abc
 import math
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Normal laws with any covariance on the torus: sums over images and over waves."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

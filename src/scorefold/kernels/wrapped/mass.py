@@ -1,7 +1,5 @@
 """The total mass of a mixture of kernels, in closed form where there is one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily

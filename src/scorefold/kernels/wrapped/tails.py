@@ -1,7 +1,5 @@
 """How much of a wrapped normal kernel can lie beyond a distance."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

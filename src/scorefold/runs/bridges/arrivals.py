@@ -1,7 +1,5 @@
 """What is said of drawn ends of a bridge beside real ones."""
 
-from __future__ import annotations
-
 import math
 
 from scorefold._types import Document, ReadOnlyDocument

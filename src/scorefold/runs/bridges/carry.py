@@ -1,7 +1,5 @@
 """Points moved along a fitted bridge, in the units of its data."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The bridges that can be fitted by name. A new one is an entry of ``BRIDGES``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,8 +1,6 @@
 """What is measured of every bridge between two tables: a new number is an entry of
 ``END_MEASURES``."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from typing import Literal
 

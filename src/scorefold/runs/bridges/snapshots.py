@@ -1,7 +1,5 @@
 """A bridge through many snapshots: three tables or more, or a recorded set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

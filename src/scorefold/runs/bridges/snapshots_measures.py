@@ -1,8 +1,6 @@
 """What is measured of every bridge through many snapshots: a new number is an entry of
 ``SNAPSHOT_MEASURES``."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable
 

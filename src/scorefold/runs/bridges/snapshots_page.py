@@ -1,7 +1,5 @@
 """The pictures and the page of one bridge through many snapshots."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A new one is an entry of ``MODELS``, or an entry point of an installed package.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable

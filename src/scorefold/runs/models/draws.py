@@ -1,7 +1,5 @@
 """Draws of a fitted model, in the units of its data, in blocks."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import os

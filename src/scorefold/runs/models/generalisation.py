@@ -1,8 +1,6 @@
 """Total mass, memorisation and generalisation of a fitted model: measured by one function with keys
 that depend on the seed of the run alone, shown in text and in pages."""
 
-from __future__ import annotations
-
 import jax
 import numpy as np
 

@@ -1,7 +1,5 @@
 """What is measured of every fitted model: a new number is an entry of ``MEASURES``."""
 
-from __future__ import annotations
-
 import math
 from functools import cached_property
 

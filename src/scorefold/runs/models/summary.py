@@ -1,7 +1,5 @@
 """Several seeds as one: means, spreads and verdicts; and the lines of a run in a terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
