@@ -158,17 +158,17 @@ def test_defaults_in_the_words_of_help_are_those_of_the_descriptions():
     sphere, kernel = sf.Sphere(2), sf.KernelModel(sf.Sphere(2))
     train = np.asarray(jax.vmap(sphere.uniform)(jax.random.split(jax.random.key(0), 40)))
     score = sf.ScoreModel(sf.default_noising(sphere, train))
-    base, _ = sf.fit(kernel, train, key=jax.random.key(0), steps=1, progress=False)
-    informed = sf.InformedModel(base)
-    described = {"kernel": kernel, "score": score, "informed": informed}
+    sizes = {"kernel": kernel, "score": score.network, "informed": sf.InformedModel.network}
+    informed = sf.InformedModel.defaults.fget(None)  # without fitting the kernels below it
+    trained = {"kernel": kernel.defaults, "score": score.defaults, "informed": informed}
     exact = {
-        "width": {name: getattr(d, "network", d).width for name, d in described.items()},
-        "depth": {name: getattr(d, "network", d).depth for name, d in described.items()},
+        "width": {name: one.width for name, one in sizes.items()},
+        "depth": {name: one.depth for name, one in sizes.items()},
         "s_min": {"score": score.s_min},
-        "steps": {"kernel": kernel.defaults.steps, "informed": informed.defaults.steps},
+        "steps": {"kernel": kernel.defaults.steps, "informed": informed.steps},
         "budget": {"score": MODELS["score"].budget},
-        "batch_size": {name: d.defaults.batch_size for name, d in described.items()},
-        "learning_rate": {name: d.defaults.learning_rate for name, d in described.items()},
+        "batch_size": {name: one.batch_size for name, one in trained.items()},
+        "learning_rate": {name: one.learning_rate for name, one in trained.items()},
     }
     settings = {setting.name: setting.help for setting in (*TRAINING, *model_settings())}
     for name, values in exact.items():

@@ -136,14 +136,14 @@ def test_the_command_line_finds_both(packages, tmp_path, capsys):
 @pytest.mark.usefixtures("settings_of_users")
 def test_a_guest_that_trains_and_its_settings(packages, tmp_path, capsys):
     """``tests/heat_bump.py``: its setting is an option with a range, and the variance of draws of
-    its own family is found to five standard errors of the 200 validation points that choose, s/√n
-    on a surface."""
-    sphere, n, s = sf.Sphere(2), 2000, 0.2
+    its own family is found to five standard errors of the 60 validation points that choose, s/√n on
+    a surface."""
+    sphere, n, s = sf.Sphere(2), 600, 0.2
     centre = sphere.project(jnp.float32([1.0, 2.0, -2.0]))
     keys = jax.random.split(jax.random.key(0), n)
     x = np.asarray(jax.vmap(lambda k: sphere.heat.sample(k, centre, jnp.float32(s)))(keys))
     np.save(tmp_path / "x.npy", x)
-    words = ["fit", str(tmp_path / "x.npy"), "--manifold", "S^2", "--steps", "200", "--quiet",
+    words = ["fit", str(tmp_path / "x.npy"), "--manifold", "S^2", "--steps", "100", "--quiet",
              "--no-report", "--learning-rate", "0.05", "--out", str(tmp_path / "run")]  # fmt: skip
     assert main([*words, "--model", "bump", "--log-s", "-1"]) == 0
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
