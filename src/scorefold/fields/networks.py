@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from scorefold._fixed import fixed
 from scorefold._pickle import named, restored
-from scorefold._types import Key, Scalar
+from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
 
@@ -64,7 +64,7 @@ class ScoreNetwork(Network):
         spread: float = 0.8,
         time_features: int = 8,
         activation: Callable = jax.nn.silu,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         key: Key,
     ) -> None:
         dtype = dtype or jnp.result_type(float)
@@ -177,7 +177,9 @@ class NetworkSpec(Architecture):
         coarse = self.products == "bfloat16"
         return network.rounded() if coarse and isinstance(network, ScoreNetwork) else network
 
-    def build(self, in_size: int, out_size: int, *, dtype=None, key: Key) -> ScoreNetwork:
+    def build(
+        self, in_size: int, out_size: int, *, dtype: DTypeLike | None = None, key: Key
+    ) -> ScoreNetwork:
         """The network, with parameters drawn from ``key``."""
         sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del sizes["products"]

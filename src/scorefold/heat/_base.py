@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from scorefold._geometry import HeatKernel, Manifold
-from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold._types import DTypeLike, Key, Point, Scalar, ScalarLike
 
 
 class RadialProfile(eqx.Module):
@@ -22,7 +22,7 @@ class RadialProfile(eqx.Module):
         """−(1/r) ∂_r log p_s(r), finite at r = 0 and at the cut locus; 1/s on flat space."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
         """One draw of the distance, density p_s(r) times the area of the sphere of radius r."""
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold._types import Key, Scalar, constant
+from scorefold._types import DTypeLike, Key, Scalar, constant
 from scorefold.heat import _sphere_small
 from scorefold.heat._sphere_large import multiplicity
 from scorefold.heat.so3 import PROPOSALS, SO3Profile
@@ -15,7 +15,7 @@ from scorefold.heat.so3 import PROPOSALS, SO3Profile
 _LEVELS = 20
 
 
-def angle(key: Key, d: int, s: Scalar, dtype) -> Scalar:
+def angle(key: Key, d: int, s: Scalar, dtype: DTypeLike) -> Scalar:
     """One draw of r with density p_s(r) sin^{d−1}r · vol(S^{d−1}), exact for every s.
 
     S¹ wraps a normal draw, S² goes through the rotations. Other spheres use the beta mixture for

@@ -2,14 +2,16 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from numpy.polynomial import chebyshev
 
 from scorefold._geometry import HeatKernel
-from scorefold._types import Key, Scalar
+from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat.product import ProductHeat
 from scorefold.heat.torus import TorusHeat
@@ -44,7 +46,7 @@ class FittedProfile(RadialProfile):
         bend = jax.grad(lambda q: _clenshaw(rows, self._place(q)))(square)
         return 1.0 / s - 2.0 * bend
 
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
         raise NotImplementedError("A fitted kernel has no draws: use manifold.heat.")
 
     def _place(self, square: Scalar) -> Scalar:
@@ -114,7 +116,7 @@ def _values(profile: RadialProfile, r: jax.Array, s: jax.Array) -> jax.Array:
     return jax.vmap(lambda r: jax.vmap(lambda s: profile.log_prob(r, s))(s))(r)
 
 
-def _clenshaw(coefficients, x):
+def _clenshaw(coefficients: Sequence[Array | float], x: Array) -> Array:
     """Σ_k c_k T_k(x)."""
     after = later = jnp.zeros_like(x)
     for c in coefficients[:0:-1]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from scorefold._types import Key, Scalar, constant, safe_norm, safe_where
+from scorefold._types import DTypeLike, Key, Scalar, constant, safe_norm, safe_where
 from scorefold.heat._base import RadialProfile
 from scorefold.heat._polynomial import polynomial
 
@@ -81,7 +81,7 @@ class HyperbolicProfile(RadialProfile):
         weight = step * jnp.exp(-v * v - 0.5 * log_shc) * ratio ** (k - 1) / w[0]
         return jnp.sum(weight * b[k]), jnp.sum(weight * ratio * b[k + 1])
 
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
         """One draw of the distance law, whose density is p_s(r) sinh^{d−1} r times the area of the
         unit sphere.
 

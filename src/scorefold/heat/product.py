@@ -1,5 +1,7 @@
 """Heat kernel of a product of manifolds."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 
@@ -29,5 +31,5 @@ class ProductHeat(HeatKernel):
         each = zip(self.kernels, keys, self.manifold.split(x0), strict=True)
         return self.manifold.join([kernel.sample(k, c, s) for kernel, k, c in each])
 
-    def _parts(self, x: Point, x0: Point):
+    def _parts(self, x: Point, x0: Point) -> Iterator[tuple[HeatKernel, Point, Point]]:
         return zip(self.kernels, self.manifold.split(x), self.manifold.split(x0), strict=True)

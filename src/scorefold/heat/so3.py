@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Scalar, constant, safe_where
+from scorefold._types import DTypeLike, Key, Scalar, constant, safe_where
 from scorefold.heat._base import HeatKernel, IsotropicHeat, RadialProfile
 from scorefold.heat._polynomial import derivative, polynomial
 
@@ -62,7 +62,7 @@ class SO3Profile(RadialProfile):
         series, series_slope = _characters(jnp.cos(r), long)
         return jnp.where(near, dual, polynomial(_SINC, r * r) * series_slope / series)
 
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
         """One draw of the angle, density (1 − cos ω)/π · 8π² p_s(ω).
 
         Rejection, 16 proposals at once: |v|, v ~ N(0, sI₃), folded to [0, π] and accepted with

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from scorefold._geometry import HeatKernel
-from scorefold._types import Key, Scalar, safe_where
+from scorefold._types import DTypeLike, Key, Scalar, safe_where
 from scorefold.heat import _sphere_large, _sphere_small
 from scorefold.heat._base import IsotropicHeat, RadialProfile
 from scorefold.heat._sphere_sample import angle
@@ -50,7 +50,7 @@ class SphereProfile(RadialProfile):
         series = _sphere_large.slope(self.d, r, many, self._terms(r))
         return jnp.where(small, images, series)
 
-    def sample(self, key: Key, s: Scalar, dtype) -> Scalar:
+    def sample(self, key: Key, s: Scalar, dtype: DTypeLike) -> Scalar:
         return angle(key, self.d, s, dtype)
 
     @property

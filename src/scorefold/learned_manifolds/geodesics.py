@@ -149,7 +149,9 @@ def _evenly(path: np.ndarray, segments: int) -> np.ndarray:
     return np.stack([np.interp(at, along, column) for column in path.T], axis=1)
 
 
-def _relax(metric: LearnedMetric, curves: Array, most: Array, tolerance: Array):
+def _relax(
+    metric: LearnedMetric, curves: Array, most: Array, tolerance: Array
+) -> tuple[Array, Array, Array, Array]:
     m, d = curves.shape[1] - 1, curves.shape[2]
     # Node differences: segment j is node j + 1 minus node j, the ends being held.
     differences = jnp.asarray(np.eye(m, m - 1) - np.eye(m, m - 1, -1), curves.dtype)

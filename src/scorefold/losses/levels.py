@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key
 from scorefold.losses.weighting import Likelihood, Weighting
 from scorefold.noising import Noising
 
@@ -24,7 +24,7 @@ class TimeLaw(eqx.Module):
 
     @abc.abstractmethod
     def batch(
-        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+        self, noising: Noising, key: Key, n: int, dtype: DTypeLike, *, s_min: float, s_max: float
     ) -> tuple[Array, Array]:
         """n noise levels, stratified over the batch (level i in the i-th n-quantile of the law),
         and their weights λ(s)/(L q(s)), q the density of s. Two arrays of shape ``(n,)``.
@@ -43,7 +43,7 @@ class LogUniform(TimeLaw):
     weighting: Weighting = Likelihood()
 
     def batch(
-        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+        self, noising: Noising, key: Key, n: int, dtype: DTypeLike, *, s_min: float, s_max: float
     ) -> tuple[Array, Array]:
         s = s_min * jnp.exp(math.log(s_max / s_min) * _stratified(key, n, dtype))
         return s, s * self.weighting(noising, s)
@@ -58,7 +58,7 @@ class Uniform(TimeLaw):
     weighting: Weighting = Likelihood()
 
     def batch(
-        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+        self, noising: Noising, key: Key, n: int, dtype: DTypeLike, *, s_min: float, s_max: float
     ) -> tuple[Array, Array]:
         clock = noising.schedule
         first, last = (clock.t(jnp.asarray(end, dtype)) for end in (s_min, s_max))
@@ -88,7 +88,7 @@ class Importance(TimeLaw):
             raise ValueError(f"floor must be in (0, 1], got {self.floor!r}.")
 
     def batch(
-        self, noising: Noising, key: Key, n: int, dtype, *, s_min: float, s_max: float
+        self, noising: Noising, key: Key, n: int, dtype: DTypeLike, *, s_min: float, s_max: float
     ) -> tuple[Array, Array]:
         cells = 1024
         cell_length = math.log(s_max / s_min) / cells
@@ -103,6 +103,6 @@ class Importance(TimeLaw):
         return s, s * self.weighting(noising, s) / (cells * share[cell])
 
 
-def _stratified(key: Key, n: int, dtype) -> Array:
+def _stratified(key: Key, n: int, dtype: DTypeLike) -> Array:
     """One uniform draw in each of n equal parts of [0, 1)."""
     return (jnp.arange(n, dtype=dtype) + jax.random.uniform(key, (n,), dtype)) / n

@@ -1,10 +1,15 @@
 """Exact nearest neighbours and distances of many points, in NumPy and float64."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from scorefold._geometry import Manifold
 from scorefold._types import Values
 from scorefold.manifolds._check import PointsError, as_numbers, require_rows
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 _CELLS = 1 << 21
 """Distances held at once."""
@@ -95,7 +100,17 @@ def rows_of(manifold: Manifold, name: str, points: Values) -> np.ndarray:
     return manifold.normalised(array)
 
 
-def _by_tree(manifold, tree, x, q, asked, need, wide, ordered, own):
+def _by_tree(
+    manifold: Manifold,
+    tree: "cKDTree",
+    x: np.ndarray,
+    q: np.ndarray,
+    asked: np.ndarray,
+    need: int,
+    wide: int,
+    ordered: bool,
+    own: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
     indices, distances = np.empty((len(q), need), np.int64), np.empty((len(q), need))
     todo = np.arange(len(q))
     while len(todo):
@@ -117,7 +132,9 @@ def _by_tree(manifold, tree, x, q, asked, need, wide, ordered, own):
     return indices, distances
 
 
-def _all(manifold, x, q, need, own):
+def _all(
+    manifold: Manifold, x: np.ndarray, q: np.ndarray, need: int, own: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The same by all distances, in pieces."""
     indices, distances = np.empty((len(q), need), np.int64), np.empty((len(q), need))
     step = max(1, _CELLS // (4 * len(x)))
@@ -131,7 +148,7 @@ def _all(manifold, x, q, need, own):
     return indices, distances
 
 
-def _sorted(index, distance, need):
+def _sorted(index: np.ndarray, distance: np.ndarray, need: int) -> tuple[np.ndarray, np.ndarray]:
     """The first ``need`` by distance, equal distances by row."""
     order = np.argsort(index, axis=1)
     index, distance = np.take_along_axis(index, order, 1), np.take_along_axis(distance, order, 1)

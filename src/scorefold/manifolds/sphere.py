@@ -12,7 +12,7 @@ from jaxtyping import Array
 from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
-from scorefold._types import Key, Point, Scalar, safe_norm
+from scorefold._types import Key, Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
@@ -166,7 +166,7 @@ class Sphere(Manifold):
         refuse_rows(name, zero, points, "the zero vector", "It has no direction on the sphere.")
 
     # -- readers ---------------------------------------------------------------------------------
-    def from_latlon(self, lat, lon, *, degrees: bool = True) -> Array:
+    def from_latlon(self, lat: Values, lon: Values, *, degrees: bool = True) -> Array:
         """Unit vectors (cos φ cos λ, cos φ sin λ, sin φ) from latitude φ and longitude λ.
 
         **Arguments:** ``lat``, ``lon``: arrays of n values, in degrees unless
@@ -198,7 +198,7 @@ class Sphere(Manifold):
         xyz = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
         return jnp.asarray(xyz, dtype=jnp.result_type(float))
 
-    def to_latlon(self, x, *, degrees: bool = True) -> np.ndarray:
+    def to_latlon(self, x: Values, *, degrees: bool = True) -> np.ndarray:
         """Columns (lat, lon) of unit vectors, shape (n, 2); lon in (−180, 180]."""
         x = np.asarray(x, dtype=np.float64)
         lat = np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))

@@ -5,7 +5,7 @@ import abc
 import equinox as eqx
 import jax.numpy as jnp
 
-from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold._types import DTypeLike, Key, Point, Scalar, ScalarLike
 from scorefold.heat import HeatKernel
 from scorefold.manifolds import Manifold
 from scorefold.noising.schedules import Schedule
@@ -23,7 +23,7 @@ class Reference(eqx.Module):
         """∇ log p_ref(x)."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         """One draw."""
 
 

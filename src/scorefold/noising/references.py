@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar, ScalarLike, Values
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising._base import Reference
@@ -30,7 +30,7 @@ class UniformReference(Reference):
     def score(self, x: Point) -> Point:
         return jnp.zeros_like(x)
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         return self.manifold.uniform(key, dtype)
 
 
@@ -73,11 +73,11 @@ class WrappedNormal(Reference):
     def score(self, x: Point) -> Point:
         return self.manifold.gradient(x, jax.grad(self.log_prob)(x))
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         mu = self._location(dtype)
         return self.manifold.exp(mu, self.std * self.manifold.normal(key, mu))
 
-    def _location(self, dtype) -> Point:
+    def _location(self, dtype: DTypeLike | None) -> Point:
         if self.location is None:
             return self.manifold.origin(dtype)
         return self.manifold.project(jnp.asarray(self.location, dtype or jnp.result_type(float)))
@@ -109,19 +109,21 @@ class HeatReference(Reference):
     def score(self, x: Point) -> Point:
         return heat_mixture(self.manifold, self.centres, self.s, x.dtype).score(x)
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         pick, walk = jax.random.split(key)
         centres = _centres(self.manifold, self.centres, dtype)
         centre = centres[jax.random.randint(pick, (), 0, centres.shape[0])]
         return self.manifold.heat.sample(walk, centre, self.s)
 
 
-def heat_mixture(manifold: Manifold, centres, s, dtype) -> TransitionMixture:
+def heat_mixture(
+    manifold: Manifold, centres: Values | None, s: ScalarLike, dtype: DTypeLike | None
+) -> TransitionMixture:
     """(1/K) Σ_k p_s(· | c_k); ``centres=None``: the origin alone."""
     return TransitionMixture(manifold.heat, _centres(manifold, centres, dtype), s)
 
 
-def check_centres(manifold: Manifold, centres) -> None:
+def check_centres(manifold: Manifold, centres: Values | None) -> None:
     if centres is None:
         return
     if np.ndim(centres) != len(manifold.shape) + 1:
@@ -135,13 +137,13 @@ def has_compact_part(manifold: Manifold) -> bool:
     return any(factor.compact for factor in manifold.factors)
 
 
-def _centres(manifold: Manifold, centres, dtype) -> Array:
+def _centres(manifold: Manifold, centres: Values | None, dtype: DTypeLike | None) -> Array:
     if centres is None:
         return manifold.origin(dtype)[None]
     return jax.vmap(manifold.project)(jnp.asarray(centres, dtype or jnp.result_type(float)))
 
 
-def _check(name: str, manifold: Manifold, points) -> None:
+def _check(name: str, manifold: Manifold, points: Values) -> None:
     # Inside a transformation the values are not known; they were checked outside it.
     if not isinstance(points, jax.core.Tracer):
         with jax.ensure_compile_time_eval():

@@ -6,6 +6,8 @@ from importlib import resources
 
 import numpy as np
 
+from scorefold._types import Values
+
 
 @functools.lru_cache(maxsize=1)
 def coastlines() -> tuple[np.ndarray, ...]:
@@ -45,7 +47,7 @@ def _northward(lon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return crossed, lat1 + fraction * dlat
 
 
-def on_land(lat, lon) -> np.ndarray:
+def on_land(lat: Values, lon: Values) -> np.ndarray:
     """Whether points (degrees) lie inside an outline: parity of the crossings to the north."""
     lat, lon = np.broadcast_arrays(np.asarray(lat, float), np.asarray(lon, float))
     answer = np.empty(lat.size, dtype=bool)

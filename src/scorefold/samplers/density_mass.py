@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key
 from scorefold.heat import sphere_dimension
 from scorefold.manifolds import Manifold
 from scorefold.samplers.importance import Mass, weighted_mass
@@ -33,7 +33,7 @@ def density_mass(
     n: int = 20_000,
     *,
     proposal: Proposal | None = None,
-    dtype=None,
+    dtype: DTypeLike | None = None,
 ) -> Mass:
     """∫_M exp(log_prob(x)) dvol(x).
 
@@ -72,7 +72,7 @@ def density_mass(
     return weighted_mass(np.asarray(log_ratio, np.float64), how)
 
 
-def _by_rule(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> Mass:
+def _by_rule(log_prob: Callable[[Array], Array], d: int, n: int, dtype: DTypeLike) -> Mass:
     """By two product rules on S^d."""
     how = f"product rule of about {n} nodes"
     masses = _quadrature(log_prob, d, n, dtype)
@@ -91,7 +91,7 @@ def _by_rule(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> Mass:
     return Mass(value, abs(value - float(coarse.sum())), how)
 
 
-def _quadrature(log_prob: Callable[[Array], Array], d: int, n: int, dtype) -> np.ndarray:
+def _quadrature(log_prob: Callable[[Array], Array], d: int, n: int, dtype: DTypeLike) -> np.ndarray:
     """The share of each node of a product rule in the integral, shape (rings, turns)."""
     if d == 1:
         height, weight, turns = np.zeros(1), np.ones(1), max(n, 4)

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import DTypeLike
+
 
 def _check(start: float, end: float, steps: int) -> None:
     if steps < 1:
@@ -15,13 +17,15 @@ def _check(start: float, end: float, steps: int) -> None:
             raise ValueError(f"{name} must be a finite variance-time >= 0, got {value}.")
 
 
-def uniform_grid(start: float, end: float, steps: int, dtype=None) -> Array:
+def uniform_grid(start: float, end: float, steps: int, dtype: DTypeLike | None = None) -> Array:
     """``steps + 1`` noise levels from ``start`` to ``end`` (either order), equally spaced in s."""
     _check(start, end, steps)
     return jnp.asarray(np.linspace(start, end, steps + 1), dtype or jnp.result_type(float))
 
 
-def refined_grid(start: float, end: float, steps: int, dtype=None, *, scale: float = 1.0) -> Array:
+def refined_grid(
+    start: float, end: float, steps: int, dtype: DTypeLike | None = None, *, scale: float = 1.0
+) -> Array:
     """``steps + 1`` noise levels from ``start`` to ``end`` (either order), finer towards data.
 
     Equally spaced in u(s) = log s + s/scale, so that ds = min(s, scale)·du up to a factor 2:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_keys, device, is_traced
-from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Scalar, Values
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction
@@ -141,7 +141,7 @@ def sample_ode(
     rtol: float = 1e-4,
     atol: float = 1e-4,
     reference: Reference | None = None,
-    dtype=None,
+    dtype: DTypeLike | None = None,
     chunk: int = 1024,
     max_steps: int = 512,
 ) -> Array:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._blocks import by_keys
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import DTypeLike, Key, Point, Scalar
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction, Step
 from scorefold.samplers._check import levels, require_finite
@@ -37,7 +37,7 @@ def sample_reverse(
     corrector_size: float = 0.1,
     denoised: bool = False,
     reference: Reference | None = None,
-    dtype=None,
+    dtype: DTypeLike | None = None,
 ) -> Array:
     """n draws of p_{s_min}: start from the reference law and walk back along the reversed SDE.
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from scorefold._types import Key, Scalar, Values
+from scorefold._types import Key, Scalar, ScalarLike, Values
 from scorefold.bridges.exact.transport import log_weights, tell
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
@@ -172,7 +172,13 @@ def _forward(log_mass: Array, log_k: Array) -> Array:
 
 
 @jax.jit
-def _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations):
+def _solve(
+    log_kernels: Array,
+    log_p0: Array,
+    log_p1: Array,
+    tolerance: ScalarLike,
+    max_iterations: int | Array,
+) -> tuple[Array, Array, Array]:
     goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
 
     def going(state):
@@ -197,11 +203,13 @@ def _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations):
 
 
 @jax.jit
-def _passes(log_kernels, log_phi0, log_psi_n):
+def _passes(log_kernels: Array, log_phi0: Array, log_psi_n: Array) -> tuple[Array, Array]:
     return forward_pass(log_kernels, log_phi0), backward_pass(log_kernels, log_psi_n)
 
 
-def _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance) -> ChainBridge:
+def _assemble(
+    log_kernels: Array, log_phi0: Array, log_psi_n: Array, log_p1: Array, k: Array, tolerance: float
+) -> ChainBridge:
     log_phi, log_psi = _passes(log_kernels, log_phi0, log_psi_n)
     error = jnp.sum(jnp.abs(jnp.exp(log_phi[-1] + log_psi[-1]) - jnp.exp(log_p1)))
     return ChainBridge(log_kernels, log_phi, log_psi, error, k, error <= tolerance)

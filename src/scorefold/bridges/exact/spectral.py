@@ -186,7 +186,7 @@ def _log_prob(bridge: SpectralBridge, rows: Array, t: Scalar) -> Array:
 
 @eqx.filter_jit
 def _propose(bridge: SpectralBridge, keys: Array, t: Scalar) -> tuple[Array, Array, Array]:
-    def one(key: Key):
+    def one(key: Key) -> tuple[Point, Scalar, Scalar]:
         first, second = jax.random.split(key)
         x = bridge.manifold.uniform(first, t.dtype)
         s = bridge.reference.schedule.s(t)

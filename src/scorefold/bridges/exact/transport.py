@@ -375,7 +375,7 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, 
 
 
 @jax.jit
-def _error(costs, log_a, log_b, f, g, epsilon) -> Scalar:
+def _error(costs: Array, log_a: Array, log_b: Array, f: Array, g: Array, epsilon: Scalar) -> Scalar:
     plan = jnp.exp(log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon)
     row = jnp.sum(jnp.abs(jnp.sum(plan, axis=1) - jnp.exp(log_a)))
     return row + jnp.sum(jnp.abs(jnp.sum(plan, axis=0) - jnp.exp(log_b)))

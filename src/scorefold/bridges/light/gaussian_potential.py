@@ -268,7 +268,9 @@ def _rotation(lower: Array) -> Array:
 
 
 @eqx.filter_jit
-def _start(targets: Array, sources: Array, b: Array, whole: Scalar, tau: float):
+def _start(
+    targets: Array, sources: Array, b: Array, whole: Scalar, tau: float
+) -> tuple[Array, Array, Array]:
     """Weights of the kernels N(m_k, τI) by ``balance``, their values at the anchors, and the
     anchors: the mean of the sources that each kernel receives."""
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._types import DTypeLike
 from scorefold.bridges.exact.gaussian import GaussianBridge
 from scorefold.bridges.networks.affine import AffineScore
 from scorefold.bridges.reference.linear import linear_transition
@@ -62,7 +63,9 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x.mean(axis=0), vectors * values @ vectors.T
 
 
-def _affine(reference: Noising, precision: np.ndarray, linear: np.ndarray, dtype) -> AffineScore:
+def _affine(
+    reference: Noising, precision: np.ndarray, linear: np.ndarray, dtype: DTypeLike
+) -> AffineScore:
     values, vectors = np.linalg.eigh(0.5 * (precision + precision.T))
     arrays = (vectors, values, vectors.T @ linear)
     return AffineScore(reference, *(jnp.asarray(x, dtype) for x in arrays))

@@ -21,9 +21,9 @@ class Family(NamedTuple):
     frame: str = ""
 
 
-def called(system: str, *names: str, **facts) -> Family:
+def called(system: str, *names: str, **facts: object) -> Family:
     """A family whose words for each role stand in one text."""
-    return Family(system, tuple(tuple(words.split()) for words in names), **facts)
+    return Family(system, tuple(tuple(words.split()) for words in names), **facts)  # type: ignore[arg-type]
 
 
 _LAT = "lat latitude latitud decimallatitude reclat"

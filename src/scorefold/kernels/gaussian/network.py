@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key
 from scorefold.kernels.gaussian.covariance import Cholesky, Covariance, Diagonal, LowRankDiagonal
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
@@ -55,7 +55,7 @@ class CovarianceNetwork(eqx.Module):
         rank: int = 2,
         width: int = 64,
         depth: int = 5,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         key: Key,
     ):
         check_form(form, floor, rank, d)

@@ -43,7 +43,7 @@ class TangentNormal(Reference):
     def score(self, x: Point) -> Point:
         return self.manifold.gradient(x, jax.grad(self.log_prob)(x))
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         kernel = self._kernel(dtype or jnp.result_type(float))
         return WrappedFamily().sample(key, self.manifold, *kernel)
 
@@ -66,7 +66,7 @@ class ProductReference(Reference):
         pairs = zip(self.parts, self.manifold.split(x), strict=True)
         return self.manifold.join([part.score(p) for part, p in pairs])
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         keys = jax.random.split(key, len(self.parts))
         return self.manifold.join(
             [part.sample(k, dtype) for part, k in zip(self.parts, keys, strict=True)]
@@ -88,7 +88,7 @@ class MixedReference(Reference):
     def score(self, x: Point) -> Point:
         return self.manifold.gradient(x, jax.grad(self.log_prob)(x))
 
-    def sample(self, key: Key, dtype=None) -> Point:
+    def sample(self, key: Key, dtype: DTypeLike | None = None) -> Point:
         pick, draw = jax.random.split(key)
         each = jnp.stack([part.sample(draw, dtype) for part in self.parts])
         return each[jax.random.categorical(pick, self.log_weights)]
