@@ -97,3 +97,22 @@ def test_classes_have_names_of_their_own():
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(name)
     assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_annotations_say_what_a_value_is():
+    """``Any`` stands for what a file holds, keyword arguments handed on, and nothing else."""
+    found = [
+        f"{name}: {ast.unparse(node)}"
+        for name, path in modules().items()
+        for node in annotations(ast.parse(path.read_text()))
+        if any(isinstance(part, ast.Name) and part.id == "Any" for part in ast.walk(node))
+    ]
+    assert len(found) <= 25, found
+
+
+def annotations(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
+            yield node.annotation
+        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
+            yield node.returns

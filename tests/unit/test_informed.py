@@ -178,7 +178,10 @@ def test_groups_keep_mean_and_covariance():
     )
     groups = ClusteredMixture.of(mixture).groups
     moments = []
-    for c, axes, v, lw in (groups, (z, mixture.axes, mixture.variances, log_w)):
+    for c, axes, v, lw in (
+        (groups.centres, groups.axes, groups.variances, groups.log_weights),
+        (z, mixture.axes, mixture.variances, log_w),
+    ):
         w = np.exp(np.asarray(lw))
         mean = w @ np.asarray(c)
         gap = np.asarray(c) - mean

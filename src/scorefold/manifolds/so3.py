@@ -384,9 +384,9 @@ def _place_axis_angle(values: np.ndarray, degrees: bool) -> np.ndarray:
 def _euler(m: SO3, name: str, title: str, convention: str, *roles: str) -> System:
     return System(
         name, title, roles,
-        lambda v, degrees: m.from_euler(v, convention=convention, degrees=degrees),
-        lambda x, degrees: m.to_euler(x, convention=convention, degrees=degrees),
-        lambda v, degrees: _matrices(_scipy().from_euler(convention, v, degrees=degrees)),
+        read=lambda v, degrees: m.from_euler(v, convention=convention, degrees=degrees),
+        write=lambda x, degrees: m.to_euler(x, convention=convention, degrees=degrees),
+        place=lambda v, degrees: _matrices(_scipy().from_euler(convention, v, degrees=degrees)),
         arc=_arc, angles=(True,) * 3, ambiguous=True,
     )  # fmt: skip
 
@@ -404,23 +404,23 @@ def _systems(m: SO3) -> tuple[System, ...]:
         _euler(m, "zyz", "Euler angles rot, tilt, psi, ZYZ", "ZYZ", "rot", "tilt", "psi"),
         System(
             "rotvec", "rotation vector", ("x", "y", "z"),
-            lambda v, degrees: m.from_rotation_vector(v, degrees=degrees),
-            lambda x, degrees: m.to_rotation_vector(x, degrees=degrees),
-            lambda v, degrees: _matrices(_scipy().from_rotvec(v, degrees=degrees)),
+            read=lambda v, degrees: m.from_rotation_vector(v, degrees=degrees),
+            write=lambda x, degrees: m.to_rotation_vector(x, degrees=degrees),
+            place=lambda v, degrees: _matrices(_scipy().from_rotvec(v, degrees=degrees)),
             arc=_arc, angles=(True,) * 3, wraps=False, ambiguous=True,
         ),
         System(
             "quaternion", "quaternion", ("w", "x", "y", "z"),
-            lambda v, degrees: m.from_quaternion(v, order="wxyz"),
-            lambda x, degrees: m.to_quaternion(x, order="wxyz"),
-            lambda v, degrees: _matrices(_scipy().from_quat(np.roll(v, -1, axis=-1))),
-            _zero, _arc, ambiguous=True,
+            read=lambda v, degrees: m.from_quaternion(v, order="wxyz"),
+            write=lambda x, degrees: m.to_quaternion(x, order="wxyz"),
+            place=lambda v, degrees: _matrices(_scipy().from_quat(np.roll(v, -1, axis=-1))),
+            outside=_zero, arc=_arc, ambiguous=True,
         ),
         System(
             "axisangle", "axis and angle", ("axis x", "axis y", "axis z", "angle"),
-            lambda v, degrees: m.from_axis_angle(v[:, :3], v[:, 3], degrees=degrees),
-            lambda x, degrees: np.column_stack(m.to_axis_angle(x, degrees=degrees)),
-            _place_axis_angle, lambda v, degrees: _zero(v[:, :3], degrees), _arc,
-            (False, False, False, True), wraps=False, ambiguous=True,
+            read=lambda v, degrees: m.from_axis_angle(v[:, :3], v[:, 3], degrees=degrees),
+            write=lambda x, degrees: np.column_stack(m.to_axis_angle(x, degrees=degrees)),
+            place=_place_axis_angle, outside=lambda v, degrees: _zero(v[:, :3], degrees), arc=_arc,
+            angles=(False, False, False, True), wraps=False, ambiguous=True,
         ),
     )  # fmt: skip

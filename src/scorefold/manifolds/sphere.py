@@ -253,10 +253,10 @@ def _from_pole(values: np.ndarray, degrees: bool) -> np.ndarray:
 def _latitudes(m: Sphere) -> tuple[System, System]:
     latlon = System(
         "latlon", "latitude and longitude", ("latitude", "longitude"),
-        lambda v, degrees: m.from_latlon(v[:, 0], v[:, 1], degrees=degrees),
-        lambda x, degrees: m.to_latlon(x, degrees=degrees),
-        _place_latlon, _outside, _arc, (True, True), "degrees", ambiguous=True,
-        columns=("lat", "lon"),
+        read=lambda v, degrees: m.from_latlon(v[:, 0], v[:, 1], degrees=degrees),
+        write=lambda x, degrees: m.to_latlon(x, degrees=degrees),
+        place=_place_latlon, outside=_outside, arc=_arc, angles=(True, True), unit="degrees",
+        ambiguous=True, columns=("lat", "lon"),
     )  # fmt: skip
     assert latlon.read is not None
     read = latlon.read

@@ -47,6 +47,19 @@ def spread_kernel(
     return normal - (1.0 - 0.5 * flowed) * manifold.exp_log_det(z, v)
 
 
+class Kernels(eqx.Module):
+    """Wrapped normal kernels side by side: centres, principal axes and the variances along them,
+    log weights, all with the same leading axes."""
+
+    centres: Array
+    axes: Array
+    variances: Array
+    log_weights: Array
+
+    def at(self, rows: Array | int) -> Kernels:
+        return jax.tree.map(lambda a: a[rows], self)
+
+
 class ClusteredMixture(eqx.Module):
     """The density of a ``WrappedMixture`` at noise level s from ``_OPENED`` groups of 16
     neighbouring kernels, those with the largest share at x, summed one by one, and one kernel of
@@ -59,8 +72,8 @@ class ClusteredMixture(eqx.Module):
     """
 
     mixture: WrappedMixture = fixed()
-    members: tuple[Array, ...] = fixed()
-    groups: tuple[Array, ...] | None = fixed()
+    members: Kernels = fixed()
+    groups: Kernels | None = fixed()
 
     @classmethod
     def of(cls, mixture: WrappedMixture) -> ClusteredMixture:
@@ -69,11 +82,8 @@ class ClusteredMixture(eqx.Module):
         whole = len(rows) <= 2 * _SIZE * _OPENED
         order = rows[None] if whole else _cells(mixture, rows)
         at = jnp.asarray(np.maximum(order, 0), jnp.int32)
-        members = tuple(
-            a[at] for a in (mixture.centres, mixture.axes, mixture.variances, mixture.log_weights)
-        )
-        lost = jnp.asarray(order < 0)
-        members = (*members[:3], jnp.where(lost, -jnp.inf, members[3]))
+        log_weights = jnp.where(jnp.asarray(order < 0), -jnp.inf, mixture.log_weights[at])
+        members = Kernels(mixture.centres[at], mixture.axes[at], mixture.variances[at], log_weights)
         groups = None if whole else quick_jit(_merged)(mixture.manifold, members)
         kept = eqx.tree_at(  # nothing twice
             lambda m: (m.centres, m.axes, m.variances, m.log_weights),
@@ -87,16 +97,16 @@ class ClusteredMixture(eqx.Module):
     def terms(self) -> int:
         """Kernels evaluated for one point."""
         if self.groups is None:
-            return self.members[0].shape[1]
-        return len(self.groups[0]) + _SIZE * min(_OPENED, len(self.groups[0]))
+            return self.members.centres.shape[1]
+        return len(self.groups.centres) + _SIZE * min(_OPENED, len(self.groups.centres))
 
     def log_prob(self, x: Point, s: Scalar) -> Scalar:
         """log p_s(x) in nats, s > 0."""
-        kernels = self._sum(tuple(a[0] for a in self.members), x, s)
+        kernels = self._sum(self.members.at(0), x, s)
         if self.groups is not None:
             each = self._each(self.groups, x, s)
             _, at = jax.lax.top_k(jax.lax.stop_gradient(each), min(_OPENED, len(each)))
-            opened = tuple(a[at].reshape(-1, *a.shape[2:]) for a in self.members)
+            opened = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), self.members.at(at))
             rest = each.at[at].set(-jnp.inf)
             kernels = jnp.logaddexp(self._sum(opened, x, s), jax.nn.logsumexp(rest))
         background = density_at(self.mixture.background, x, s)
@@ -107,13 +117,13 @@ class ClusteredMixture(eqx.Module):
         m = self.mixture.manifold
         return m.gradient(x, jax.grad(lambda y: self.log_prob(y, s))(x))
 
-    def _sum(self, parts: tuple[Array, ...], x: Point, s: Scalar) -> Scalar:
-        return jax.nn.logsumexp(self._each(parts, x, s))
+    def _sum(self, kernels: Kernels, x: Point, s: Scalar) -> Scalar:
+        return jax.nn.logsumexp(self._each(kernels, x, s))
 
-    def _each(self, parts: tuple[Array, ...], x: Point, s: Scalar) -> Array:
-        m = self.mixture.manifold
-        z, axes, variances, log_w = (a.astype(x.dtype) for a in parts)
-        return log_w + jax.vmap(lambda z, a, v: spread_kernel(m, x, z, a, v, s))(z, axes, variances)
+    def _each(self, kernels: Kernels, x: Point, s: Scalar) -> Array:
+        m, k = self.mixture.manifold, jax.tree.map(lambda a: a.astype(x.dtype), kernels)
+        spread = jax.vmap(lambda z, a, v: spread_kernel(m, x, z, a, v, s))
+        return k.log_weights + spread(k.centres, k.axes, k.variances)
 
 
 def _cells(mixture: WrappedMixture, rows: np.ndarray) -> np.ndarray:
@@ -137,7 +147,7 @@ def _cells(mixture: WrappedMixture, rows: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-def _merged(manifold: Manifold, members: tuple[Array, ...]) -> tuple[Array, ...]:
+def _merged(manifold: Manifold, members: Kernels) -> Kernels:
     """A kernel for each group: weight, mean and covariance at the member nearest to the middle."""
 
     def one(z: Array, axes: Array, variances: Array, log_w: Array) -> tuple[Array, ...]:
@@ -148,21 +158,24 @@ def _merged(manifold: Manifold, members: tuple[Array, ...]) -> tuple[Array, ...]
         off = jnp.where(share > 0, jnp.sum(off * off, axis=1), jnp.inf)
         at = z[jnp.argmin(off)]
 
-        def seen(c: Point, a: Array, v: Array) -> tuple[Array, Array]:
+        def from_middle(c: Point, a: Array, v: Array) -> tuple[Array, Array]:
             u = manifold.components(at, manifold.log(at, c))
             frame = jax.vmap(lambda e: manifold.from_components(c, e))(a)
             carry = lambda e: manifold.components(at, manifold.transport(c, at, e))  # noqa: E731
             e = jax.vmap(carry)(frame)
             return u, e.T @ (v[:, None] * e)
 
-        u, covariance = jax.vmap(seen)(z, axes, variances)
+        u, covariance = jax.vmap(from_middle)(z, axes, variances)
         mean = share @ u
         gap = u - mean[None]
         whole = covariance + gap[:, :, None] * gap[:, None, :]
         return at, mean, jnp.tensordot(share, whole, axes=1), total
 
-    at, mean, covariance, log_w = jax.vmap(one)(*members)
+    at, mean, covariance, log_w = jax.vmap(one)(
+        members.centres, members.axes, members.variances, members.log_weights
+    )
     centres, covariance = moved_kernels(manifold, at, mean, covariance)
     variances, columns = jnp.linalg.eigh(covariance)
     least = float(jnp.finfo(variances.dtype).tiny) ** 0.5
-    return centres, jnp.swapaxes(columns, -1, -2), jnp.maximum(variances, least), log_w
+    axes = jnp.swapaxes(columns, -1, -2)
+    return Kernels(centres, axes, jnp.maximum(variances, least), log_w)
