@@ -5,8 +5,8 @@ Riemannian manifolds.
     import scorefold as sf
 
     data = sf.data.load("airports", protocol="grouped", seed=0)
-    model = sf.ScoreModel(sf.default_noising(data.manifold, data.train))
-    model, history = sf.fit(model, data.train, val=data.val, key=jax.random.key(0), budget=30)
+    diffusion = sf.ScoreModel(sf.default_noising(data.manifold, data.train))
+    model, history = sf.fit(diffusion, data.train, val=data.val, key=jax.random.key(0), budget=30)
     model.log_prob(data.test)                   # nats, with respect to Riemannian volume
     model.sample(jax.random.key(1), 1000)       # points, shape (1000, 3)
     sf.save("model.safetensors", model)
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from scorefold._public import *  # noqa: F403
 
 _ROOMS = (
-    "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels", "losses",
-    "manifolds", "metrics", "models", "noising", "proximal", "report", "runs", "samplers",
+    "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels",
+    "learned_manifolds", "losses", "manifolds", "metrics", "models", "noising", "proximal",
+    "report", "runs", "samplers",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from scorefold._types import DTypeLike, NumPyOrJax, Values
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Values
 
 R = TypeVar("R")
 
@@ -72,13 +72,27 @@ def blocks(n: int, most: int = _SIZES[-1]) -> Iterator[tuple[int, int]]:
 
 def by_keys(function: Callable[[Array], R], key: Array, n: int) -> R:
     """``function(jax.random.split(key, n))`` as ``by_blocks`` computes it."""
-    key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+    key = typed_key(key)
     if is_traced(key) or inside_jit():
         return function(jax.random.split(key, n))
     impl = jax.random.key_impl(key)
     return by_blocks(
         lambda rows: function(jax.random.wrap_key_data(rows, impl=impl)), split_data(key, n)
     )
+
+
+def as_array(x: Values) -> Array:
+    """Lists, frames and numbers as an array of JAX, whose own arrays stay as they are."""
+    return x if isinstance(x, jax.Array) else jnp.asarray(np.asarray(x))
+
+
+def typed_key(key: Key) -> Key:
+    """The key in JAX's new style.
+
+    **Raises:** ``TypeError`` for what is no key, such as a number."""
+    if not hasattr(key, "dtype"):
+        raise TypeError(f"key: give jax.random.key(0) or the like, got {key!r:.60}.")
+    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
 def split_data(key: Array, n: int) -> np.ndarray:

@@ -20,6 +20,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from scorefold._oneline import one_line
 from scorefold._systems import System, rings
 from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
 
@@ -376,3 +377,12 @@ def row_norms(v: np.ndarray) -> np.ndarray:
 @jax.jit(static_argnums=0)
 def _by_jax(manifold: Manifold, x: Array, y: Array) -> Array:
     return jax.vmap(manifold.dist)(x, y)
+
+
+def require_manifold(value: object) -> None:
+    """**Raises:** ``TypeError`` in one line unless ``value`` is a manifold."""
+    if not isinstance(value, Manifold):
+        raise TypeError(
+            f"manifold: give one such as Sphere(2), got {one_line(repr(value))[:80]}; "
+            "manifold_from_name reads names."
+        )

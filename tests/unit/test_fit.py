@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
+import pandas as pd
 import pytest
 from jaxtyping import Array
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -427,5 +428,34 @@ def test_what_is_no_description_is_said_in_one_line(monkeypatch):
     data, key = np.zeros((4, 3)), jax.random.key(0)
     with pytest.raises(TypeError, match=r"KernelModel is a class; give KernelModel\(manifold"):
         sf.fit(sf.KernelModel, data, key=key)
-    with pytest.raises(TypeError, match="fit trains no Sphere; give KernelModel"):
+    with pytest.raises(TypeError, match="no Sphere is trained by fit; give KernelModel"):
         sf.fit_seeds(sf.Sphere(2), data, keys=[key])
+
+
+def test_wrong_arguments_are_named_in_one_line(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    plane, x = sf.Euclidean(2), np.random.default_rng(0).normal(size=(30, 2))
+    kernels = sf.KernelModel(plane)
+    for call, error, message in [
+        (lambda: fit(kernels, x, key=0, steps=1), TypeError, "^key: give jax.random.key"),
+        (lambda: sf.KernelModel("S^2"), TypeError, "^manifold: give one such as Sphere"),
+        (lambda: sf.ScoreModel(plane), TypeError, "^noising: give one such as default_noising"),
+        (lambda: sf.default_noising(x, plane), TypeError, "^manifold: give one such as"),
+        (lambda: sf.Sphere(2.5), ValueError, "^Sphere.d. needs a whole number d, got d=2.5"),
+        (lambda: fit(kernels, [[1.0, 2.0], [3.0]], key=jax.random.key(0)), ValueError, "^data: "),
+    ]:
+        with pytest.raises(error, match=message) as found:
+            call()
+        assert "\n" not in str(found.value)
+
+
+def test_models_in_closed_form_take_lists():
+    from scorefold.models import EmpiricalModel, HeatKernelDensity
+
+    plane, x = sf.Euclidean(2), np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    noising = sf.default_noising(plane, x)
+    for points in (x, x.tolist(), jnp.asarray(x), pd.DataFrame(x)):
+        model = HeatKernelDensity(plane, points, [0.1] * 30)
+        want = HeatKernelDensity(plane, jnp.asarray(x), jnp.full(30, 0.1)).log_prob(x[:3])
+        np.testing.assert_allclose(model.log_prob(x[:3]), want, rtol=1e-5)
+        assert np.isfinite(EmpiricalModel(noising, points).log_prob(x[:3])).all()

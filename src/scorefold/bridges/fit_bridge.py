@@ -3,8 +3,8 @@
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 
+from scorefold._blocks import typed_key
 from scorefold._types import Key, Values
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import check_ends
@@ -55,7 +55,7 @@ def fit_bridge(
             "LightBridge, BridgeMatching or DiffusionSchrodingerBridge."
         )
     samples = Samples.of(description.reference, a, b, val, description.least)
-    key = key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
+    key = typed_key(key)
     units = samples.units
     inner = description if units is None else description.inside(units)
     bridge, history = inner.train(samples, key=key, **settings)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from scorefold._geometry import require_manifold
 from scorefold._hash import structural_hash
 from scorefold._types import Key, Scalar
 from scorefold.fitting.batches import batch_rows
@@ -36,6 +37,10 @@ class Defaults(NamedTuple):
 
 class Config(eqx.Module):
     """Settings that can be compared, hashed and printed in a line."""
+
+    def __check_init__(self) -> None:
+        if hasattr(self, "manifold"):
+            require_manifold(self.manifold)
 
     def __hash__(self) -> int:
         return structural_hash(self)

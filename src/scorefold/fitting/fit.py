@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from scorefold._blocks import typed_key
 from scorefold._fixed import trainable
 from scorefold._types import Key, Values
 from scorefold.fitting._contract import Description, Trainer
@@ -100,7 +101,7 @@ def fit(
         weight_decay, validate_every, patience,
     )  # fmt: skip
     raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))
-    key = _typed(key)
+    key = typed_key(key)
     with nullcontext() if out is None else locked(Path(out)):
         trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
         rest, state = _split(trainer)
@@ -143,7 +144,7 @@ def fit_seeds(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
     )  # fmt: skip
-    keys = [_typed(k) for k in keys]
+    keys = [typed_key(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
     runs = len(keys) if stacked else None
@@ -202,7 +203,8 @@ def _settings(
     if not isinstance(description, Description):
         kind = type(description).__name__
         raise TypeError(
-            f"description: fit trains no {kind}; give KernelModel(manifold) or the like."
+            f"description: no {kind} is trained by fit; give KernelModel(manifold) "
+            "or the like (fit_bridge trains bridges)."
         )
     own = description.defaults
     free = val is not None and steps is None and budget is None
@@ -257,10 +259,6 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
     if model is None:
         raise ValueError(f"{type(trainer).__name__}.model returned nothing: return the model.")
     return model, history
-
-
-def _typed(key: Key) -> Key:
-    return key if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else jax.random.wrap_key_data(key)
 
 
 def _stack(*leaves: PyTree) -> PyTree:

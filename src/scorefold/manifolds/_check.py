@@ -1,5 +1,7 @@
 """Checks at the public edge: what is wrong, in which rows, and how to mend it."""
 
+import operator
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -64,7 +66,10 @@ def _require_finite(name: str, rows: np.ndarray) -> None:
 
 def as_numbers(name: str, values: Values) -> np.ndarray:
     """Lists, arrays, data frames as a real NumPy array; text and complex numbers are refused."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise PointsError(f"{name}: not an array of numbers ({error}).") from None
     if array.dtype.kind == "O":
         text = [v for v in array.ravel() if isinstance(v, str | bytes)]
         if text:
@@ -86,3 +91,13 @@ def sine_cosine(angles: np.ndarray, degrees: bool) -> tuple[np.ndarray, np.ndarr
     # To 1e-9 of a degree: −0.1 and 359.9 differ in the last bit otherwise.
     fraction = np.remainder(np.round(np.remainder(angles / full, 1.0), 11), 1.0)
     return np.sin(2 * np.pi * fraction), np.cos(2 * np.pi * fraction)
+
+
+def check_dimension(space: str, d: int, least: int, hint: str = "") -> None:
+    """**Raises:** ``ValueError`` unless d is a whole number, ``least`` or more."""
+    try:
+        whole = operator.index(d)
+    except TypeError:
+        raise ValueError(f"{space}(d) needs a whole number d, got d={d!r}.") from None
+    if whole < least:
+        raise ValueError(f"{space}(d) needs d >= {least}, got d={d}{hint}.")

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from scorefold._geometry import Manifold
 from scorefold._types import Point, Scalar
+from scorefold.manifolds._check import check_dimension
 
 
 class FlatManifold(Manifold):
@@ -16,8 +17,7 @@ class FlatManifold(Manifold):
     d: eqx.AbstractVar[int]
 
     def __check_init__(self) -> None:
-        if self.d < 1:
-            raise ValueError(f"{type(self).__name__}(d) needs d >= 1, got d={self.d}.")
+        check_dimension(type(self).__name__, self.d, 1)
 
     @property
     def dim(self) -> int:

@@ -12,7 +12,7 @@ from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import read_array, refuse_rows
+from scorefold.manifolds._check import check_dimension, read_array, refuse_rows
 from scorefold.manifolds._radial import log_sinhc, sinhc
 
 
@@ -33,8 +33,7 @@ class Hyperbolic(Manifold):
     d: int = 2
 
     def __check_init__(self) -> None:
-        if self.d < 2:
-            raise ValueError(f"Hyperbolic(d) needs d >= 2, got d={self.d}; H^1 is Euclidean(1).")
+        check_dimension("Hyperbolic", self.d, 2, "; H^1 is Euclidean(1)")
 
     @property
     def name(self) -> str:

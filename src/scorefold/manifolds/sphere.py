@@ -13,7 +13,7 @@ from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import read_columns, refuse_rows, sine_cosine
+from scorefold.manifolds._check import check_dimension, read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
 
@@ -27,8 +27,7 @@ class Sphere(Manifold):
     d: int = 2
 
     def __check_init__(self) -> None:
-        if self.d < 1:
-            raise ValueError(f"Sphere(d) needs d >= 1, got d={self.d}.")
+        check_dimension("Sphere", self.d, 1)
 
     @property
     def name(self) -> str:

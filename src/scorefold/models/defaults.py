@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._blocks import evenly
+from scorefold._geometry import require_manifold
 from scorefold._types import Values
 from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
@@ -24,6 +25,7 @@ def default_noising(manifold: Manifold, data: Values) -> Noising:
     the data's own spread: smooth, and wide enough to stand for the rest. Flat coordinates of
     ``data`` are standardised, as ``ScoreModel`` does.
     """
+    require_manifold(manifold)
     if manifold.euclidean:
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
     if manifold.compact:

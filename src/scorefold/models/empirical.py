@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from scorefold._blocks import device
+from scorefold._blocks import as_array, device
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, ScalarLike, Values
 from scorefold.heat import TransitionMixture
@@ -38,7 +38,7 @@ class EmpiricalModel(Model):
     """
 
     noising: Noising
-    points: Array = fixed()
+    points: Array = fixed(converter=as_array)
     s_min: float = 1e-4
     units: Units = fixed(default=Units())
 

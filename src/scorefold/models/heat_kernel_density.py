@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import as_array
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.heat import fitted_kernel
@@ -37,8 +38,8 @@ class HeatKernelDensity(Model):
     """
 
     manifold: Manifold
-    points: Array = fixed()
-    s: Array = fixed()
+    points: Array = fixed(converter=as_array)
+    s: Array = fixed(converter=as_array)
     background: float = 0.0
     units: Units = fixed(default=Units())
 

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import device, is_traced
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
+from scorefold._oneline import one_line
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.fields import (
     Architecture,
@@ -72,6 +73,11 @@ class ScoreModel(Description["FittedScoreModel"]):
     rtol: float = 1e-5
 
     def __check_init__(self) -> None:
+        if not isinstance(self.noising, Noising):
+            raise TypeError(
+                "noising: give one such as default_noising(manifold, data), got "
+                f"{one_line(repr(self.noising))[:80]}."
+            )
         top = self.s_max
         if not 0 < self.rtol < 1:
             raise ValueError(f"rtol must lie between 0 and 1; got {self.rtol!r}.")

@@ -64,7 +64,7 @@ def write_draws(
                     yield coordinates.to_columns(points)
 
     write_columns(out, blocks(), coordinates.columns, n)
-    seeds = f", equally many of each of {len(runs)} seeds" if len(runs) > 1 else ""
+    seeds = f", shared among {len(runs)} seeds," if len(runs) > 1 else ""
     return f"{n} points ({columns_in_words(coordinates)}){seeds} written to {out}"
 
 
