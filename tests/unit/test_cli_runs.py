@@ -261,7 +261,7 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
     assert [row["nll"] for row in found["runs"]] == [p["test_nll"] for p in parts]
     out = tmp_path / "x.npy"
     assert main(["sample", str(fitted / "seeds"), "-n", "7", "--out", str(out)]) == 0
-    assert "each of 2 seeds" in capsys.readouterr().out
+    assert "shared among 2 seeds" in capsys.readouterr().out
     draws = np.load(out)
     assert draws.shape == (7, 2)
     assert main(["sample", str(fitted / "seeds" / "seed-0"), "-n", "4", "--out", str(out)]) == 0
