@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -42,3 +43,10 @@ def test_a_warning_names_the_line_that_called(call):
         call()
     found = [w for w in found if issubclass(w.category, sf.ScorefoldWarning)]
     assert found and {w.filename for w in found} == {__file__}
+
+
+def test_there_is_one_way_to_warn():
+    """``_warnings.warn`` finds the line; a depth that is counted by hand goes wrong in silence."""
+    source = Path(sf.__file__).parent
+    found = [p for p in source.rglob("*.py") if "warnings.warn(" in p.read_text()]
+    assert [p.name for p in found] == ["_warnings.py"]

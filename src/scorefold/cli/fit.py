@@ -57,9 +57,10 @@ def _model_name(name: str) -> str:
 
 def _add_settings_of_guests(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """The options of the model of an installed package, if one is named."""
-    named = [b for a, b in itertools.pairwise(words) if a == "--model"]
-    named += [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
-    for name in set(named) - set(MODELS) & set(_installed.names("models")):
+    named = {b for a, b in itertools.pairwise(words) if a == "--model"}
+    named |= {word.removeprefix("--model=") for word in words if word.startswith("--model=")}
+    unknown = named.difference(MODELS)
+    for name in unknown.intersection(_installed.names("models")) if unknown else ():
         group = parser.add_argument_group(f"--model {name}")
         for setting in model_choice(name).settings:
             if setting.option not in parser._option_string_actions:

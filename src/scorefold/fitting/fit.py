@@ -105,8 +105,8 @@ def fit(
     with nullcontext() if out is None else locked(Path(out)):
         trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
         rest, state = _split(trainer)
-        examples, judges = _examples(trainer, raw)
-        task = TrainTask(rest, examples, judges, key, settings, None)
+        examples, held_out = _examples(trainer, raw)
+        task = TrainTask(rest, examples, held_out, key, settings, None)
         loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
     return _result(trainer, loop, 0, key)
 
@@ -163,10 +163,10 @@ def fit_seeds(
                 _examples(m, raw, f"[{i}]" if stacked else "")
                 for i, (m, raw) in enumerate(zip(trainers, each, strict=True))
             ]
-            (examples, judges), axis = jax.tree.map(_stack, *pairs), 0
+            (examples, held_out), axis = jax.tree.map(_stack, *pairs), 0
         else:
-            (examples, judges), axis = _examples(trainers[0], both), None
-        task = TrainTask(rest, examples, judges, jnp.stack(keys), settings, (axis, axis))
+            (examples, held_out), axis = _examples(trainers[0], both), None
+        task = TrainTask(rest, examples, held_out, jnp.stack(keys), settings, (axis, axis))
         loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
 
