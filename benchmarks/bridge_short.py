@@ -53,7 +53,7 @@ from scorefold.bridges import (
 from scorefold.data.laws.flat import eight_gaussians, moons, swissroll
 from scorefold.metrics.wasserstein import transport_distance
 from scorefold.models import FittedScoreModel
-from scorefold.samplers import HeunFlowStep, refined_grid, sample_reverse, walk
+from scorefold.samplers import HeunFlowStep, ProbabilityFlow, refined_grid, sample_reverse, walk
 
 OUT = Path(__file__).parent / "results" / "bridge_short.json"
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "short_processes.png"
@@ -130,7 +130,9 @@ def measure(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
 def score_flow(score: FittedScoreModel, start: jax.Array, count: int, end: float) -> jax.Array:
     """The probability flow of a score model by Heun's method, on the grid of its sampler."""
     grid = refined_grid(score.s_max, end, count, start.dtype)
-    return score._outer(_run(HeunFlowStep(score.noising, score.field), start, grid))
+    return score._outer(
+        _run(HeunFlowStep(ProbabilityFlow(score.noising, score.field)), start, grid)
+    )
 
 
 def score_noisy(score: FittedScoreModel, key: jax.Array, count: int, end: float) -> jax.Array:

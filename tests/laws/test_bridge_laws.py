@@ -394,9 +394,9 @@ def test_a_thin_end_is_seen_in_any_axes():
 def test_a_bridge_that_misses_is_told_of_after_the_fit():
     """The right ends pass; the same bridge beside an end that lies 0.6 deviations away is told of,
     with the size of the miss and its side."""
-    own = learned("light")[0]._inner
+    own = learned("light")[0].inner
     a, b = (jnp.concatenate([x, x + 0.01]) for x in (own.start.points, own.start.points))
-    drawn = own._draw("forward", jax.random.split(KEY, len(a)), a, own.grid(4, a.dtype), False)
+    drawn = own.walks("forward", jax.random.split(KEY, len(a)), a, own.grid(4, a.dtype), False)
     assert not end_gap(own.manifold, drawn, drawn).missed
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -406,7 +406,7 @@ def test_a_bridge_that_misses_is_told_of_after_the_fit():
 
 
 def test_too_few_points_to_compare_ends_are_told():
-    own = learned("light")[0]._inner
+    own = learned("light")[0].inner
     with pytest.warns(ScorefoldWarning, match="not compared with the data: 7 and 60 points"):
         check_ends(own, KEY, own.start.points[:7], own.start.points[:64], None)
 

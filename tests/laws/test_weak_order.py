@@ -14,6 +14,7 @@ from scorefold.samplers import (
     ForwardStep,
     HeunFlowStep,
     LangevinCorrector,
+    ProbabilityFlow,
     ReverseStep,
     refined_grid,
     sample_reverse,
@@ -106,7 +107,7 @@ def test_probability_flow_steps_have_their_order(make, order):
     errors = [
         float(
             walk(
-                make(noising, score),
+                make(ProbabilityFlow(noising, score)),
                 jax.random.key(0),
                 jnp.ones(1),
                 uniform_grid(2.0, 0.05, int(n), jnp.float64),
@@ -137,7 +138,7 @@ def test_flow_steps_keep_their_order_on_the_sphere(make, order):
     errors = [
         float(
             walk(
-                make(noising, zonal),
+                make(ProbabilityFlow(noising, zonal)),
                 jax.random.key(0),
                 x,
                 uniform_grid(start, end, int(n), jnp.float64),

@@ -18,6 +18,7 @@ from scorefold.bridges.units import BridgeUnits, Field, L, Level
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Brownian, Constant, Noising, VarianceExploding
 from scorefold.samplers import (
+    Flow,
     FlowStep,
     GeodesicStep,
     HeunFlowStep,
@@ -27,7 +28,7 @@ from scorefold.samplers import (
     walk,
 )
 from scorefold.samplers._check import fail_at_rows
-from scorefold.samplers.probability_flow import carry_density
+from scorefold.samplers.flow_density import carry_density
 
 Direction = Literal["forward", "backward"]
 B = TypeVar("B", bound="Bridge")
@@ -104,20 +105,22 @@ class Bridge(eqx.Module):
     def drift(self, t: float | Scalar, x: Values) -> Array:
         """β(t)·{b(x) + ∇ log ψ_{s(t)}(x)}: the drift from A to B per unit of process time, tangent
         vectors of the shape of ``x``."""
-        return self._rate(self._inner._ahead, t, x)
+        return self._rate(self.inner.forward_drift, t, x)
 
     def velocity(self, t: float | Scalar, x: Values) -> Array:
         """β(t)·{b + ½(∇ log ψ − ∇ log φ)}: the probability flow per unit of process time, the
         deterministic motion with the same laws at every t."""
-        return self._rate(self._inner._along, t, x)
+        return self._rate(self.inner.flow_velocity, t, x)
 
     def score(self, t: float | Scalar, x: Values) -> Array:
         """∇ log p_t(x) = ∇ log φ + ∇ log ψ at s(t): the law of the bridge on the way; tangent
         vectors of the shape of ``x``."""
-        s = self._level(t)
-        rows, batch = self._enter(x, s, "x")
-        value = _at_rows(self._inner._both, rows, jnp.asarray(self._inner_level(s), rows.dtype))
-        return (value / self._unit).reshape(*batch, *self.manifold.shape)
+        s = self.level(t)
+        rows, batch = self.enter(x, s, "x")
+        value = _at_rows(
+            self.inner.marginal_score, rows, jnp.asarray(self.inner_level(s), rows.dtype)
+        )
+        return (value / self.unit).reshape(*batch, *self.manifold.shape)
 
     def sample_forward(
         self, key: Key, x0: Values, *, steps: int = 100, paths: bool = False
@@ -180,16 +183,16 @@ class Bridge(eqx.Module):
             raise ValueError(f"t must be in [0, 1], got {t}.")
         if end not in ("a", "b"):
             raise ValueError(f'end must be "a" or "b", got {end!r}.')
-        rows, batch = self._enter(x, self._level(t), "x")
-        s, total = self._inner_level(self._level(t)), self._inner.total
+        rows, batch = self.enter(x, self.level(t), "x")
+        s, total = self.inner_level(self.level(t)), self.inner.total
         last = total if end == "b" else 0.0
         gained = jnp.zeros(len(rows), rows.dtype)
         if isinstance(s, jax.core.Tracer) or s != last:
             rows, gained = carry_density(
-                self._inner.reference, self._inner._apart, rows, s, last, clock=EndsClock(total),
-                divergence=divergence, key=key, rtol=rtol, atol=atol, max_steps=max_steps,
+                self.inner._flow, rows, s, last, divergence=divergence, key=key, rtol=rtol,
+                atol=atol, max_steps=max_steps,
             )  # fmt: skip
-        there = self._leave(rows, self.total if end == "b" else 0.0)
+        there = self.leave(rows, self.total if end == "b" else 0.0)
         # Without x64 the rows go on in float64, for a law that takes differences there itself.
         wide = jnp.result_type(float) == jnp.float64
         known = jnp.asarray(law(jnp.asarray(there, rows.dtype) if wide else there))
@@ -205,25 +208,25 @@ class Bridge(eqx.Module):
 
     # -- what is inside ----------------------------------------------------------------------------
     @property
-    def _inner(self: B) -> B:
+    def inner(self: B) -> B:
         """The bridge in inner coordinates, of the same class."""
         return self if self.placed is None else cast(B, self.placed[1])
 
     @property
-    def _unit(self) -> float:
+    def unit(self) -> float:
         """The unit of length there, in that of the points."""
         return 1.0 if self.placed is None else self.placed[0].scale
 
-    def _inner_level(self, s: L) -> L:
+    def inner_level(self, s: L) -> L:
         """A level of the reference as a level there."""
-        return s if self.placed is None else cast(L, self._inner.total * (s / self.total))
+        return s if self.placed is None else cast(L, self.inner.total * (s / self.total))
 
-    def _data_levels(self, levels: NumPyOrJax) -> np.ndarray:
+    def data_levels(self, levels: NumPyOrJax) -> np.ndarray:
         """Levels there, not traced, as levels of the reference: exact at both ends."""
-        total = np.asarray(self._inner.total, levels.dtype)
+        total = np.asarray(self.inner.total, levels.dtype)
         return np.asarray(np.asarray(levels) / total, np.float64) * self.total
 
-    def _level(self, t: float | Scalar) -> float | Scalar:
+    def level(self, t: float | Scalar) -> float | Scalar:
         """s(t), a number where t is one, exact at both ends."""
         if isinstance(t, jax.core.Tracer):
             return self.reference.schedule.s(t)
@@ -231,7 +234,7 @@ class Bridge(eqx.Module):
             return self.total * float(t)
         return float(self.reference.schedule.s(jnp.asarray(t, jnp.result_type(float))))
 
-    def _enter(self, x: Values, s: Level, name: str) -> tuple[Array, tuple[int, ...]]:
+    def enter(self, x: Values, s: Level, name: str) -> tuple[Array, tuple[int, ...]]:
         """Checked points at the level s, one a row, in inner coordinates; and the batch's shape."""
         if self.placed is None:
             points = check_points(self.manifold, x, name)
@@ -240,15 +243,19 @@ class Bridge(eqx.Module):
         shape = self.manifold.shape
         return points.reshape(-1, *shape), points.shape[: points.ndim - len(shape)]
 
-    def _leave(self, y: Array, s: Level) -> NumPyOrJax:
+    def leave(self, y: Array, s: Level) -> NumPyOrJax:
         """The points of the data, in float64 where that is possible."""
         return y if self.placed is None else self.placed[0].leave(self.reference, y, s)
 
+    @property
+    def _flow(self) -> "Flow":
+        return _BridgeFlow(self, EndsClock(self.total))
+
     def _rate(self, rate: Field, t: float | Scalar, x: Values) -> Array:
         """β(t) times ``rate``, which is per unit of variance-time in inner coordinates."""
-        s = self._level(t)
-        rows, batch = self._enter(x, s, "x")
-        value = _at_rows(rate, rows, jnp.asarray(self._inner_level(s), rows.dtype))
+        s = self.level(t)
+        rows, batch = self.enter(x, s, "x")
+        value = _at_rows(rate, rows, jnp.asarray(self.inner_level(s), rows.dtype))
         if self.placed is not None:
             units = self.placed[0]
             motion = jnp.asarray(units.motion(self.reference, s), rows.dtype)
@@ -257,63 +264,72 @@ class Bridge(eqx.Module):
         return (beta * value).reshape(*batch, *self.manifold.shape)
 
     def _walk(self, direction: str, key: Key | None, x: Values, steps: int, paths: bool) -> Array:
-        ahead, inner = direction == "forward", self._inner
-        rows, batch = self._enter(x, 0.0 if ahead else self.total, "x0" if ahead else "x1")
+        ahead, inner = direction == "forward", self.inner
+        rows, batch = self.enter(x, 0.0 if ahead else self.total, "x0" if ahead else "x1")
         with jax.ensure_compile_time_eval():
             grid = inner.grid(steps, rows.dtype)
             grid = grid if ahead else grid[::-1]
-            levels = self._data_levels(np.asarray(grid))
+            levels = self.data_levels(np.asarray(grid))
         if key is None:
             # The flow has no noise: its walks take a key, and do not use it.
             keys = jax.random.split(jax.random.key(0), len(rows))
-            end = _run(_FlowThenEuler(inner, grid[-2]), keys, rows, grid, paths)
+            end = _run(_HeunThenEuler(inner._flow, grid[-2]), keys, rows, grid, paths)
         else:
-            end = inner._draw(direction, jax.random.split(key, len(rows)), rows, grid, paths)
+            end = inner.walks(direction, jax.random.split(key, len(rows)), rows, grid, paths)
         fail_at_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
-        there = self._leave(end, levels if paths else levels[-1])
+        there = self.leave(end, levels if paths else levels[-1])
         return jnp.asarray(there, rows.dtype).reshape(*batch, *end.shape[1:])
 
-    def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
+    def walks(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
         """Noisy walks along ``grid``: a bridge that has exact ones draws them itself."""
-        return _run(self._step(direction), keys, rows, grid, paths)
+        return _run(self.step(direction), keys, rows, grid, paths)
 
-    def _step(self, direction: str) -> Step:
+    def step(self, direction: str) -> Step:
         """The step that the noisy samplers take; a bridge that knows a better one says so."""
         if direction == "forward":
-            return GeodesicStep(self.manifold, self._ahead)
+            return GeodesicStep(self.manifold, self.forward_drift)
         return ReverseStep(self.reference, self.backward)
 
-    def _ahead(self, x: Point, s: Scalar) -> Point:
+    def forward_drift(self, x: Point, s: Scalar) -> Point:
         """b + ∇ log ψ."""
         return self.reference.drift(x) + self.forward(x, s)
 
-    def _along(self, x: Point, s: Scalar) -> Point:
+    def flow_velocity(self, x: Point, s: Scalar) -> Point:
         """b + ½(∇ log ψ − ∇ log φ)."""
-        return self.reference.drift(x) - 0.5 * self._apart(x, s)
+        return self.reference.drift(x) + 0.5 * (self.forward(x, s) - self.backward(x, s))
 
-    def _apart(self, x: Point, s: Scalar) -> Point:
-        """∇ log φ − ∇ log ψ: the score with which steps of a flow move as ``_along`` says."""
-        return self.backward(x, s) - self.forward(x, s)
-
-    def _both(self, x: Point, s: Scalar) -> Point:
+    def marginal_score(self, x: Point, s: Scalar) -> Point:
         """∇ log φ + ∇ log ψ."""
         return self.forward(x, s) + self.backward(x, s)
 
 
-class _FlowThenEuler(Step):
-    """Heun's step of the probability flow; from the level ``last`` on, Euler's."""
+class _BridgeFlow(Flow):
+    """The probability flow of a bridge in its inner coordinates."""
 
     bridge: Bridge
+    clock: EndsClock
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.bridge.manifold
+
+    def velocity(self, x: Point, s: Scalar) -> Point:
+        return self.bridge.flow_velocity(x, s)
+
+
+class _HeunThenEuler(Step):
+    """Heun's step of a flow; from the level ``last`` on, Euler's."""
+
+    flow: Flow
     last: Scalar
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        noising, score = self.bridge.reference, self.bridge._apart
         return jax.lax.cond(
             s == self.last,
-            lambda: FlowStep(noising, score)(key, x, s, ds),
-            lambda: HeunFlowStep(noising, score)(key, x, s, ds),
+            lambda: FlowStep(self.flow)(key, x, s, ds),
+            lambda: HeunFlowStep(self.flow)(key, x, s, ds),
         )
 
 

@@ -93,8 +93,8 @@ def arrival(
     """``end_gap`` of points that a bridge has carried to an end, in inner coordinates;
     real points of A are blurred as its backward draws are."""
     s = 0.0 if end == "a" else bridge.total
-    x, y = (bridge._enter(rows, s, name)[0] for rows, name in ((drawn, "drawn"), (real, "real")))
-    y = bridge._inner.blurred_start(key, y) if end == "a" else y
+    x, y = (bridge.enter(rows, s, name)[0] for rows, name in ((drawn, "drawn"), (real, "real")))
+    y = bridge.inner.blurred_start(key, y) if end == "a" else y
     return end_gap(bridge.manifold, x, y, learned_from=learned_from)
 
 
@@ -126,9 +126,9 @@ def check_ends(
         first, second = jax.random.split(jax.random.fold_in(key, side))
         keys = jax.random.split(first, len(start))
         if side:
-            drawn = bridge._draw("forward", keys, start, grid, False)
+            drawn = bridge.walks("forward", keys, start, grid, False)
         else:
-            drawn = bridge._draw("backward", keys, start, grid[::-1], False)
+            drawn = bridge.walks("backward", keys, start, grid[::-1], False)
             real = bridge.blurred_start(second, real)
         gap = end_gap(bridge.manifold, drawn, real, learned_from=worth)
         if gap.missed:

@@ -2,10 +2,11 @@
 
 from scorefold.samplers._base import ScoreFunction, Step
 from scorefold.samplers.density_mass import density_mass
+from scorefold.samplers.flow import Flow, PathFlow, ProbabilityFlow
+from scorefold.samplers.flow_density import FlowDensity
 from scorefold.samplers.grids import refined_grid, uniform_grid
 from scorefold.samplers.importance import Mass
 from scorefold.samplers.probability_flow import (
-    FlowDensity,
     log_prob_ode,
     sample_ode,
     solve_log_prob,
@@ -19,12 +20,12 @@ from scorefold.samplers.steps import (
     HeunFlowStep,
     LangevinCorrector,
     ReverseStep,
-    flow_velocity,
 )
 from scorefold.samplers.walk import walk
 
 __all__ = [
     "Corrected",
+    "Flow",
     "FlowDensity",
     "FlowStep",
     "ForwardStep",
@@ -32,12 +33,13 @@ __all__ = [
     "HeunFlowStep",
     "LangevinCorrector",
     "Mass",
+    "PathFlow",
+    "ProbabilityFlow",
     "ReverseStep",
     "ScoreFunction",
     "Step",
     "denoise",
     "density_mass",
-    "flow_velocity",
     "log_prob_ode",
     "refined_grid",
     "sample_ode",

@@ -1,4 +1,4 @@
-"""The probability flow and its divergence by an adaptive Runge–Kutta method."""
+"""A flow and its divergence by an adaptive Runge–Kutta method."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,11 +11,8 @@ from jaxtyping import Array
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.fields import value_and_divergence
 from scorefold.manifolds import Manifold
-from scorefold.noising import Noising
-from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers.chunks import Limits
-from scorefold.samplers.clocks import Clock
-from scorefold.samplers.steps import flow_velocity
+from scorefold.samplers.flow import Flow
 
 _FIRST_STEP = 0.03
 """First trial step, as a share of the whole interval of the clock."""
@@ -32,18 +29,6 @@ class Flowed(NamedTuple):
     """Evaluations of the velocity."""
     finished: Array
     """Whether the end was reached."""
-
-
-class Flow(eqx.Module):
-    """dx/ds = v(x, s) = b(x) − ½ score(x, s), to be solved in the variable of ``clock``."""
-
-    noising: Noising
-    score: ScoreFunction
-    clock: Clock
-
-    def velocity(self, x: Point, s: Scalar) -> Point:
-        """v(x, s)."""
-        return flow_velocity(self.noising, self.score, x, s)
 
 
 def solve_adaptively(
@@ -80,7 +65,7 @@ def _solve(
 ) -> Flowed:
     import diffrax
 
-    manifold, (rtol, atol) = flow.noising.manifold, tolerances
+    manifold, (rtol, atol) = flow.manifold, tolerances
     probes = None if probe_keys is None else _probes(manifold, probe_keys, x)
 
     def rate(tau: ScalarLike, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""The probability flow and its divergence by a linearly implicit multistep method."""
+"""A flow and its divergence by a linearly implicit multistep method."""
 
 import functools
 import math
@@ -12,10 +12,8 @@ from jaxtyping import Array
 
 from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
-from scorefold.noising import Noising
-from scorefold.samplers._base import ScoreFunction
+from scorefold.samplers.flow import Flow
 from scorefold.samplers.multistep_plan import ORDER, MultistepPlan
-from scorefold.samplers.steps import flow_velocity
 
 _MISSED = 0.25
 """Of the change of the divergence over a step times the share of the step that the predictor
@@ -36,9 +34,7 @@ class Crossing(NamedTuple):
     """The points at s_max by the quadrature: another end, of the same order."""
 
 
-def cross(
-    noising: Noising, score: ScoreFunction, x: Array, plan: MultistepPlan, visits: int
-) -> Crossing:
+def cross(flow: Flow, x: Array, plan: MultistepPlan, visits: int) -> Crossing:
     """Carry points x, shape ``(n, *shape)``, through the first ``visits`` rows of ``plan``.
 
     One evaluation a node, of v, of its Jacobian J in the tangent space (which the exact divergence
@@ -61,7 +57,7 @@ def cross(
     typed: MultistepPlan = jax.tree.map(
         lambda row: jnp.asarray(row, row.dtype if row.dtype == bool else x.dtype), plan
     )
-    return _cross(noising, score, x, typed, jnp.asarray(visits))
+    return _cross(flow, x, typed, jnp.asarray(visits))
 
 
 class _State(NamedTuple):
@@ -86,16 +82,14 @@ class _State(NamedTuple):
 
 
 @eqx.filter_jit
-def _cross(
-    noising: Noising, score: ScoreFunction, x: Array, plan: MultistepPlan, visits: Array
-) -> Crossing:
-    manifold = noising.manifold
+def _cross(flow: Flow, x: Array, plan: MultistepPlan, visits: Array) -> Crossing:
+    manifold = flow.manifold
     tiny = jnp.asarray(math.sqrt(float(jnp.finfo(x.dtype).tiny)), x.dtype)
 
     def visit(i: Array, state: _State) -> _State:
         row: MultistepPlan = jax.tree.map(lambda a: a[i], plan)
         s, ds = jnp.asarray(row.s), jnp.asarray(row.ds)
-        velocity = lambda y: ds * flow_velocity(noising, score, y, s)  # noqa: E731
+        velocity = lambda y: ds * flow.velocity(y, s)  # noqa: E731
         predicted = state.here + jnp.tensordot(row.predictor, state.history, axes=1)
         repeated = plan.first[jnp.maximum(i - 1, 0)]
         y = jnp.where(repeated, state.guess, predicted)

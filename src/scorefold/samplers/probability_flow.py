@@ -1,36 +1,16 @@
 """Likelihood and sampling by the probability flow, an ODE on the manifold."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_keys, device, is_traced
-from scorefold._types import DTypeLike, Key, NumPyOrJax, Scalar, Values
-from scorefold.manifolds import Manifold
+from scorefold._types import DTypeLike, Key, Values
 from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction
-from scorefold.samplers._check import levels, require_finite
-from scorefold.samplers.adaptive_flow import Flow, solve_adaptively
-from scorefold.samplers.chunks import Limits, Solved, in_chunks, probe_keys, rows_of
-from scorefold.samplers.clocks import Clock, near_data_clock, velocity_decay
-from scorefold.samplers.multistep import Crossing, cross
-from scorefold.samplers.multistep_plan import StepCount, evaluations, make_plan
-
-
-class FlowDensity(NamedTuple):
-    """Log densities by the probability flow and what they cost."""
-
-    log_prob: Array
-    """log p_{s_min}(x) in nats."""
-    nfe: Array
-    """Evaluations of the velocity and its divergence that each point took part in."""
-    error: Array
-    """Estimated error of ``log_prob``, RMS over the chunk; NaN from the adaptive solver, which
-    bounds the error of a step and does not estimate that of the whole."""
+from scorefold.samplers._check import levels
+from scorefold.samplers.clocks import near_data_clock, velocity_decay
+from scorefold.samplers.flow import ProbabilityFlow
+from scorefold.samplers.flow_density import FlowDensity, flow_density, flow_draws
 
 
 def log_prob_ode(noising: Noising, score: ScoreFunction, x: Values, **options: Any) -> Array:
@@ -85,49 +65,22 @@ def solve_log_prob(
 
     Source: Song et al. 2021, Section 4.3; De Bortoli et al. 2022, Section 3.4; Hutchinson 1990.
     """
-    _check_divergence(divergence, key)
-    if solver not in ("multistep", "adaptive"):
-        raise ValueError(f'solver must be "multistep" or "adaptive", got {solver!r}.')
     s_min, s_max = levels(noising, s_min, s_max)
-    rows, batch = _finite_rows(x, noising.manifold)
-    keys = _probes(divergence, key, len(rows))
-    reference = noising.reference if reference is None else reference
-    limits = Limits(rtol, atol, max_steps)
-
-    flow = Flow(noising, score, near_data_clock(noising.manifold, s_max))
-    decay = velocity_decay(noising.manifold, s_max)
-    traced = is_traced((noising, score, rows))
-    count = None
-    if solver == "multistep" and keys is None and not traced:
-        count = StepCount.first(min(rtol, atol), max_steps)
-
-    def solve(part: Array, part_keys: Array | None) -> Solved:
-        # A chunk that needed more steps hands their number on to those that follow.
-        nonlocal count
-        spent = 0
-        while count is not None:
-            plan = make_plan(s_min, s_max, count.steps, flow.clock, decay)
-            visits = evaluations(count.steps)
-            spent += visits
-            value, error = _valued(reference, cross(noising, score, part, plan, visits))
-            if is_traced(error):  # the score is a closure over traced values
-                spent = 0
-                break
-            if float(error) <= count.bound:
-                return Solved(value, jnp.asarray(spent), jnp.asarray(True), error)
-            count = count.raised(float(error))
-        found = solve_adaptively(flow, part, s_min, s_max, limits, probe_keys=part_keys)
-        value = jax.vmap(reference.log_prob)(found.end) + found.total
-        error = jnp.full((), jnp.nan, value.dtype)
-        return Solved(value, found.nfe + spent, found.finished, error)
-
-    solved = in_chunks(solve, rows, keys, chunk, limits)
-    hint = "The score or its divergence is not finite along their flow."
-    require_finite("x", solved.value, "without a finite density", hint)
-    parts = solved.value, solved.nfe, jnp.asarray(solved.error)
-    traced = is_traced(parts)
-    shaped = lambda a: a.reshape(batch) if traced else device(np.asarray(a).reshape(batch))  # noqa: E731
-    return FlowDensity(*map(shaped, parts))
+    return flow_density(
+        ProbabilityFlow(noising, score, near_data_clock(noising.manifold, s_max)),
+        noising.reference if reference is None else reference,
+        x,
+        s_min,
+        s_max,
+        rtol=rtol,
+        atol=atol,
+        divergence=divergence,
+        key=key,
+        chunk=chunk,
+        max_steps=max_steps,
+        solver=solver,
+        decay=velocity_decay(noising.manifold, s_max),
+    )
 
 
 def sample_ode(
@@ -154,83 +107,8 @@ def sample_ode(
     """
     s_min, s_max = levels(noising, s_min, s_max)
     reference = noising.reference if reference is None else reference
-    dtype = jnp.dtype(dtype or jnp.result_type(float))
-    start = by_keys(lambda keys: _starts(reference, keys, dtype), key, n)
-
-    flow = Flow(noising, score, near_data_clock(noising.manifold, s_max))
-    limits = Limits(rtol, atol, max_steps)
-
-    def solve(part: Array, _: Array | None) -> Solved:
-        found = solve_adaptively(flow, part, s_max, s_min, limits, divergence=False)
-        return Solved(found.end, found.nfe, found.finished, jnp.nan)
-
-    x = in_chunks(solve, start, None, chunk, limits).value
-    require_finite("samples", x, "not finite", "The score diverged on the way back.")
-    return x
-
-
-@eqx.filter_jit
-def _starts(reference: Reference, keys: Array, dtype: np.dtype) -> Array:
-    return jax.vmap(lambda k: reference.sample(k, dtype))(keys)
-
-
-def carry_density(
-    noising: Noising,
-    score: ScoreFunction,
-    x: Values,
-    start: float | Scalar,
-    end: float | Scalar,
-    *,
-    clock: Clock,
-    divergence: Literal["exact", "hutchinson"] = "exact",
-    key: Key | None = None,
-    rtol: float = 1e-5,
-    atol: float = 1e-5,
-    chunk: int = 1024,
-    max_steps: int = 512,
-) -> tuple[Array, Array]:
-    """(x(end), ∫_start^end div v ds): points carried by dx/ds = v(x, s) = b(x) − ½ score(x, s)
-    from one variance-time to another, up or down, and what their log density loses on the way.
-
-    The adaptive solver of ``solve_log_prob``, whose arguments and errors these are, in the variable
-    of ``clock``. ``x``: shape ``(n, *shape)``.
-    """
-    _check_divergence(divergence, key)
-    rows, batch = _finite_rows(x, noising.manifold)
-    flow, limits = Flow(noising, score, clock), Limits(rtol, atol, max_steps)
-
-    def solve(part: Array, part_keys: Array | None) -> Solved:
-        found = solve_adaptively(flow, part, start, end, limits, probe_keys=part_keys)
-        return Solved((found.end, found.total), found.nfe, found.finished, jnp.nan)
-
-    there, total = in_chunks(solve, rows, _probes(divergence, key, len(rows)), chunk, limits).value
-    what = "carried to points that are not finite"
-    for found in (total, there):
-        require_finite("x", found, what, "The drift diverges there.")
-    return there.reshape(*batch, *noising.manifold.shape), total.reshape(batch)
-
-
-def _check_divergence(divergence: str, key: Key | None) -> None:
-    if divergence not in ("exact", "hutchinson"):
-        raise ValueError(f'divergence must be "exact" or "hutchinson", got {divergence!r}.')
-    if divergence == "hutchinson" and key is None:
-        raise ValueError('divergence="hutchinson" needs key=: the probe directions are random.')
-
-
-def _probes(divergence: str, key: Key | None, n: int) -> Array | None:
-    """Keys of the probe directions of n points; None for the exact divergence."""
-    return None if key is None or divergence == "exact" else probe_keys(key, n)
-
-
-def _finite_rows(x: Values, manifold: Manifold) -> tuple[NumPyOrJax, tuple[int, ...]]:
-    rows, batch = rows_of(x, manifold)
-    require_finite("x", rows, "not finite", "Drop or repair these points.")
-    return rows, batch
-
-
-@eqx.filter_jit
-def _valued(reference: Reference, found: Crossing) -> tuple[Array, Array]:
-    """(log densities, RMS estimated error)."""
-    last = jax.vmap(reference.log_prob)(found.end)
-    moved = last - jax.vmap(reference.log_prob)(found.again)
-    return last + found.total, jnp.sqrt(jnp.mean(found.error**2 + moved**2))
+    flow = ProbabilityFlow(noising, score, near_data_clock(noising.manifold, s_max))
+    return flow_draws(
+        flow, reference, key, n, s_max, s_min, dtype=dtype, rtol=rtol, atol=atol, chunk=chunk,
+        max_steps=max_steps,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
 from scorefold.samplers._base import ScoreFunction, Step
+from scorefold.samplers.flow import Flow
 
 
 class GeodesicStep(Step):
@@ -94,40 +95,29 @@ class Corrected(Step):
         )
 
 
-def flow_velocity(noising: Noising, score: ScoreFunction, x: Point, s: Scalar) -> Point:
-    """dx/ds = b(x) − ½∇ log p_s(x): the deterministic motion with the same p_s at every s.
-
-    Source: Song et al. 2021, Equation 13; De Bortoli et al. 2022, Section 3.4 (in s-time).
-    """
-    return noising.drift(x) - 0.5 * score(x, s)
-
-
 class FlowStep(Step):
-    """Euler step of the probability flow along a geodesic: exp_x(v(x, s)·ds). Order 1."""
+    """Euler step of a flow along a geodesic: exp_x(v(x, s)·ds). Order 1."""
 
-    noising: Noising
-    score: ScoreFunction
+    flow: Flow
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        v = flow_velocity(self.noising, self.score, x, s)
-        return self.noising.manifold.exp(x, v * ds)
+        return self.flow.manifold.exp(x, self.flow.velocity(x, s) * ds)
 
 
 class HeunFlowStep(Step):
-    """Heun step of the probability flow, order 2:
+    """Heun step of a flow, order 2:
 
         y = exp_x(v(x, s)·ds),   exp_x(½(v(x, s) + Γ v(y, s + ds))·ds),
 
     Γ the parallel transport from y back to x (Karras et al. 2022, Algorithm 1, on flat space).
     """
 
-    noising: Noising
-    score: ScoreFunction
+    flow: Flow
 
     def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
-        manifold = self.noising.manifold
-        here = flow_velocity(self.noising, self.score, x, s)
+        manifold = self.flow.manifold
+        here = self.flow.velocity(x, s)
         y = manifold.exp(x, here * ds)
-        there = flow_velocity(self.noising, self.score, y, s + ds)
+        there = self.flow.velocity(y, s + ds)
         mean = 0.5 * (here + manifold.transport(y, x, there))
         return manifold.exp(x, mean * ds)

@@ -257,9 +257,9 @@ def _conditional(here: np.ndarray, there: np.ndarray, tau: float) -> tuple[np.nd
 
 def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Values) -> Array:
     """``log_prob`` at a time that is not known yet, in the dtype of x."""
-    inner, s = bridge._inner, bridge.reference.schedule.s(t)
-    rows, batch = bridge._enter(x, s, "x")
-    r, dtype = jnp.asarray(bridge._inner_level(s), rows.dtype), rows.dtype
+    inner, s = bridge.inner, bridge.reference.schedule.s(t)
+    rows, batch = bridge.enter(x, s, "x")
+    r, dtype = jnp.asarray(bridge.inner_level(s), rows.dtype), rows.dtype
     total = jnp.asarray(inner.reach[2], dtype)
     (a, _, v), (a_r, _, v_r) = (inner.transition.moments(k) for k in (r, inner.total - r))
     left, right = a * v_r / total, a_r * v / total
@@ -271,5 +271,5 @@ def _traced_log_prob(bridge: GaussianBridge, t: Scalar, x: Values) -> Array:
     # Around m_s in inner coordinates; where there are none both means are 0.
     z = jax.scipy.linalg.solve_triangular(factor, rows.T, lower=True)
     constant = 0.5 * len(start) * math.log(2.0 * math.pi) + jnp.sum(jnp.log(jnp.diag(factor)))
-    unit = len(start) * math.log(bridge._unit)
+    unit = len(start) * math.log(bridge.unit)
     return (-0.5 * jnp.sum(z * z, axis=0) - constant - unit).reshape(batch)

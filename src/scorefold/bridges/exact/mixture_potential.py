@@ -175,42 +175,42 @@ class MixturePotentialBridge(Bridge):
     # -- public edge -----------------------------------------------------------------------------
     def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_t = log φ_s + log ψ_s in nats, of points of shape (…, d)."""
-        s = self._level(t)
-        rows, batch = self._enter(x, s, "x")
-        value = _log_prob(self._inner, rows, jnp.asarray(self._inner_level(s), rows.dtype))
-        return (value - self.manifold.dim * math.log(self._unit)).reshape(batch)
+        s = self.level(t)
+        rows, batch = self.enter(x, s, "x")
+        value = _log_prob(self.inner, rows, jnp.asarray(self.inner_level(s), rows.dtype))
+        return (value - self.manifold.dim * math.log(self.unit)).reshape(batch)
 
     def conditional(self, x0: Values) -> tuple[Array, Array, Array]:
         """The mixture X_S | x₀ for x₀ of shape (n, d): log weights (n, K), means (n, K, d) and
         covariances P_k, the same for every x₀, shape (K, d, d)."""
-        log_w, means, covs = _conditional(self._inner, self._enter(x0, 0.0, "x0")[0])
-        return log_w, self._out(means), self._unit * (self._unit * covs)
+        log_w, means, covs = _conditional(self.inner, self.enter(x0, 0.0, "x0")[0])
+        return log_w, self._out(means), self.unit * (self.unit * covs)
 
     def conditional_moments(self, x0: Values) -> tuple[Array, Array]:
         """Mean (n, d) and covariance (n, d, d) of X_S | x₀."""
-        log_w, means, covs = _conditional(self._inner, self._enter(x0, 0.0, "x0")[0])
+        log_w, means, covs = _conditional(self.inner, self.enter(x0, 0.0, "x0")[0])
         w = jnp.exp(log_w)
         mean = einsum("nk,nkd->nd", w, means)
         gap = means - mean[:, None, :]
         spread = einsum("nk,nkd,nke->nde", w, gap, gap) + einsum("nk,kde->nde", w, covs)
-        return self._out(mean), self._unit * (self._unit * spread)
+        return self._out(mean), self.unit * (self.unit * spread)
 
     def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two arrays of shape (n, d):
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
-        there, here = self._enter(x1, self.total, "x1")[0], self._enter(x0, 0.0, "x0")[0]
-        inner = self._inner
+        there, here = self.enter(x1, self.total, "x1")[0], self.enter(x0, 0.0, "x0")[0]
+        inner = self.inner
         value = tilted_log_prob(inner.reference, inner.log_psi, there, here.astype(there.dtype))
-        return value - self.manifold.dim * math.log(self._unit)
+        return value - self.manifold.dim * math.log(self.unit)
 
     def sample_conditional(self, key: Key, x0: Values) -> Array:
         """One exact draw of X_S for each x₀, shape (n, d)."""
-        return self._out(_draw(self._inner, key, self._enter(x0, 0.0, "x0")[0]))
+        return self._out(_draw(self.inner, key, self.enter(x0, 0.0, "x0")[0]))
 
     def sample_pairs(self, key: Key, n: int, dtype: DTypeLike | None = None) -> tuple[Array, Array]:
         """n exact draws of (X_0, X_S): X_0 from the mixture p_0, or from the atoms."""
         pick, noise, rest = jax.random.split(key, 3)
-        inner = self._inner
+        inner = self.inner
         log_w, means, covs = _product(inner.phi, inner.psi, inner.transition, inner.total)
         dtype = dtype or jnp.result_type(float)
         row = jax.random.categorical(pick, jnp.asarray(log_w, dtype), shape=(n,))
@@ -221,7 +221,7 @@ class MixturePotentialBridge(Bridge):
 
     def _out(self, y: Array, s: float | None = None) -> Array:
         """Points in inner coordinates, at the end (or at s), as points of the data."""
-        return jnp.asarray(self._leave(y, self.total if s is None else s), y.dtype)
+        return jnp.asarray(self.leave(y, self.total if s is None else s), y.dtype)
 
 
 @eqx.filter_jit

@@ -121,14 +121,14 @@ class SpectralBridge(Bridge):
     # -- public edge -----------------------------------------------------------------------------
     def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_t with respect to volume, of one point or a batch."""
-        rows, batch = self._enter(x, 0.0, "x")
+        rows, batch = self.enter(x, 0.0, "x")
         return _log_prob(self, rows, jnp.asarray(t, rows.dtype)).reshape(batch)
 
     def conditional_log_prob(self, x1: Values, x0: Values) -> Array:
         """log density of X_S at x₁ given X_0 = x₀, row by row of two batches:
         log p_S(x₁ | x₀) + log ψ_S(x₁) − log ψ_0(x₀)."""
-        there, batch = self._enter(x1, self.total, "x1")
-        here = self._enter(x0, 0.0, "x0")[0]
+        there, batch = self.enter(x1, self.total, "x1")
+        here = self.enter(x0, 0.0, "x0")[0]
         return tilted_log_prob(self.reference, self.log_psi, there, here).reshape(batch)
 
     def coupling(self) -> tuple[np.ndarray, np.ndarray]:

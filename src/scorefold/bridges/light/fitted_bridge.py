@@ -40,7 +40,7 @@ class FittedLightBridge(FittedBridge):
         """log ψ_s(x)."""
         if self.units is not None:
             y, r = self._here(x, s)
-            return self._inner.log_psi(y, r) + self.units.log_tilt(self.reference, x, s)
+            return self.inner.log_psi(y, r) + self.units.log_tilt(self.reference, x, s)
         return self.potential.log_ahead(self.reference, x, self.total - s)
 
     def log_phi(self, x: Point, s: Scalar) -> Scalar:
@@ -48,25 +48,25 @@ class FittedLightBridge(FittedBridge):
         if self.units is not None:
             y, r = self._here(x, s)
             tilt = self.units.log_tilt(self.reference, x, s) + self._log_unit
-            return self._inner.log_phi(y, r) - tilt
+            return self.inner.log_phi(y, r) - tilt
         return jax.nn.logsumexp(self.start.log_terms(self.reference, x, s))
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.forward(self.reference, self._inner.forward, x, s)
+            return self.units.forward(self.reference, self.inner.forward, x, s)
         return self.potential.score_ahead(self.reference, x, self.total - s)
 
     def backward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.backward(self.reference, self._inner.backward, x, s)
+            return self.units.backward(self.reference, self.inner.backward, x, s)
         return self.start.score(self.reference, x, s)
 
     def grid(self, steps: int, dtype: DTypeLike) -> Array:
         """Equally spaced in log(s + h) − log(S − s + τ): steps follow the time in which φ̂ and ψ
         change at either end, h a small blur and τ the scale of the potential."""
         if self.units is not None:
-            levels = self._inner.grid(steps, jnp.result_type(float))
-            return jnp.asarray(self._data_levels(levels), dtype)
+            levels = self.inner.grid(steps, jnp.result_type(float))
+            return jnp.asarray(self.data_levels(levels), dtype)
         first, last = self.start.scale, min(self.potential.scale, self.total)
         low, high = math.log(first / (self.total + last)), math.log((self.total + first) / last)
         f = np.exp(np.linspace(low, high, steps + 1))
@@ -78,10 +78,10 @@ class FittedLightBridge(FittedBridge):
     def log_prob(self, t: float | Scalar, x: Values) -> Array:
         """log p_s(x) in nats at process time t, exact: the law of the bridge on its way from A,
         blurred by h, to B. x: points, shape ``(…, *shape)``."""
-        s = self._level(t)
-        rows, batch = self._enter(x, s, "x")
-        level = jnp.asarray(self._inner_level(s), rows.dtype)
-        return (_log_prob(self._inner, rows, level) - self._log_unit).reshape(batch)
+        s = self.level(t)
+        rows, batch = self.enter(x, s, "x")
+        level = jnp.asarray(self.inner_level(s), rows.dtype)
+        return (_log_prob(self.inner, rows, level) - self._log_unit).reshape(batch)
 
     def couple(self, key: Key, x0: Values, *, steps: int = 100) -> Array:
         """A draw of X₁ given each X₀ = x₀: a component of φ is drawn, then Brownian motion pinned
@@ -94,28 +94,28 @@ class FittedLightBridge(FittedBridge):
         walk stopped on its way."""
         if not 0.0 < t <= 1.0:
             raise ValueError(f"t must be in (0, 1], got {t}.")
-        rows, batch = self._enter(x0, 0.0, "x0")
-        s = self._level(t)
-        grid = uniform_grid(0.0, float(self._inner_level(s)), steps, rows.dtype)
-        end = self._inner._draw("forward", jax.random.split(key, len(rows)), rows, grid, False)
-        there = jnp.asarray(self._leave(end, s), rows.dtype)
+        rows, batch = self.enter(x0, 0.0, "x0")
+        s = self.level(t)
+        grid = uniform_grid(0.0, float(self.inner_level(s)), steps, rows.dtype)
+        end = self.inner.walks("forward", jax.random.split(key, len(rows)), rows, grid, False)
+        there = jnp.asarray(self.leave(end, s), rows.dtype)
         return there.reshape(*batch, *self.manifold.shape)
 
     def conditional(self, x0: Values) -> GaussianMixture:
         """The law of X₁ given X₀ = x₀ (one point) on flat space: a Gaussian mixture, with
         ``sample``, ``marginal`` and, where some coordinates of X₁ are known, ``conditional``."""
-        rows, batch = self._enter(x0, 0.0, "x0")
+        rows, batch = self.enter(x0, 0.0, "x0")
         if batch:
             raise ValueError(f"x0: give one point, got shape {(*batch, *self.manifold.shape)}.")
-        inner = self._inner
+        inner = self.inner
         law = eqx.filter_jit(inner.potential.conditional)(inner.reference, rows[0])
         return law if self.units is None else _moved(law, self.units)
 
     def conditional_moments(self, x0: Values) -> tuple[Array, Array]:
         """Mean, shape (n, d), and covariance, (n, d, d), of X₁ given each x₀, on flat space."""
-        mean, cov = _moments(self._inner, self._enter(x0, 0.0, "x0")[0])
-        moved = jnp.asarray(self._leave(mean, self.total), mean.dtype)
-        return moved, self._unit * (self._unit * cov)
+        mean, cov = _moments(self.inner, self.enter(x0, 0.0, "x0")[0])
+        moved = jnp.asarray(self.leave(mean, self.total), mean.dtype)
+        return moved, self.unit * (self.unit * cov)
 
     def sample_given(self, key: Key, x0: Values, given: Sequence[int], values: Values) -> Array:
         """Draws of X₁ given each X₀ = x₀ and the coordinates ``given`` of X₁, on flat space.
@@ -123,7 +123,7 @@ class FittedLightBridge(FittedBridge):
         **Arguments:** ``x0``: shape (n, d); ``values``: shape (n, len(given)).
         **Raises:** ``ValueError`` for indices that repeat, are out of range or leave nothing free.
         """
-        rows, _ = self._enter(x0, 0.0, "x0")
+        rows, _ = self.enter(x0, 0.0, "x0")
         at = tuple(int(i) for i in given)
         if np.shape(values) != (len(rows), len(at)):
             raise ValueError(
@@ -131,8 +131,8 @@ class FittedLightBridge(FittedBridge):
                 f"{np.shape(values)}."
             )
         held = self._held(values, at, rows.dtype)
-        drawn = _given(self._inner, jax.random.split(key, len(rows)), rows, at, held)
-        there = jnp.asarray(self._leave(drawn, self.total), rows.dtype)
+        drawn = _given(self.inner, jax.random.split(key, len(rows)), rows, at, held)
+        there = jnp.asarray(self.leave(drawn, self.total), rows.dtype)
         return there.at[:, np.asarray(at)].set(jnp.asarray(values, rows.dtype))
 
     def starts_given(self, key: Key, x0: Values, given: Sequence[int], values: Values) -> Array:
@@ -147,14 +147,14 @@ class FittedLightBridge(FittedBridge):
 
         **Arguments:** ``x0``: shape (n, d); ``values``: shape (m, len(given)); returns (m, d).
         """
-        rows, _ = self._enter(x0, 0.0, "x0")
+        rows, _ = self.enter(x0, 0.0, "x0")
         at, shape = tuple(int(i) for i in given), np.shape(values)
         if len(shape) != 2 or shape[1] != len(at):
             raise ValueError(f"values: needs shape (m, {len(at)}), got {shape}.")
-        picked = _starts(self._inner, key, rows, at, self._held(values, at, rows.dtype))
+        picked = _starts(self.inner, key, rows, at, self._held(values, at, rows.dtype))
         return check_points(self.manifold, x0, "x0").reshape(-1, self.manifold.dim)[picked]
 
-    def _draw(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
+    def walks(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
         forward = direction == "forward"
         if pinned_exactly(self.reference) and not paths:
             grid = grid[jnp.array([0, -1])]  # one step, and exact
@@ -176,7 +176,7 @@ class FittedLightBridge(FittedBridge):
     @property
     def _log_unit(self) -> float:
         """d log k, what a log density loses in the units of the data."""
-        return self.manifold.dim * math.log(self._unit)
+        return self.manifold.dim * math.log(self.unit)
 
     def _held(self, values: Values, given: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Known coordinates of X₁ in inner coordinates."""

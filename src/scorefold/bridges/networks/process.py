@@ -35,12 +35,12 @@ class NetworkBridge(FittedBridge):
 
     def forward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.forward(self.reference, self._inner.forward, x, s)
+            return self.units.forward(self.reference, self.inner.forward, x, s)
         return self.toward_b(x, self.total - s) - 2.0 * self.reference.drift(x)
 
     def backward(self, x: Point, s: Scalar) -> Point:
         if self.units is not None:
-            return self.units.backward(self.reference, self._inner.backward, x, s)
+            return self.units.backward(self.reference, self.inner.backward, x, s)
         return self.toward_a(x, s)
 
     def grid(self, steps: int, dtype: DTypeLike) -> Array:
@@ -48,7 +48,7 @@ class NetworkBridge(FittedBridge):
         where the drifts are fastest, and the same grid from either end."""
         return jnp.asarray(levels(self.total, steps), dtype)
 
-    def _step(self, direction: str) -> Step:
+    def step(self, direction: str) -> Step:
         if direction == "backward":
             return steered(self.reference, self.toward_a)
         return _FromTheOtherEnd(steered(self.reference, self.toward_b), self.total)

@@ -125,14 +125,14 @@ class MultiMarginalBridge(eqx.Module):
         if part == 0.0:
             return jnp.asarray(start)
         bridge = self.bridges[k]
-        level = bridge._level(part)
+        level = bridge.level(part)
         # As many levels whatever t is, so that every t uses one compiled program.
-        inner, _ = bridge._enter(start, 0.0, "starts")
-        grid = bridge._inner.grid(steps, inner.dtype)
-        s = jnp.asarray(bridge._inner_level(level), inner.dtype)
+        inner, _ = bridge.enter(start, 0.0, "starts")
+        grid = bridge.inner.grid(steps, inner.dtype)
+        s = jnp.asarray(bridge.inner_level(level), inner.dtype)
         grid = (grid * (s / grid[-1])).at[-1].set(s)
-        end = bridge._inner._draw("forward", jax.random.split(walk, n), inner, grid, False)
-        return jnp.asarray(bridge._leave(_finite(end), level), inner.dtype)
+        end = bridge.inner.walks("forward", jax.random.split(walk, n), inner, grid, False)
+        return jnp.asarray(bridge.leave(_finite(end), level), inner.dtype)
 
     # -- paths -----------------------------------------------------------------------------------
     def sample_paths(
@@ -177,17 +177,17 @@ class MultiMarginalBridge(eqx.Module):
             end = high if ahead else low
             inside = [*sorted(t for t in times if low < t < high), end]
             bridge = self.bridges[k]
-            inner, _ = bridge._enter(rows, 0.0 if ahead else bridge.total, "x0")
-            parts = [bridge._level((t - low) / (high - low)) for t in inside[:-1]]
-            levels = np.asarray(bridge._inner_level(np.asarray(parts, np.float64)), inner.dtype)
+            inner, _ = bridge.enter(rows, 0.0 if ahead else bridge.total, "x0")
+            parts = [bridge.level((t - low) / (high - low)) for t in inside[:-1]]
+            levels = np.asarray(bridge.inner_level(np.asarray(parts, np.float64)), inner.dtype)
             # In one dtype, so that equal levels are one: no step has length 0.
-            grid = np.union1d(np.asarray(bridge._inner.grid(steps, inner.dtype)), levels)
+            grid = np.union1d(np.asarray(bridge.inner.grid(steps, inner.dtype)), levels)
             if not ahead:
                 grid = grid[::-1]
             keys = jax.random.split(jax.random.fold_in(key, k), len(inner))
             direction = "forward" if ahead else "backward"
-            drawn = bridge._inner._draw(direction, keys, inner, jnp.asarray(grid), True)
-            path = bridge._leave(_finite(drawn), bridge._data_levels(grid))
+            drawn = bridge.inner.walks(direction, keys, inner, jnp.asarray(grid), True)
+            path = bridge.leave(_finite(drawn), bridge.data_levels(grid))
             for t, s in zip(inside, levels, strict=False):
                 found[t] = path[:, int(np.argmin(np.abs(grid - s)))]
             found[end] = rows = path[:, -1]
