@@ -42,7 +42,6 @@ from scorefold.bridges import (
     brownian_reference,
     fit_bridge,
 )
-from scorefold.bridges.networks.process import steered
 from scorefold.samplers import uniform_grid
 
 OUT = Path(__file__).parent / "results" / "bridge_gaussian.json"
@@ -109,10 +108,8 @@ def marginals(d: int, method: str, seed: int, args: argparse.Namespace) -> dict[
     )  # fmt: skip
     seconds = time.monotonic() - since
     start = jax.random.normal(keys[3], (N, d)) - shift
-    grid = uniform_grid(1.0, 0.0, 20, start.dtype)
-    step = steered(bridge.reference, bridge.toward_b)
-    run = jax.jit(jax.vmap(lambda k, x: sf.walk(step, k, x, grid, keep=True)))
-    states = np.asarray(run(jax.random.split(keys[4], N), start), np.float64)
+    grid = uniform_grid(0.0, 1.0, 20, start.dtype)
+    states = np.asarray(bridge.sample_forward(keys[4], start, paths=True, grid=grid), np.float64)
     x, y = states[:, 0] - states[:, 0].mean(0), states[:, -1] - states[:, -1].mean(0)
     return {
         **over_time(states), "cross": float(np.mean(x * y)), "seconds": seconds,

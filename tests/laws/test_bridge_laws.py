@@ -160,6 +160,16 @@ def test_learned_bridges_move_and_scale(name):
     share = np.asarray(moved.grid(4, jnp.float64)) / moved.total
     middle = first + share * (last - first)
     np.testing.assert_allclose(paths - middle[None, :, None], before, atol=1e-5)
+    # Levels of the caller's: equal ones, in the units of the points.
+    even = np.linspace(0.0, 1.0, 4)
+    states = [
+        np.asarray(b.sample_forward(KEY, x, paths=True, grid=even * b.total))
+        for b, x in ((base, A[:5]), (moved, x))
+    ]
+    middle = first + even * (last - first)
+    np.testing.assert_allclose(states[1] / unit - middle[None, :, None], states[0], atol=1e-5)
+    with pytest.raises(ValueError, match="grid: needs increasing variance-times from 0 to"):
+        base.sample_backward(KEY, B[:5], grid=even[::-1] * base.total)
     at = 0.5 * (first + last)
     speed = np.asarray(moved.velocity(0.5, (A[:5] + at) * unit)) / unit - (last - first)
     np.testing.assert_allclose(speed, base.velocity(0.5, A[:5]), atol=1e-4)

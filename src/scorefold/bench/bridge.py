@@ -133,8 +133,7 @@ def _mean_divergence(
 ) -> float:
     """Mean over the times of ``grid`` of the KL of ``_divergence``; s = t, as the variance is 1."""
     # States at equal times, whatever levels the bridge itself would take.
-    keys = jax.random.split(key, len(start))
-    states = np.asarray(bridge.walks("forward", keys, start, grid, True))
+    states = np.asarray(bridge.sample_forward(key, start, paths=True, grid=grid))
     times = np.asarray(grid, np.float64)
     return float(np.mean([_divergence(states[:, k], exact.law(t)) for k, t in enumerate(times)]))
 

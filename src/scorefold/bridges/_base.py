@@ -123,21 +123,35 @@ class Bridge(eqx.Module):
         return (value / self.unit).reshape(*batch, *self.manifold.shape)
 
     def sample_forward(
-        self, key: Key, x0: Values, *, steps: int = 100, paths: bool = False
+        self,
+        key: Key,
+        x0: Values,
+        *,
+        steps: int = 100,
+        paths: bool = False,
+        grid: Values | None = None,
     ) -> Array:
         """From points of A to points of B by a geodesic random walk, weak order 1.
 
-        **Returns:** end points, of the shape of ``x0``; with ``paths`` all ``steps + 1`` states,
-        shape ``(n, steps + 1, …)``, at the levels ``grid(steps)``.
+        **Arguments:** ``grid``: the levels to stop at in the place of ``grid(steps)``, increasing
+        variance-times from 0 to S.
+        **Returns:** end points, of the shape of ``x0``; with ``paths`` the states at all levels,
+        shape ``(n, steps + 1, …)``.
         **Raises:** ``FloatingPointError`` naming the draws that are not finite.
         """
-        return self._walk("forward", key, x0, steps, paths)
+        return self._walk("forward", key, x0, steps, paths, grid)
 
     def sample_backward(
-        self, key: Key, x1: Values, *, steps: int = 100, paths: bool = False
+        self,
+        key: Key,
+        x1: Values,
+        *,
+        steps: int = 100,
+        paths: bool = False,
+        grid: Values | None = None,
     ) -> Array:
         """From points of B back to points of A; paths run from B (first) to A (last)."""
-        return self._walk("backward", key, x1, steps, paths)
+        return self._walk("backward", key, x1, steps, paths, grid)
 
     def flow(
         self, x: Values, *, direction: Direction = "forward", steps: int = 100, paths: bool = False
@@ -146,7 +160,7 @@ class Bridge(eqx.Module):
         last step, which is Euler's (a learned drift is not asked at the very end)."""
         if direction not in ("forward", "backward"):
             raise ValueError(f'direction must be "forward" or "backward", got {direction!r}.')
-        return self._walk(direction, None, x, steps, paths)
+        return self._walk(direction, None, x, steps, paths, None)
 
     def flow_log_prob(
         self,
@@ -263,13 +277,23 @@ class Bridge(eqx.Module):
         beta = self.reference.schedule.beta(jnp.asarray(t, rows.dtype))
         return (beta * value).reshape(*batch, *self.manifold.shape)
 
-    def _walk(self, direction: str, key: Key | None, x: Values, steps: int, paths: bool) -> Array:
+    def _walk(
+        self,
+        direction: str,
+        key: Key | None,
+        x: Values,
+        steps: int,
+        paths: bool,
+        levels: Values | None,
+    ) -> Array:
         ahead, inner = direction == "forward", self.inner
         rows, batch = self.enter(x, 0.0 if ahead else self.total, "x0" if ahead else "x1")
         with jax.ensure_compile_time_eval():
             grid = inner.grid(steps, rows.dtype)
+            if levels is not None:
+                grid = jnp.asarray(self.inner_level(self._checked(levels)), rows.dtype)
             grid = grid if ahead else grid[::-1]
-            levels = self.data_levels(np.asarray(grid))
+            stops = self.data_levels(np.asarray(grid))
         if key is None:
             # The flow has no noise: its walks take a key, and do not use it.
             keys = jax.random.split(jax.random.key(0), len(rows))
@@ -279,11 +303,24 @@ class Bridge(eqx.Module):
         fail_at_rows(
             "samples", ~jnp.isfinite(end), "not finite", "The drift of the bridge diverged."
         )
-        there = self.leave(end, levels if paths else levels[-1])
+        there = self.leave(end, stops if paths else stops[-1])
         return jnp.asarray(there, rows.dtype).reshape(*batch, *end.shape[1:])
 
+    def _checked(self, levels: Values) -> np.ndarray:
+        """Levels that a caller gave."""
+        found = np.asarray(levels, np.float64)
+        inside = found.ndim == 1 and len(found) > 1 and bool((np.diff(found) > 0).all())
+        ends = inside and np.allclose(found[[0, -1]], (0.0, self.total), rtol=1e-6, atol=0.0)
+        if not ends:
+            raise ValueError(
+                f"grid: needs increasing variance-times from 0 to {self.total:.6g}, got "
+                f"{np.array2string(found, threshold=6)[:200]}."
+            )
+        return np.concatenate([[0.0], found[1:-1], [self.total]])
+
     def walks(self, direction: str, keys: Array, rows: Array, grid: Array, paths: bool) -> Array:
-        """Noisy walks along ``grid``: a bridge that has exact ones draws them itself."""
+        """Noisy walks along ``grid``, all in inner coordinates: a bridge that has exact ones draws
+        them itself."""
         return _run(self.step(direction), keys, rows, grid, paths)
 
     def step(self, direction: str) -> Step:
