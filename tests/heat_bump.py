@@ -7,7 +7,7 @@ from jaxtyping import Array
 from scorefold import runs
 from scorefold.fitting import Description, Trainer, fixed
 from scorefold.manifolds import Manifold
-from scorefold.models import Model, Units, to_inner
+from scorefold.models import PointwiseModel, Units, to_inner
 
 __all__ = ["BUMP", "Bump"]
 
@@ -35,7 +35,7 @@ class BumpTrainer(Trainer):
 
     def batch_loss(self, x, key):
         model = self.model(x, None)
-        return -jax.vmap(model.kernel_log_prob)(x)
+        return -jax.vmap(model.log_density)(x)
 
     def validate(self, x, key):
         return jnp.mean(self.batch_loss(x, key))
@@ -46,7 +46,7 @@ class BumpTrainer(Trainer):
         return FittedBump(self.description, centre, jnp.exp(self.log_s), self.units)
 
 
-class FittedBump(Model):
+class FittedBump(PointwiseModel):
     description: Bump
     centre: Array
     s: Array
@@ -56,17 +56,12 @@ class FittedBump(Model):
     def manifold(self):
         return self.description.manifold
 
-    def kernel_log_prob(self, x):
+    def log_density(self, x):
         centre, s = self.centre.astype(x.dtype), self.s.astype(x.dtype)
         return self.manifold.heat.log_prob(x, centre, s)
 
-    def log_prob(self, x):
-        return self._density(jax.vmap(self.kernel_log_prob), x)
-
-    def sample(self, key, n):
-        return self._draws(
-            jax.vmap(lambda k: self.manifold.heat.sample(k, self.centre, self.s)), key, n
-        )
+    def draw(self, key):
+        return self.manifold.heat.sample(key, self.centre, self.s)
 
 
 BUMP = runs.ModelChoice(

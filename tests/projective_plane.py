@@ -63,6 +63,10 @@ class ProjectivePlane(Manifold):
         return 0.5 * math.pi
 
     @property
+    def injectivity_radius(self) -> float:
+        return 0.5 * math.pi
+
+    @property
     def spectral_gap(self) -> float:
         return 6.0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeVar
@@ -36,6 +37,11 @@ class HeatKernel(eqx.Module):
     ``s`` is variance-time: Brownian motion with unit speed has moved for time s. Each method
     takes one point, one centre and one scalar ``s > 0``.
     """
+
+    @property
+    def radial(self) -> bool:
+        """Whether it is a function of distance and s alone."""
+        return False
 
     @abc.abstractmethod
     def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
@@ -79,16 +85,19 @@ class Manifold(eqx.Module):
 
     Densities in this library are with respect to the Riemannian volume of this class.
 
-    A geometry states what is abstract here, and whatever else differs from what is derived. A class
-    with a ``dist`` of its own inherits nothing that a base knew of another distance.
+    A geometry states what is abstract here, and whatever else differs from what is derived. No
+    geometry derives from another: what the other states would be believed of it.
     """
 
     def __init_subclass__(cls, **arguments: object) -> None:
         super().__init_subclass__(**arguments)
-        if "dist" in vars(cls):
-            for name in ("periods", "sine_volumes", "distances", "chords", "chord"):
-                if name not in vars(cls):
-                    setattr(cls, name, vars(Manifold)[name])
+        for base in cls.__mro__[1:]:
+            if issubclass(base, Manifold) and not inspect.isabstract(base):
+                raise TypeError(
+                    f"{cls.__name__}: derive it from Manifold, and hold a {base.__name__} as a "
+                    f"field where it helps. What {base.__name__} states of itself (distances, "
+                    "volume, heat kernel) would be believed of it."
+                )
 
     # -- what it is ---------------------------------------------------------------------------
     @property
@@ -156,8 +165,12 @@ class Manifold(eqx.Module):
 
     @property
     def injectivity_radius(self) -> float:
-        """Distance of the nearest cut point: exp_x is one to one on vectors shorter than that."""
-        return self.diameter
+        """Distance of the nearest cut point: exp_x is one to one on vectors shorter than that; half
+        the smallest period of flat coordinates. **Raises:** ``TypeError`` elsewhere unless stated:
+        nothing bounds it from below."""
+        if self.periods is None:
+            raise TypeError(f"{self.name}: state injectivity_radius, the distance of cut points.")
+        return float(np.min(self.periods, initial=math.inf, where=self.periods > 0)) / 2.0
 
     # -- geometry, derived for submanifolds with the metric of the ambient space -------------
     def dist(self, x: Point, y: Point) -> Scalar:

@@ -66,3 +66,18 @@ def test_no_room_asks():
             if lines:
                 found[str(path.relative_to(SOURCE))] = lines
     assert found == {}
+
+
+def test_heat_kernels_are_asked_for_eigenfunctions_in_three_files():
+    """The other way to ask: what has the eigenfunctions of a sphere or of rotations."""
+    asked = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if path.relative_to(SOURCE).parts[0] not in OWN
+        and names_in(ast.parse(path.read_text())) & {"sphere_dimension", "is_of_rotations"}
+    }
+    assert asked == {
+        "bridges/exact/spectral_basis.py",
+        "kernels/wrapped/families.py",
+        "samplers/density_mass.py",
+    }

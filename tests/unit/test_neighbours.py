@@ -93,19 +93,13 @@ def test_rotations_by_half_a_turn():
     np.testing.assert_allclose(distance, [[0.5, 3.0, np.pi]], rtol=1e-12)
 
 
-def test_unknown_geometry():
-    """A subclass with a distance of its own: all of them are computed."""
+def test_a_geometry_does_not_derive_from_another():
+    """What the other states would be believed of it: the volume of the sphere of an ellipsoid."""
+    with pytest.raises(TypeError, match="Taxi: derive it from Manifold, and hold a Product"):
 
-    class Taxi(Product):
-        def dist(self, x, y):
-            return jnp.sum(jnp.abs(x - y))
-
-    x, q = draws(Euclidean(2), 0, 50), draws(Euclidean(2), 1, 5)
-    truth = np.abs(q[:, None] - x[None]).sum(-1)
-    taxi = Taxi(Euclidean(1), Euclidean(1))
-    index, distance = nearest(taxi, x, q, 4)
-    np.testing.assert_array_equal(index, np.argsort(truth, axis=1)[:, :4])
-    np.testing.assert_allclose(distance, np.sort(truth, axis=1)[:, :4])
+        class Taxi(Product):
+            def dist(self, x, y):
+                return jnp.sum(jnp.abs(x - y))
 
 
 def test_refusals():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 
-from scorefold._types import Key
+from scorefold._types import Key, Point, Scalar
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.intake import Samples
@@ -38,6 +38,24 @@ class FittedBridge(Bridge):
         if self.units is None:
             return None
         return self.units, self.outside(None, self.units.inside(self.reference))
+
+    @abc.abstractmethod
+    def inner_forward(self, x: Point, s: Scalar) -> Point:
+        """∇ log ψ_s(x) where ``units`` is None."""
+
+    @abc.abstractmethod
+    def inner_backward(self, x: Point, s: Scalar) -> Point:
+        """∇ log φ_s(x) where ``units`` is None."""
+
+    def forward(self, x: Point, s: Scalar) -> Point:
+        if self.units is None:
+            return self.inner_forward(x, s)
+        return self.units.forward(self.reference, self.inner.inner_forward, x, s)
+
+    def backward(self, x: Point, s: Scalar) -> Point:
+        if self.units is None:
+            return self.inner_backward(x, s)
+        return self.units.backward(self.reference, self.inner.inner_backward, x, s)
 
     def outside(self: F, units: BridgeUnits | None, reference: Noising) -> F:
         """The bridge over ``reference`` that is this one in the coordinates of ``units``."""

@@ -35,6 +35,10 @@ class IsotropicHeat(HeatKernel):
     manifold: Manifold
     profile: RadialProfile
 
+    @property
+    def radial(self) -> bool:
+        return True
+
     def log_prob(self, x: Point, x0: Point, s: ScalarLike) -> Scalar:
         return self.profile.log_prob(self.manifold.dist(x, x0), jnp.asarray(s, x.dtype))
 

@@ -30,13 +30,14 @@ class Denoising(Loss):
     def __call__(
         self, field: TangentField, noising: Noising, x0: Point, s: Scalar, key: Key
     ) -> Scalar:
-        x = noising.sample(key, x0, s)
         if self.kernel is not None and noising.kernel is None:
             raise ValueError(
                 "kernel: a heat kernel is the transition of Brownian motion, but this noising "
                 f"({type(noising).__name__}) has a drift. Use Denoising() without a kernel."
             )
-        error = field(x, s) - (self.kernel or noising).score(x, x0, s)
+        x = noising.sample(key, x0, s)
+        transition = noising if self.kernel is None else self.kernel
+        error = field(x, s) - transition.score(x, x0, s)
         return 0.5 * noising.manifold.inner(x, error, error)
 
 

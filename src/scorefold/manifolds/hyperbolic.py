@@ -48,6 +48,10 @@ class Hyperbolic(Manifold):
         return (self.d + 1,)
 
     @property
+    def injectivity_radius(self) -> float:
+        return math.inf
+
+    @property
     def spectral_gap(self) -> float:
         return 0.25 * (self.d - 1) ** 2
 

@@ -55,6 +55,10 @@ class SO3(Manifold):
         return math.pi
 
     @property
+    def injectivity_radius(self) -> float:
+        return math.pi
+
+    @property
     def spectral_gap(self) -> float:
         return 2.0
 

@@ -51,6 +51,10 @@ class Sphere(Manifold):
         return math.pi
 
     @property
+    def injectivity_radius(self) -> float:
+        return math.pi
+
+    @property
     def spectral_gap(self) -> float:
         return float(self.d)
 

@@ -41,10 +41,6 @@ class Torus(FlatManifold):
         return 1.0
 
     @property
-    def injectivity_radius(self) -> float:
-        return math.pi
-
-    @property
     def periods(self) -> np.ndarray:
         return np.full(self.d, 2.0 * math.pi)
 

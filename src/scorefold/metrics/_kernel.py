@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold._types import Scalar
-from scorefold.heat import IsotropicHeat
 from scorefold.manifolds import Manifold, Torus, pairwise
 from scorefold.manifolds.neighbours import rows_of
 
@@ -32,7 +31,7 @@ def heat_matrix(manifold: Manifold, x: np.ndarray, scales: Sequence[float]) -> n
     if len(manifold.factors) > 1:
         parts = manifold.split(x)
         return _mean(_product(manifold.factors, parts, scale) for scale in scales)
-    if not (manifold.dim == 1 or manifold.euclidean or isinstance(manifold.heat, IsotropicHeat)):
+    if not (manifold.dim == 1 or manifold.euclidean or manifold.heat.radial):
         return _mean(_all_pairs(manifold, x, scale) for scale in scales)
     distance = pairwise(manifold, x, x)
     if manifold.euclidean:

@@ -12,6 +12,7 @@ from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, nearest
 from scorefold.metrics._draws import generator, points_of
 from scorefold.metrics._exchange import LEVEL, ODDS, Beside, Groups, Pool, held_out
+from scorefold.metrics._verdicts import COPIES, FRESH
 
 _CLOSE = (1 / 3, 1 / 10, 1 / 30, 1 / 100, 1 / 1000)
 _C_T = 3.0
@@ -47,10 +48,10 @@ class Copying(NamedTuple):
     def verdict(self) -> str:
         drawn_in = self.p_value <= LEVEL and self.z is not None and self.z < -_C_T
         if self.p_copies <= LEVEL or drawn_in:
-            return "copies training points"
+            return COPIES
         if self.z is not None and self.z > _C_T:
             return "underfits: further from training points than fresh data"
-        return "consistent with fresh data"
+        return FRESH
 
 
 def copying(

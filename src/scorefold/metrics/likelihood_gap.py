@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scorefold._types import Values
+from scorefold.metrics._verdicts import FRESH
 from scorefold.models import Model
 
 
@@ -32,7 +33,7 @@ class LikelihoodGap(NamedTuple):
             return "too few points to tell"
         if self.z > 3:
             return f"training points more likely by {self.value:.3g} nats"
-        return "consistent with fresh data"
+        return FRESH
 
 
 def likelihood_gap(train: Values, test: Values, *, model: Model | None = None) -> LikelihoodGap:

@@ -9,6 +9,7 @@ from scorefold._types import Values
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._exchange import ODDS, Groups, Pool, held_out
+from scorefold.metrics._verdicts import COPIES, FRESH
 
 
 class NearestRatio(NamedTuple):
@@ -35,7 +36,7 @@ class NearestRatio(NamedTuple):
         if self.z is None:
             return "too few held-out points to tell"
         copied = self.z > 3 and (self.odds is None or self.odds >= ODDS)
-        return "copies training points" if copied else "consistent with fresh data"
+        return COPIES if copied else FRESH
 
 
 def nearest_ratio(

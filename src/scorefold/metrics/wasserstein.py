@@ -8,6 +8,7 @@ import numpy as np
 from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.metrics._draws import generator, points_of
+from scorefold.metrics._verdicts import FRESH
 
 _LEAST = 10
 
@@ -31,7 +32,7 @@ class Wasserstein(NamedTuple):
             return "too few points to tell"
         if self.value > self.floor + 3 * math.hypot(self.value_std, self.floor_std):
             return f"{self.value / self.floor:.3g} times the floor" if self.floor else "above 0"
-        return "consistent with fresh data"
+        return FRESH
 
 
 def wasserstein(

@@ -1,6 +1,7 @@
 """Models: one file a method."""
 
 from scorefold.models._base import Model
+from scorefold.models._pointwise import PointwiseModel
 from scorefold.models.defaults import default_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
@@ -23,6 +24,7 @@ __all__ = [
     "KernelModel",
     "ManifoldParzen",
     "Model",
+    "PointwiseModel",
     "ScoreModel",
     "Units",
     "default_noising",

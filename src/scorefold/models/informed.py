@@ -202,7 +202,7 @@ class FittedInformedModel(Model):
 
         def at(rows: NumPyOrJax) -> Array:
             ratio = by_blocks(lambda some: flow(field, kernels, some, steps), rows)
-            density = self.base.log_density(rows)
+            density = self.base.log_densities(rows)
             if is_traced((ratio, density)):
                 return density + ratio
             return device(np.asarray(density) + np.asarray(ratio))

@@ -136,9 +136,12 @@ class KernelModel(Description["FittedKernelModel"]):
         units = Units.measure(self.manifold, data, near=True)
         points = to_inner(self.manifold, units, data, "data")
         if self.floor is not None and self.floor > _WIDE:
-            unit = "standard deviations" if self.manifold.flat_coordinates.all() else "radians"
+            flat = self.manifold.flat_coordinates
+            unit = "" if flat.any() and not flat.all() else (
+                " standard deviations" if flat.all() else " radians"
+            )  # fmt: skip
             warn(
-                f"floor: kernels of {self.floor:g} {unit} and more are wider than the data: what "
+                f"floor: kernels of {self.floor:g}{unit} and more are wider than the data: what "
                 "is left is the background."
             )
         learner = with_best_start(self.cross_fit(key, points), points, self.candidates)
@@ -245,7 +248,7 @@ class FittedKernelModel(Model):
         longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
         (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large. Inside a
         JAX transformation all kernels are summed."""
-        return self._density(self.log_density, x, whole=True)
+        return self._density(self.log_densities, x, whole=True)
 
     def score_at(self, s: float | Scalar, x: Values) -> Array:
         """∇ log p_s(x), tangent at x, after Brownian motion for the variance-time s ≥ 0 (of the
@@ -315,7 +318,7 @@ class FittedKernelModel(Model):
             )
         return learner
 
-    def log_density(self, rows: NumPyOrJax) -> Array:
+    def log_densities(self, rows: NumPyOrJax) -> Array:
         """log p of inner coordinates, one point a row, with respect to their own volume."""
         mixture = self.mixture
         if not is_traced((rows, mixture)):

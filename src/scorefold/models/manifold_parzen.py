@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -13,18 +14,15 @@ from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
 from scorefold._fixed import fixed
-from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._types import Key, Point, Scalar, Values
 from scorefold.kernels import GaussianMixture, LowRankDiagonal
 from scorefold.kernels.bandwidth import bandwidth_grid, same_points, scored_points
 from scorefold.manifolds import Euclidean
-from scorefold.models._base import Model
+from scorefold.models._pointwise import PointwiseModel
 from scorefold.models.standardise import Units, standardised
 
-_CHUNK = 256
-"""Points at a time."""
 
-
-class ManifoldParzen(Model):
+class ManifoldParzen(PointwiseModel):
     """p(x) = (1/n) Σ_i N(x; Z_i, Σ_j λ_ij v_ij v_ijᵀ + σ²I) on R^d, with λ_ij, v_ij the leading
     eigenpairs of the second moment of the k nearest neighbours of Z_i about Z_i.
 
@@ -34,6 +32,8 @@ class ManifoldParzen(Model):
     Source: Vincent & Bengio 2002 (Manifold Parzen windows), with equal weights in place of a
     neighbourhood kernel.
     """
+
+    rows_together: ClassVar[int] = 256
 
     manifold: Euclidean
     neighbours: int
@@ -80,13 +80,11 @@ class ManifoldParzen(Model):
     def exact_mass(self) -> tuple[float, float]:
         return 1.0, 0.0
 
-    def log_prob(self, x: Values) -> Array:
-        """log p in nats, closed form."""
-        return self._density(lambda rows: _mixture_log_prob(self.law, rows), x)
+    def log_density(self, x: Point) -> Scalar:
+        return self.law.log_prob(x)
 
-    def sample(self, key: Key, n: int) -> NumPyOrJax:
-        """n exact draws."""
-        return self._draws(lambda keys: _mixture_draws(self.law, keys), key, n)
+    def draw(self, key: Key) -> Point:
+        return self.law.sample(key, 1)[0]
 
 
 @eqx.filter_jit
@@ -105,7 +103,7 @@ def _local_bases(points: Array, ks: Array, most: int, rank: int) -> Array:
         )
         return jnp.swapaxes(size[:, :rank, None] * direction[:, :rank], 1, 2)
 
-    return jnp.swapaxes(jax.lax.map(one, points, batch_size=_CHUNK), 0, 1)
+    return jnp.swapaxes(jax.lax.map(one, points, batch_size=ManifoldParzen.rows_together), 0, 1)
 
 
 def _parzen(points: Array, basis: Array, s: Scalar) -> GaussianMixture:
@@ -125,17 +123,7 @@ def _parzen_scores(points: Array, bases: Array, s: Array, x: Array, leave_out: b
                 return law.log_prob(y)
             return law.without(same_points(y[None], points)[0]).log_prob(y)
 
-        return jnp.mean(in_blocks(at, x, _CHUNK))
+        return jnp.mean(in_blocks(at, x, ManifoldParzen.rows_together))
 
     # One after the other: the memory of one mixture.
     return jax.lax.map(lambda basis: jax.lax.map(lambda t: one(basis, t), s), bases)
-
-
-@eqx.filter_jit
-def _mixture_log_prob(law: GaussianMixture, x: Array) -> Array:
-    return in_blocks(law.log_prob, x, _CHUNK)
-
-
-@eqx.filter_jit
-def _mixture_draws(law: GaussianMixture, keys: Array) -> Array:
-    return jax.vmap(lambda key: law.sample(key, 1)[0])(keys)

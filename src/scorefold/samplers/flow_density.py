@@ -188,5 +188,5 @@ def _finite_rows(x: Values, manifold: Manifold) -> tuple[NumPyOrJax, tuple[int, 
 def _valued(reference: Reference, found: Crossing) -> tuple[Array, Array]:
     """(log densities, RMS estimated error)."""
     last = jax.vmap(reference.log_prob)(found.end)
-    moved = last - jax.vmap(reference.log_prob)(found.again)
+    moved = last - jax.vmap(reference.log_prob)(found.end_by_quadrature)
     return last + found.total, jnp.sqrt(jnp.mean(found.error**2 + moved**2))

@@ -51,14 +51,10 @@ class FittedLightBridge(FittedBridge):
             return self.inner.log_phi(y, r) - tilt
         return jax.nn.logsumexp(self.start.log_terms(self.reference, x, s))
 
-    def forward(self, x: Point, s: Scalar) -> Point:
-        if self.units is not None:
-            return self.units.forward(self.reference, self.inner.forward, x, s)
+    def inner_forward(self, x: Point, s: Scalar) -> Point:
         return self.potential.score_ahead(self.reference, x, self.total - s)
 
-    def backward(self, x: Point, s: Scalar) -> Point:
-        if self.units is not None:
-            return self.units.backward(self.reference, self.inner.backward, x, s)
+    def inner_backward(self, x: Point, s: Scalar) -> Point:
         return self.start.score(self.reference, x, s)
 
     def grid(self, steps: int, dtype: DTypeLike) -> Array:

@@ -33,14 +33,10 @@ class NetworkBridge(FittedBridge):
     toward_b: BridgeField
     units: BridgeUnits | None = None
 
-    def forward(self, x: Point, s: Scalar) -> Point:
-        if self.units is not None:
-            return self.units.forward(self.reference, self.inner.forward, x, s)
+    def inner_forward(self, x: Point, s: Scalar) -> Point:
         return self.toward_b(x, self.total - s) - 2.0 * self.reference.drift(x)
 
-    def backward(self, x: Point, s: Scalar) -> Point:
-        if self.units is not None:
-            return self.units.backward(self.reference, self.inner.backward, x, s)
+    def inner_backward(self, x: Point, s: Scalar) -> Point:
         return self.toward_a(x, s)
 
     def grid(self, steps: int, dtype: DTypeLike) -> Array:

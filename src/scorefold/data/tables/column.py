@@ -31,7 +31,8 @@ class Column:
     those with leading zeros (``007``) and those that float64 cannot hold stay text.
 
     ``comma`` and ``point`` are examples of numbers with either, ``doubtful`` whether all commas
-    may be thousands separators, ``bare`` whether there are numbers without a comma; ``long`` are
+    may be thousands separators, ``bare`` whether there are numbers without a comma, ``large``
+    whether there are whole numbers that float64 does not tell from their neighbours; ``long`` are
     those of 17 digits and more, with decimals.
     """
 
@@ -52,6 +53,8 @@ class Column:
             found = self._parsed(cells) if found is None else found
             if found is not None:
                 self.numbers.append(found)
+                if found.dtype == np.int64 and found.size:
+                    self.large |= max(-int(found.min()), int(found.max())) > _EXACT
                 return
             self.text = True
         self.words += cells
@@ -64,8 +67,6 @@ class Column:
         """All that was read: int64, float64, or text without blanks at its ends, its numbers with
         decimal points."""
         if not self.text:
-            whole = [a for a in self.numbers if a.dtype == np.int64]
-            self.large = any(a.size and max(-int(a.min()), int(a.max())) > _EXACT for a in whole)
             return np.concatenate(self.numbers)
         words = [word.strip() for word in self.words]
         if decimal_commas:

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
+from scorefold.metrics._verdicts import COPIES, FRESH
 from scorefold.runs.models.generalisation import mass_line
 from scorefold.runs.models.measures import MEASURES
-
-FINE = "consistent with fresh data"
-_SPREAD = ("test_nll", "val_nll", "reference_nll", "nll", "nfe", "normalisation")
 
 
 def summary(documents: Sequence[Document]) -> Document:
@@ -24,8 +22,7 @@ def summary(documents: Sequence[Document]) -> Document:
         numbers = [v for v in values if isinstance(v, float)]
         if numbers and len(numbers) + values.count(None) == len(values):
             out[name] = float(np.mean(numbers))
-            if name in _SPREAD:
-                out[f"{name}_std"] = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+            out[f"{name}_std"] = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
             if len(numbers) < len(values):
                 out[f"{name}_reason"] = f"measured in {len(numbers)} of {len(values)} seeds"
     if "generalisation" in out:
@@ -46,8 +43,8 @@ def verdict_summary(found: Sequence[ReadOnlyDocument | None]) -> Document:
         verdicts = [part.get(name) for part in parts]
         known = [v for v in verdicts if v is not None]
         out[name] = {
-            "verdict": max(known, key=lambda v: 2 if v.startswith("cop") else v != FINE),
-            "departing": sum(v != FINE for v in known),
+            "verdict": max(known, key=lambda v: 2 if v == COPIES else v != FRESH),
+            "departing": sum(v != FRESH for v in known),
             "of": len(known),
             "verdicts": verdicts,
         }
@@ -90,8 +87,8 @@ def verdict_lines(found: ReadOnlyDocument | None) -> list[tuple[str, str]]:
         f"{name.replace('_', ' ')}: {part['verdict']}"
         + (f" ({part['departing']} of {part['of']} seeds)" if "departing" in part else "")
         for name, part in parts.items()
-        if part["verdict"] != FINE
+        if part["verdict"] != FRESH
     ]
     seeds = " in every seed" if any("departing" in p for p in parts.values()) else ""
-    return [("generalisation", f"{len(parts) - len(odd)} of {len(parts)} measures {FINE}{seeds}"),
+    return [("generalisation", f"{len(parts) - len(odd)} of {len(parts)} measures {FRESH}{seeds}"),
             *(("", line) for line in odd)]  # fmt: skip

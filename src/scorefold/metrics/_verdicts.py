@@ -1,0 +1,4 @@
+"""The words of verdicts that several measures share."""
+
+FRESH = "consistent with fresh data"
+COPIES = "copies training points"
