@@ -15,6 +15,7 @@ from scorefold.fields.tangent import (
     default_output,
 )
 from scorefold.fields.unet import ImageNetworkSpec, UNet
+from scorefold.fields.velocity import VelocityField
 
 __all__ = [
     "AmbientOutput",
@@ -30,6 +31,7 @@ __all__ = [
     "TangentField",
     "TangentOutput",
     "UNet",
+    "VelocityField",
     "default_output",
     "divergence",
     "hutchinson",

@@ -5,6 +5,10 @@ from scorefold.models._pointwise import PointwiseModel
 from scorefold.models.defaults import default_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
+from scorefold.models.flows.continuous_flow import ContinuousFlow
+from scorefold.models.flows.flow import FittedFlow
+from scorefold.models.flows.flow_matching import FlowMatching
+from scorefold.models.flows.moser import FittedMoserFlow, MoserFlow
 from scorefold.models.heat_kernel_density import HeatKernelDensity
 from scorefold.models.informed import FittedInformedModel, InformedModel
 from scorefold.models.kernel import FittedKernelModel, KernelModel
@@ -13,17 +17,22 @@ from scorefold.models.score import FittedScoreModel, ScoreModel
 from scorefold.models.standardise import Units, to_inner
 
 __all__ = [
+    "ContinuousFlow",
     "EmpiricalModel",
+    "FittedFlow",
     "FittedGaussianKernelModel",
     "FittedInformedModel",
     "FittedKernelModel",
+    "FittedMoserFlow",
     "FittedScoreModel",
+    "FlowMatching",
     "GaussianKernelModel",
     "HeatKernelDensity",
     "InformedModel",
     "KernelModel",
     "ManifoldParzen",
     "Model",
+    "MoserFlow",
     "PointwiseModel",
     "ScoreModel",
     "Units",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import device, is_traced
+from scorefold._blocks import device
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._oneline import one_line
@@ -27,6 +27,7 @@ from scorefold.fitting import Description, Trainer
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model, count
+from scorefold.models.flows._base import in_units
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
@@ -208,13 +209,7 @@ class FittedScoreModel(Model):
             key=key,
             chunk=chunk,
         )
-        volume = self.units.log_volume
-        if is_traced((found, volume)):
-            value = found.log_prob - jnp.asarray(volume, rows.dtype)
-            return FlowDensity(*(a.reshape(batch) for a in found._replace(log_prob=value)))
-        value = np.asarray(found.log_prob) - np.asarray(volume, rows.dtype)
-        parts = (np.asarray(a).reshape(batch) for a in found._replace(log_prob=value))
-        return FlowDensity(*map(device, parts))
+        return in_units(found, self.units, batch)
 
     def score(self, t: float | Scalar, x: Values) -> Array:
         """s_θ(x, s(t)) ≈ ∇ log p_t(x), tangent at x, for one point or a batch; t ∈ [0, 1] with 0

@@ -14,6 +14,7 @@ from scorefold.samplers.probability_flow import (
 from scorefold.samplers.reverse import denoise, sample_reverse
 from scorefold.samplers.steps import (
     Corrected,
+    EulerStep,
     FlowStep,
     ForwardStep,
     GeodesicStep,
@@ -25,6 +26,7 @@ from scorefold.samplers.walk import walk
 
 __all__ = [
     "Corrected",
+    "EulerStep",
     "Flow",
     "FlowDensity",
     "FlowStep",

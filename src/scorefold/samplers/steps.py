@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from scorefold._types import Key, Point, Scalar
+from scorefold.fields import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.noising.geodesic import geodesic_step
@@ -93,6 +94,16 @@ class Corrected(Step):
         return jax.lax.fori_loop(
             0, self.times, lambda k, y: self.corrector(jax.random.fold_in(rest, k), y, s, ds), x
         )
+
+
+class EulerStep(Step):
+    """exp_x(field(x, t)·dt): Euler's step along a geodesic, in the time of the field. Order 1, and
+    exact where a path is a geodesic of constant speed."""
+
+    field: TangentField
+
+    def __call__(self, key: Key, x: Point, s: Scalar, ds: Scalar) -> Point:
+        return self.field.manifold.exp(x, self.field(x, s) * ds)
 
 
 class FlowStep(Step):
