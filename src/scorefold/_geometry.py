@@ -256,6 +256,11 @@ class Manifold(eqx.Module):
         return "ambient"
 
     @property
+    def chart(self) -> Literal["exponential", "stereographic"]:
+        """The map of R^d onto it that suits a flat model carried along."""
+        return "exponential"
+
+    @property
     def picture(self) -> str:
         """The picture that suits it. ``sphere``: unit vectors of R³, on a map; ``rotations``:
         matrices; ``disk``: the hyperboloid of dimension 2; ``angles``: radians; ``circle``: unit

@@ -3,6 +3,7 @@
 from scorefold._geometry import Chords, Manifold, SineVolume
 from scorefold._systems import System
 from scorefold.manifolds._check import PointsError
+from scorefold.manifolds.charts import Chart, Exponential, Stereographic
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.names import manifold_from_name
@@ -15,14 +16,17 @@ from scorefold.manifolds.torus import Torus
 
 __all__ = [
     "SO3",
+    "Chart",
     "Chords",
     "Euclidean",
+    "Exponential",
     "Hyperbolic",
     "Manifold",
     "PointsError",
     "Product",
     "SineVolume",
     "Sphere",
+    "Stereographic",
     "System",
     "Torus",
     "check_points",

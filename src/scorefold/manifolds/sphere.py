@@ -55,6 +55,10 @@ class Sphere(Manifold):
         return math.pi
 
     @property
+    def chart(self) -> Literal["stereographic"]:
+        return "stereographic"
+
+    @property
     def spectral_gap(self) -> float:
         return float(self.d)
 

@@ -13,6 +13,7 @@ from scorefold.models.heat_kernel_density import HeatKernelDensity
 from scorefold.models.informed import FittedInformedModel, InformedModel
 from scorefold.models.kernel import FittedKernelModel, KernelModel
 from scorefold.models.manifold_parzen import ManifoldParzen
+from scorefold.models.pushforward import FittedPushforward, PushforwardScoreModel
 from scorefold.models.score import FittedScoreModel, ScoreModel
 from scorefold.models.standardise import Units, to_inner
 
@@ -24,6 +25,7 @@ __all__ = [
     "FittedInformedModel",
     "FittedKernelModel",
     "FittedMoserFlow",
+    "FittedPushforward",
     "FittedScoreModel",
     "FlowMatching",
     "GaussianKernelModel",
@@ -34,6 +36,7 @@ __all__ = [
     "Model",
     "MoserFlow",
     "PointwiseModel",
+    "PushforwardScoreModel",
     "ScoreModel",
     "Units",
     "default_noising",
