@@ -23,7 +23,7 @@ class Component(eqx.Module):
     variances: Array
 
 
-class Moments(NamedTuple):
+class WeightedMoments(NamedTuple):
     """Weighted means of ``ComponentFamily.local`` over the data: of v, shape ``(d,)``, of its
     centred square (v − v̄)(v − v̄)ᵀ, shape ``(d, d)``, and of 1 − cos or ½|v|²."""
 
@@ -32,7 +32,7 @@ class Moments(NamedTuple):
     distance: Scalar
 
 
-class Place(NamedTuple):
+class MomentEstimate(NamedTuple):
     """What moments say of a law: where it stands, as components of a tangent vector at its centre
     until now, and its covariance in the frame there, shape ``(d, d)``."""
 
@@ -48,6 +48,11 @@ class ComponentFamily(eqx.Module):
 
     round: ClassVar[bool] = False
 
+    @property
+    def fitting(self) -> "ComponentFamily":
+        """The same family as it is used while fitting, where many points meet few laws."""
+        return self
+
     @abc.abstractmethod
     def check(self, m: Manifold) -> None:
         """Raise ``ValueError`` where the family does not exist."""
@@ -57,8 +62,8 @@ class ComponentFamily(eqx.Module):
         """The largest variance that ``log_prob`` is meant for."""
 
     @abc.abstractmethod
-    def log_prob(self, m: Manifold, x: Point, law: Component) -> Scalar:
-        """log density at x in nats."""
+    def log_density(self, m: Manifold, v: Array, distance: Scalar, law: Component) -> Scalar:
+        """log density in nats at the point that is seen as ``local`` says from the centre."""
 
     @abc.abstractmethod
     def sample(self, key: Key, m: Manifold, law: Component) -> Point:
@@ -73,9 +78,13 @@ class ComponentFamily(eqx.Module):
         v = m.components(z, m.log(z, x))
         return v, 0.5 * (v @ v)
 
-    def place(self, moments: Moments) -> Place:
-        """Place and covariance from weighted moments."""
-        return Place(moments.mean, moments.covariance)
+    def log_prob(self, m: Manifold, x: Point, law: Component) -> Scalar:
+        """log density at x in nats."""
+        return self.log_density(m, *self.local(m, x, law.centre), law)
+
+    def estimate(self, moments: WeightedMoments) -> MomentEstimate:
+        """MomentEstimate and covariance from weighted moments."""
+        return MomentEstimate(moments.mean, moments.covariance)
 
     def lost(self, m: Manifold, laws: Component) -> Float[Array, " K"] | float:
         """What the mass of each law may lack of 1."""

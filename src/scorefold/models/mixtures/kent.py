@@ -5,9 +5,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
-from scorefold.heat import sphere_dimension
-from scorefold.manifolds import Manifold
-from scorefold.models.mixtures.component import Component, ComponentFamily, Moments, Place
+from scorefold.manifolds import Manifold, Sphere
+from scorefold.models.mixtures.component import (
+    Component,
+    ComponentFamily,
+    MomentEstimate,
+    WeightedMoments,
+)
 from scorefold.models.mixtures.kent_normaliser import log_kent_normaliser
 from scorefold.models.mixtures.spherical import projected, resultant
 
@@ -30,7 +34,7 @@ class KentComponents(ComponentFamily):
     """
 
     def check(self, m: Manifold) -> None:
-        if sphere_dimension(m.heat) != 2:
+        if not (isinstance(m, Sphere) and m.d == 2):
             raise ValueError(
                 f"manifold: Kent's law is one on S^2, not on {m.name}. Use VonMisesFisherMixture "
                 "on S^d, WrappedNormalMixture on T^d, R^d and H^d, HeatKernelMixture anywhere."
@@ -40,9 +44,10 @@ class KentComponents(ComponentFamily):
         return _WIDEST
 
     def local(self, m: Manifold, x: Point, z: Point) -> tuple[Array, Scalar]:
-        return projected(m, x, z)
+        t, short = projected(z, m.frame(z), x)
+        return jnp.stack(t), short
 
-    def place(self, moments: Moments) -> Place:
+    def estimate(self, moments: WeightedMoments) -> MomentEstimate:
         """The direction of the resultant, and variances (1 − r) ± ½(s₁ − s₂) along the axes of the
         scatter about it, s₁ and s₂ its eigenvalues, r the length of the resultant: exact for narrow
         laws, near for others.
@@ -51,16 +56,17 @@ class KentComponents(ComponentFamily):
         """
         step, short = resultant(moments)
         scatter = moments.covariance
-        return Place(
+        return MomentEstimate(
             step, scatter + (short - 0.5 * jnp.trace(scatter)) * jnp.eye(2, dtype=scatter.dtype)
         )
 
-    def log_prob(self, m: Manifold, x: Point, law: Component) -> Scalar:
-        v, short = projected(m, x, law.centre)
+    def log_density(self, m: Manifold, v: Array, distance: Scalar, law: Component) -> Scalar:
         precisions = 1.0 / law.variances
-        t = law.axes @ v
+        t = [law.axes[k, 0] * v[0] + law.axes[k, 1] * v[1] for k in (0, 1)]
         kappa = 0.5 * jnp.sum(precisions)
-        square = jnp.sum(precisions * t * t) + kappa * short * short
+        square = (
+            precisions[0] * t[0] * t[0] + precisions[1] * t[1] * t[1] + kappa * distance * distance
+        )
         return -0.5 * square - log_kent_normaliser(precisions[0], precisions[1])
 
     def sample(self, key: Key, m: Manifold, law: Component) -> Point:

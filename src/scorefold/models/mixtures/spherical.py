@@ -1,21 +1,26 @@
 """What laws on the sphere that depend on x through ⟨μ, x⟩ share: coordinates and the resultant."""
 
+import functools
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Point, Scalar, safe_norm
-from scorefold.manifolds import Manifold
-from scorefold.models.mixtures.component import Moments
+from scorefold.models.mixtures.component import WeightedMoments
 
 
-def projected(m: Manifold, x: Point, z: Point) -> tuple[Array, Scalar]:
-    """The components of x across z in the frame at z, and 1 − ⟨z, x⟩, both to their own relative
-    accuracy where x is near z."""
-    gap = x - z
-    return m.components(z, m.to_tangent(z, gap)), 0.5 * jnp.sum(gap * gap)
+def projected(z: Point, across: Array, x: Point) -> tuple[list[Scalar], Scalar]:
+    """⟨E_k, x⟩ for the tangent vectors E_k at z that are the rows of ``across``, and 1 − ⟨z, x⟩, to
+    its own relative accuracy where x is near z. One product for each, so that many points and many
+    laws make plain matrix products."""
+    c = z @ x
+    t = [e @ x - e @ z for e in across]
+    square = functools.reduce(jnp.add, [u * u for u in t])
+    ahead = c > 0
+    return t, jnp.where(ahead, square / (1.0 + jnp.where(ahead, c, 0.0)), 1.0 - c)
 
 
-def resultant(moments: Moments) -> tuple[Array, Scalar]:
+def resultant(moments: WeightedMoments) -> tuple[Array, Scalar]:
     """From the mean of x as seen from z: the tangent vector at z that leads to the direction of the
     mean, and 1 − r for its length r. With ρ = 1 − ⟨z, x̄⟩ and t the part of x̄ across z,
 
