@@ -41,10 +41,14 @@ from scorefold.manifolds import (
     manifold_from_name,
 )
 from scorefold.models import (
+    HeatKernelMixture,
     InformedModel,
+    KentMixture,
     KernelModel,
     Model,
     ScoreModel,
+    VonMisesFisherMixture,
+    WrappedNormalMixture,
     default_noising,
 )
 from scorefold.noising import (
@@ -70,12 +74,14 @@ __all__ = [
     "Denoising",
     "Euclidean",
     "FrameOutput",
+    "HeatKernelMixture",
     "History",
     "Hyperbolic",
     "ImageNetworkSpec",
     "Implicit",
     "Importance",
     "InformedModel",
+    "KentMixture",
     "KernelModel",
     "KillingOutput",
     "Langevin",
@@ -101,6 +107,8 @@ __all__ = [
     "Uniform",
     "Variance",
     "VarianceExploding",
+    "VonMisesFisherMixture",
+    "WrappedNormalMixture",
     "__version__",
     "brownian_reference",
     "check_points",

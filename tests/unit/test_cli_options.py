@@ -39,6 +39,8 @@ NUMERIC = {
     ("fit", "--batch-size"): [*COUNT, str(10**9)],
     ("fit", "--width"): [*COUNT, str(10**7)],
     ("fit", "--depth"): [*COUNT, str(10**6)],
+    ("fit", "--components"): COUNT,
+    ("fit", "--starts"): COUNT,
     ("bridge", "--variance"): [*REAL, "0"],
     ("bridge", "--budget"): [*REAL, "0"],
     ("bridge", "--steps"): COUNT,

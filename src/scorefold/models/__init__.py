@@ -13,6 +13,13 @@ from scorefold.models.heat_kernel_density import HeatKernelDensity
 from scorefold.models.informed import FittedInformedModel, InformedModel
 from scorefold.models.kernel import FittedKernelModel, KernelModel
 from scorefold.models.manifold_parzen import ManifoldParzen
+from scorefold.models.mixtures.descriptions import (
+    HeatKernelMixture,
+    KentMixture,
+    VonMisesFisherMixture,
+    WrappedNormalMixture,
+)
+from scorefold.models.mixtures.mixture import FittedMixture
 from scorefold.models.pushforward import FittedPushforward, PushforwardScoreModel
 from scorefold.models.score import FittedScoreModel, ScoreModel
 from scorefold.models.standardise import Units, to_inner
@@ -24,13 +31,16 @@ __all__ = [
     "FittedGaussianKernelModel",
     "FittedInformedModel",
     "FittedKernelModel",
+    "FittedMixture",
     "FittedMoserFlow",
     "FittedPushforward",
     "FittedScoreModel",
     "FlowMatching",
     "GaussianKernelModel",
     "HeatKernelDensity",
+    "HeatKernelMixture",
     "InformedModel",
+    "KentMixture",
     "KernelModel",
     "ManifoldParzen",
     "Model",
@@ -39,6 +49,8 @@ __all__ = [
     "PushforwardScoreModel",
     "ScoreModel",
     "Units",
+    "VonMisesFisherMixture",
+    "WrappedNormalMixture",
     "default_noising",
     "to_inner",
 ]

@@ -19,13 +19,19 @@ from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
     FittedKernelModel,
+    FittedMixture,
     HeatKernelDensity,
+    HeatKernelMixture,
     InformedModel,
+    KentMixture,
     KernelModel,
     Model,
     ScoreModel,
+    VonMisesFisherMixture,
+    WrappedNormalMixture,
     default_noising,
 )
+from scorefold.models.mixtures.mixture import ParametricMixture
 from scorefold.runs.axes import Shown
 from scorefold.runs.errors import RunError
 from scorefold.runs.models import pictures
@@ -71,6 +77,7 @@ class ModelChoice(Generic[M]):
       nor seconds are stated. ``together``: seeds are trained side by side where the splits allow.
     - ``density``, ``figures``: log p for pictures, and figures of its own from (model, key,
       keywords of pictures). ``numbers``: what ``metrics.json`` says of it beside what is measured.
+    - ``check``: raises ``ValueError`` for a manifold that it is not defined on.
     """
 
     build: Callable[[ModelTask], M | Description[M]]
@@ -82,6 +89,14 @@ class ModelChoice(Generic[M]):
     density: Callable[[M], pictures.Density] = lambda model: model.log_prob
     figures: Callable[[M, Key, Shown], pictures.Figures] = lambda *_: {}
     numbers: Callable[[M], Document] = lambda model: {}
+    check: Callable[[Manifold], object] = lambda manifold: None
+
+    def defined_on(self, manifold: Manifold) -> bool:
+        try:
+            self.check(manifold)
+        except ValueError:
+            return False
+        return True
 
     def known(self) -> tuple[Setting, ...]:
         """All that can be stated."""
@@ -129,6 +144,9 @@ def choose_model(name: str | None, stated: ReadOnlyDocument, data: Dataset) -> s
         "--model kernel to have it all the same)"
     )  # fmt: skip
     check_settings(stated, choice.known(), f"--model {found}{fallback}")
+    if not choice.defined_on(data.manifold):
+        others = ", ".join(n for n, other in MODELS.items() if other.defined_on(data.manifold))
+        raise RunError(f"--model {found} is not defined on {data.manifold.name}: there {others}.")
     different = len(np.unique(np.asarray(data.train).reshape(n, -1), axis=0))
     if n < choice.needs or different < min(choice.needs, 2):
         raise RunError(
@@ -180,6 +198,14 @@ def _informed(task: ModelTask) -> InformedModel:
     return InformedModel(base, network=network, **task.some("s_min"))
 
 
+def _mixture(kind: type[ParametricMixture]) -> ModelChoice:
+    """A mixture of parametric laws."""
+    return ModelChoice(
+        lambda task: kind(task.data.manifold, **task.some("components", "starts", "floor")),
+        (_COMPONENTS, _STARTS, _FLOOR), numbers=_laws, check=kind,
+    )  # fmt: skip
+
+
 def _kde(task: ModelTask) -> HeatKernelDensity:
     """A kernel density with the bandwidth that leaves out one point best. With so few points the
     validation points are too few to choose by."""
@@ -201,6 +227,10 @@ def _floor(model: FittedKernelModel) -> Document:
     return {"floor": float(model.covariance.floor)}
 
 
+def _laws(model: FittedMixture) -> Document:
+    return {"components": len(model.log_weights)}
+
+
 _WIDTH = Setting("width", "hidden units (kernel: 64, score: 256, informed: 64)", "whole", 1, 16384)
 _DEPTH = Setting("depth", "hidden layers (kernel: 2, score: 4, informed: 3)", "whole", 1, 1000)
 _FLOOR = Setting("floor", "smallest standard deviation of a kernel (default: the smallest positive "
@@ -210,6 +240,11 @@ _S_MIN = Setting("s_min", "variance-time of the data end (score: 1e-4; informed:
                  "kernels)")  # fmt: skip
 _PRODUCTS = Setting("products", "matrix products while training: bfloat16 where the hardware has "
                     "it (default: float32)", "word", choices=("float32", "bfloat16"))  # fmt: skip
+_COMPONENTS = Setting("components", "laws of the mixture (default: of 1, 2, 5, 10, 25, 50, 100 the "
+                      "best on validation points)", "whole", 1, 10_000)  # fmt: skip
+_STARTS = Setting(
+    "starts", "first places of the laws that are tried (default: 4)", "whole", 1, 1000
+)
 
 USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
 """Those that every ``run.json`` has, null where a model has no such thing."""
@@ -225,5 +260,9 @@ MODELS: dict[str, ModelChoice] = {
     ),
     "informed": ModelChoice(_informed, (_WIDTH, _DEPTH, _FLOOR, _S_MIN), needs=4),
     "kde": ModelChoice(_kde, trained=False),
+    "kent": _mixture(KentMixture),
+    "vmf": _mixture(VonMisesFisherMixture),
+    "wrapped-normal": _mixture(WrappedNormalMixture),
+    "heat-mixture": _mixture(HeatKernelMixture),
 }  # fmt: skip
 """By the names of ``--model``."""

@@ -1,0 +1,1 @@
+"""Mixtures of parametric laws: one family of laws a file."""
