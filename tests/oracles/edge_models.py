@@ -17,11 +17,16 @@ from scorefold.models import (
     EmpiricalModel,
     FittedInformedModel,
     FittedKernelModel,
+    FittedPushforward,
     FittedScoreModel,
+    FlowMatching,
     GaussianKernelModel,
     HeatKernelDensity,
     ManifoldParzen,
+    MoserFlow,
+    PushforwardScoreModel,
 )
+from scorefold.models.flows._base import FlowModel
 from scorefold.models.residual import ResidualField
 from scorefold.models.standardise import Units, to_inner
 
@@ -82,6 +87,26 @@ def score(manifold):
     return trainer.model(trainer.examples(x), None)
 
 
+def flow(manifold):
+    return fitted(FlowMatching(manifold, network=SMALL, t_min=1e-2, rtol=1e-4), manifold)
+
+
+def moser(manifold):
+    return fitted(MoserFlow(manifold, network=SMALL, t_min=1e-2, rtol=1e-4), manifold)
+
+
+def pushforward(manifold):
+    asked = PushforwardScoreModel(manifold, network=SMALL, s_min=1e-2, rtol=1e-4)
+    return fitted(asked, manifold)
+
+
+def fitted(description, manifold):
+    """What a description makes of its first parameters."""
+    x = points(manifold)
+    trainer = description.trainer(KEY, x)
+    return trainer.model(trainer.examples(x), None)
+
+
 def gaussian(manifold):
     x = points(manifold)
     return GaussianKernelModel(manifold, width=8, depth=1).trainer(KEY, x).fitted
@@ -126,7 +151,8 @@ def agrees_under_transformations(model, grad=True):
     as documented; everything else to rounding."""
     m = model.manifold
     x = points(m, 2, key=5)
-    at, flow = jnp.asarray(x), isinstance(model, FittedScoreModel)
+    at = jnp.asarray(x)
+    flow = isinstance(model, FittedScoreModel | FlowModel | FittedPushforward)
     slope_of = getattr(model, "score", None) or getattr(model, "score_at", None)
     more = {"steps": 4} if flow or isinstance(model, EmpiricalModel) else {}
     draw = lambda key: model.sample(key, 3, **more)  # noqa: E731

@@ -2,12 +2,27 @@
 
 import pytest
 from oracles import edge_models
-from oracles.edge_models import SPACES, empirical, gaussian, heat, informed, kernels, parzen, score
+from oracles.edge_models import (
+    SPACES,
+    empirical,
+    flow,
+    gaussian,
+    heat,
+    informed,
+    kernels,
+    moser,
+    parzen,
+    pushforward,
+    score,
+)
 
 CASES = [("kernel", kernels, space) for space in SPACES]
 CASES += [("score", score, space) for space in SPACES]
 CASES += [("informed", informed, space) for space in SPACES]
 CASES += [("heat density", heat, space) for space in SPACES]
+CASES += [("flow", flow, space) for space in SPACES]
+CASES += [("moser", moser, space) for space in ("S^2", "T^2", "SO(3)")]
+CASES += [("pushforward", pushforward, space) for space in SPACES if space != "S^2 x R^1"]
 CASES += [
     ("heat kernels", lambda m: kernels(m, "heat"), "S^2"),
     ("heat kernels", lambda m: kernels(m, "heat"), "S^2 x R^1"),

@@ -13,8 +13,6 @@ from scorefold._oneline import one_line
 from scorefold.cli import main
 from scorefold.cli.commands import build_parser
 from scorefold.runs import MODELS, RunError
-from scorefold.runs.models.choices import model_settings
-from scorefold.runs.setting import TRAINING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = {
@@ -37,6 +35,7 @@ NUMERIC = {
     ("fit", "--seeds"): [*COUNT, "100000"],
     ("fit", "--steps"): COUNT,
     ("fit", "--batch-size"): [*COUNT, str(10**9)],
+    ("fit", "--coupling"): [*REAL, "0"],
     ("fit", "--width"): [*COUNT, str(10**7)],
     ("fit", "--depth"): [*COUNT, str(10**6)],
     ("fit", "--components"): COUNT,
@@ -155,25 +154,39 @@ def test_lines_are_lines():
         assert one_line(text).isprintable() and len(one_line(text)) <= 500
 
 
-def test_defaults_in_the_words_of_help_are_those_of_the_descriptions():
-    """``(kernel: 64, score: 256, informed: 64)``: what each model does when nothing is stated."""
-    sphere, kernel = sf.Sphere(2), sf.KernelModel(sf.Sphere(2))
-    train = np.asarray(jax.vmap(sphere.uniform)(jax.random.split(jax.random.key(0), 40)))
-    score = sf.ScoreModel(sf.default_noising(sphere, train))
-    sizes = {"kernel": kernel, "score": score.network, "informed": sf.InformedModel.network}
-    informed = sf.InformedModel.defaults.fget(None)  # without fitting the kernels below it
-    trained = {"kernel": kernel.defaults, "score": score.defaults, "informed": informed}
-    exact = {
-        "width": {name: one.width for name, one in sizes.items()},
-        "depth": {name: one.depth for name, one in sizes.items()},
-        "s_min": {"score": score.s_min},
-        "steps": {"kernel": kernel.defaults.steps, "informed": informed.steps},
-        "budget": {"score": MODELS["score"].budget},
-        "batch_size": {name: one.batch_size for name, one in trained.items()},
-        "learning_rate": {name: one.learning_rate for name, one in trained.items()},
+def test_the_defaults_on_the_page_of_models_are_those_of_the_descriptions():
+    """Sizes of networks, steps, batch and rate of every name of ``--model`` that trains."""
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    section = page.split("## Where nothing is stated")[1].split("## Flows")[0]
+    rows = {
+        cells[1].strip(" `"): [c.strip() for c in cells[2:-1]]
+        for cells in (line.split("|") for line in section.splitlines() if line.startswith("| "))
     }
-    settings = {setting.name: setting.help for setting in (*TRAINING, *model_settings())}
-    for name, values in exact.items():
-        said = dict(re.findall(r"(kernel|score|informed): (\d[\d.e-]*)", settings[name]))
-        assert {model: float(v) for model, v in said.items()} == values
-    assert f"up to {kernel.defaults.longest}" in settings["steps"]
+    sphere = sf.Sphere(2)
+    train = np.asarray(jax.vmap(sphere.uniform)(jax.random.split(jax.random.key(0), 40)))
+    made = {
+        "kernel": sf.KernelModel(sphere),
+        "score": sf.ScoreModel(sf.default_noising(sphere, train)),
+        "mixtures": sf.KentMixture(sphere),
+        "flow-matching": sf.FlowMatching(sphere),
+        "continuous-flow": sf.ContinuousFlow(sphere),
+        "moser": sf.MoserFlow(sphere),
+        "pushforward": sf.PushforwardScoreModel(sphere),
+    }
+    stated = {name: (getattr(one, "network", one), one.defaults) for name, one in made.items()}
+    # Without fitting the kernels below it.
+    stated["informed"] = sf.InformedModel.network, sf.InformedModel.defaults.fget(None)
+    assert rows.keys() == stated.keys() | {""}
+    for name, (network, defaults) in stated.items():
+        size, steps, batch, rate, stops = rows[name]
+        if size:
+            assert size == f"{network.width} × {network.depth}"
+        assert (int(steps), int(batch), float(rate)) == (
+            defaults.steps, defaults.batch_size, defaults.learning_rate
+        )  # fmt: skip
+        if name in MODELS and MODELS[name].budget:
+            assert f"command line: {MODELS[name].budget:.0f} seconds" == stops
+    kernel = made["kernel"].defaults
+    assert f"up to {kernel.longest} steps" in rows["kernel"][4]
+    assert rows["kernel"][4].startswith(f"{kernel.patience} validations")
+    assert set(re.findall(r"^\| `([a-z-]+)` \| `\w+`", page, flags=re.M)) == set(MODELS)

@@ -23,6 +23,10 @@ PLANE = sf.Euclidean(2)
 DESCRIPTIONS = {
     "kernel": lambda: sf.KernelModel(PLANE, counts=(2, 5), width=4, depth=1),
     "score": lambda: sf.ScoreModel(sf.default_noising(PLANE, np.eye(2)), s_min=1e-3),
+    "flow": lambda: sf.FlowMatching(PLANE, coupling=0.1),
+    "continuous flow": lambda: sf.ContinuousFlow(PLANE, train_steps=3),
+    "moser": lambda: sf.MoserFlow(sf.Torus(2), penalty=10.0),
+    "pushforward": lambda: sf.PushforwardScoreModel(sf.Sphere(2), "exponential"),
     "gaussian": lambda: models.GaussianKernelModel(PLANE, width=8),
     "light": lambda: sf.LightBridge(sf.brownian_reference(PLANE, 0.5), blur=0.1),
     "matching": lambda: bridges.BridgeMatching(sf.brownian_reference(PLANE, 0.5), steps=3),

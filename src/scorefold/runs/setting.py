@@ -40,11 +40,12 @@ class Setting:
 
 
 TRAINING = (
-    Setting("steps", "training steps (kernel: 400, up to 1600 while validation falls; informed: "
-            "600 more)", "whole", 1, 10**9),
-    Setting("budget", "training time per seed (score: 20 if no steps are given)"),
-    Setting("batch_size", "kernel: 256, score: 512, informed: 128", "whole", 1, 2**20),
-    Setting("learning_rate", "the peak (kernel: 5e-3, score: 2e-3, informed: 3e-4)", high=10.0),
+    Setting("steps", "training steps (default: that of the model, docs/models.md)", "whole", 1,
+            10**9),
+    Setting("budget", "training time per seed instead of steps (default: of models with networks "
+            "20 or 60, docs/models.md)"),
+    Setting("batch_size", "default: that of the model, docs/models.md", "whole", 1, 2**20),
+    Setting("learning_rate", "the peak (default: that of the model, docs/models.md)", high=10.0),
     Setting("weight_decay", "default: 0", low=0.0, high=100.0),
 )  # fmt: skip
 

@@ -18,14 +18,19 @@ from scorefold.fields import NetworkSpec
 from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
+    ContinuousFlow,
     FittedKernelModel,
     FittedMixture,
+    FittedMoserFlow,
+    FlowMatching,
     HeatKernelDensity,
     HeatKernelMixture,
     InformedModel,
     KentMixture,
     KernelModel,
     Model,
+    MoserFlow,
+    PushforwardScoreModel,
     ScoreModel,
     VonMisesFisherMixture,
     WrappedNormalMixture,
@@ -206,6 +211,36 @@ def _mixture(kind: type[ParametricMixture]) -> ModelChoice:
     )  # fmt: skip
 
 
+def _network(default: NetworkSpec, task: ModelTask) -> NetworkSpec:
+    return dataclasses.replace(default, **task.some("width", "depth"))
+
+
+def _flow_matching(task: ModelTask) -> FlowMatching:
+    network = _network(NetworkSpec(), task)
+    return FlowMatching(task.data.manifold, network=network, **task.some("coupling"))
+
+
+def _continuous_flow(task: ModelTask) -> ContinuousFlow:
+    network = _network(NetworkSpec(width=128, depth=3, fourier=64), task)
+    return ContinuousFlow(task.data.manifold, network=network)
+
+
+def _moser(task: ModelTask) -> MoserFlow:
+    network = _network(NetworkSpec(width=128, depth=3, fourier=64), task)
+    return MoserFlow(task.data.manifold, network=network)
+
+
+def _pushforward(task: ModelTask) -> PushforwardScoreModel:
+    network = _network(NetworkSpec(), task)
+    return PushforwardScoreModel(task.data.manifold, network=network, **task.some("chart", "s_min"))
+
+
+def _beyond_one(model: FittedMoserFlow) -> Document:
+    """By how much the formula that a Moser flow is trained by has more mass than 1."""
+    excess, error = model.excess(jax.random.key(0))
+    return {"excess_mass": excess, "excess_mass_error": error}
+
+
 def _kde(task: ModelTask) -> HeatKernelDensity:
     """A kernel density with the bandwidth that leaves out one point best. With so few points the
     validation points are too few to choose by."""
@@ -231,13 +266,13 @@ def _laws(model: FittedMixture) -> Document:
     return {"components": len(model.log_weights)}
 
 
-_WIDTH = Setting("width", "hidden units (kernel: 64, score: 256, informed: 64)", "whole", 1, 16384)
-_DEPTH = Setting("depth", "hidden layers (kernel: 2, score: 4, informed: 3)", "whole", 1, 1000)
+_WIDTH = Setting("width", "hidden units (default: of the model, docs/models.md)", "whole", 1, 16384)
+_DEPTH = Setting("depth", "hidden layers (default: of the model, docs/models.md)", "whole", 1, 1000)
 _FLOOR = Setting("floor", "smallest standard deviation of a kernel (default: the smallest positive "
                  "distance of two training points)", high=1e3)  # fmt: skip
 _LOSS = Setting("loss", "default: denoising", "word", choices=tuple(_LOSSES))
-_S_MIN = Setting("s_min", "variance-time of the data end (score: 1e-4; informed: the median of the "
-                 "kernels)")  # fmt: skip
+_S_MIN = Setting("s_min", "variance-time of the data end (score, pushforward: 1e-4; informed: the "
+                 "median of the kernels)")  # fmt: skip
 _PRODUCTS = Setting("products", "matrix products while training: bfloat16 where the hardware has "
                     "it (default: float32)", "word", choices=("float32", "bfloat16"))  # fmt: skip
 _COMPONENTS = Setting("components", "laws of the mixture (default: of 1, 2, 5, 10, 25, 50, 100 the "
@@ -245,6 +280,12 @@ _COMPONENTS = Setting("components", "laws of the mixture (default: of 1, 2, 5, 1
 _STARTS = Setting(
     "starts", "first places of the laws that are tried (default: 4)", "whole", 1, 1000
 )
+
+_COUPLING = Setting("coupling", "variance-time of the entropic plan that pairs data and noise in a "
+                    "batch (default: none, drawn apart)")  # fmt: skip
+_CHART = Setting("chart", "the map of flat space onto the manifold (default: stereographic on S^d, "
+                 "exponential elsewhere)", "word",
+                 choices=("stereographic", "exponential"))  # fmt: skip
 
 USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
 """Those that every ``run.json`` has, null where a model has no such thing."""
@@ -264,5 +305,19 @@ MODELS: dict[str, ModelChoice] = {
     "vmf": _mixture(VonMisesFisherMixture),
     "wrapped-normal": _mixture(WrappedNormalMixture),
     "heat-mixture": _mixture(HeatKernelMixture),
+    "flow-matching": ModelChoice(
+        _flow_matching, (_WIDTH, _DEPTH, _COUPLING), budget=20.0, together=True,
+        density=pictures.coarse_density,
+    ),
+    "continuous-flow": ModelChoice(
+        _continuous_flow, (_WIDTH, _DEPTH), budget=60.0, density=pictures.coarse_density
+    ),
+    "moser": ModelChoice(
+        _moser, (_WIDTH, _DEPTH), budget=60.0, density=pictures.coarse_density,
+        numbers=_beyond_one, check=MoserFlow,
+    ),
+    "pushforward": ModelChoice(
+        _pushforward, (_WIDTH, _DEPTH, _CHART, _S_MIN), budget=20.0, check=PushforwardScoreModel
+    ),
 }  # fmt: skip
 """By the names of ``--model``."""

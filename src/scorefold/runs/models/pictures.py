@@ -12,6 +12,7 @@ from jaxtyping import Array
 from scorefold import report
 from scorefold._types import Key, Values
 from scorefold.models import FittedKernelModel, FittedScoreModel
+from scorefold.models.flows._base import FlowModel
 from scorefold.runs.axes import Shown
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Density = Callable[[Array], Values]
 Figures = dict[str, "Figure"]
 
 
-def coarse_density(model: FittedScoreModel) -> Density:
+def coarse_density(model: FittedScoreModel | FlowModel) -> Density:
     """log p of points, for pictures."""
     return lambda x: model.density(x, rtol=_RTOL).log_prob
 
