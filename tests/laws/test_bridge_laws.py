@@ -168,8 +168,11 @@ def test_learned_bridges_move_and_scale(name):
     ]
     middle = first + even * (last - first)
     np.testing.assert_allclose(states[1] / unit - middle[None, :, None], states[0], atol=1e-5)
-    with pytest.raises(ValueError, match="grid: needs increasing variance-times from 0 to"):
-        base.sample_backward(KEY, B[:5], grid=even[::-1] * base.total)
+    for wrong in (even[::-1] * base.total, even, "abc", [0.0, np.nan, base.total]):
+        with pytest.raises(ValueError, match="grid: needs increasing variance-times"):
+            base.sample_backward(KEY, B[:5], grid=wrong)
+    with pytest.raises(TypeError, match="grid: levels are to be numbers, not traced"):
+        jax.jit(lambda g: base.sample_forward(KEY, A[:5], grid=g))(even * base.total)
     at = 0.5 * (first + last)
     speed = np.asarray(moved.velocity(0.5, (A[:5] + at) * unit)) / unit - (last - first)
     np.testing.assert_allclose(speed, base.velocity(0.5, A[:5]), atol=1e-4)

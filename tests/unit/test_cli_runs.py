@@ -18,7 +18,7 @@ from scorefold.report import training_curves
 from scorefold.runs import documents
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
-from scorefold.runs.models.summary import verdict_summary
+from scorefold.runs.models.summary import summary, verdict_summary
 
 PAGE = "scorefold.runs.models.request.write_model_page"
 
@@ -290,11 +290,24 @@ def test_the_worst_verdict_is_shown():
         return [{"mmd": {"verdict": v}, "leak": 0.1} if v else None for v in verdicts]
 
     fine, odd, copies = "consistent with fresh data", "differs", "copies training points"
+    few = "too few points to tell"
     for verdicts, worst, count in [((fine, fine), fine, 0), ((fine, odd, None), odd, 1),
-                                   ((copies, odd, fine), copies, 2)]:  # fmt: skip
+                                   ((copies, odd, fine), copies, 2), ((few, odd), odd, 1),
+                                   ((odd, few), odd, 1), ((few, fine), few, 0)]:  # fmt: skip
         row = verdict_summary(found(*verdicts))["mmd"]
         assert (row["verdict"], row["departing"]) == (worst, count)
         assert row["verdicts"] == list(verdicts)
+
+
+def test_whole_numbers_of_several_seeds_are_means_where_they_differ():
+    """What is the same in all seeds stays as it is."""
+    found = summary([
+        {"seed": 0, "n_test": 15, "steps": 400, "train_seconds": 1.0},
+        {"seed": 1, "n_test": 15, "steps": 1600, "train_seconds": 3.0},
+    ])  # fmt: skip
+    assert (found["seed"], found["n_test"]) == ([0, 1], 15)
+    assert (found["steps"], found["train_seconds"]) == (1000.0, 2.0)
+    assert found["steps_std"] == pytest.approx(1200 / np.sqrt(2))
 
 
 def test_fit_and_evaluate_say_one_number(fitted, capsys):

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import is_traced
 from scorefold._hash import structural_hash
+from scorefold._oneline import one_line
 from scorefold._types import DTypeLike, Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.ends_clock import EndsClock
 from scorefold.bridges.units import BridgeUnits, Field, L, Level
@@ -133,10 +135,10 @@ class Bridge(eqx.Module):
     ) -> Array:
         """From points of A to points of B by a geodesic random walk, weak order 1.
 
-        **Arguments:** ``grid``: the levels to stop at in the place of ``grid(steps)``, increasing
-        variance-times from 0 to S.
-        **Returns:** end points, of the shape of ``x0``; with ``paths`` the states at all levels,
-        shape ``(n, steps + 1, …)``.
+        **Arguments:** ``grid``: the levels to stop at, increasing variance-times from 0 to S, not
+        traced; in the place of ``steps`` and its ``grid(steps)``.
+        **Returns:** end points, of the shape of ``x0``; with ``paths`` the states at all L levels,
+        shape ``(n, L, …)``. A bridge with exact draws takes one step where ``paths`` is False.
         **Raises:** ``FloatingPointError`` naming the draws that are not finite.
         """
         return self._walk("forward", key, x0, steps, paths, grid)
@@ -150,7 +152,8 @@ class Bridge(eqx.Module):
         paths: bool = False,
         grid: Values | None = None,
     ) -> Array:
-        """From points of B back to points of A; paths run from B (first) to A (last)."""
+        """From points of B back to points of A; paths run from B (first) to A (last), ``grid``
+        from 0 to S as in ``sample_forward``."""
         return self._walk("backward", key, x1, steps, paths, grid)
 
     def flow(
@@ -308,7 +311,14 @@ class Bridge(eqx.Module):
 
     def _checked(self, levels: Values) -> np.ndarray:
         """Levels that a caller gave."""
-        found = np.asarray(levels, np.float64)
+        if is_traced(levels):
+            raise TypeError("grid: levels are to be numbers, not traced: they set the program.")
+        try:
+            found = np.asarray(levels, np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"grid: needs increasing variance-times, got {one_line(repr(levels))[:80]}."
+            ) from None
         inside = found.ndim == 1 and len(found) > 1 and bool((np.diff(found) > 0).all())
         ends = inside and np.allclose(found[[0, -1]], (0.0, self.total), rtol=1e-6, atol=0.0)
         if not ends:

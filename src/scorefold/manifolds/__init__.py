@@ -3,7 +3,7 @@
 from scorefold._geometry import Chords, Manifold, SineVolume
 from scorefold._systems import System
 from scorefold.manifolds._check import PointsError
-from scorefold.manifolds.charts import Chart, Exponential, Stereographic
+from scorefold.manifolds.charts import CoordinateChart, Exponential, Stereographic
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.names import manifold_from_name
@@ -16,8 +16,8 @@ from scorefold.manifolds.torus import Torus
 
 __all__ = [
     "SO3",
-    "Chart",
     "Chords",
+    "CoordinateChart",
     "Euclidean",
     "Exponential",
     "Hyperbolic",

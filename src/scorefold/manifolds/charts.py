@@ -17,7 +17,7 @@ _FLIPPED = 4
 """Angles that are also taken a turn further, at most: 2⁴ preimages of a point of T^d."""
 
 
-class Chart(eqx.Module):
+class CoordinateChart(eqx.Module):
     """A smooth map φ of R^d onto a manifold (but for a set of no volume), at one point.
 
     The law of φ(U) has, for a density q of U on R^d,
@@ -40,7 +40,7 @@ class Chart(eqx.Module):
         """log |det dφ_u|, from Lebesgue measure to Riemannian volume."""
 
 
-class Stereographic(Chart):
+class Stereographic(CoordinateChart):
     """x = ((1 − |u|²) c + 2 Σ u_i E_i(c))/(1 + |u|²) on S^d: one to one onto the sphere without −c,
     log_volume = d log(2/(1 + |u|²)). ``centre``: c."""
 
@@ -63,7 +63,7 @@ class Stereographic(Chart):
         return self.manifold.dim * (math.log(2.0) - jnp.log1p(jnp.sum(u * u)))
 
 
-class Exponential(Chart):
+class Exponential(CoordinateChart):
     """x = exp_c(Σ u_i E_i(c)), log_volume = exp_log_det(c, u). ``centre``: c.
 
     One to one on R^d and H^d. On T^d a coordinate and the same a turn further are preimages (of the

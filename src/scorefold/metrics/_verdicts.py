@@ -2,3 +2,4 @@
 
 FRESH = "consistent with fresh data"
 COPIES = "copies training points"
+UNTOLD = "too few points to tell"

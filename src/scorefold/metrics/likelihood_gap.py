@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scorefold._types import Values
-from scorefold.metrics._verdicts import FRESH
+from scorefold.metrics._verdicts import FRESH, UNTOLD
 from scorefold.models import Model
 
 
@@ -30,7 +30,7 @@ class LikelihoodGap(NamedTuple):
             if not math.isfinite(nll):
                 return f"{part} points outside the model's support"
         if self.z is None:
-            return "too few points to tell"
+            return UNTOLD
         if self.z > 3:
             return f"training points more likely by {self.value:.3g} nats"
         return FRESH

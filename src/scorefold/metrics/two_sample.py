@@ -11,7 +11,7 @@ from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.metrics._draws import Statistic, generator, limit, permutation_values, points_of
 from scorefold.metrics._kernel import heat_matrix
-from scorefold.metrics._verdicts import FRESH
+from scorefold.metrics._verdicts import FRESH, UNTOLD
 
 
 class TwoSample(NamedTuple):
@@ -37,7 +37,7 @@ class TwoSample(NamedTuple):
             return "differs from fresh data"
         # So few relabellings that none can be called rare.
         if math.comb(self.n + self.m, self.n) < 200:
-            return "too few points to tell"
+            return UNTOLD
         return FRESH
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.metrics._draws import generator, points_of
-from scorefold.metrics._verdicts import FRESH
+from scorefold.metrics._verdicts import FRESH, UNTOLD
 
 _LEAST = 10
 
@@ -29,7 +29,7 @@ class Wasserstein(NamedTuple):
     @property
     def verdict(self) -> str:
         if self.n < _LEAST or self.value_std is None or self.floor_std is None:
-            return "too few points to tell"
+            return UNTOLD
         if self.value > self.floor + 3 * math.hypot(self.value_std, self.floor_std):
             return f"{self.value / self.floor:.3g} times the floor" if self.floor else "above 0"
         return FRESH

@@ -18,7 +18,7 @@ from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold.fields import Architecture, NetworkSpec
 from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.losses import Denoising, Loss
-from scorefold.manifolds import Chart, Euclidean, Exponential, Manifold, Stereographic
+from scorefold.manifolds import CoordinateChart, Euclidean, Exponential, Manifold, Stereographic
 from scorefold.models._base import Model
 from scorefold.models.defaults import default_noising
 from scorefold.models.score import FittedScoreModel, ScoreModel, ScoreTrainer
@@ -112,7 +112,7 @@ class PushforwardTrainer(Trainer["FittedPushforward"]):
     shared_examples: ClassVar[bool] = True
 
     description: PushforwardScoreModel
-    chart: Chart
+    chart: CoordinateChart
     inner: ScoreTrainer
 
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Placed:
@@ -137,7 +137,7 @@ class FittedPushforward(Model):
     """A fitted ``PushforwardScoreModel``: ``inner`` is the score model of u."""
 
     description: PushforwardScoreModel
-    chart: Chart
+    chart: CoordinateChart
     inner: FittedScoreModel
     units: Units = fixed(default=Units())
 
@@ -190,7 +190,7 @@ def _centre(manifold: Manifold, points: Array) -> Array:
     return centre
 
 
-def _unrolled(chart: Chart, points: Array, name: str) -> np.ndarray:
+def _unrolled(chart: CoordinateChart, points: Array, name: str) -> np.ndarray:
     """Principal coordinates in the chart, shape ``(n, d)``."""
     u = np.asarray(eqx.filter_jit(jax.vmap(lambda x: chart.preimages(x)[0]))(points))
     far = np.flatnonzero(~(np.abs(u).max(axis=1) < _FURTHEST))
@@ -203,11 +203,11 @@ def _unrolled(chart: Chart, points: Array, name: str) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _all(chart: Chart, rows: Array) -> tuple[Array, Array]:
+def _all(chart: CoordinateChart, rows: Array) -> tuple[Array, Array]:
     u = jax.vmap(chart.preimages)(rows)
     return u, jax.vmap(jax.vmap(chart.log_volume))(u)
 
 
 @eqx.filter_jit
-def _carried(chart: Chart, u: Array) -> Array:
+def _carried(chart: CoordinateChart, u: Array) -> Array:
     return jax.vmap(chart.point)(u)

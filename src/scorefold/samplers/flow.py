@@ -57,7 +57,8 @@ class ProbabilityFlow(Flow):
 
 
 class PathFlow(Flow):
-    """dx/dt = field(x, t) for t ∈ [0, 1], in the variable s = t²: v(x, s) = field(x, √s)/(2√s).
+    """dx/dt = field(x, t) for t ∈ (0, 1], in the variable s = t² > 0:
+    v(x, s) = field(x, √s)/(2√s).
 
     Where t is the distance gone on a path from a data point, s is what it is for a diffusion: the
     variance around the point, and the velocity is of the order 1/√s.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold.metrics._verdicts import COPIES, FRESH
+from scorefold.metrics._verdicts import COPIES, FRESH, UNTOLD
 from scorefold.runs.models.generalisation import mass_line
 from scorefold.runs.models.measures import MEASURES
 
@@ -19,8 +19,10 @@ def summary(documents: Sequence[Document]) -> Document:
         out["seed"] = [d["seed"] for d in documents]
     for name in documents[0]:
         values = [d.get(name) for d in documents]
-        numbers = [v for v in values if isinstance(v, float)]
-        if numbers and len(numbers) + values.count(None) == len(values):
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        same = all(v == values[0] and isinstance(v, int) for v in values)
+        known = name != "seed" and not same and len(numbers) + values.count(None) == len(values)
+        if numbers and known:
             out[name] = float(np.mean(numbers))
             out[f"{name}_std"] = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
             if len(numbers) < len(values):
@@ -35,7 +37,8 @@ def summary(documents: Sequence[Document]) -> Document:
 
 def verdict_summary(found: Sequence[ReadOnlyDocument | None]) -> Document:
     """For each measure its verdict in every seed (None where it was not measured), the worst of
-    them, and in how many seeds it departs from fresh data."""
+    them (copies, then all else that departs from fresh data, then what cannot be told), and in how
+    many seeds it departs."""
     parts = [{k: v["verdict"] for k, v in f.items() if isinstance(v, Mapping) and "verdict" in v}
              if f else {} for f in found]  # fmt: skip
     out = {}
@@ -43,18 +46,22 @@ def verdict_summary(found: Sequence[ReadOnlyDocument | None]) -> Document:
         verdicts = [part.get(name) for part in parts]
         known = [v for v in verdicts if v is not None]
         out[name] = {
-            "verdict": max(known, key=lambda v: 2 if v == COPIES else v != FRESH),
-            "departing": sum(v != FRESH for v in known),
+            "verdict": max(known, key=_badness),
+            "departing": sum(_badness(v) > 1 for v in known),
             "of": len(known),
             "verdicts": verdicts,
         }
     return out
 
 
+def _badness(verdict: str) -> int:
+    return {FRESH: 0, UNTOLD: 1, COPIES: 3}.get(verdict, 2)
+
+
 def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
     """The numbers of a run, or of several seeds, for a terminal."""
     return [
-        ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']} points"),
+        ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']:g} points"),
         ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
         (metrics["reference"] or "plain law",
          f"{_number(metrics, 'reference_nll')} nats, to be beaten by the test NLL"),
@@ -65,7 +72,8 @@ def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
         *((measure.title, _number(metrics, measure.names[0]))
           for measure in MEASURES.values() if measure.title),
         ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
-                 f"{metrics['steps']} steps, {metrics['compile_seconds']:.1f} s of it compiling"),
+                 f"{metrics['steps']:.0f} steps, {metrics['compile_seconds']:.1f} s of it "
+                 "compiling"),
     ]  # fmt: skip
 
 
