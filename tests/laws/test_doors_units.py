@@ -62,13 +62,18 @@ MODELS = {
     "score on R^2": (FLAT, score(PLANE)),
     "gaussian": (FLAT, lambda x: fitted(GaussianKernelModel(PLANE, width=4, depth=1), x)),
     "informed": (FLAT, informed),
+    "wrapped normal": (FLAT, lambda x: fitted(sf.WrappedNormalMixture(PLANE, 2, floor=0.05), x)),
+    "heat mixture on S^2 x R^1": (
+        LANDED,
+        lambda x: fitted(sf.HeatKernelMixture(LAND, 2, floor=0.05), x),
+    ),
     "heat density": (FLAT, lambda x: HeatKernelDensity.choose(PLANE, x, size=4)),
     "parzen": (FLAT, lambda x: ManifoldParzen.choose(PLANE, x, neighbours=4, size=4)),
     "empirical": (FLAT, lambda x: EmpiricalModel.of(sf.default_noising(PLANE, x), x, s_min=0.01)),
 }
 CHANGES = [(-3.3e6, 1e-9), (1e9, 1.0), (0.7, 1e9), (5e5, 3.7)]
 CHEAP = {"heat density": 4, "parzen": 4, "empirical": 4}
-SLOW = ("kernel on S^2 x R^1", "gaussian", "informed")
+SLOW = ("kernel on S^2 x R^1", "gaussian", "informed", "heat mixture on S^2 x R^1")
 
 
 @pytest.mark.fault(44, "constants and factors of flat columns, every model")

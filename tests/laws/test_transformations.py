@@ -14,12 +14,16 @@ import scorefold as sf
 
 @pytest.mark.fault(47, "log_prob, score and draws under jit, vmap and grad")
 @pytest.mark.parametrize(
-    "name", ["kernel", pytest.param("gaussian", marks=pytest.mark.slow), "score"]
+    "name",
+    ["kernel", pytest.param("gaussian", marks=pytest.mark.slow), "score", "wrapped normal"],
 )
 def test_some_models(name):
     """All of them on all spaces, and the gradient of a score model's likelihood, are in
     ``tests/slow/test_transformations_everywhere.py``."""
-    make = {"kernel": kernels, "gaussian": edge_models.gaussian, "score": score}[name]
+    make = {
+        "kernel": kernels, "gaussian": edge_models.gaussian, "score": score,
+        "wrapped normal": lambda m: edge_models.parametric(m, "wrapped normal"),
+    }[name]  # fmt: skip
     model = make(SPACES["R^2"])
     edge_models.agrees_under_transformations(model, grad=name != "score")
     edge_models.copies_say_the_same(model)

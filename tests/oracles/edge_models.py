@@ -116,6 +116,20 @@ def parzen(manifold):
     return ManifoldParzen.choose(manifold, points(manifold), neighbours=4, size=2)
 
 
+MIXTURES = {
+    "kent": sf.KentMixture,
+    "vmf": sf.VonMisesFisherMixture,
+    "wrapped normal": sf.WrappedNormalMixture,
+    "heat mixture": sf.HeatKernelMixture,
+}
+
+
+def parametric(manifold, kind):
+    """Three laws as they are found, before any step."""
+    trainer = MIXTURES[kind](manifold, 3, starts=1).trainer(KEY, points(manifold))
+    return trainer.model(trainer.examples(points(manifold)), None)
+
+
 def close(got, want, **tolerance):
     np.testing.assert_allclose(np.asarray(got), np.asarray(want), **tolerance)
 

@@ -2,7 +2,17 @@
 
 import pytest
 from oracles import edge_models
-from oracles.edge_models import SPACES, empirical, gaussian, heat, informed, kernels, parzen, score
+from oracles.edge_models import (
+    SPACES,
+    empirical,
+    gaussian,
+    heat,
+    informed,
+    kernels,
+    parametric,
+    parzen,
+    score,
+)  # fmt: skip
 
 CASES = [("kernel", kernels, space) for space in SPACES]
 CASES += [("score", score, space) for space in SPACES]
@@ -16,7 +26,12 @@ CASES += [
     ("empirical", empirical, "T^2"),
     ("empirical", empirical, "R^2"),
     ("parzen", parzen, "R^2"),
-]
+    ("kent", lambda m: parametric(m, "kent"), "S^2"),
+    ("vmf", lambda m: parametric(m, "vmf"), "S^2"),
+    *(("wrapped normal", lambda m: parametric(m, "wrapped normal"), name)
+      for name in ("R^2", "T^2", "H^2")),
+    *(("heat mixture", lambda m: parametric(m, "heat mixture"), name) for name in SPACES),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[2]}")

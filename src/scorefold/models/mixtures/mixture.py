@@ -29,7 +29,7 @@ from scorefold.models.standardise import Units, to_inner
 _COUNTS = (1, 2, 5, 10, 25, 50, 100)
 _PAIRS = 1 << 17
 """Pairs of a point and a law at a time."""
-_TRIED, _TRIAL, _STEPS = 2048, 10, 30
+_TRIED, _TRIAL, _STEPS = 2048, 6, 20
 """Points and steps that starts are compared by; steps of the best."""
 _SEEN = 1 << 15
 """Points that expectation–maximisation sees."""
@@ -118,7 +118,8 @@ class ParametricMixture(Description["FittedMixture"]):
         high = jnp.asarray(self.family.widest(m), x.dtype)
         order, draw = jax.random.split(key)
         rows = jax.random.permutation(order, len(x))[: min(len(x), _SEEN)]
-        found = quick_jit(_started)(self, draw, x[rows], counts, low, high)
+        # Compiled without optimisation: it runs once.
+        found = quick_jit(_started, level=0)(self, draw, x[rows], counts, low, high)
         change = jnp.zeros((sum(counts), self.family.size(m.dim)), x.dtype)
         return MixtureTrainer(self, change, found.log_weights, found, low, high, units)
 
@@ -220,14 +221,17 @@ class FittedMixture(Model):
 def _started(
     asked: ParametricMixture, key: Key, x: Array, counts: tuple[int, ...], low: Scalar, high: Scalar
 ) -> Mixtures:
-    """The mixtures that expectation–maximisation finds from the best of several starts each."""
+    """The mixtures that expectation–maximisation finds from the best of several starts each. The
+    last law of each begins as wide as all data are: what lies apart has a law then."""
     m, family = asked.manifold, asked.family.fitting
     some = x[:_TRIED]
     keys = jax.random.split(key, asked.starts)
     found = jax.vmap(lambda k: spread_centres(m, k, some, max(counts)))(keys)
     squares = found.squares[:, np.asarray(counts) - 1] / m.dim
     even = jnp.repeat(squares, np.asarray(counts), axis=1, total_repeat_length=sum(counts))
-    variances = jnp.clip(even, 1.02 * low, high / 1.02).ravel()
+    last = np.cumsum(counts) - 1
+    wide = jnp.broadcast_to(found.squares[:, :1] / m.dim, (asked.starts, len(counts)))
+    variances = jnp.clip(even.at[:, last].set(wide), 1.02 * low, high / 1.02).ravel()
     centres = jnp.concatenate([found.centres[:, :k] for k in counts], axis=1)
     total = asked.starts * sum(counts)
     laws = Component(

@@ -49,6 +49,10 @@ def _turned(variances: Array, turns: Array) -> Array:
     apart = jnp.abs(variances[j] - variances[k])
     unit = jnp.sqrt(variances[j] * variances[k])
     unit = unit / jnp.maximum(unit, apart)
+    if d == 2:  # a rotation of the plane
+        a = 0.5 * unit[0] * turns[0]
+        c, s = (1.0 - a * a) / (1.0 + a * a), 2.0 * a / (1.0 + a * a)
+        return jnp.stack([jnp.stack([c, s]), jnp.stack([-s, c])])
     half = jnp.zeros((d, d), variances.dtype).at[j, k].set(0.5 * unit * turns)
     skew = half - half.T
     one = jnp.eye(d, dtype=skew.dtype)
