@@ -68,7 +68,7 @@ def test_no_room_asks():
     assert found == {}
 
 
-def test_heat_kernels_are_asked_for_eigenfunctions_in_three_files():
+def test_heat_kernels_are_asked_for_eigenfunctions_in_five_files():
     """The other way to ask: what has the eigenfunctions of a sphere or of rotations."""
     asked = {
         str(path.relative_to(SOURCE))
@@ -79,5 +79,7 @@ def test_heat_kernels_are_asked_for_eigenfunctions_in_three_files():
     assert asked == {
         "bridges/exact/spectral_basis.py",
         "kernels/wrapped/families.py",
+        "models/mixtures/kent.py",
+        "models/mixtures/von_mises_fisher.py",
         "samplers/density_mass.py",
     }

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar
-from scorefold.manifolds import Manifold, Sphere
+from scorefold.heat import sphere_dimension
+from scorefold.manifolds import Manifold
 from scorefold.models.mixtures.component import (
     Component,
     ComponentFamily,
@@ -34,7 +35,7 @@ class KentComponents(ComponentFamily):
     """
 
     def check(self, m: Manifold) -> None:
-        if not (isinstance(m, Sphere) and m.d == 2):
+        if sphere_dimension(m.heat) != 2:
             raise ValueError(
                 f"manifold: Kent's law is one on S^2, not on {m.name}. Use VonMisesFisherMixture "
                 "on S^d, WrappedNormalMixture on T^d, R^d and H^d, HeatKernelMixture anywhere."

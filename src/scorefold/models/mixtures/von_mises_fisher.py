@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar, constant
-from scorefold.manifolds import Manifold, Sphere
+from scorefold.heat import sphere_dimension
+from scorefold.manifolds import Manifold
 from scorefold.models.mixtures.component import (
     Component,
     ComponentFamily,
@@ -36,7 +37,7 @@ class VonMisesFisherComponents(ComponentFamily):
     round: ClassVar[bool] = True
 
     def check(self, m: Manifold) -> None:
-        if not isinstance(m, Sphere):
+        if sphere_dimension(m.heat) is None:
             raise ValueError(
                 f"manifold: the von Mises–Fisher law is one on S^d, not on {m.name}. Use "
                 "WrappedNormalMixture on T^d, R^d and H^d, HeatKernelMixture anywhere."
