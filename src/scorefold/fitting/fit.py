@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -103,11 +105,13 @@ def fit(
     raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))
     key = typed_key(key)
     with nullcontext() if out is None else locked(Path(out)):
+        since = time.monotonic()
         trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
         rest, state = _split(trainer)
         examples, held_out = _examples(trainer, raw)
         task = TrainTask(rest, examples, held_out, key, settings, None)
-        loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
+        checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
+        loop = run(description, task, state, plan, checkpointing, progress, prepared)
     return _result(trainer, loop, 0, key)
 
 
@@ -151,6 +155,7 @@ def fit_seeds(
     both = _Raw(numbers("data", data, runs), None if val is None else numbers("val", val, runs))
     each = [both.run(i) for i in range(len(keys))] if stacked else [both] * len(keys)
     with nullcontext() if out is None else locked(Path(out)):
+        since = time.monotonic()
         trainers = [
             description.trainer(jax.random.fold_in(k, _INIT), raw.data)
             for k, raw in zip(keys, each, strict=True)
@@ -167,7 +172,8 @@ def fit_seeds(
         else:
             (examples, held_out), axis = _examples(trainers[0], both), None
         task = TrainTask(rest, examples, held_out, jnp.stack(keys), settings, (axis, axis))
-        loop = run(description, task, state, plan, Checkpointing(out, resume, save_every), progress)
+        checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
+        loop = run(description, task, state, plan, checkpointing, progress, prepared)
     return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
 
 
@@ -255,10 +261,12 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
             part if axis is None else jax.tree.map(lambda a: a[run], part)
             for part, axis in zip(parts, task.axes, strict=True)
         ]
-    model = trained.model(*parts)
+    since = time.monotonic()
+    model = jax.block_until_ready(trained.model(*parts))
     if model is None:
         raise ValueError(f"{type(trainer).__name__}.model returned nothing: return the model.")
-    return model, history
+    whole = history.seconds + time.monotonic() - since
+    return model, dataclasses.replace(history, seconds=whole)
 
 
 def _stack(*leaves: PyTree) -> PyTree:

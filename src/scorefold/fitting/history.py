@@ -23,9 +23,9 @@ class History:
     - ``steps``: steps taken; ``best_step``: the step whose averaged parameters were returned.
     - ``stopped``: ``"steps"`` (all taken), ``"patience"``, ``"budget"``, or ``"not finite"`` (the
       next step had no finite loss or gradient).
-    - ``seconds`` of wall clock, all included, over all pieces of a resumed run;
-      ``compile_seconds`` of them for compiling (with the first validation), ``train_seconds``
-      for training steps.
+    - ``seconds`` of wall clock, all included (making the trainer, and the model of it, too), over
+      all pieces of a resumed run; ``compile_seconds`` of them for compiling (with the first
+      validation), ``train_seconds`` for training steps.
     - ``seed``: the words of the key.
     """
 

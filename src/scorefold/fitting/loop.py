@@ -37,15 +37,19 @@ _GAIN = 0.005
 
 
 class Loop:
-    """One run (or several side by side) from its first step to its last."""
+    """One run (or several side by side) from its first step to its last. ``prepared``: seconds
+    that its trainer took to make."""
 
-    def __init__(self, task: TrainTask, state: TrainState, plan: Plan) -> None:
+    def __init__(
+        self, task: TrainTask, state: TrainState, plan: Plan, prepared: float = 0.0
+    ) -> None:
         self.task = task
         self.state = state
         self.plan = plan
         self.rate = 0.0
         self.validation_seconds = 0.0
-        self.started = time.monotonic()
+        self.prepared = prepared
+        self.started = time.monotonic() - prepared
         self.before = 0.0
         self.record: Record
 
@@ -57,7 +61,7 @@ class Loop:
     def begin(self) -> None:
         """Compile, validate the initial parameters, settle the number of steps."""
         first = self._compile()
-        compile_seconds = self.seconds
+        compile_seconds = self.seconds - self.prepared
         steps, every = self.plan.steps, self.plan.validate_every
         if self.plan.budget is not None:
             steps, every = self._afford(self.plan.budget, every)
@@ -74,7 +78,7 @@ class Loop:
             with self._memory_hint():
                 self.state, _ = train(self.task, self.state, jnp.int32(0))
                 self.state = jax.block_until_ready(self.state)
-            record.compile_seconds += self.seconds - self.before
+            record.compile_seconds += self.seconds - self.before - self.prepared
 
     def _compile(self) -> np.ndarray | None:
         """Compile training and validation, side by side; returns the first validation."""

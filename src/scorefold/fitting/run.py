@@ -104,9 +104,11 @@ def run(
     plan: Plan,
     checkpointing: Checkpointing,
     progress: bool,
+    prepared: float,
 ) -> Loop:
-    """Train to the end; ``description`` identifies the run."""
-    loop = Loop(task, state, plan)
+    """Train to the end; ``description`` identifies the run, ``prepared`` are the seconds that were
+    spent on its trainer."""
+    loop = Loop(task, state, plan, prepared)
     parts = {name: getattr(task, name) for name in ("data", "val", "key")}
     identity = {"model": description, "settings": task.settings, "plan": plan, **parts}
     with Checkpointer(checkpointing, identity, state, Record.join) as checkpointer:
