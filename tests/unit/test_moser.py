@@ -62,6 +62,14 @@ def test_the_loss_is_its_formula():
     np.testing.assert_allclose(trainer.batch_loss(x, KEY), want, atol=0.1)
 
 
+def test_validation_is_the_nll_of_the_formula_by_its_mass():
+    """c = 1: ∫νρ₊ = 1 + 1/8 + floor terms; log of it beside −E log νρ₊, within sampling error."""
+    trainer = MoserTrainer(MoserFlow(SPHERE), along(1.0))
+    x = trainer.examples(points(SPHERE, 9))
+    plain = -np.mean(np.log(np.maximum(1 + 2 * np.asarray(x)[:, 0], 1e-5))) + np.log(4 * np.pi)
+    assert float(trainer.validate(x, KEY)) == pytest.approx(plain + np.log(1.125), abs=0.04)
+
+
 def test_it_learns_a_law_of_the_sphere():
     """A heat kernel: NLL of fresh points within 0.1 nats of the truth after 300 short steps, and
     the density of the flow has mass 1 where the formula has more."""

@@ -19,6 +19,9 @@ from scorefold.noising import Reference
 from scorefold.samplers import EulerStep, FlowDensity, PathFlow, walk
 from scorefold.samplers.flow_density import flow_density, flow_draws
 
+_MOST_STEPS = 4096
+"""Of the adaptive solver. A stiff flow is slow; it is not to fail."""
+
 
 class FlowModel(Model):
     """The law that the flow dx/dt = v(x, t) makes of the reference law at t = 1:
@@ -75,7 +78,7 @@ class FlowModel(Model):
         tolerance = self.rtol if rtol is None else rtol
         found = flow_density(
             PathFlow(self.field), self.reference, rows, self.t_min**2, 1.0, rtol=tolerance,
-            atol=tolerance, divergence=divergence, key=key, chunk=chunk,
+            atol=tolerance, divergence=divergence, key=key, chunk=chunk, max_steps=_MOST_STEPS,
         )  # fmt: skip
         return in_units(found, self.units, batch)
 
