@@ -13,6 +13,7 @@ from scorefold.fields.tangent import (
     NetworkField,
     TangentOutput,
     default_output,
+    network_for,
 )
 from scorefold.fields.unet import ImageNetworkSpec, UNet
 from scorefold.fields.velocity import VelocityField
@@ -35,6 +36,7 @@ __all__ = [
     "default_output",
     "divergence",
     "hutchinson",
+    "network_for",
     "probe",
     "rounded_dot",
     "sine",

@@ -8,7 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Point, Scalar
+from scorefold._compile import quick_jit
+from scorefold._types import Key, Point, Scalar
+from scorefold.fields._architecture import Architecture, Network
 from scorefold.fields._base import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
@@ -85,6 +87,15 @@ class NetworkField(TangentField):
         c = self.network(self.manifold.embed(x), s)
         v = self.output(self.manifold, x, c)
         return self.noising.baseline(x, s) + self.noising.scale(s) * v
+
+
+def network_for(
+    spec: Architecture, manifold: Manifold, output: TangentOutput, x: Point, key: Key
+) -> Network:
+    """A new network from ``manifold.embed(x)`` to ``output``, in the dtype of x. One program: half
+    the time of as many programs as there are arrays."""
+    sizes = int(manifold.embed(x).size), output.size(manifold)
+    return quick_jit(type(spec).build, level=0)(spec, *sizes, dtype=x.dtype, key=key)
 
 
 def default_output(manifold: Manifold) -> TangentOutput:

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import device
-from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._oneline import one_line
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
@@ -22,12 +21,13 @@ from scorefold.fields import (
     TangentField,
     TangentOutput,
     default_output,
+    network_for,
 )
 from scorefold.fitting import Description, Trainer
 from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
 from scorefold.manifolds import Manifold
-from scorefold.models._base import Model, count
-from scorefold.models.flows._base import in_units
+from scorefold.models._base import count
+from scorefold.models.flows._base import OdeModel, in_units
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
@@ -101,10 +101,7 @@ class ScoreModel(Description["FittedScoreModel"]):
         units = Units.measure(self.manifold, data, alike=self.network.alike)
         points = to_inner(self.manifold, units, data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
-        sizes = int(self.manifold.embed(points[0]).size), output.size(self.manifold)
-        # One program: half the time of as many programs as there are arrays.
-        build = quick_jit(type(self.network).build, level=0)
-        network = build(self.network, *sizes, dtype=points.dtype, key=key)
+        network = network_for(self.network, self.manifold, output, points[0], key)
         field = NetworkField(self.manifold, network, output, self.noising)
         return ScoreTrainer(self, field, units)
 
@@ -147,7 +144,7 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
         return FittedScoreModel(self.description, self.field, self.units)
 
 
-class FittedScoreModel(Model):
+class FittedScoreModel(OdeModel):
     """A fitted ``ScoreModel``: ``field`` is s_θ(x, s) in inner coordinates."""
 
     description: ScoreModel
@@ -169,14 +166,6 @@ class FittedScoreModel(Model):
     @property
     def s_max(self) -> float:
         return self.description.s_max
-
-    def log_prob(self, x: Values) -> Array:
-        """log p_{s_min}(x) in nats, by the probability flow with exact divergence."""
-        return self.density(x).log_prob
-
-    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
-        density = self.density(x)
-        return density.log_prob, float(np.mean(density.nfe))
 
     def density(
         self,

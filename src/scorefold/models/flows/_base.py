@@ -23,7 +23,23 @@ _MOST_STEPS = 4096
 """Of the adaptive solver. A stiff flow is slow; it is not to fail."""
 
 
-class FlowModel(Model):
+class OdeModel(Model):
+    """A model whose density is found by an ODE, at a cost that is counted."""
+
+    @abc.abstractmethod
+    def density(self, x: Values) -> FlowDensity:
+        """Log densities in nats, with the exact divergence, and what they cost."""
+
+    def log_prob(self, x: Values) -> Array:
+        """log p(x) in nats, with the exact divergence."""
+        return self.density(x).log_prob
+
+    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
+        density = self.density(x)
+        return density.log_prob, float(np.mean(density.nfe))
+
+
+class FlowModel(OdeModel):
     """The law that the flow dx/dt = v(x, t) makes of the reference law at t = 1:
 
         log p(x) = log p_ref(x(1)) + ∫_{t_min}^1 div v(x(t), t) dt,   x(t_min) = x.
@@ -54,14 +70,6 @@ class FlowModel(Model):
     @abc.abstractmethod
     def rtol(self) -> float:
         """Tolerance of the ODE, absolute and relative."""
-
-    def log_prob(self, x: Values) -> Array:
-        """log p(x) in nats, with the exact divergence."""
-        return self.density(x).log_prob
-
-    def log_prob_and_nfe(self, x: Values) -> tuple[Array, float]:
-        density = self.density(x)
-        return density.log_prob, float(np.mean(density.nfe))
 
     def density(
         self,

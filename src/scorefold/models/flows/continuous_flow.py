@@ -27,8 +27,8 @@ class ContinuousFlow(FlowDescription):
     control. A step of training costs some 4·train_steps·(d + 1) passes of the network, which is
     what score and flow matching do away with.
 
-    **Arguments:** those of ``FlowDescription``, and ``train_steps``: with 4 a flow learns to
-    deceive them (earthquakes, rate 3e-3: the validation NLL rises to tens of nats).
+    **Arguments:** those of ``FlowDescription``, and ``train_steps``: with too few a flow learns
+    to deceive them, and the validation NLL rises while the loss falls.
 
     Source: Mathieu & Nickel 2020; Lou et al. 2020; Falorsi & Forré 2020; Chen et al. 2018.
     """

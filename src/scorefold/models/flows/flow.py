@@ -18,6 +18,7 @@ from scorefold.fields import (
     TangentOutput,
     VelocityField,
     default_output,
+    network_for,
 )
 from scorefold.fitting import Description, Trainer
 from scorefold.manifolds import Manifold
@@ -39,7 +40,7 @@ class FlowDescription(Description["FittedFlow"]):
 
     - ``reference``: the law at t = 1 in inner coordinates (default: that of
       ``default_noising``: uniform on compact manifolds, standard normal on flat space, elsewhere
-      around training points). ``near_data`` makes one of any manifold from data.
+      around training points), or any other, such as ``noising.HeatReference`` around some points.
     - ``network``: sizes of the network; ``output``: how its output becomes tangent
       (default: ``default_output(manifold)``).
     - ``t_min``: where the flow stops, > 0: a path of length ℓ is then t_min·ℓ from its data point,
@@ -70,9 +71,7 @@ class FlowDescription(Description["FittedFlow"]):
             reference = default_noising(self.manifold, data).reference
         weights, pairs = jax.random.split(key)
         output = default_output(self.manifold) if self.output is None else self.output
-        sizes = int(self.manifold.embed(points[0]).size), output.size(self.manifold)
-        build = quick_jit(type(self.network).build, level=0)
-        network = build(self.network, *sizes, dtype=points.dtype, key=weights)
+        network = network_for(self.network, self.manifold, output, points[0], weights)
         reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points)
         field = VelocityField(self.manifold, network, output, reach, offset)
         return field, reference, units

@@ -14,7 +14,7 @@ import numpy as np
 from scorefold import _installed, losses
 from scorefold._types import Document, Key, ReadOnlyDocument
 from scorefold.data import LEAKING, Dataset
-from scorefold.fields import NetworkSpec
+from scorefold.fields import Architecture, NetworkSpec
 from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
@@ -199,7 +199,7 @@ def _informed(task: ModelTask) -> InformedModel:
     )
     key = jax.random.key(task.seed)
     base, _ = fit(kernels, task.data.train, val=task.data.val, key=key, progress=task.progress)
-    network = dataclasses.replace(InformedModel.network, **task.some("width", "depth"))
+    network = _network(InformedModel.network, task)
     return InformedModel(base, network=network, **task.some("s_min"))
 
 
@@ -211,27 +211,27 @@ def _mixture(kind: type[ParametricMixture]) -> ModelChoice:
     )  # fmt: skip
 
 
-def _network(default: NetworkSpec, task: ModelTask) -> NetworkSpec:
+def _network(default: Architecture, task: ModelTask) -> Architecture:
     return dataclasses.replace(default, **task.some("width", "depth"))
 
 
 def _flow_matching(task: ModelTask) -> FlowMatching:
-    network = _network(NetworkSpec(), task)
+    network = _network(FlowMatching.network, task)
     return FlowMatching(task.data.manifold, network=network, **task.some("coupling"))
 
 
 def _continuous_flow(task: ModelTask) -> ContinuousFlow:
-    network = _network(NetworkSpec(width=128, depth=3, fourier=64), task)
+    network = _network(ContinuousFlow.network, task)
     return ContinuousFlow(task.data.manifold, network=network)
 
 
 def _moser(task: ModelTask) -> MoserFlow:
-    network = _network(NetworkSpec(width=128, depth=3, fourier=64), task)
+    network = _network(MoserFlow.network, task)
     return MoserFlow(task.data.manifold, network=network)
 
 
 def _pushforward(task: ModelTask) -> PushforwardScoreModel:
-    network = _network(NetworkSpec(), task)
+    network = _network(PushforwardScoreModel.network, task)
     return PushforwardScoreModel(task.data.manifold, network=network, **task.some("chart", "s_min"))
 
 
