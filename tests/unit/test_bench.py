@@ -1,53 +1,156 @@
-"""The tables: rows that survive an interruption, and one row whose number is known."""
+"""Tables of results: runs are made once and kept, names are checked, means are means."""
 
 import json
 
 import pytest
 
-from scorefold import bench
-from scorefold.bench import Likelihoods, Measured, ResultTable
-from scorefold.bench.bridge import PARTS
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bench import (
+    Cell,
+    Measurement,
+    Published,
+    Table,
+    TableMeasure,
+    TableRequest,
+    run_table,
+)
+from scorefold.bench.bridge import TABLE as BRIDGE
+from scorefold.bench.markdown import markdown
+from scorefold.bench.registry import ABOUT, find_table
+from scorefold.bench.results import Results
+from scorefold.cli import main
+
+NOTE = "Somebody 2020, Table 1; ± is a standard deviation."
 
 
-def row(seed, value=1.0):
-    return Measured("task", "W₁", "light", seed, value, 0.5, 2.0)
+def table(make, name="toy"):
+    def cells(request):
+        for data in ("a", "b"):
+            for seed in range(request.seeds or 3):
+                yield Cell(data, "random", "kernel", seed, lambda d=data, s=seed: make(d, s))
+
+    nll = TableMeasure("NLL (nats)")
+    return Table(
+        name, "Toys", {"nll": nll}, ("a", "b"), ("random",), ("kernel",), cells,
+        published=(Published("theirs", "random", {"b": "0.5 ± 0.1"}, NOTE, "nll"),),
+    )  # fmt: skip
 
 
-def test_rows_are_made_once_and_kept(tmp_path):
-    path, made = tmp_path / "table.json", []
+def test_runs_are_made_once_and_kept(tmp_path):
+    made = []
 
-    def make(seed):
-        def one():
-            made.append(seed)
-            if seed == 2 and len(made) < 4:
-                raise KeyboardInterrupt
-            return row(seed, float(seed))
-
-        return row(seed).name, one
+    def make(data, seed):
+        made.append((data, seed))
+        if seed == 2 and len(made) < 4:
+            raise KeyboardInterrupt
+        return Measurement({"nll": float(seed)}, {"nll": -1.0}, seconds=2.0, nfe=10.0)
 
     with pytest.raises(KeyboardInterrupt):
-        ResultTable(path, Measured).run(make(s) for s in range(3))
-    table = ResultTable(path, Measured)
-    table.run(make(s) for s in range(3))
-    assert made == [0, 1, 2, 2]
+        run_table(table(make), tmp_path)
+    results = run_table(table(make), tmp_path)
+    assert made == [("a", 0), ("a", 1), ("a", 2), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    run_table(table(make), tmp_path)
+    assert len(made) == 7
     # Mean and standard deviation of 0, 1, 2.
-    (line,) = table.summary()
-    assert line["value"] == 1.0 and line["value_std"] == 1.0 and line["seeds"] == 3
-    assert "| task | W₁ | light | 3 | 1.000 ± 1.000 | 0.500 | 2.0 |" in table.text()
-    assert json.loads(path.read_text())["summary"] == table.summary()
+    text = (tmp_path / "table.md").read_text()
+    assert text == markdown(results.table, results.runs)
+    assert "| kernel | 1.000 ± 1.000 | 1.000 ± 1.000 | 10 | 2.0 |" in text
+    assert "| *floor: a perfect method* | -1.000 | -1.000 |" in text
+    assert "| theirs (published)[^1] |  | 0.5 ± 0.1 |" in text and f"[^1]: {NOTE}" in text
+    assert "over 3 seeds" in text
+    document = json.loads((tmp_path / "results.json").read_text())
+    first = document["runs"][0]
+    assert (document["table"], document["length"]) == ("toy", "default")
+    assert (first["method"], first["data"], first["seed"]) == ("kernel", "a", 0)
+    assert {"split", "nfe", "seconds", "compile_seconds", "parameters", "stopped"} <= set(first)
+    assert {"versions", "device", "git", "load", "date"} == set(first["source"])
 
 
-def test_another_file_is_not_gone_on_with(tmp_path):
-    path = tmp_path / "table.json"
-    ResultTable(path, Measured).run([(row(0).name, lambda: row(0))])
-    with pytest.raises(ValueError, match="not a table of this kind"):
-        ResultTable(path, Likelihoods)
-    path.write_text("{")
-    with pytest.raises(ValueError, match="not a table of this kind"):
-        ResultTable(path, Measured)
-    for table in (bench.wpo, bench.bridge):
-        with pytest.raises(ValueError, match="parts: no nonsense"):
-            table(parts=("nonsense",))
+def test_fewer_seeds_are_said():
+    runs = []
+    for data, seeds in (("a", 2), ("b", 1)):
+        for seed in range(seeds):
+            results = Results(table(None), "default")
+            found = Measurement({"nll": float(seed)})
+            runs.append(results.add((data, "random", "kernel", seed), found, {}))
+    text = markdown(table(None), runs)
+    assert "| kernel | 0.500 ± 0.707 | 0.000 (1) |" in text and "(n) where fewer" in text
+
+
+def test_a_run_that_fails_is_left_out_and_tried_again(tmp_path):
+    def make(data, seed):
+        if (data, seed) == ("a", 1) and not (tmp_path / "mended").exists():
+            raise ValueError("a reason")
+        return Measurement({"nll": 0.0})
+
+    with pytest.warns(ScorefoldWarning, match="kernel on a, random, seed 1 failed .* a reason"):
+        results = run_table(table(make), tmp_path)
+    assert len(results.runs) == 5 and results.failed == 1
+    (tmp_path / "mended").touch()
+    assert len(run_table(table(make), tmp_path).runs) == 6
+
+
+def test_what_is_not_measured_has_a_reason():
+    found = Measurement({"nll": float("nan"), "mass": 1.0})
+    assert found.values == {"nll": None, "mass": 1.0}
+    assert found.missing == {"nll": "not finite (nan)"}
+    with pytest.raises(ValueError, match="nll: None needs a reason in missing"):
+        Measurement({"nll": None})
+    run = Results(table(None), "default").add(("a", "random", "kernel", 0), found, {})
+    assert "- kernel, a, random: nll: not finite (nan)" in markdown(table(None), [run])
+
+
+@pytest.mark.parametrize("asked, words", [
+    (TableRequest(data=("c",)), "--data: table toy has no 'c'; choices: a, b."),
+    (TableRequest(protocols=("grouped",)), "--protocols: table toy has no 'grouped'; choices: r"),
+    (TableRequest(methods=("score",)), "--methods: table toy has no 'score'; choices: kernel."),
+])  # fmt: skip
+def test_names_that_are_not_there(asked, words):
+    with pytest.raises(ValueError) as caught:
+        run_table(table(None), request=asked)
+    assert words in str(caught.value)
+
+
+def test_another_folder_is_not_gone_on_with(tmp_path):
+    run_table(table(lambda d, s: Measurement({"nll": 0.0})), tmp_path)
+    with pytest.raises(ValueError, match=r"holds table toy, length default; .* another --out"):
+        run_table(table(None, "other"), tmp_path)
+    with pytest.raises(ValueError, match="asked for is table toy, length quick"):
+        run_table(table(None), tmp_path, TableRequest(length="quick"))
+    for text in ("{", "[]", '{"table": "toy", "length": "default", "runs": [{"data": 1, "x": 2}]}'):
+        (tmp_path / "results.json").write_text(text)
+        with pytest.raises(ValueError, match="is not a file of results"):
+            run_table(table(None), tmp_path)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["nonsense"], "no choice 'nonsense'"),
+    (["bridge", "--methods", "kent"], "--methods: table bridge has no 'kent'; choices: moments, "),
+    (["bridge", "--quick", "--full"], "not allowed with argument"),
+    (["bridge", "--gpu"], "--gpu: JAX has no GPU here, only cpu: leave --gpu out."),
+    (["bridge", "--seeds", "0"], "--seeds"),
+])  # fmt: skip
+def test_one_line_on_the_command_line(words, said, tmp_path, capsys):
+    assert main(["bench", *words, "--out", str(tmp_path / "out")]) == 2
+    found = capsys.readouterr().err
+    assert said in found and found.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_cells_have_the_names_of_their_table(name):
+    """Every cell of every length can be asked for by its names, once."""
+    found = find_table(name)
+    assert found.name == name
+    for length in ("quick", "default", "full"):
+        cells = list(found.cells(TableRequest(length=length)))
+        names = [cell.name for cell in cells]
+        assert cells and len(set(names)) == len(names)
+        assert {cell.data for cell in cells} <= set(found.data)
+        assert {cell.protocol for cell in cells} <= set(found.protocols)
+        assert {cell.method for cell in cells} <= set(found.methods)
+        assert list(found.wanted(TableRequest(length=length)))
+    for row in found.published:
+        assert set(row.cells) <= set(found.data) and row.measure in found.measures
 
 
 def test_normal_laws_from_moments_are_at_the_floor():
@@ -55,8 +158,8 @@ def test_normal_laws_from_moments_are_at_the_floor():
     coordinate. A normal law with n draws has 1000 · d/n = 0.5 in the mean (moments have d/2n for
     the mean and d/2n for the variance), and moments of the ends that are estimated as much again
     at most; 1.2 is what the best published method has."""
-    name, make = next(PARTS["gaussian"](1, None))
-    assert name == ("normal laws, d = 5", "KL × 1000", "moments", 0)
-    found = make()
-    assert 0.1 < found.floor < 1.0
-    assert 0.1 < found.value < 1.2
+    first = next(BRIDGE.wanted(TableRequest(methods=("moments",))))
+    assert first.name == ("normal laws, d = 5", "normal laws", "moments", 0)
+    found = first.make()
+    assert 0.1 < found.floors["kl"] < 1.0
+    assert 0.1 < found.values["kl"] < 1.2

@@ -1,7 +1,27 @@
 """The tables of the papers, computed here: one file a table."""
 
-from scorefold.bench.bridge import bridge
-from scorefold.bench.table import Likelihoods, Measured, ResultTable, Row
-from scorefold.bench.wpo import wpo
+from scorefold.bench.contract import (
+    Cell,
+    Measurement,
+    Published,
+    Result,
+    Table,
+    TableMeasure,
+    TableRequest,
+)
+from scorefold.bench.registry import find_table
+from scorefold.bench.results import Results
+from scorefold.bench.runner import run_table
 
-__all__ = ["Likelihoods", "Measured", "ResultTable", "Row", "bridge", "wpo"]
+__all__ = [
+    "Cell",
+    "Measurement",
+    "Published",
+    "Result",
+    "Results",
+    "Table",
+    "TableMeasure",
+    "TableRequest",
+    "find_table",
+    "run_table",
+]

@@ -1,7 +1,6 @@
 """Schrödinger bridges against exact ones, published numbers' tasks and held-out snapshots."""
 
 import functools
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -12,7 +11,7 @@ from jaxtyping import Array
 
 from scorefold import data
 from scorefold._types import Key
-from scorefold.bench.table import Measured, Name, ResultTable
+from scorefold.bench.contract import Cell, Measurement, Table, TableMeasure, TableRequest
 from scorefold.bridges import (
     Bridge,
     BridgeMatching,
@@ -44,44 +43,20 @@ _KERNELS = 50
 between fits)."""
 _EPSILONS = (0.1, 1.0, 10.0)
 _DAYS = ((1, "day 3"), (2, "day 4"))
+_TASKS = ("petal", "curving-storms", "hurricanes")
+_CAPTION = (
+    "Normal laws: N(−0.1·1, I) to N(0.1·1, I) in R^d by Brownian motion of variance 1, from 10,000 "
+    "points: mean over 21 times of the divergence, coordinate by coordinate, of the moments of "
+    "carried points from those of the exact bridge (Shi et al. 2023, Section 6.1); floor: exact "
+    "draws. Plans: pairs with known plans (Korotin et al. 2024, Table 2). Earth: grouped split; "
+    "floor: as many other points of that end. Cells: CITE-seq, 50 components, one day left out; "
+    "floor: the training cells of that day. Snapshots: hurricanes and synthetic evolutions, one "
+    "snapshot left out."
+)
 
 T = TypeVar("T")
-Rows = Iterator[tuple[Name, Callable[[], Measured]]]
-
-
-def bridge(
-    path: str | os.PathLike[str] | None = None,
-    *,
-    parts: tuple[str, ...] = ("gaussian", "plans", "earth", "cells", "snapshots"),
-    seeds: int = 3,
-    data_dir: str | None = None,
-) -> ResultTable[Measured]:
-    """What bridges are measured by, over seeds 0, 1, …, each value beside its floor.
-
-    **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
-    interrupted goes on there. ``parts``:
-
-    - ``gaussian``: N(−0.1·1, I) to N(0.1·1, I) in R^d, d = 5, 20, 50, by Brownian motion of
-      variance 1, from 10,000 points: mean over 21 times of KL × 1000, coordinate by coordinate,
-      of the moments of carried points from those of the exact bridge (Shi et al. 2023, Section
-      6.1). Floor: exact draws. ``matching``: the same by networks.
-    - ``plans``: pairs with known plans, D = 2 and 16: cBW₂²-UVP in per cent (Korotin et al. 2024,
-      Table 2). Floor 0.
-    - ``earth``: earthquakes to fires and back on the sphere, grouped split: W₁ of carried held-out
-      points. Floor: as many other points of that end.
-    - ``cells``: CITE-seq, 50 components, one day left out: energy distance, half of the unbiased
-      one, as published. Floor: the training cells of that day.
-    - ``snapshots``: hurricanes and synthetic evolutions with one snapshot left out: geodesic W₂.
-
-    **Raises:** ``ValueError`` for an unknown part.
-    """
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown:
-        raise ValueError(f"parts: no {', '.join(unknown)}; choices: {', '.join(PARTS)}.")
-    table = ResultTable(path, Measured)
-    for part in parts:
-        table.run(PARTS[part](seeds, data_dir))
-    return table
+Name = tuple[str, str, str, int]
+"""(data, protocol, method, seed)."""
 
 
 def _timed(make: Callable[[], T]) -> tuple[T, float]:
@@ -92,15 +67,15 @@ def _timed(make: Callable[[], T]) -> tuple[T, float]:
 
 
 # -- normal laws -----------------------------------------------------------------------------------
-def _gaussian(methods: tuple[str, ...], seeds: int, data_dir: str | None) -> Rows:
+def _gaussian(seeds: int, data_dir: str | None) -> Iterator[Cell]:
     for d in (5, 20, 50):
-        for method in methods:
+        for method in ("moments", "light", "matching"):
             for seed in range(seeds):
-                name = (f"normal laws, d = {d}", "KL × 1000", method, seed)
-                yield name, functools.partial(_normal_row, name, d)
+                name = f"normal laws, d = {d}", "normal laws", method, seed
+                yield Cell(*name, functools.partial(_normal_row, name, d))
 
 
-def _normal_row(name: Name, d: int) -> Measured:
+def _normal_row(name: Name, d: int) -> Measurement:
     method, seed = name[2], name[3]
     keys = jax.random.split(jax.random.key(seed), 6)
     reference = brownian_reference(Euclidean(d), 1.0)
@@ -125,7 +100,7 @@ def _normal_row(name: Name, d: int) -> Measured:
     grid = uniform_grid(0.0, 1.0, _STEPS, fresh.dtype)
     value = _mean_divergence(found, keys[4], fresh, grid, exact)
     floor = _mean_divergence(exact, keys[5], fresh, grid, exact)
-    return Measured(*name, 1e3 * value, 1e3 * floor, seconds)
+    return Measurement({"kl": 1e3 * value}, {"kl": 1e3 * floor}, seconds=seconds)
 
 
 def _mean_divergence(
@@ -146,15 +121,15 @@ def _divergence(x: np.ndarray, law: Normal) -> float:
 
 
 # -- known plans -----------------------------------------------------------------------------------
-def _plans(seeds: int, data_dir: str | None) -> Rows:
+def _plans(seeds: int, data_dir: str | None) -> Iterator[Cell]:
     for dim in _PLANS:
         for epsilon in _EPSILONS:
             for seed in range(seeds):
-                name = (f"plan, D = {dim}, ε = {epsilon:g}", "cBW₂²-UVP %", "light", seed)
-                yield name, functools.partial(_plan_row, name, dim, epsilon)
+                name = f"plan, D = {dim}, ε = {epsilon:g}", "plans", "light", seed
+                yield Cell(*name, functools.partial(_plan_row, name, dim, epsilon))
 
 
-def _plan_row(name: Name, dim: int, epsilon: float) -> Measured:
+def _plan_row(name: Name, dim: int, epsilon: float) -> Measurement:
     key = jax.random.key(name[3])
     pair = mixture_pair(dim, epsilon, key=key)
     keys = jax.random.split(jax.random.fold_in(key, 1), 5)
@@ -172,16 +147,17 @@ def _plan_row(name: Name, dim: int, epsilon: float) -> Measured:
     ours, known = found.conditional_moments(x0), pair.bridge.conditional_moments(x0)
     gap = bures_wasserstein(ours[0], ours[1], known[0], known[1])
     spread = float(np.asarray(b).var(axis=0).sum())
-    return Measured(*name, float(200.0 * gap.mean() / spread), 0.0, seconds)
+    found_uvp = float(200.0 * gap.mean() / spread)
+    return Measurement({"uvp": found_uvp}, {"uvp": 0.0}, seconds=seconds)
 
 
 # -- data ------------------------------------------------------------------------------------------
-def _earth(seeds: int, data_dir: str | None) -> Rows:
+def _earth(seeds: int, data_dir: str | None) -> Iterator[Cell]:
     for seed in range(seeds):
         fitted = functools.cache(functools.partial(_earth_bridge, seed, data_dir))
         for task in ("earthquakes to fires", "fires to earthquakes"):
-            name = (task, "W₁ (radians)", "light", seed)
-            yield name, functools.partial(_earth_row, name, fitted)
+            name = task, "earth", "light", seed
+            yield Cell(*name, functools.partial(_earth_row, name, fitted))
 
 
 def _earth_bridge(seed: int, data_dir: str | None) -> tuple[Dataset, Dataset, Bridge, float]:
@@ -195,7 +171,7 @@ def _earth_bridge(seed: int, data_dir: str | None) -> tuple[Dataset, Dataset, Br
 
 def _earth_row(
     name: Name, fitted: Callable[[], tuple[Dataset, Dataset, Bridge, float]]
-) -> Measured:
+) -> Measurement:
     a, b, bridge, seconds = fitted()
     keys = jax.random.split(jax.random.key(name[3]), 4)
     if name[0] == "earthquakes to fires":
@@ -203,17 +179,18 @@ def _earth_row(
     else:
         end, carried = a, bridge.sample_backward(keys[0], b.test)
     apart = end_distance(end.manifold, np.asarray(carried), end.test, end.train, key=keys[1])
-    return Measured(*name, apart.value, apart.floor, seconds, {"ratio": apart.ratio})
+    more = {"ratio": apart.ratio}
+    return Measurement({"w1": apart.value}, {"w1": apart.floor}, seconds=seconds, more=more)
 
 
-def _cells(seeds: int, data_dir: str | None) -> Rows:
+def _cells(seeds: int, data_dir: str | None) -> Iterator[Cell]:
     for k, day in _DAYS:
         for seed in range(seeds):
-            name = (f"cells, {day} left out", "energy distance", "light", seed)
-            yield name, functools.partial(_cells_row, name, k, data_dir)
+            name = f"cells, {day} left out", "cells", "light", seed
+            yield Cell(*name, functools.partial(_cells_row, name, k, data_dir))
 
 
-def _cells_row(name: Name, k: int, data_dir: str | None) -> Measured:
+def _cells_row(name: Name, k: int, data_dir: str | None) -> Measurement:
     seed = name[3]
     cells = data.load_snapshots("cite", data_dir=data_dir)
     train, val, test = cells.split(seed)
@@ -238,7 +215,9 @@ def _cells_row(name: Name, k: int, data_dir: str | None) -> Measured:
         lambda: leave_one_out(train, test, fit, key=jax.random.key(seed), which=[k], repeats=2)
     )
     assert row.energy is not None and row.floor_energy is not None  # as on all flat space
-    return Measured(*name, 0.5 * row.energy, 0.5 * row.floor_energy, seconds, {"w2": row.w2})
+    value, floor = 0.5 * row.energy, 0.5 * row.floor_energy
+    more = {"w2": row.w2}
+    return Measurement({"energy": value}, {"energy": floor}, seconds=seconds, more=more)
 
 
 class _Scaled:
@@ -251,15 +230,15 @@ class _Scaled:
         return np.asarray(self.chain.sample_at(key, t, n), np.float64) * self.scale
 
 
-def _snapshots(seeds: int, data_dir: str | None) -> Rows:
-    for task in ("petal", "curving-storms", "hurricanes"):
+def _snapshots(seeds: int, data_dir: str | None) -> Iterator[Cell]:
+    for task in _TASKS:
         for method in ("geodesics", "light chain", "kinetic splines"):
             for seed in range(seeds):
-                name = (f"{task}, one left out", "W₂", method, seed)
-                yield name, functools.partial(_snapshots_row, name, task, data_dir)
+                name = f"{task}, one left out", "snapshots", method, seed
+                yield Cell(*name, functools.partial(_snapshots_row, name, task, data_dir))
 
 
-def _snapshots_row(name: Name, task: str, data_dir: str | None) -> Measured:
+def _snapshots_row(name: Name, task: str, data_dir: str | None) -> Measurement:
     method, seed = name[2], name[3]
     n = None if task == "hurricanes" else 500
     train, val, test = data.load_snapshots(task, seed=seed, n=n, data_dir=data_dir).split(seed)
@@ -282,14 +261,53 @@ def _snapshots_row(name: Name, task: str, data_dir: str | None) -> Measured:
     found, seconds = _timed(lambda: leave_one_out(train, test, fit, key=key))
     value, floor = (float(np.mean([getattr(r, f) for r in found])) for f in ("w2", "floor_w2"))
     more = {f"{r.time:g}": r.w2 for r in found}
-    return Measured(*name, value, floor, seconds, more)
+    return Measurement({"w2": value}, {"w2": floor}, seconds=seconds, more=more)
 
 
-PARTS: dict[str, Callable[[int, str | None], Rows]] = {
-    "gaussian": functools.partial(_gaussian, ("moments", "light")),
-    "matching": functools.partial(_gaussian, ("matching",)),
+def _cells_of(request: TableRequest) -> Iterator[Cell]:
+    quick = request.length == "quick"
+    parts = ("normal laws", "snapshots") if quick else tuple(_PARTS)
+    for part in request.protocols or parts:
+        for cell in _PARTS[part](request.seeds or (1 if quick else 3), request.data_dir):
+            if quick and request.data is None and cell.data not in _QUICK:
+                continue
+            yield cell
+
+
+_PARTS: dict[str, Callable[[int, str | None], Iterator[Cell]]] = {
+    "normal laws": _gaussian,
     "plans": _plans,
     "earth": _earth,
     "cells": _cells,
     "snapshots": _snapshots,
 }
+_DATA = (
+    *(f"normal laws, d = {d}" for d in (5, 20, 50)),
+    *(f"plan, D = {dim}, ε = {epsilon:g}" for dim in _PLANS for epsilon in _EPSILONS),
+    "earthquakes to fires",
+    "fires to earthquakes",
+    *(f"cells, {day} left out" for _, day in _DAYS),
+    *(f"{task}, one left out" for task in _TASKS),
+)
+_QUICK = ("normal laws, d = 5", "petal, one left out")
+_USUAL = ("moments", "light", "geodesics", "light chain", "kinetic splines")
+
+
+TABLE = Table(
+    name="bridge",
+    title="Schrödinger bridges",
+    measures={
+        "kl": TableMeasure("KL × 1000 of the moments at 21 times"),
+        "uvp": TableMeasure("cBW₂²-UVP (%)"),
+        "w1": TableMeasure("W₁ of carried held-out points (radians)"),
+        "energy": TableMeasure("half of the energy distance to the day left out"),
+        "w2": TableMeasure("W₂ to the snapshot left out"),
+    },
+    data=_DATA,
+    protocols=tuple(_PARTS),
+    methods=("moments", "light", "matching", "geodesics", "light chain", "kinetic splines"),
+    cells=_cells_of,
+    usual={"quick": _USUAL, "default": _USUAL},
+    caption=lambda runs: [_CAPTION],
+)
+"""What bridges are measured by."""

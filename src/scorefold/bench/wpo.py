@@ -1,17 +1,22 @@
 """Closed-form kernel models against plain baselines and a score network."""
 
+from __future__ import annotations
+
 import functools
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from scorefold import data
-from scorefold.bench.table import Likelihoods, Name, ResultTable
+from scorefold.bench import published
+from scorefold.bench.contract import Cell, Measurement, Table, TableMeasure, TableRequest
+from scorefold.bench.fitted import numbers_in, points_hash
+from scorefold.data import Law
 from scorefold.fitting import fit
 from scorefold.manifolds import Euclidean, Manifold
 from scorefold.metrics import held_out
@@ -27,6 +32,9 @@ from scorefold.models import (
 )
 
 _EARTH = ("earthquake", "flood", "fire", "volcano")
+_SYNTHETIC = ("swiss-roll-6d", "swissroll", "moons")
+_PROTOCOLS = ("published", "published-rfm", "published-partitionable", "dedup", "grouped")
+_FEW = "1000 points"
 _POINTS, _TEST = 1000, 4000
 
 
@@ -39,12 +47,11 @@ class Task(NamedTuple):
     test: Array
     seed: int
     grouped: bool = True
+    law: Law | None = None
 
 
 Make = Callable[[Task], Model | tuple[Model, Model]]
 """A model, or the one for test points and the one for validation points."""
-Line = tuple[str, str, Callable[[int], Task], Mapping[str, Make]]
-"""Name of the data, protocol, the task of each seed, and models by name."""
 
 
 def _kernel(task: Task) -> FittedKernelModel:
@@ -82,103 +89,97 @@ def _score(task: Task) -> Model:
     return fit(model, task.train, val=task.val, key=key, budget=120.0, progress=False)[0]
 
 
-def _record(name: Name, make: Make, load: Callable[[int], Task]) -> Likelihoods:
-    task = load(name[3])
+METHODS: dict[str, Make] = {
+    "kernel": _kernel,
+    "kernel, validation points joined": _joined,
+    "gaussian kernel": _gaussian_kernel,
+    "parzen": _parzen,
+    "one bandwidth": _one_bandwidth,
+    "near bandwidths": _near_bandwidths,
+    "score (120 s)": _score,
+}
+_EVERYWHERE = ("kernel", "kernel, validation points joined")
+_FLAT = ("gaussian kernel", "parzen", "one bandwidth", "score (120 s)")
+_USUAL = ("kernel", "gaussian kernel", "parzen", "one bandwidth")
+
+
+def _places() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(data, protocol, the methods that are defined there)."""
+    for protocol in _PROTOCOLS:
+        for name in _EARTH:
+            bandwidths = protocol in ("published", "dedup")
+            more = ("one bandwidth", "near bandwidths") if bandwidths else ()
+            yield name, protocol, (*_EVERYWHERE, *more)
+    for protocol in ("random", "grouped"):
+        yield "rna", protocol, _EVERYWHERE
+    for name in _SYNTHETIC:
+        yield name, _FEW, (*_EVERYWHERE, *_FLAT)
+
+
+def _cells(request: TableRequest) -> Iterator[Cell]:
+    quick = request.length == "quick"
+    for name, protocol, methods in _places():
+        if quick and request.data is None and name not in ("moons", "swiss-roll-6d"):
+            continue
+        for method in methods:
+            for seed in range(request.seeds or (1 if quick else 5)):
+                make = functools.partial(_measure, request, name, protocol, method, seed)
+                yield Cell(name, protocol, method, seed, make)
+
+
+def _measure(
+    request: TableRequest, name: str, protocol: str, method: str, seed: int
+) -> Measurement:
+    task = _synthetic(name, seed) if protocol == _FEW else _registered(
+        name, protocol, seed, request.data_dir
+    )  # fmt: skip
     started = time.perf_counter()
-    made = make(task)
+    made = METHODS[method](task)
     model, chosen = made if isinstance(made, tuple) else (made, made)
     jax.block_until_ready(jax.tree.leaves(model))
     seconds = time.perf_counter() - started
-    test, val = held_out(model, task.test).nll, held_out(chosen, task.val).nll
-    more = {"n_train": len(task.train), "n_test": len(task.test)}
-    return Likelihoods(*name, test, val, seconds, more)
+    test = held_out(model, task.test)
+    floors = {}
+    if task.law is not None:
+        floors["test_nll"] = -float(np.asarray(task.law.log_prob(task.test), np.float64).mean())
+    return Measurement(
+        {"test_nll": test.nll, "val_nll": held_out(chosen, task.val).nll},
+        floors,
+        seconds=seconds,
+        nfe=test.nfe,
+        parameters=numbers_in(model),
+        split=points_hash(task.train, task.val, task.test),
+        more={"n_train": len(task.train), "n_test": len(task.test)},
+    )
 
 
-def _rows(
-    parts: Sequence[str], seeds: int, data_dir: str | None
-) -> Iterator[tuple[Name, Callable[[], Likelihoods]]]:
-    for part in parts:
-        for where, protocol, load, models in PARTS[part](data_dir):
-            for model, make in models.items():
-                for seed in range(seeds):
-                    name = (where, protocol, model, seed)
-                    yield name, functools.partial(_record, name, make, load)
+def _registered(name: str, protocol: str, seed: int, data_dir: str | None) -> Task:
+    found = data.load(name, protocol=protocol, seed=seed, data_dir=data_dir)
+    # Where the split lets copies into the test set, so do the folds.
+    grouped = protocol not in data.LEAKING
+    return Task(found.manifold, found.train, found.val, found.test, seed, grouped)
 
 
-def _registered(
-    names: Sequence[str], protocols: Sequence[str], models: Mapping[str, Make], data_dir: str | None
-) -> Iterator[Line]:
-    def load(name: str, protocol: str, seed: int) -> Task:
-        found = data.load(name, protocol=protocol, seed=seed, data_dir=data_dir)
-        # Where the split lets copies into the test set, so do the folds.
-        grouped = protocol not in data.LEAKING
-        return Task(found.manifold, found.train, found.val, found.test, seed, grouped)
-
-    for protocol in protocols:
-        for name in names:
-            yield name, protocol, functools.partial(load, name, protocol), models
-
-
-def _synthetic(models: Mapping[str, Make], data_dir: str | None) -> Iterator[Line]:
+def _synthetic(name: str, seed: int) -> Task:
     """1000 points in all, a tenth of them for validation, and 4000 to test on."""
-
-    def load(name: str, seed: int) -> Task:
-        where, draw = jax.random.split(jax.random.key(seed))
-        law = data.target(name).make(where)
-        x = law.sample(draw, _POINTS + _TEST)
-        cut = _POINTS - _POINTS // 10
-        return Task(law.manifold, x[:cut], x[cut:_POINTS], x[_POINTS:], seed)
-
-    for name in ("swiss-roll-6d", "swissroll", "moons"):
-        yield name, "1000 points", functools.partial(load, name), models
+    where, draw = jax.random.split(jax.random.key(seed))
+    law = data.target(name).make(where)
+    x = law.sample(draw, _POINTS + _TEST)
+    cut = _POINTS - _POINTS // 10
+    return Task(law.manifold, x[:cut], x[cut:_POINTS], x[_POINTS:], seed, law=law)
 
 
-def _with_validation(data_dir: str | None) -> Iterator[Line]:
-    for part in ("earth", "rna", "flat"):
-        for where, protocol, load, _ in PARTS[part](data_dir):
-            yield where, protocol, load, {"kernel, validation points joined": _joined}
-
-
-PARTS: dict[str, Callable[[str | None], Iterator[Line]]] = {
-    "earth": functools.partial(
-        _registered, _EARTH,
-        ("published", "published-rfm", "published-partitionable", "dedup", "grouped"),
-        {"kernel": _kernel},
-    ),
-    "plain": functools.partial(
-        _registered, _EARTH, ("published", "dedup"),
-        {"one bandwidth": _one_bandwidth, "near bandwidths": _near_bandwidths},
-    ),
-    "rna": functools.partial(_registered, ("rna",), ("random", "grouped"), {"kernel": _kernel}),
-    "flat": functools.partial(_synthetic, {
-        "kernel": _kernel, "gaussian kernel": _gaussian_kernel, "parzen": _parzen,
-        "one bandwidth": _one_bandwidth,
-    }),
-    "networks": functools.partial(_synthetic, {"score (120 s)": _score}),
-    "joined": _with_validation,
-}  # fmt: skip
-
-
-def wpo(
-    path: str | os.PathLike[str] | None = None,
-    *,
-    parts: tuple[str, ...] = ("earth", "rna", "flat"),
-    seeds: int = 5,
-    data_dir: str | None = None,
-) -> ResultTable[Likelihoods]:
-    """Test NLL of the kernel model and of what it is measured against, over seeds 0, 1, ….
-
-    **Arguments:** ``path``: a JSON file that keeps what has been computed: a run that was
-    interrupted goes on there. ``parts``: ``earth`` (four sets on the sphere, five protocols),
-    ``plain`` (kernel densities there), ``rna`` (T^7), ``flat`` (1000 points of the swiss roll, the
-    same in six dimensions, moons), ``networks`` (score networks on these, two minutes each),
-    ``joined`` (the kernel model of all of these with kernels at validation points, once they have
-    chosen, too).
-    **Raises:** ``ValueError`` for an unknown part.
-    """
-    unknown = [part for part in parts if part not in PARTS]
-    if unknown:
-        raise ValueError(f"parts: no {', '.join(unknown)}; choices: {', '.join(PARTS)}.")
-    table = ResultTable(path, Likelihoods)
-    table.run(_rows(parts, seeds, data_dir))
-    return table
+TABLE = Table(
+    name="wpo",
+    title="Closed-form kernel models",
+    measures={
+        "test_nll": TableMeasure("test NLL (nats)"),
+        "val_nll": TableMeasure("validation NLL (nats)", shown=False),
+    },
+    data=(*_EARTH, "rna", *_SYNTHETIC),
+    protocols=(*_PROTOCOLS, "random", _FEW),
+    methods=tuple(METHODS),
+    cells=_cells,
+    usual={"quick": _USUAL, "default": _USUAL, "full": tuple(METHODS)},
+    published=published.WPO,
+)

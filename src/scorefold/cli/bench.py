@@ -1,46 +1,67 @@
 """``scorefold bench``: the tables of the papers."""
 
 import argparse
-from collections.abc import Callable
+from pathlib import Path
 
 from scorefold.cli.parser import few
 from scorefold.runs import RunError
 
-_TABLES = {
-    "wpo": ("closed-form kernel models", "earth,rna,flat", 5),
-    "bridge": ("Schrödinger bridges", "gaussian,plans,earth,cells,snapshots", 3),
-}
-"""What each is of, its parts by default, and how many seeds."""
-
 
 def add_command(commands: argparse._SubParsersAction) -> None:
+    from scorefold.bench.registry import ABOUT
+
     bench = commands.add_parser("bench", help="compute a table of the papers")
-    what = "; ".join(f"{name}: {row[0]}" for name, row in _TABLES.items())
-    bench.add_argument("table", choices=list(_TABLES), help=what)
-    bench.add_argument(
-        "--parts",
-        help="wpo: earth, plain, rna, flat, networks, joined; bridge: gaussian, matching, plans, "
-        "earth, cells, snapshots",
-    )
+    what = "; ".join(f"{name}: {line}" for name, line in ABOUT.items())
+    bench.add_argument("table", choices=[*ABOUT, "all"], help=f"{what}; all: one after the other")
+    length = bench.add_mutually_exclusive_group()
+    length.add_argument("--quick", action="store_true", help="minutes on two cores")
+    length.add_argument("--full", action="store_true", help="the published length, for a GPU")
+    names = "separated by semicolons, or commas where no name has one (default: all usual ones)"
+    for option in ("data", "protocols", "methods"):
+        bench.add_argument(f"--{option}", type=_names, metavar="NAMES", help=names)
     bench.add_argument("--seeds", type=few, metavar="N", help="0, 1, …, N − 1")
-    bench.add_argument("--out", metavar="FILE", help="JSON; a table begun there is gone on with")
+    bench.add_argument(
+        "--out", metavar="DIR",
+        help="results.json, table.md and figures; a table begun there is gone on with (default: "
+        "runs/bench-NAME, with the length behind it)",
+    )  # fmt: skip
+    bench.add_argument("--gpu", action="store_true", help="refuse to run without a GPU")
     bench.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     bench.set_defaults(command=_bench)
 
 
-def _bench(arguments: argparse.Namespace) -> int:
-    from scorefold import bench
+def _names(text: str) -> tuple[str, ...]:
+    separator = ";" if ";" in text else ","
+    return tuple(name.strip() for name in text.split(separator) if name.strip())
 
-    _, parts, seeds = _TABLES[arguments.table]
-    makers: dict[str, Callable[..., bench.ResultTable]] = {"wpo": bench.wpo, "bridge": bench.bridge}
-    try:
-        table = makers[arguments.table](
-            arguments.out,
-            parts=tuple((arguments.parts or parts).split(",")),
-            seeds=arguments.seeds or seeds,
-            data_dir=arguments.data_dir,
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import jax
+
+    from scorefold.bench.contract import Length, TableRequest
+    from scorefold.bench.markdown import markdown
+    from scorefold.bench.registry import ABOUT
+    from scorefold.bench.runner import run_table
+
+    if arguments.gpu and jax.default_backend() != "gpu":
+        raise RunError(
+            f"--gpu: JAX has no GPU here, only {jax.default_backend()}: leave --gpu out."
         )
-    except ValueError as error:
-        raise RunError(str(error)) from error
-    print(table.text())
-    return 0
+    length: Length = "quick" if arguments.quick else "full" if arguments.full else "default"
+    ending = "" if length == "default" else f"-{length}"
+    out = Path(arguments.out or Path("runs") / f"bench-{arguments.table}{ending}")
+    every = arguments.table == "all"
+    request = TableRequest(
+        length, arguments.data, arguments.protocols, arguments.methods, arguments.seeds,
+        arguments.data_dir,
+    )  # fmt: skip
+    failed = 0
+    for name in ABOUT if every else (arguments.table,):
+        try:
+            results = run_table(name, out / name if every else out, request)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        failed += results.failed
+        print(markdown(results.table, results.runs))
+    print(f"{out}")
+    return 1 if failed else 0

@@ -1,0 +1,61 @@
+"""Densities on the Earth, kept on a grid and drawn side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold._files import write_whole
+from scorefold.models import FittedScoreModel, Model
+from scorefold.models.flows._base import FlowModel
+from scorefold.report.density import Raster, evaluate, pixel_centres
+from scorefold.report.maps import Mollweide
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDTH, _HEIGHT = 160, 80
+_RTOL = 1e-3
+"""Of the likelihood's ODE: errors of some hundredths of a nat cannot be seen."""
+
+
+def kept_density(path: Path, model: Model) -> None:
+    """log p on a Mollweide map of 160 × 80, in half precision."""
+    chart = Mollweide(earth=True)
+    xy, _ = pixel_centres(chart, _WIDTH, _HEIGHT)
+    inside = chart.inside(xy)
+    values = np.full(len(xy), np.nan, np.float16)
+    log_prob = model.log_prob
+    if isinstance(model, FittedScoreModel | FlowModel):
+        log_prob = lambda x: model.density(jnp.asarray(x), rtol=_RTOL).log_prob  # noqa: E731
+    values[inside] = evaluate(log_prob, chart.lift(xy[inside]), batch=4096)
+    buffer = io.BytesIO()
+    np.save(buffer, values.reshape(_HEIGHT, _WIDTH), allow_pickle=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, buffer.getvalue())
+
+
+def density_maps(fields: Mapping[str, np.ndarray], title: str) -> Figure:
+    """A map for each method, with one scale of colours."""
+    from scorefold.report import panels
+
+    chart = Mollweide(earth=True)
+    rasters = {name: Raster(chart, field.astype(np.float64)) for name, field in fields.items()}
+    limits = panels.colour_limits(list(rasters.values()), "nats")
+    columns = min(3, len(rasters))
+    rows = -(-len(rasters) // columns)
+    figure = panels.new_figure(4.2 * columns + 0.8, 2.4 * rows + 0.5)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(rasters) :]:
+        axes.set_axis_off()
+    for axes, (name, raster) in zip(grid, rasters.items(), strict=False):
+        image = panels.draw_heat(axes, raster, limits, "nats")
+        axes.set_title(name, fontsize=9)
+    panels.colour_bar(figure, image, list(grid), "nats", "steradian")
+    figure.suptitle(title)
+    return figure

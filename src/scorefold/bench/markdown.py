@@ -1,0 +1,119 @@
+"""``table.md``: means over seeds, floors, and rows of others with footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scorefold.bench.contract import Result, Table, TableMeasure
+from scorefold.bench.results import Mean, by_rest_of_name, mean
+
+
+def markdown(table: Table, runs: Sequence[Result]) -> str:
+    """A table for each protocol and each measure that is shown."""
+    lines = [f"# {table.title}", "", *table.caption(runs)]
+    notes: list[str] = []
+    for protocol in _in_order(table.protocols, [run.protocol for run in runs]):
+        ours = [run for run in runs if run.protocol == protocol]
+        for name, measure in table.measures.items():
+            having = [run for run in ours if name in run.values]
+            if measure.shown and having:
+                lines += ["", f"## {protocol}: {measure.heading}", ""]
+                lines += _measure(table, protocol, name, measure, having, notes)
+    missing = _missing(runs)
+    if missing:
+        lines += ["", "Not measured:", "", *(f"- {line}" for line in missing)]
+    if notes:
+        lines += ["", *(f"[^{k}]: {note}" for k, note in enumerate(notes, start=1))]
+    return "\n".join(lines) + "\n"
+
+
+def _measure(
+    table: Table,
+    protocol: str,
+    name: str,
+    measure: TableMeasure,
+    runs: Sequence[Result],
+    notes: list[str],
+) -> list[str]:
+    data = _in_order(table.data, [run.data for run in runs])
+    methods = _in_order(table.methods, [run.method for run in runs])
+    groups = by_rest_of_name(runs)
+    seeds = max(len(found) for found in groups.values())
+    found = {
+        (m, d): mean(run.values[name] for run in groups.get((d, protocol, m), ()))
+        for m in methods
+        for d in data
+    }
+    costs = _costs(runs)
+    head = ["method", *data, *(heading for heading, _ in costs)]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for method in methods:
+        own = [run for run in runs if run.method == method]
+        cells = [_value(found[method, d], measure, seeds) for d in data]
+        lines.append(_row([method, *cells, *(_cost(own, kind) for _, kind in costs)]))
+    floors = {d: mean(_floors(runs, d, name)) for d in data}
+    if any(floors.values()):
+        cells = [_value(floors[d], measure, None) for d in data]
+        lines.append(_row(["*floor: a perfect method*", *cells, *("" for _ in costs)]))
+    for row in table.published:
+        if (row.protocol, row.measure) == (protocol, name) and any(d in row.cells for d in data):
+            if row.note not in notes:
+                notes.append(row.note)
+            cells = [row.cells.get(d, "") for d in data]
+            label = f"{row.method} (published)[^{notes.index(row.note) + 1}]"
+            lines.append(_row([label, *cells, *("" for _ in costs)]))
+    spread = f"Mean ± standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
+    fewer = "; (n) where fewer" if seeds > 1 and any(
+        mean_ is not None and mean_.n < seeds for mean_ in found.values()
+    ) else ""  # fmt: skip
+    return [*lines, "", f"{spread}{fewer}."]
+
+
+_COSTS = (
+    ("evaluations", "nfe"), ("seconds", "seconds"), ("of them compiling", "compile_seconds"),
+    ("numbers in the model", "parameters"),
+)  # fmt: skip
+
+
+def _costs(runs: Sequence[Result]) -> list[tuple[str, str]]:
+    """Those that any run has."""
+    return [(heading, kind) for heading, kind in _COSTS if any(getattr(r, kind) for r in runs)]
+
+
+def _cost(runs: Sequence[Result], kind: str) -> str:
+    found = mean(getattr(run, kind) for run in runs)
+    if found is None:
+        return ""
+    return f"{found.value:,.0f}" if found.value >= 10 or kind == "nfe" else f"{found.value:.1f}"
+
+
+def _floors(runs: Sequence[Result], data: str, name: str) -> list[float | None]:
+    return [run.floors.get(name) for run in runs if run.data == data]
+
+
+def _value(found: Mean | None, measure: TableMeasure, seeds: int | None) -> str:
+    if found is None:
+        return ""
+    text = f"{found.value:.{measure.digits}f}"
+    if seeds is not None and found.std is not None:
+        text += f" ± {found.std:.{measure.digits}f}"
+    return text + (f" ({found.n})" if seeds is not None and found.n < seeds else "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _in_order(known: Sequence[str], found: Sequence[str]) -> list[str]:
+    """Names in the order of the table; those of the user after them."""
+    there = dict.fromkeys(found)
+    return [n for n in known if n in there] + [n for n in there if n not in known]
+
+
+def _missing(runs: Sequence[Result]) -> list[str]:
+    lines = {
+        f"{run.method}, {run.data}, {run.protocol}: {name}: {why}"
+        for run in runs
+        for name, why in run.missing.items()
+    }
+    return sorted(lines)

@@ -1,0 +1,22 @@
+"""The tables by name. A table's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from scorefold.bench.contract import Table
+
+ABOUT = {
+    "earth": "likelihoods of all models on earthquakes, floods, fires and volcanoes",
+    "wpo": "likelihoods of closed-form kernel models",
+    "bridge": "Schrödinger bridges beside exact ones and held-out points",
+}
+"""What each is of. The module ``scorefold.bench.NAME`` has the table as ``TABLE``."""
+
+
+def find_table(name: str) -> Table:
+    """**Raises:** ``ValueError`` for a name that no table has."""
+    if name not in ABOUT:
+        raise ValueError(f"no table is called {name!r}: there are {', '.join(ABOUT)}.")
+    table: Table = import_module(f"scorefold.bench.{name}").TABLE
+    return table

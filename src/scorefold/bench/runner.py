@@ -1,0 +1,72 @@
+"""Making what is missing of a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+
+from scorefold import _warnings
+from scorefold._files import write_whole
+from scorefold.bench.contract import Result, Table, TableRequest
+from scorefold.bench.markdown import markdown
+from scorefold.bench.registry import find_table
+from scorefold.bench.results import Results, machine_load, source
+
+
+def run_table(
+    table: Table | str, out: Path | str | None = None, request: TableRequest | None = None
+) -> Results:
+    """All runs that are asked for of a table, those of an earlier call included.
+
+    **Arguments:** ``table``: one, or its name; ``out``: the folder of ``results.json``,
+    ``table.md`` and the figures, where a table that was begun is gone on with; None keeps nothing.
+    A run that fails says so in a warning and is left out; the others go on.
+    **Raises:** ``ValueError`` for names that the table does not have, and for a folder with another
+    table.
+    """
+    found = find_table(table) if isinstance(table, str) else table
+    folder = None if out is None else Path(out)
+    request = dataclasses.replace(request or TableRequest(), out=folder)
+    results = Results(found, request.length, folder)
+    for cell in found.wanted(request):
+        if cell.name in results:
+            continue
+        before, started = machine_load(), time.perf_counter()
+        try:
+            measured = cell.make()
+        except Exception as error:
+            what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
+            _warnings.warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
+            results.failed += 1
+            continue
+        run = results.add(cell.name, measured, source((before, machine_load())))
+        print(_line(found, run, time.perf_counter() - started), flush=True)
+        if folder is not None:
+            write_whole(folder / "table.md", markdown(found, results.runs))
+    if folder is not None and results.runs:
+        write_table(found, results, folder)
+    return results
+
+
+def write_table(table: Table, results: Results, folder: Path) -> list[Path]:
+    """``table.md`` and the figures of the runs that are there; the files of the figures."""
+    from scorefold.report import to_png
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "table.md", markdown(table, results.runs))
+    paths = []
+    for name, figure in table.figures(results.runs, folder):
+        paths.append(folder / f"{name}.png")
+        write_whole(paths[-1], to_png(figure))
+    return paths
+
+
+def _line(table: Table, run: Result, seconds: float) -> str:
+    found = (
+        f"{table.measures[name].heading} {value:.4g}"
+        for name, value in run.values.items()
+        if value is not None and name in table.measures
+    )
+    name = f"{run.data:<18} {run.protocol:<12} {run.method:<18} seed {run.seed}"
+    return f"{name}  {', '.join(found)}  {seconds:.1f} s"
