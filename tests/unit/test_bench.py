@@ -55,7 +55,7 @@ def test_runs_are_made_once_and_kept(tmp_path):
     text = (tmp_path / "table.md").read_text()
     assert text == markdown(results.table, results.runs)
     assert "| kernel | 1.000 ± 1.000 | 1.000 ± 1.000 | 10 | 2.0 |" in text
-    assert "| *floor: a perfect method* | -1.000 | -1.000 |" in text
+    assert "| *floor: a perfect method* | −1.000 | −1.000 |" in text
     assert "| theirs (published)[^1] |  | 0.5 ± 0.1 |" in text and f"[^1]: {NOTE}" in text
     assert "over 3 seeds" in text
     document = json.loads((tmp_path / "results.json").read_text())

@@ -6,6 +6,8 @@ import importlib
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,10 @@ def test_uniform_laws_in_the_table_of_conventions():
     page = TEXT["numerics.md"]
     for value in (4 * math.pi, 2 * math.pi, 8 * math.pi**2):
         assert f"−{math.log(value):.3f}" in page
+
+
+def test_the_page_of_benchmarks_says_what_results_do():
+    """docs/benchmarks.md and every table.md are what scripts/benchmarks.py makes of the results."""
+    command = [sys.executable, str(ROOT / "scripts" / "benchmarks.py"), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stdout + found.stderr

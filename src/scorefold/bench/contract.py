@@ -137,7 +137,8 @@ class Table:
       the methods that are run where none are named.
     - ``cells``: those of a request, cheap to list; the names asked for are picked by the caller.
     - ``published``: rows of others. ``caption``: lines above the table, from its runs.
-    - ``figures``: (file name without ending, figure), from its runs and the folder of results.
+    - ``figures``: (file name without ending, figure) beside ``charts``, from its runs and the
+      folder of results.
     - ``own_data``: whether ``--data`` takes files of the user's as well.
     """
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scorefold.bench.contract import Result, Table, TableMeasure
-from scorefold.bench.results import Mean, by_rest_of_name, mean
+from scorefold.bench.results import Mean, by_rest_of_name, in_order, mean
 
 
 def markdown(table: Table, runs: Sequence[Result]) -> str:
     """A table for each protocol and each measure that is shown."""
-    lines = [f"# {table.title}", "", *table.caption(runs)]
+    lines = [f"# {table.title}"]
+    for line in table.caption(runs):
+        lines += ["", line]
     notes: list[str] = []
-    for protocol in _in_order(table.protocols, [run.protocol for run in runs]):
+    for protocol in in_order(table.protocols, [run.protocol for run in runs]):
         ours = [run for run in runs if run.protocol == protocol]
         for name, measure in table.measures.items():
             having = [run for run in ours if name in run.values]
@@ -35,8 +37,8 @@ def _measure(
     runs: Sequence[Result],
     notes: list[str],
 ) -> list[str]:
-    data = _in_order(table.data, [run.data for run in runs])
-    methods = _in_order(table.methods, [run.method for run in runs])
+    data = in_order(table.data, [run.data for run in runs])
+    methods = in_order(table.methods, [run.method for run in runs])
     groups = by_rest_of_name(runs)
     seeds = max(len(found) for found in groups.values())
     found = {
@@ -97,17 +99,12 @@ def _value(found: Mean | None, measure: TableMeasure, seeds: int | None) -> str:
     text = f"{found.value:.{measure.digits}f}"
     if seeds is not None and found.std is not None:
         text += f" ± {found.std:.{measure.digits}f}"
+    text = text.replace("-", "−")
     return text + (f" ({found.n})" if seeds is not None and found.n < seeds else "")
 
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _in_order(known: Sequence[str], found: Sequence[str]) -> list[str]:
-    """Names in the order of the table; those of the user after them."""
-    there = dict.fromkeys(found)
-    return [n for n in known if n in there] + [n for n in there if n not in known]
 
 
 def _missing(runs: Sequence[Result]) -> list[str]:

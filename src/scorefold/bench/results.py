@@ -108,3 +108,9 @@ def by_rest_of_name(runs: Iterable[Result]) -> Mapping[tuple[str, str, str], lis
     for run in runs:
         found.setdefault(run.name[:3], []).append(run)
     return found
+
+
+def in_order(known: Sequence[str], found: Iterable[str]) -> list[str]:
+    """Names in the order of the table; those of the user after them."""
+    there = dict.fromkeys(found)
+    return [n for n in known if n in there] + [n for n in there if n not in known]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from scorefold import _warnings
 from scorefold._files import write_whole
-from scorefold.bench.contract import Result, Table, TableRequest
+from scorefold.bench.contract import Cell, Result, Table, TableRequest
 from scorefold.bench.markdown import markdown
 from scorefold.bench.registry import find_table
 from scorefold.bench.results import Results, machine_load, source
+from scorefold.fitting.lock import locked
 
 
 def run_table(
@@ -28,35 +31,43 @@ def run_table(
     found = find_table(table) if isinstance(table, str) else table
     folder = None if out is None else Path(out)
     request = dataclasses.replace(request or TableRequest(), out=folder)
-    results = Results(found, request.length, folder)
-    for cell in found.wanted(request):
-        if cell.name in results:
-            continue
-        before, started = machine_load(), time.perf_counter()
-        try:
-            measured = cell.make()
-        except Exception as error:
-            what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
-            _warnings.warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
-            results.failed += 1
-            continue
-        run = results.add(cell.name, measured, source((before, machine_load())))
-        print(_line(found, run, time.perf_counter() - started), flush=True)
-        if folder is not None:
-            write_whole(folder / "table.md", markdown(found, results.runs))
-    if folder is not None and results.runs:
-        write_table(found, results, folder)
+    cells = list(found.wanted(request))
+    with nullcontext() if folder is None else locked(folder):
+        results = Results(found, request.length, folder)
+        for cell in cells:
+            if cell.name not in results:
+                _run_cell(cell, results)
+        if folder is not None and results.runs:
+            write_table(found, results, folder)
     return results
+
+
+def _run_cell(cell: Cell, results: Results) -> None:
+    """Measure one cell, and keep and print what was found, or say why there is nothing."""
+    before, started = machine_load(), time.perf_counter()
+    try:
+        measured = cell.make()
+    except Exception as error:
+        what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
+        _warnings.warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
+        results.failed += 1
+        return
+    run = results.add(cell.name, measured, source((before, machine_load())))
+    print(_line(results.table, run, time.perf_counter() - started), flush=True)
+    if results.folder is not None:
+        write_whole(results.folder / "table.md", markdown(results.table, results.runs))
 
 
 def write_table(table: Table, results: Results, folder: Path) -> list[Path]:
     """``table.md`` and the figures of the runs that are there; the files of the figures."""
+    from scorefold.bench.chart import charts
     from scorefold.report import to_png
 
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "table.md", markdown(table, results.runs))
     paths = []
-    for name, figure in table.figures(results.runs, folder):
+    figures = charts(table, results.runs), table.figures(results.runs, folder)
+    for name, figure in itertools.chain(*figures):
         paths.append(folder / f"{name}.png")
         write_whole(paths[-1], to_png(figure))
     return paths

@@ -18,7 +18,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     length.add_argument("--full", action="store_true", help="the published length, for a GPU")
     names = "separated by semicolons, or commas where no name has one (default: all usual ones)"
     for option in ("data", "protocols", "methods"):
-        bench.add_argument(f"--{option}", type=_names, metavar="NAMES", help=names)
+        bench.add_argument(f"--{option}", metavar="NAMES", help=names)
     bench.add_argument("--seeds", type=few, metavar="N", help="0, 1, …, N − 1")
     bench.add_argument(
         "--out", metavar="DIR",
@@ -30,7 +30,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     bench.set_defaults(command=_bench)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
     separator = ";" if ";" in text else ","
     return tuple(name.strip() for name in text.split(separator) if name.strip())
 
@@ -52,8 +54,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or Path("runs") / f"bench-{arguments.table}{ending}")
     every = arguments.table == "all"
     request = TableRequest(
-        length, arguments.data, arguments.protocols, arguments.methods, arguments.seeds,
-        arguments.data_dir,
+        length, _names(arguments.data), _names(arguments.protocols), _names(arguments.methods),
+        arguments.seeds, arguments.data_dir,
     )  # fmt: skip
     failed = 0
     for name in ABOUT if every else (arguments.table,):

@@ -1,0 +1,100 @@
+"""Write docs/benchmarks.md, and the ``table.md`` of each table, from benchmarks/results.
+
+Run from the root of the checkout: ``python scripts/benchmarks.py``, with ``--check`` to say what
+would change and change nothing (exit code 1), with ``--figures`` to draw the figures again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "src"))
+
+from scorefold.bench import Result, Results, find_table  # noqa: E402
+from scorefold.bench.markdown import markdown  # noqa: E402
+from scorefold.bench.registry import ABOUT  # noqa: E402
+from scorefold.bench.runner import write_table  # noqa: E402
+
+_HEAD = """\
+# Benchmarks
+
+Every table of `scorefold bench`, from the results that are kept in `benchmarks/results`. This page
+is written by `scripts/benchmarks.py`. Each run is one entry of a `results.json`: its seed, a hash
+of its split, versions, commit, machine, its load and the date. Times are wall clock on that
+machine, other programs beside them; *floor* is what a perfect method has on as many points.
+"""
+
+
+def pages() -> dict[Path, str]:
+    """The text of every file that is written."""
+    texts, parts = {}, [_HEAD]
+    for name in ABOUT:
+        folder = RESULTS / name
+        if not (folder / "results.json").exists():
+            continue
+        results = Results(find_table(name), "default", folder)
+        text = markdown(results.table, results.runs)
+        texts[folder / "table.md"] = text
+        parts.append(_part(name, text, folder, results.runs))
+    texts[PAGE] = "\n".join(parts)
+    return texts
+
+
+def _part(name: str, text: str, folder: Path, runs: Sequence[Result]) -> str:
+    """One table as a chapter of the page: headings a level lower, footnotes with its name."""
+    text = re.sub(r"^#", "##", text, flags=re.MULTILINE)
+    text = re.sub(r"\[\^(\d+)\]", rf"[^{name}-\1]", text)
+    figures = [
+        f"![{path.stem.replace('-', ' ')}](../{path.relative_to(ROOT).as_posix()})"
+        for path in sorted(folder.glob("*.png"))
+    ]
+    command = f"`scorefold bench {name}`: {_source(runs)}."
+    return "\n\n".join([text.rstrip(), command, *figures]) + "\n"
+
+
+def _source(runs: Sequence[Result]) -> str:
+    """Where and when the runs were made, in a line."""
+    known = [run.source for run in runs]
+    devices = sorted({str(s["device"]) for s in known})
+    commits = sorted({str(s["git"]) for s in known})
+    dates = sorted({str(s["date"]) for s in known if "date" in s})
+    loads = [load for s in known for load in s.get("load", ())]
+    line = f"{len(runs)} runs on {'; '.join(devices)}"
+    if dates:
+        line += f", {dates[0]} to {dates[-1]}" if len(dates) > 1 else f", {dates[0]}"
+    if loads:
+        line += f", load {min(loads):.1f} to {max(loads):.1f}"
+    return f"{line}, commits {', '.join(commits)}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--figures", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.figures:
+        for name in ABOUT:
+            if (RESULTS / name / "results.json").exists():
+                table = find_table(name)
+                write_table(table, Results(table, "default", RESULTS / name), RESULTS / name)
+    wrong = []
+    for path, text in pages().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            wrong.append(path.relative_to(ROOT).as_posix())
+            if not arguments.check:
+                path.write_text(text, encoding="utf-8")
+    if wrong and arguments.check:
+        print(f"{', '.join(wrong)}: not what benchmarks/results say; run scripts/benchmarks.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
