@@ -24,7 +24,6 @@ from scorefold.bench.contract import (
 from scorefold.bench.curves import learning_curves
 from scorefold.bench.fitted import Method, likelihood, load, seeds_of
 from scorefold.bench.maps import density_maps, kept_density
-from scorefold.data.columns.audit import leak
 from scorefold.models import Model
 
 DATA = ("volcano", "earthquake", "flood", "fire")
@@ -81,10 +80,9 @@ def _measure(
     keep = None if request.out is None else request.out / "models" / f"{file}.safetensors"
 
     def more(model: Model) -> Document:
-        found: Document = {"leak": leak(dataset.labels, dataset.indices)}
         if seed == 0 and request.out is not None:
             kept_density(request.out / "maps" / f"{file}.npy", model)
-        return found
+        return {}
 
     return likelihood(METHODS[method], dataset, request.length, more=more, keep=keep)
 

@@ -19,6 +19,7 @@ from scorefold import data
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bench.contract import Length, Measurement, TableRequest
 from scorefold.data import Dataset
+from scorefold.data.columns.audit import leak
 from scorefold.fitting import History, save
 from scorefold.metrics import held_out
 from scorefold.models import FittedKernelModel, FittedMoserFlow, Model
@@ -103,6 +104,7 @@ def likelihood(
             **course(found.history),
             "standard_error": test.standard_error,
             "test_seconds": testing,
+            "leak": leak(dataset.labels, dataset.indices),
             "n_train": len(dataset.train),
             "n_test": len(dataset.test),
             **more(found.model),

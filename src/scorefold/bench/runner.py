@@ -36,13 +36,13 @@ def run_table(
         results = Results(found, request.length, folder)
         for cell in cells:
             if cell.name not in results:
-                _run_cell(cell, results)
+                run_cell(cell, results)
         if folder is not None and results.runs:
             write_table(found, results, folder)
     return results
 
 
-def _run_cell(cell: Cell, results: Results) -> None:
+def run_cell(cell: Cell, results: Results) -> None:
     """Measure one cell, and keep and print what was found, or say why there is nothing."""
     before, started = machine_load(), time.perf_counter()
     try:
