@@ -7,6 +7,7 @@ from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
 from scorefold.models.flows.continuous_flow import ContinuousFlow
 from scorefold.models.flows.flow import FittedFlow
+from scorefold.models.flows.flow_map import FittedFlowMap, FlowMap
 from scorefold.models.flows.flow_matching import FlowMatching
 from scorefold.models.flows.moser import FittedMoserFlow, MoserFlow
 from scorefold.models.heat_kernel_density import HeatKernelDensity
@@ -28,6 +29,7 @@ __all__ = [
     "ContinuousFlow",
     "EmpiricalModel",
     "FittedFlow",
+    "FittedFlowMap",
     "FittedGaussianKernelModel",
     "FittedInformedModel",
     "FittedKernelModel",
@@ -35,6 +37,7 @@ __all__ = [
     "FittedMoserFlow",
     "FittedPushforward",
     "FittedScoreModel",
+    "FlowMap",
     "FlowMatching",
     "GaussianKernelModel",
     "HeatKernelDensity",
