@@ -19,9 +19,9 @@ from scorefold.cli import main
 from scorefold.fields import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.models import FittedFlowMap, FlowMap, Units
+from scorefold.models.flow_map import MapField, _nodes
 from scorefold.models.flows._base import FlowModel
-from scorefold.models.flows.flow_map import MapField, _nodes
-from scorefold.models.flows.trajectories import STEPS, Motion
+from scorefold.models.trajectories import STEPS, Motion
 from scorefold.noising import Reference, UniformReference, WrappedNormal
 
 KEY = jax.random.key(0)

@@ -5,9 +5,9 @@ from scorefold.models._pointwise import PointwiseModel
 from scorefold.models.defaults import default_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
+from scorefold.models.flow_map import FittedFlowMap, FlowMap
 from scorefold.models.flows.continuous_flow import ContinuousFlow
 from scorefold.models.flows.flow import FittedFlow
-from scorefold.models.flows.flow_map import FittedFlowMap, FlowMap
 from scorefold.models.flows.flow_matching import FlowMatching
 from scorefold.models.flows.moser import FittedMoserFlow, MoserFlow
 from scorefold.models.heat_kernel_density import HeatKernelDensity

@@ -22,9 +22,9 @@ from scorefold.fitting import Defaults, Description, Trainer
 from scorefold.manifolds import Manifold
 from scorefold.models._base import count
 from scorefold.models.flows._base import FlowModel, OdeModel
-from scorefold.models.flows.trajectories import STEPS, Motion, Trajectories
 from scorefold.models.score import FittedScoreModel
 from scorefold.models.standardise import Units, to_inner
+from scorefold.models.trajectories import STEPS, Motion, Trajectories
 from scorefold.samplers import FlowDensity
 
 _LEVEL = 1e-6
