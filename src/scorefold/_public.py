@@ -42,6 +42,7 @@ from scorefold.manifolds import (
 )
 from scorefold.models import (
     ContinuousFlow,
+    FlowMap,
     FlowMatching,
     HeatKernelMixture,
     InformedModel,
@@ -78,6 +79,7 @@ __all__ = [
     "Cosine",
     "Denoising",
     "Euclidean",
+    "FlowMap",
     "FlowMatching",
     "FrameOutput",
     "HeatKernelMixture",

@@ -15,10 +15,12 @@ from scorefold.kernels import WrappedMixture
 from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.models import (
     EmpiricalModel,
+    FittedFlowMap,
     FittedInformedModel,
     FittedKernelModel,
     FittedPushforward,
     FittedScoreModel,
+    FlowMap,
     FlowMatching,
     GaussianKernelModel,
     HeatKernelDensity,
@@ -89,6 +91,10 @@ def score(manifold):
 
 def flow(manifold):
     return fitted(FlowMatching(manifold, network=SMALL, t_min=1e-2, rtol=1e-4), manifold)
+
+
+def flow_map(manifold):
+    return fitted(FlowMap(flow(manifold), network=SMALL, pairs=1024), manifold)
 
 
 def moser(manifold):
@@ -166,7 +172,7 @@ def agrees_under_transformations(model, grad=True):
     m = model.manifold
     x = points(m, 2, key=5)
     at = jnp.asarray(x)
-    flow = isinstance(model, FittedScoreModel | FlowModel | FittedPushforward)
+    flow = isinstance(model, FittedScoreModel | FlowModel | FittedPushforward | FittedFlowMap)
     slope_of = getattr(model, "score", None) or getattr(model, "score_at", None)
     more = {"steps": 4} if flow or isinstance(model, EmpiricalModel) else {}
     draw = lambda key: model.sample(key, 3, **more)  # noqa: E731

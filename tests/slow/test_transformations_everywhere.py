@@ -6,6 +6,7 @@ from oracles.edge_models import (
     SPACES,
     empirical,
     flow,
+    flow_map,
     gaussian,
     heat,
     informed,
@@ -22,6 +23,7 @@ CASES += [("score", score, space) for space in SPACES]
 CASES += [("informed", informed, space) for space in SPACES]
 CASES += [("heat density", heat, space) for space in SPACES]
 CASES += [("flow", flow, space) for space in SPACES]
+CASES += [("flow map", flow_map, space) for space in SPACES]
 CASES += [("moser", moser, space) for space in ("S^2", "T^2", "SO(3)")]
 CASES += [("pushforward", pushforward, space) for space in SPACES if space != "S^2 x R^1"]
 CASES += [

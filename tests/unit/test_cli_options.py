@@ -174,7 +174,8 @@ def test_the_defaults_on_the_page_of_models_are_those_of_the_descriptions():
         "pushforward": sf.PushforwardScoreModel(sphere),
     }
     stated = {name: (getattr(one, "network", one), one.defaults) for name, one in made.items()}
-    # Without fitting the kernels below it.
+    # Without fitting what is below them.
+    stated["flow-map"] = sf.FlowMap.network, sf.FlowMap.defaults.fget(None)
     stated["informed"] = sf.InformedModel.network, sf.InformedModel.defaults.fget(None)
     assert rows.keys() == stated.keys() | {""}
     for name, (network, defaults) in stated.items():

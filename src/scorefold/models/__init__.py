@@ -5,6 +5,7 @@ from scorefold.models._pointwise import PointwiseModel
 from scorefold.models.defaults import default_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
+from scorefold.models.flow_map import FittedFlowMap, FlowMap
 from scorefold.models.flows.continuous_flow import ContinuousFlow
 from scorefold.models.flows.flow import FittedFlow
 from scorefold.models.flows.flow_matching import FlowMatching
@@ -28,6 +29,7 @@ __all__ = [
     "ContinuousFlow",
     "EmpiricalModel",
     "FittedFlow",
+    "FittedFlowMap",
     "FittedGaussianKernelModel",
     "FittedInformedModel",
     "FittedKernelModel",
@@ -35,6 +37,7 @@ __all__ = [
     "FittedMoserFlow",
     "FittedPushforward",
     "FittedScoreModel",
+    "FlowMap",
     "FlowMatching",
     "GaussianKernelModel",
     "HeatKernelDensity",

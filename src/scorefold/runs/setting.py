@@ -43,7 +43,7 @@ TRAINING = (
     Setting("steps", "training steps (default: that of the model, docs/models.md)", "whole", 1,
             10**9),
     Setting("budget", "training time per seed instead of steps (default: of models with networks "
-            "20 or 60, docs/models.md)"),
+            "20, 40 or 60, docs/models.md)"),
     Setting("batch_size", "default: that of the model, docs/models.md", "whole", 1, 2**20),
     Setting("learning_rate", "the peak (default: that of the model, docs/models.md)", high=10.0),
     Setting("weight_decay", "default: 0", low=0.0, high=100.0),

@@ -6,6 +6,7 @@ A new one is an entry of ``MODELS``, or an entry point of an installed package.
 import dataclasses
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
@@ -19,9 +20,12 @@ from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
     ContinuousFlow,
+    FittedFlowMap,
     FittedKernelModel,
     FittedMixture,
     FittedMoserFlow,
+    FittedScoreModel,
+    FlowMap,
     FlowMatching,
     HeatKernelDensity,
     HeatKernelMixture,
@@ -36,6 +40,7 @@ from scorefold.models import (
     WrappedNormalMixture,
     default_noising,
 )
+from scorefold.models.flows._base import FlowModel
 from scorefold.models.mixtures.mixture import ParametricMixture
 from scorefold.runs.axes import Shown
 from scorefold.runs.errors import RunError
@@ -114,6 +119,37 @@ class ModelChoice(Generic[M]):
         if isinstance(made, Model):
             return made, _no_steps(key, time.monotonic() - started)
         return fit(made, data.train, val=data.val, key=key, **training)
+
+
+@dataclasses.dataclass(frozen=True)
+class DistilledChoice(ModelChoice[Model]):
+    """A model that learns from another one, which is fitted to the data first.
+
+    - ``build``: the description of the teacher, which alone is chosen on validation points;
+      ``pupil``: the description of the model, from the fitted teacher.
+
+    Steps and rates that are stated are those of both; of seconds each has half. The history is that
+    of the pupil, with the seconds of both.
+    """
+
+    pupil: Callable[[Model, ModelTask], Description[Model]] = dataclasses.field(kw_only=True)
+
+    def fit(self, task: ModelTask, **training: Any) -> tuple[Model, History]:
+        data, out = task.data, training.pop("out", None)
+        if training.get("budget") is not None:
+            training["budget"] = training["budget"] / 2
+        first, second = jax.random.split(jax.random.key(data.seed))
+        folder = lambda name: None if out is None else Path(out) / name  # noqa: E731
+        asked = self.build(task)
+        assert isinstance(asked, Description)
+        teacher, before = fit(
+            asked, data.train, val=data.val, key=first, out=folder("teacher"), **training
+        )
+        pupil = self.pupil(teacher, task)
+        model, after = fit(pupil, data.train, key=second, out=folder("pupil"), **training)
+        names = ("seconds", "compile_seconds", "train_seconds")
+        both = {name: getattr(before, name) + getattr(after, name) for name in names}
+        return model, dataclasses.replace(after, **both)
 
 
 def model_choice(name: str) -> ModelChoice:
@@ -225,6 +261,39 @@ def _continuous_flow(task: ModelTask) -> ContinuousFlow:
     return ContinuousFlow(task.data.manifold, network=network)
 
 
+def _teacher(task: ModelTask) -> FlowMatching | ScoreModel:
+    """Of a flow map."""
+    if task.stated.get("teacher", "flow-matching") == "flow-matching":
+        return _flow_matching(task)
+    if "coupling" in task.stated:
+        raise RunError("--coupling is not an option of --teacher score.")
+    return _score(task)
+
+
+def _flow_map(teacher: Model, task: ModelTask) -> FlowMap:
+    assert isinstance(teacher, FlowModel | FittedScoreModel)
+    return FlowMap(teacher, network=_network(FlowMap.network, task))
+
+
+def _map_density(model: Model) -> pictures.Density:
+    assert isinstance(model, FittedFlowMap)
+    return pictures.coarse_density(model.teacher)
+
+
+def _map_errors(model: Model) -> Document:
+    """How far the draws of a map in 1, 2 and 4 steps are from those of the flow whose density is
+    stated, root mean square."""
+    assert isinstance(model, FittedFlowMap)
+    found = model.map_error(jax.random.key(0))
+    each = {f"map_error_{k}_steps": v for k, v in zip(found.steps, found.value, strict=True)}
+    return {
+        "density_of": "the flow of its teacher",
+        "map_error": each.pop("map_error_1_steps"),
+        **each,
+        "map_error_floor": found.floor,
+    }
+
+
 def _moser(task: ModelTask) -> MoserFlow:
     network = _network(MoserFlow.network, task)
     return MoserFlow(task.data.manifold, network=network)
@@ -286,6 +355,9 @@ _COUPLING = Setting("coupling", "variance-time of the entropic plan that pairs d
 _CHART = Setting("chart", "the map of flat space onto the manifold (default: stereographic on S^d, "
                  "exponential elsewhere)", "word",
                  choices=("stereographic", "exponential"))  # fmt: skip
+_TEACHER = Setting("teacher", "what a flow map learns from, fitted first, in half of the budget "
+                   "(default: flow-matching)", "word",
+                   choices=("flow-matching", "score"))  # fmt: skip
 
 USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
 """Those that every ``run.json`` has, null where a model has no such thing."""
@@ -308,6 +380,10 @@ MODELS: dict[str, ModelChoice] = {
     "flow-matching": ModelChoice(
         _flow_matching, (_WIDTH, _DEPTH, _COUPLING), budget=20.0, together=True,
         density=pictures.coarse_density,
+    ),
+    "flow-map": DistilledChoice(
+        _teacher, (_WIDTH, _DEPTH, _COUPLING, _TEACHER), budget=40.0, density=_map_density,
+        numbers=_map_errors, pupil=_flow_map,
     ),
     "continuous-flow": ModelChoice(
         _continuous_flow, (_WIDTH, _DEPTH), budget=60.0, density=pictures.coarse_density

@@ -68,12 +68,24 @@ def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
         ("total mass",
          _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)),
         ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
+        *_distilled_lines(metrics),
         *verdict_lines(metrics.get("generalisation")),
         *((measure.title, _number(metrics, measure.names[0]))
           for measure in MEASURES.values() if measure.title),
         ("time", f"{metrics['compile_seconds'] + metrics['train_seconds']:.1f} s for "
                  f"{metrics['steps']:.0f} steps, {metrics['compile_seconds']:.1f} s of it "
                  "compiling"),
+    ]  # fmt: skip
+
+
+def _distilled_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
+    """Whose density is stated, where it is not that of the draws, and how far these are from it."""
+    if "density_of" not in metrics:
+        return []
+    return [
+        ("density", f"of {metrics['density_of']}, and not of the draws"),
+        ("draws", f"in one step W₂ ≤ {_number(metrics, 'map_error')} from it "
+                  f"({_number(metrics, 'map_error_floor')} of what they learned from)"),
     ]  # fmt: skip
 
 
