@@ -140,6 +140,8 @@ class Table:
     - ``figures``: (file name without ending, figure) beside ``charts``, from its runs and the
       folder of results.
     - ``own_data``: whether ``--data`` takes files of the user's as well.
+    - ``columns`` of ``table.md``: data, a table for each measure; or measures, a line for each data
+      set and method.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Table:
     caption: Callable[[Sequence[Result]], Sequence[str]] = lambda runs: ()
     figures: Callable[[Sequence[Result], Path], Figures] = lambda runs, folder: ()
     own_data: bool = False
+    columns: Literal["data", "measures"] = "data"
 
     def wanted(self, request: TableRequest) -> Iterator[Cell]:
         """The cells that are asked for.

@@ -16,6 +16,9 @@ def markdown(table: Table, runs: Sequence[Result]) -> str:
     notes: list[str] = []
     for protocol in in_order(table.protocols, [run.protocol for run in runs]):
         ours = [run for run in runs if run.protocol == protocol]
+        if table.columns == "measures":
+            lines += ["", f"## {protocol}", "", *_measures(table, ours)]
+            continue
         for name, measure in table.measures.items():
             having = [run for run in ours if name in run.values]
             if measure.shown and having:
@@ -69,6 +72,34 @@ def _measure(
         mean_ is not None and mean_.n < seeds for mean_ in found.values()
     ) else ""  # fmt: skip
     return [*lines, "", f"{spread}{fewer}."]
+
+
+def _measures(table: Table, runs: Sequence[Result]) -> list[str]:
+    """A line for each data set and method, the floor behind a value where there is one."""
+    shown = [
+        (name, measure)
+        for name, measure in table.measures.items()
+        if measure.shown and any(run.values.get(name) is not None for run in runs)
+    ]
+    costs = _costs(runs)
+    head = ["", "method", *(m.heading for _, m in shown), *(heading for heading, _ in costs)]
+    lines = [_row(head), _row(["---"] * len(head))]
+    groups = by_rest_of_name(runs)
+    seeds = max(len(found) for found in groups.values())
+    for data in in_order(table.data, [run.data for run in runs]):
+        for method in in_order(table.methods, [r.method for r in runs if r.data == data]):
+            own = next(
+                found for name, found in groups.items() if (name[0], name[2]) == (data, method)
+            )
+            cells = [_with_floor(own, name, measure, seeds) for name, measure in shown]
+            lines.append(_row([data, method, *cells, *(_cost(own, kind) for _, kind in costs)]))
+    return lines
+
+
+def _with_floor(runs: Sequence[Result], name: str, measure: TableMeasure, seeds: int) -> str:
+    text = _value(mean(run.values.get(name) for run in runs), measure, seeds)
+    floor = mean(run.floors.get(name) for run in runs)
+    return text if floor is None else f"{text} [{_value(floor, measure, None)}]"
 
 
 _COSTS = (
