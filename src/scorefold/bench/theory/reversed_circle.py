@@ -25,7 +25,7 @@ from scorefold.manifolds import Torus
 
 NODES, MODES = 256, 64
 CIRCLE = Torus(1)
-_SIGNS = (-1.0) ** np.arange(MODES + 1)
+_SIGNS = (-1.0 + 0.0j) ** np.arange(MODES + 1)
 """The nodes begin at −π."""
 
 
@@ -43,9 +43,12 @@ def nodes() -> Array:
 @eqx.filter_jit
 def coefficients(law: HeatMixture, s: Scalar) -> Array:
     """E e^{−ikX_s}, k = 0, …, MODES: Σ_j w_j e^{−ikc_j − k²(s_j + s)/2}."""
-    k = jnp.arange(MODES + 1.0)[:, None]
-    decay = jnp.exp(-0.5 * k**2 * (law.s + s)[None, :])
-    return jnp.sum(law.weights * decay * jnp.exp(-1j * k * law.centres[None, :, 0]), axis=1)
+    k = jnp.arange(MODES + 1.0)
+
+    def one(c: Array, before: Scalar, weight: Scalar) -> Array:
+        return weight.astype(complex) * damping(before + s) * _turns(k * c[0])
+
+    return jnp.sum(jax.vmap(one)(law.centres, law.s, law.weights), axis=0)
 
 
 def density(c: Array) -> Array:
@@ -79,7 +82,7 @@ def adverse_field(law: HeatMixture, s: Scalar) -> Array:
     It pushes the mean of sin X₀ to first order almost as far as any field of that length can."""
     started = density(coefficients(law, jnp.zeros_like(s)))
     joint = transform(jnp.sin(nodes()) * started) * damping(s)
-    p, k = coefficients(law, s), 1j * jnp.arange(MODES + 1.0)
+    p, k = coefficients(law, s), jnp.asarray(1j * np.arange(MODES + 1))
     top, dtop, low, dlow = (density(c) for c in (joint, k * joint, p, k * p))
     slope = (dtop * low - top * dlow) / low**2
     return jnp.tanh(4.0 * slope / jnp.max(jnp.abs(slope)))
@@ -127,15 +130,21 @@ def reversal_error(law: HeatMixture, horizon: float) -> float:
 
 def transform(values: Array) -> Array:
     """∫ q(y) e^{−iky} dy, k = 0, …, MODES, from the values of q at the nodes."""
-    return _SIGNS * jnp.fft.rfft(values)[: MODES + 1] * (2.0 * math.pi / NODES)
+    return jnp.fft.rfft(values)[: MODES + 1] * (_SIGNS * (2.0 * math.pi / NODES))
 
 
 def carried(values: Array, moved: Array) -> Array:
     """∫ q(y) e^{−ik·moved(y)} dy, k = 0, …, MODES, from values at the nodes."""
-    turns = jnp.exp(-1j * jnp.arange(MODES + 1.0)[:, None] * moved[None, :])
-    return jnp.sum(values[None, :] * turns, axis=1) * (2.0 * math.pi / NODES)
+    turns = jax.vmap(lambda k: _turns(k * moved))(jnp.arange(MODES + 1.0))
+    return turns @ jax.lax.complex(values * (2.0 * math.pi / NODES), jnp.zeros_like(values))
 
 
 def damping(s: Scalar) -> Array:
     """e^{−λ_k s/2}, λ_k = k²: what Brownian motion does to the coefficients."""
-    return jnp.exp(-0.5 * jnp.arange(MODES + 1.0) ** 2 * s)
+    factor = jnp.exp(-0.5 * jnp.arange(MODES + 1.0) ** 2 * s)
+    return jax.lax.complex(factor, jnp.zeros_like(factor))
+
+
+def _turns(angle: Array) -> Array:
+    """e^{−i·angle}."""
+    return jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))

@@ -77,9 +77,8 @@ def walk_error(
     """
     first, second = jax.random.split(key)
     x = data_law(_FORGOTTEN if uniform else horizon).sample(first, n)
-    grid = np.asarray(uniform_grid(horizon, 0.0, steps, x.dtype))
     filled = next((most - steps for most in PROGRAMS if most >= steps), 0)
-    grid = jnp.asarray(np.pad(grid, (0, filled)))
+    grid = jnp.pad(uniform_grid(horizon, 0.0, steps, x.dtype), (0, filled))
     score = WrongScore(data_law(), jnp.asarray(size, x.dtype))
     return distance(np.asarray(_walk_back(score, second, x, grid), np.float64))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,7 +60,8 @@ def sweep_horizon(of: Sweeps) -> Measurement:
         "predicted order": of.gap,
         "constant": float(limit[-1] * math.exp(of.gap * t[-1])),
     }
-    return _measured(of, values, T=t, limit=limit, walked=walked, seen=seen)
+    gamma = np.array([T / of.fine(T) for T in walked])
+    return _measured(of, values, T=t, limit=limit, walked=walked, seen=seen, gamma=gamma)
 
 
 def sweep_size(of: Sweeps) -> Measurement:
@@ -103,6 +104,6 @@ def overshoot(seen: np.ndarray, bound: np.ndarray) -> float:
     return float(np.max(seen / bound) * bound[-1] / seen[-1])
 
 
-def _measured(of: Sweeps, values: dict[str, float | None], **curves: np.ndarray) -> Measurement:
+def _measured(of: Sweeps, values: Mapping[str, float | None], **curves: np.ndarray) -> Measurement:
     more = {name: curve.tolist() for name, curve in curves.items()}
     return Measurement(values=values, floors={"W₁": of.floor}, more={**more, "gap": of.gap})

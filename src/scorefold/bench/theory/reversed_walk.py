@@ -19,6 +19,7 @@ import numpy as np
 
 from scorefold.bench.theory import reversed_circle, reversed_sphere
 from scorefold.bench.theory.measurement import Measurement
+from scorefold.bench.theory.orders import known
 from scorefold.bench.theory.reversed_sweeps import Sweeps, sweep_horizon, sweep_size, sweep_step
 from scorefold.report.panels import COLOURS, new_figure
 
@@ -94,23 +95,34 @@ def cells(length: str) -> Iterator[tuple[str, str, Callable[[], Measurement]]]:
 
 
 def sentence(found: Found) -> str:
-    """What one sees, with the numbers in it."""
+    """What one sees, with the numbers in it, of the sweeps that are there."""
 
     def each(swept: str, value: str, form: str) -> str:
-        spaces = [space for space in (CIRCLE, SPHERE) if (space, swept) in found]
-        return " and ".join(f"{found[s, swept].values[value]:{form}} on {s}" for s in spaces)
+        values = {s: found[s, swept].values[value] for s in (CIRCLE, SPHERE) if (s, swept) in found}
+        return " and ".join(f"{v:{form}} on {space}" for space, v in values.items())
 
-    floor = max(m.floors["W₁"] for m in found.values())
-    return (
-        f"On S^1 by quadrature, on S^2 by draws (floor of W₁ {floor:.4f}). T: tight; W₁ falls like "
-        f"e^(−aT), a = {each(HORIZON, 'order', '.3f')}, which is λ₁ and not the λ₁/2 by which p_T "
-        f"nears the uniform law: the way back forgets as much again. M: linear as predicted "
-        f"(order {each(ADVERSE, 'order', '.2f')}), but bounded in T where the theorem has √T: at "
-        f"the longest T the exponent is {each(ADVERSE, 'growth', '.2f')} for an adverse error and "
-        f"{each(ROTATION, 'growth', '.3f')} for a rotation. γ: not tight; the order is "
-        f"{each(STEP, 'order', '.2f')}, not 1/2, and nothing grows like e^T: the least constant "
-        f"that covers short T overshoots {each(STEP, 'overshoot', '.0e')} at the longest."
-    )
+    parts = []
+    if each(HORIZON, "order", ""):
+        parts.append(
+            f"T is tight: W₁ falls like e^(−aT), a = {each(HORIZON, 'order', '.3f')}, which is λ₁ "
+            "and not the λ₁/2 at which p_T nears the uniform law, since the way back forgets as "
+            "much again"
+        )
+    if each(ADVERSE, "order", ""):
+        parts.append(
+            f"M is linear (order {each(ADVERSE, 'order', '.2f')}), but bounded in T where the "
+            f"theorem has √T: an adverse error grows like T^a with a = "
+            f"{each(ADVERSE, 'growth', '.2f')} at the longest T"
+        )
+    if each(STEP, "order", ""):
+        parts.append(
+            f"γ is not tight: its order is {each(STEP, 'order', '.2f')}, not 1/2, and nothing "
+            f"grows like e^T, which overshoots by {each(STEP, 'overshoot', '.0e')} at the longest "
+            "T where it is made to fit the shortest"
+        )
+    floor = max((m.floors["W₁"] for m in found.values()), default=0.0)
+    how = f"Quadrature on S^1, draws on S^2 (floor of W₁ {floor:.4f} rad)"
+    return f"{how}. {'; '.join(parts)}."
 
 
 def figure(found: Found) -> Figure:
@@ -131,43 +143,52 @@ def figure(found: Found) -> Figure:
         row[0].set_ylabel(f"{space}:  W₁ to the data (rad)")
         for axes in row:
             if floor and axes is not row[3]:
-                axes.axhline(floor, color="0.6", lw=0.9, label="exact draws")
+                axes.axhline(floor, color="0.6", lw=0.9, label="floor: exact draws")
             axes.grid(color="0.92")
-            axes.legend(fontsize=7)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(fontsize=7)
             axes.tick_params(labelsize=8)
     return drawn
 
 
 def _draw_horizon(axes: Panel, m: Measurement) -> None:
     t, limit = np.asarray(m.more["T"]), np.asarray(m.more["limit"])
-    rate, half = m.values["order"], 0.5 * m.more["gap"]
+    rate, half = known(m.values, "order"), 0.5 * m.more["gap"]
     axes.semilogy(t, limit, color=COLOURS[0], lw=1.6, label=f"γ → 0: ∝ e^(−{rate:.3f} T)")
-    axes.plot(m.more["walked"], m.more["seen"], "o", color=COLOURS[1], ms=4, label="walk")
+    gamma = " to ".join(f"{g:.2g}" for g in sorted({min(m.more["gamma"]), max(m.more["gamma"])}))
+    axes.plot(m.more["walked"], m.more["seen"], "o", color=COLOURS[1], ms=4, label=f"γ = {gamma}")
     axes.plot(t, limit[0] * np.exp(-half * (t - t[0])), ":", color="0.3", label="∝ e^(−λ₁T/2)")
     axes.set_xlabel("T (variance-time)")
 
 
 def _draw_power(axes: Panel, m: Measurement, swept: str, colour: str, name: str) -> None:
     x, seen = np.asarray(m.more[swept]), np.asarray(m.more["seen"])
-    order, predicted = m.values["order"], m.values["predicted order"] or 1.0
+    order, predicted = known(m.values, "order"), known(m.values, "predicted order")
     axes.loglog(x, seen, "o-", color=colour, ms=4, label=f"{name}: order {order:.2f}")
-    guide = seen[0] * (x / x[0]) ** predicted
+    end = np.argmin(x)
+    guide = seen[end] * (x / x[end]) ** predicted
     axes.plot(x, guide, ":", color=colour, label=f"order {predicted:g}, as in the theorem")
     axes.set_xlabel(name.partition(",")[0])
+    _plain_ticks(axes, x)
 
 
 def _draw_growth(axes: Panel, mine: Mapping[str, Measurement]) -> None:
-    guides = {ADVERSE: (np.sqrt, "√T"), ROTATION: (np.sqrt, "√T"), STEP: (np.exp, "e^T")}
+    bounds = {ADVERSE: (np.sqrt, "√T"), ROTATION: (None, ""), STEP: (np.exp, "e^T")}
     colours = {STEP: COLOURS[0], ADVERSE: COLOURS[1], ROTATION: COLOURS[2]}
-    top = 0.0
-    for swept, (bound, name) in guides.items():
+    for swept, (bound, name) in bounds.items():
         if swept not in mine:
             continue
         t, seen = (np.asarray(mine[swept].more[k]) for k in ("T", "by_time"))
-        over = "γ" if swept == STEP else "M"
-        axes.loglog(t, seen, "o-", color=colours[swept], ms=4, label=f"W₁/{over} ({swept})")
-        if swept != ROTATION:
+        over = "W₁/γ" if swept == STEP else f"W₁/M, {swept.partition(', ')[2]}"
+        axes.loglog(t, seen, "o-", color=colours[swept], ms=4, label=over)
+        if bound is not None:
             guide = np.max(seen / bound(t)) * bound(t)
             axes.plot(t, guide, ":", color=colours[swept], label=f"∝ {name}, as in the theorem")
-        top = max(top, seen.max())
-    axes.set(xlabel="T at fixed γ or M", ylim=(0.05, 6.0 * top or 1.0))
+        _plain_ticks(axes, t)
+    axes.set(xlabel="T, with γ or M held", ylim=(0.05, 30.0))
+
+
+def _plain_ticks(axes: Panel, x: np.ndarray) -> None:
+    """Ticks of a logarithmic axis at the numbers that were measured."""
+    axes.set_xticks(x, [f"{v:.3g}" for v in x])
+    axes.minorticks_off()
