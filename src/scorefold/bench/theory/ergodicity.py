@@ -2,10 +2,12 @@
 
     ‖p₀P_s − p_ref‖_TV = ½ ∫ |p_s − 1/vol|,   generator ½Δ,   s variance-time.
 
-The theorem (Urakawa 2006, Proposition 2.6) has the generator Δ, whose time is t = s/2: with
+The theorem (Urakawa 2006, Proposition 2.6) is one for the generator Δ, whose time is t = s/2: with
 p_t(x|x) ≤ C t^{−α/2} on (0, 1], densities with respect to p_ref, and λ₁ the spectral gap of −Δ,
 
     TV ≤ C^{1/2} e^{λ₁/2} e^{−λ₁t} = C^{1/2} e^{λ₁/2} e^{−λ₁s/2}   for t ≥ 1/2, that is s ≥ 1.
+
+Where it is printed beside dX = dB, generator ½Δ, e^{−λ₁t} with t = s would be too fast.
 """
 
 from __future__ import annotations

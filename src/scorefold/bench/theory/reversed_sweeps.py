@@ -11,6 +11,8 @@ import numpy as np
 from scorefold.bench.theory.measurement import Measurement
 from scorefold.bench.theory.orders import order, rate
 
+_LEAST_HORIZON = 0.5
+"""The theorem is for longer ones."""
 _ABOVE = 3.0
 """Fits leave out what is not so many times above the floor."""
 
@@ -70,6 +72,7 @@ def sweep_size(of: Sweeps) -> Measurement:
     steps, held = of.fine(of.long), of.held_size
     seen = np.array([of.walk(of.long, steps, size=s) for s in m])
     by_time = [of.walk(T, round(T / of.held_step), size=held) / held for T in t]
+    holds = t > _LEAST_HORIZON
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[:3]
     values = {
         "order": order(m[kept], seen[kept]),
@@ -77,7 +80,7 @@ def sweep_size(of: Sweeps) -> Measurement:
         "constant": float(np.mean(seen[kept] / m[kept])),
         "growth": order(t[-2:], np.asarray(by_time[-2:])),
         "predicted growth": 0.5,
-        "overshoot": overshoot(np.asarray(by_time), np.sqrt(t)),
+        "overshoot": overshoot(np.asarray(by_time)[holds], np.sqrt(t)[holds]),
     }
     return _measured(of, values, M=m, seen=seen, T=t, by_time=np.asarray(by_time))
 
@@ -87,6 +90,7 @@ def sweep_step(of: Sweeps) -> Measurement:
     gamma, t, held = of.long / np.asarray(of.steps), np.asarray(of.growth), of.held_step
     seen = np.array([of.walk(of.long, n) for n in of.steps])
     by_time = np.array([of.walk(T, round(T / held)) for T in t]) / held
+    holds = t > _LEAST_HORIZON
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[-3:]
     values = {
         "order": order(gamma[kept], seen[kept]),
@@ -94,7 +98,7 @@ def sweep_step(of: Sweeps) -> Measurement:
         "constant": float(seen[kept][-1] / gamma[kept][-1]),
         "growth": -rate(t[-2:], by_time[-2:]),
         "predicted growth": 1.0,
-        "overshoot": overshoot(by_time, np.exp(t)),
+        "overshoot": overshoot(by_time[holds], np.exp(t)[holds]),
     }
     return _measured(of, values, gamma=gamma, seen=seen, T=t, by_time=by_time)
 

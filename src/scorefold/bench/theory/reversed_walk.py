@@ -118,7 +118,7 @@ def sentence(found: Found) -> str:
         parts.append(
             f"γ is not tight: its order is {each(STEP, 'order', '.2f')}, not 1/2, and nothing "
             f"grows like e^T, which overshoots by {each(STEP, 'overshoot', '.0e')} at the longest "
-            "T where it is made to fit the shortest"
+            "T if it is made to fit the shortest above 1/2"
         )
     floor = max((m.floors["W₁"] for m in found.values()), default=0.0)
     how = f"Quadrature on S^1, draws on S^2 (floor of W₁ {floor:.4f} rad)"
@@ -182,7 +182,7 @@ def _draw_growth(axes: Panel, mine: Mapping[str, Measurement]) -> None:
         over = "W₁/γ" if swept == STEP else f"W₁/M, {swept.partition(', ')[2]}"
         axes.loglog(t, seen, "o-", color=colours[swept], ms=4, label=over)
         if bound is not None:
-            guide = np.max(seen / bound(t)) * bound(t)
+            guide = np.max((seen / bound(t))[t > 0.5]) * bound(t)
             axes.plot(t, guide, ":", color=colours[swept], label=f"∝ {name}, as in the theorem")
         _plain_ticks(axes, t)
     axes.set(xlabel="T, with γ or M held", ylim=(0.05, 30.0))
