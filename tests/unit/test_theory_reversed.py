@@ -25,10 +25,14 @@ def walked(horizon, steps, size=0.0, adverse=True):
 
 def test_one_step_is_the_transition_by_the_heat_kernel():
     law, s, y = circle.data_law(), 0.2, circle.nodes()[:, None]
-    ends = jax.vmap(circle.CIRCLE.exp)(y, s * law.score(y, s))
-    kernel = jax.vmap(jax.vmap(circle.CIRCLE.heat.log_prob, (None, 0, None)), (0, None, None))
-    matrix = jnp.exp(kernel(y, ends, s)) * (2.0 * math.pi / circle.NODES)
-    oracle = matrix @ jnp.exp(law.log_prob(y, s))
+
+    @jax.jit
+    def matrix(score):
+        ends = jax.vmap(circle.CIRCLE.exp)(y, s * score)
+        kernel = jax.vmap(jax.vmap(circle.CIRCLE.heat.log_prob, (None, 0, None)), (0, None, None))
+        return jnp.exp(kernel(y, ends, s)) * (2.0 * math.pi / circle.NODES)
+
+    oracle = matrix(law.score(y, s)) @ jnp.exp(law.log_prob(y, s))
     np.testing.assert_allclose(circle.density(walked(s, 1)), oracle, atol=1e-10)
 
 
