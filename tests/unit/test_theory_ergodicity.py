@@ -32,11 +32,11 @@ def test_spectral_gap_and_first_eigenspace(space):
     """TV → e^{−λ₁s/2} · ½E|Φ|, Φ the kernel of the projection to the first eigenspace."""
     found = measure(space, POINT, *SIZE).values
     gap = ergodicity.SPACES[space].spectral_gap
-    assert found["λ"] == pytest.approx(gap, abs=5e-4) and found["predicted λ"] == gap
+    assert found["λ"] == pytest.approx(gap, abs=5e-4) and found["λ, expected"] == gap
     assert found["limit"] == pytest.approx(LIMITS[space], rel=1e-3)
     blob = measure(space, BLOB, *SIZE).values  # the same curve, half a unit later
     assert blob["limit"] == pytest.approx(LIMITS[space] * math.exp(-0.25 * gap), rel=1e-3)
-    assert found["constant"] < found["predicted constant"]
+    assert found["constant"] < found["constant, bound"]
 
 
 def test_what_the_pair_does_not_see():
@@ -49,7 +49,7 @@ def test_constant_of_the_theorem():
     """C = 4π p_{t=1}(x|x) = Σ (2l + 1) e^{−l(l+1)}, and C^{1/2} e^{λ₁/2}."""
     c = sum((2 * l + 1) * math.exp(-l * (l + 1)) for l in range(10))
     found = measure("S^2", POINT, *SIZE).values
-    assert found["predicted constant"] == pytest.approx(math.sqrt(c) * math.e, rel=1e-9)
+    assert found["constant, bound"] == pytest.approx(math.sqrt(c) * math.e, rel=1e-9)
 
 
 def test_total_variation_against_the_theta_function():

@@ -140,8 +140,10 @@ class Table:
     - ``figures``: (file name without ending, figure) beside ``charts``, from its runs and the
       folder of results.
     - ``own_data``: whether ``--data`` takes files of the user's as well.
-    - ``columns`` of ``table.md``: data, a table for each measure; or measures, a line for each data
-      set and method.
+    - ``lines`` of ``table.md``: methods, with data in the columns, a table for each measure; or
+      cells, a line for each data set and method, with measures in the columns; or quantities, a
+      line for each value of a cell, beside it the values that are called ``NAME, expected`` and
+      ``NAME, bound``.
     """
 
     name: str
@@ -156,7 +158,7 @@ class Table:
     caption: Callable[[Sequence[Result]], Sequence[str]] = lambda runs: ()
     figures: Callable[[Sequence[Result], Path], Figures] = lambda runs, folder: ()
     own_data: bool = False
-    columns: Literal["data", "measures"] = "data"
+    lines: Literal["methods", "cells", "quantities"] = "methods"
 
     def wanted(self, request: TableRequest) -> Iterator[Cell]:
         """The cells that are asked for.

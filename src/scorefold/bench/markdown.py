@@ -16,8 +16,9 @@ def markdown(table: Table, runs: Sequence[Result]) -> str:
     notes: list[str] = []
     for protocol in in_order(table.protocols, [run.protocol for run in runs]):
         ours = [run for run in runs if run.protocol == protocol]
-        if table.columns == "measures":
-            lines += ["", f"## {protocol}", "", *_measures(table, ours)]
+        if table.lines != "methods":
+            shown = _cells if table.lines == "cells" else _quantities
+            lines += ["", f"## {protocol}", "", *shown(table, ours)]
             continue
         for name, measure in table.measures.items():
             having = [run for run in ours if name in run.values]
@@ -74,7 +75,7 @@ def _measure(
     return [*lines, "", f"{spread}{fewer}."]
 
 
-def _measures(table: Table, runs: Sequence[Result]) -> list[str]:
+def _cells(table: Table, runs: Sequence[Result]) -> list[str]:
     """A line for each data set and method, the floor behind a value where there is one."""
     shown = [
         (name, measure)
@@ -94,6 +95,34 @@ def _measures(table: Table, runs: Sequence[Result]) -> list[str]:
             cells = [_with_floor(own, name, measure, seeds) for name, measure in shown]
             lines.append(_row([data, method, *cells, *(_cost(own, kind) for _, kind in costs)]))
     return lines
+
+
+def _quantities(table: Table, runs: Sequence[Result]) -> list[str]:
+    """Each value of each cell, to four digits."""
+    besides = [b for b in _BESIDES if any(n.endswith(f", {b}") for r in runs for n in r.values)]
+    floors = any(run.floors for run in runs)
+    head = ["", "method", "quantity", "seen", *besides, *(["floor"] if floors else [])]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for (data, _, method), own in by_rest_of_name(runs).items():
+        for name in own[0].values:
+            if name.endswith(tuple(f", {b}" for b in _BESIDES)):
+                continue
+            found = [mean(run.values.get(n) for run in own) for n in _with_besides(name, besides)]
+            if floors:
+                found.append(mean(run.floors.get(name) for run in own))
+            lines.append(_row([data, method, name, *map(_four, found)]))
+    return lines
+
+
+_BESIDES = ("expected", "bound")
+
+
+def _with_besides(name: str, besides: Sequence[str]) -> list[str]:
+    return [name, *(f"{name}, {beside}" for beside in besides)]
+
+
+def _four(found: Mean | None) -> str:
+    return "" if found is None else f"{found.value:.4g}".replace("-", "−")
 
 
 def _with_floor(runs: Sequence[Result], name: str, measure: TableMeasure, seeds: int) -> str:

@@ -10,6 +10,7 @@ ABOUT = {
     "earth": "likelihoods of all models on earthquakes, floods, fires and volcanoes",
     "wpo": "likelihoods of closed-form kernel models",
     "bridge": "Schrödinger bridges beside exact ones and held-out points",
+    "theory": "theorems on the decay of noise, the reversed walk, its steps and its targets",
 }
 """What each is of. The module ``scorefold.bench.NAME`` has the table as ``TABLE``."""
 

@@ -1,1 +1,5 @@
-"""The theorems of the papers as experiments: one file a theorem."""
+"""Experiments on the theorems of the papers."""
+
+from scorefold.bench.theory.table import TABLE
+
+__all__ = ["TABLE"]

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Scalar
-from scorefold.bench.theory.measurement import Measurement
+from scorefold.bench.contract import Measurement
 from scorefold.bench.theory.orders import known, rate
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import SO3, Manifold, Sphere, Torus
@@ -147,9 +147,9 @@ def measure(space: str, start: str, nodes: int, times: int) -> Measurement:
     window = (tv > _WINDOW[0]) & (tv < _WINDOW[1])
     values = {
         "λ": 2.0 * rate(s[window], tv[window]),
-        "predicted λ": predicted,
+        "λ, expected": predicted,
         "constant": float((tv * np.exp(0.5 * gap * s))[(s >= 1) & (tv > _WINDOW[0])].max()),
-        "predicted constant": math.sqrt(c) * math.exp(0.5 * gap),
+        "constant, bound": math.sqrt(c) * math.exp(0.5 * gap),
         "limit": float((tv * np.exp(0.5 * predicted * s))[window].mean()),
         "fails from": crossing(s, tv, 0.5 * math.log(c_printed) + 0.5 * gap, gap),
     }
@@ -178,7 +178,7 @@ def sentence(found: Found) -> str:
     if not points:
         return "Nothing was started from a point mass."
     rates = ", ".join(f"{v['λ']:.4f} on {space}" for space, v in points.items())
-    slack = [known(v, "predicted constant") / known(v, "constant") for v in points.values()]
+    slack = [known(v, "constant, bound") / known(v, "constant") for v in points.values()]
     fails = [f for v in points.values() if (f := v["fails from"]) is not None]
     return (
         f"From a point mass the total variation falls like e^(−λs/2), s the variance-time of "
@@ -200,7 +200,7 @@ def figure(found: Found) -> Figure:
         if start == POINT:
             left.semilogy(s, tv, color=colour, lw=1.6, label=f"{space}, λ = {v['λ']:.4f}")
             right.plot(s, tv * np.exp(0.5 * m.more["gap"] * s), color=colour, lw=1.6, label=space)
-            right.axhline(v["predicted constant"], color=colour, lw=0.9, ls=":")
+            right.axhline(v["constant, bound"], color=colour, lw=0.9, ls=":")
         elif start == PAIR:
             left.semilogy(s, tv, color=colour, lw=1.2, ls="--")
     left.plot([], [], color="0.3", ls="--", label="from two opposite points")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from scorefold.bench.theory.measurement import Measurement
+from scorefold.bench.contract import Measurement
 from scorefold.bench.theory.orders import order, rate
 
 _LEAST_HORIZON = 0.5
@@ -59,7 +59,7 @@ def sweep_horizon(of: Sweeps) -> Measurement:
     late = t >= 0.5 * t[-1]
     values = {
         "order": rate(t[late], limit[late]),
-        "predicted order": of.gap,
+        "order, expected": of.gap,
         "constant": float(limit[-1] * math.exp(of.gap * t[-1])),
     }
     gamma = np.array([T / of.fine(T) for T in walked])
@@ -76,10 +76,10 @@ def sweep_size(of: Sweeps) -> Measurement:
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[:3]
     values = {
         "order": order(m[kept], seen[kept]),
-        "predicted order": 1.0,
+        "order, expected": 1.0,
         "constant": float(np.mean(seen[kept] / m[kept])),
         "growth": order(t[-2:], np.asarray(by_time[-2:])),
-        "predicted growth": 0.5,
+        "growth, expected": 0.5,
         "overshoot": overshoot(np.asarray(by_time)[holds], np.sqrt(t)[holds]),
     }
     return _measured(of, values, M=m, seen=seen, T=t, by_time=np.asarray(by_time))
@@ -94,10 +94,10 @@ def sweep_step(of: Sweeps) -> Measurement:
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[-3:]
     values = {
         "order": order(gamma[kept], seen[kept]),
-        "predicted order": 0.5,
+        "order, expected": 0.5,
         "constant": float(seen[kept][-1] / gamma[kept][-1]),
         "growth": -rate(t[-2:], by_time[-2:]),
-        "predicted growth": 1.0,
+        "growth, expected": 1.0,
         "overshoot": overshoot(by_time[holds], np.exp(t)[holds]),
     }
     return _measured(of, values, gamma=gamma, seen=seen, T=t, by_time=by_time)

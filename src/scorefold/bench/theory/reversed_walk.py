@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from scorefold.bench.contract import Measurement
 from scorefold.bench.theory import reversed_circle, reversed_sphere
-from scorefold.bench.theory.measurement import Measurement
 from scorefold.bench.theory.orders import known
 from scorefold.bench.theory.reversed_sweeps import Sweeps, sweep_horizon, sweep_size, sweep_step
 from scorefold.report.panels import COLOURS, new_figure
@@ -163,7 +163,7 @@ def _draw_horizon(axes: Panel, m: Measurement) -> None:
 
 def _draw_power(axes: Panel, m: Measurement, swept: str, colour: str, name: str) -> None:
     x, seen = np.asarray(m.more[swept]), np.asarray(m.more["seen"])
-    order, predicted = known(m.values, "order"), known(m.values, "predicted order")
+    order, predicted = known(m.values, "order"), known(m.values, "order, expected")
     axes.loglog(x, seen, "o-", color=colour, ms=4, label=f"{name}: order {order:.2f}")
     end = np.argmin(x)
     guide = seen[end] * (x / x[end]) ** predicted
