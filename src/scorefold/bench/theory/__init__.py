@@ -1,0 +1,1 @@
+"""The theorems of the papers as experiments: one file a theorem."""
