@@ -20,6 +20,7 @@ from scorefold.bench.theory import (
     targets,
     weak_walk,
 )
+from scorefold.bench.theory import normals_on_line as line
 from scorefold.bench.theory.ends import last_order, last_rate, limit
 from scorefold.bench.theory.quadrature import trapezoid_cdf
 from scorefold.manifolds import SO3, Sphere
@@ -41,9 +42,9 @@ def test_orders_and_limits():
 # -- R ---------------------------------------------------------------------------------------------
 def test_the_walk_to_one_normal_law_is_normal():
     """Its score is linear: mean and variance follow from step to step."""
-    data = flat_total_variation.Data((1.0, 1.0), (0.5, 0.5), 1)
+    data = line.TwoNormals((1.0, 1.0), (0.5, 0.5), 1)
     size, steps = 0.3, 20
-    found = flat_total_variation.walk_law(data, "reference", 2.0, 0.1, X, (size, 0.0, 0.0, 0.0))
+    found = line.walk_law(data, "reference", 2.0, 0.1, X, (size, 0.0, 0.0, 0.0))
     mean, variance = 0.0, 1.0
     for s in np.linspace(4.0, 0.0, steps + 1)[:-1]:
         centre, spread = math.exp(-0.5 * (s + 0.2)), -math.expm1(-s - 0.2)
@@ -55,10 +56,10 @@ def test_the_walk_to_one_normal_law_is_normal():
 
 def test_the_law_of_the_walk_is_that_of_draws():
     """20,000 draws of the library's step."""
-    data = flat_total_variation.LAWS["two normal laws"]
+    data = line.LAWS["two normal laws"]
     process = OrnsteinUhlenbeck(1)
     arrays = [jnp.asarray(a) for a in (data.centres, data.weights)]
-    step = ReverseStep(process, lambda x, s: flat_total_variation.noised(*arrays, s).score(x))
+    step = ReverseStep(process, lambda x, s: line.noised(*arrays, s).score(x))
     grid = uniform_grid(2.0, 0.0, 10)
 
     @jax.jit
@@ -68,7 +69,7 @@ def test_the_law_of_the_walk_is_that_of_draws():
         return walk(step, path, jax.random.normal(start, (1,)), grid)[0]
 
     x = np.asarray(draw(jax.random.split(KEY, 20_000)))
-    cdf = trapezoid_cdf(X, flat_total_variation.walk_law(data, "reference", 1.0, 0.1, X))
+    cdf = trapezoid_cdf(X, line.walk_law(data, "reference", 1.0, 0.1, X))
     assert abs(cdf[-1] - 1.0) < 1e-5
     assert kstest(x, lambda t: np.interp(t, X, cdf)).pvalue > 1e-3
 
@@ -76,11 +77,11 @@ def test_the_law_of_the_walk_is_that_of_draws():
 @pytest.mark.parametrize("name", ["two normal laws", "standardised"])
 def test_the_reversal_forgets_as_fast_as_the_noising(name):
     """½ e^{−2kT} |a_k| E|He_k − a_k|/k!, and of normal laws ½|m| E|x − m| in closed form."""
-    data = flat_total_variation.LAWS[name]
-    p, q = (flat_total_variation.walk_law(data, b, 2.0, 0.02, X) for b in ("reference", "exact"))
+    data = line.LAWS[name]
+    p, q = (line.walk_law(data, b, 2.0, 0.02, X) for b in ("reference", "exact"))
     want = flat_total_variation.start_error(data) * math.exp(-4.0 * data.order)
     assert abs(flat_total_variation.total_variation(p, q) / want - 1.0) < 0.15
-    one = flat_total_variation.Data((1.0, 1.0), (0.5, 0.5), 1)
+    one = line.TwoNormals((1.0, 1.0), (0.5, 0.5), 1)
     m, v = math.exp(-0.1), -math.expm1(-0.2)
     closed = 0.5 * m * math.sqrt(2.0 * v / math.pi)
     assert abs(flat_total_variation.start_error(one) / closed - 1.0) < 1e-4

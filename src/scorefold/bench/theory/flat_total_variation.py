@@ -23,139 +23,47 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from numpy.polynomial import hermite_e
 
-from scorefold._types import Point, Scalar
+from scorefold.bench.theory import normals_on_line as line
 from scorefold.bench.theory.ends import last_order, last_rate, numbers
 from scorefold.bench.theory.measurement import Measurement
-from scorefold.bench.theory.quadrature import Means, in_double, means_of
-from scorefold.heat import TransitionMixture
-from scorefold.noising import OrnsteinUhlenbeck
+from scorefold.bench.theory.quadrature import in_double
 from scorefold.report.panels import COLOURS, new_figure
-from scorefold.samplers import ReverseStep, Step, uniform_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Found = Mapping[tuple[str, str], Measurement]
+Sizes = tuple[float, ...]
 METHOD = "reversed walk, by quadrature"
-_REACH, _FINE = 8.0, 2001
-_WIDTH = 0.2
-"""Variance-time of the components: their variance is 1 − e^{−0.2}."""
-
-
-class Data(NamedTuple):
-    """Two normal laws: what Ornstein–Uhlenbeck makes of points ``centres`` in time 0.2."""
-
-    centres: tuple[float, float]
-    weights: tuple[float, float]
-    order: int
-    """k: the first moment that is not that of N(0, 1)."""
-
-
-LAWS = {
-    "two normal laws": Data((-0.5, 2.0), (0.6, 0.4), 1),
-    "centred": Data((-1.4, 1.4), (0.5, 0.5), 2),
-    "standardised": Data((-math.sqrt(3 / 7), math.sqrt(7 / 3)), (0.7, 0.3), 3),
-}
-ERRORS: dict[str, Callable[[Point], Point]] = {
-    "constant": jnp.ones_like,
-    "outward": lambda x: jnp.tanh(4.0 * x),
-    "inward": lambda x: -jnp.tanh(4.0 * x),
-    "waves": lambda x: jnp.cos(4.0 * x),
-}
-"""Fields of size at most one; M times one of them is added to the score."""
-_EXACT = (0.0, 0.0, 0.0, 0.0)
+_X = np.linspace(-line.REACH, line.REACH, 2001)
+"""Where densities are compared."""
 _SIZES = {
     "quick": ((0.2, 0.1, 0.05), (1.0, 2.0, 3.0)),
     "default": ((0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625), (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)),
     "full": ((0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125), (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)),
 }
 """γ, and T."""
+_QUICK = ("two normal laws", "standardised")
 _M = (0.4, 0.2, 0.1, 0.05, 0.025)
 _HORIZONS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 _LONG = 8.0
 """T from which what is left of the start is below e^{−16}."""
 
 
-def noised(centres: Array, weights: Array, s: Scalar) -> TransitionMixture:
-    """The law of the data after variance-time s."""
-    process = OrnsteinUhlenbeck(1)
-    return TransitionMixture(process, centres[:, None], _WIDTH + s, jnp.log(weights))
-
-
-def density(data: Data, s: float, x: np.ndarray) -> np.ndarray:
-    """p_s at each x."""
-    centres, weights, s = (np.asarray(a) for a in (data.centres, data.weights, s))
-    return np.exp(np.asarray(_log_density(centres, weights, s, x[:, None])))
-
-
-@jax.jit
-def _log_density(centres: Array, weights: Array, s: Scalar, x: Array) -> Array:
-    return jax.vmap(noised(centres, weights, s).log_prob)(x)
-
-
-@functools.cache
-def _means() -> Means:
-    """Of the library's reversed walk; parameters: centres, weights, a multiple of each error."""
-    process = OrnsteinUhlenbeck(1)
-
-    def step(centres: Array, weights: Array, sizes: Array) -> Step:
-        def score(x: Point, s: Scalar) -> Point:
-            errors = jnp.stack([error(x) for error in ERRORS.values()])
-            return noised(centres, weights, s).score(x) + sizes @ errors
-
-        return ReverseStep(process, score)
-
-    return means_of(process.manifold, step)
-
-
-def walk_law(
-    data: Data,
-    start: Literal["reference", "exact"],
-    horizon: float,
-    step: float,
-    x: np.ndarray,
-    sizes: Sequence[float] = _EXACT,
-) -> np.ndarray:
-    """Density at ``x`` of the reversed walk after round(T/γ) equal steps from t = T to 0, begun at
-    N(0, 1) or at p_T, with a score wrong by ``sizes`` of each error."""
-    steps = round(horizon / step)
-    levels = np.asarray(uniform_grid(2.0 * horizon, 0.0, steps, np.float64))
-    spread = math.sqrt(levels[0] - levels[1])
-    # Sums over steps of that spread are integrals to 1e-12 at nodes this far apart.
-    pieces = 2 * _REACH / min(0.8 * spread, 0.1)
-    nodes = np.linspace(-_REACH, _REACH, 1 + 2 ** math.ceil(math.log2(pieces)))
-    weight = (nodes[1] - nodes[0]) / (spread * math.sqrt(2 * math.pi))
-    mass = density(data, levels[0], nodes) if start == "exact" else _normal(nodes)
-    parameters = (np.asarray(a) for a in (data.centres, data.weights, sizes))
-    for k, means in enumerate(_means()(nodes[:, None], levels, *parameters)):
-        ends = x if k == steps - 1 else nodes
-        gap = (ends[:, None] - means[:, 0]) / spread
-        mass = np.exp(-0.5 * gap * gap) @ mass * weight
-    return mass
-
-
-def _normal(x: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
 def total_variation(p: np.ndarray, q: np.ndarray) -> float:
-    """½ ∫ |p − q|, both at the points of ``measure``."""
-    return float(0.5 * np.sum(np.abs(p - q)) * (2 * _REACH / (_FINE - 1)))
+    """½ ∫ |p − q| of two densities at the points where they are compared."""
+    return float(0.5 * np.sum(np.abs(p - q)) * (_X[1] - _X[0]))
 
 
-def start_error(data: Data) -> float:
+def start_error(data: line.TwoNormals) -> float:
     """Constant of e^{−2kT}: ½ |a_k| E|He_k(X₀) − a_k| / k!, a_k = E He_k(X₀)."""
-    x = np.linspace(-_REACH, _REACH, _FINE)
-    p = density(data, 0.0, x) * (x[1] - x[0])
-    he = hermite_e.hermeval(x, [0.0] * data.order + [1.0])
+    p = line.density(data, 0.0, _X) * (_X[1] - _X[0])
+    he = hermite_e.hermeval(_X, [0.0] * data.order + [1.0])
     a = float(p @ he)
     return 0.5 * abs(a) * float(p @ np.abs(he - a)) / math.factorial(data.order)
 
@@ -165,22 +73,29 @@ def measure(name: str, steps: Sequence[float], horizons: Sequence[float]) -> Mea
 
     T: the walk from N(0, 1) against the walk from p_T. γ: the walk from p_T against the data.
     M: the walk with the error against the one without. Growth in T: the last two at fixed γ, M."""
-    data, x = LAWS[name], np.linspace(-_REACH, _REACH, _FINE)
+    data = line.LAWS[name]
     fine, middle = steps[-1], steps[len(steps) // 2]
-    law = functools.cache(functools.partial(_law, data))
+
+    @functools.cache
+    def law(
+        begun: Literal["reference", "exact"], t: float, step: float, sizes: Sizes = line.RIGHT
+    ) -> np.ndarray:
+        return line.walk_law(data, begun, t, step, _X, sizes)
+
     start = [total_variation(law("reference", t, fine), law("exact", t, fine)) for t in horizons]
-    forward = [total_variation(density(data, 2 * t, x), _normal(x)) for t in horizons]
-    target = density(data, 0.0, x)
+    forward = [total_variation(line.density(data, 2 * t, _X), line.normal(_X)) for t in horizons]
+    target = line.density(data, 0.0, _X)
     discrete = [total_variation(law("exact", _LONG, g), target) for g in steps]
     grown = [total_variation(law("exact", t, middle), target) for t in _HORIZONS]
 
     def effect(horizon: float, m: float, error: str) -> float:
-        sizes = tuple(m * (name == error) for name in ERRORS)
-        moved = law("exact", horizon, middle, sizes)
-        return total_variation(moved, law("exact", horizon, middle))
+        sizes = tuple(m * (name == error) for name in line.ERRORS)
+        return total_variation(
+            law("exact", horizon, middle, sizes), law("exact", horizon, middle, line.RIGHT)
+        )
 
-    wrong = {error: [effect(4.0, m, error) for m in _M] for error in ERRORS}
-    worst = max(ERRORS, key=lambda error: wrong[error][-1])
+    wrong = {error: [effect(4.0, m, error) for m in _M] for error in line.ERRORS}
+    worst = max(line.ERRORS, key=lambda error: wrong[error][-1])
     spread = [effect(t, _M[-1], worst) / _M[-1] for t in _HORIZONS]
     values = {
         "rate of T": last_rate(horizons, start),
@@ -206,27 +121,14 @@ def measure(name: str, steps: Sequence[float], horizons: Sequence[float]) -> Mea
         "discrete": discrete, "M": list(_M), "wrong": wrong, "worst": worst,
         "horizons": list(_HORIZONS), "grown": grown, "grown_gamma": middle, "spread": spread,
     }  # fmt: skip
-    return Measurement(values, {"order of γ": 1.0}, more)
-
-
-def _law(
-    data: Data,
-    start: Literal["reference", "exact"],
-    horizon: float,
-    step: float,
-    sizes: tuple[float, ...] = _EXACT,
-) -> np.ndarray:
-    return walk_law(data, start, horizon, step, np.linspace(-_REACH, _REACH, _FINE), sizes)
+    return Measurement(values, {}, more)
 
 
 def cells(length: str) -> Iterator[tuple[str, str, Callable[[], Measurement]]]:
     """(data, method, what measures it)."""
-    for name in LAWS:
-        yield (
-            name,
-            METHOD,
-            functools.partial(in_double, functools.partial(measure, name, *_SIZES[length])),
-        )
+    for name in _QUICK if length == "quick" else line.LAWS:
+        found = functools.partial(measure, name, *_SIZES[length])
+        yield name, METHOD, functools.partial(in_double, found)
 
 
 def sentence(found: Found) -> str:
@@ -237,7 +139,7 @@ def sentence(found: Found) -> str:
         return ", ".join(f"{v[key]:.{digits}f}" for v in laws.values())
 
     return (
-        f"Of ‖π̂ − π‖_TV ≤ A(e^(−T) + e^T(γ^(1/2) + M)) only the power of M is tight on three "
+        f"Of ‖π̂ − π‖_TV ≤ A(e^(−T) + e^T(γ^(1/2) + M)) only the power of M is tight on "
         f"mixtures ({', '.join(laws)}): starting from N(0, 1) costs e^(−aT) with a = "
         f"{each('rate of T')} (bound: 1), since what the noising forgets at a rate "
         f"{each('rate of the noising')} its reversal forgets again; the step costs γ^a with a = "

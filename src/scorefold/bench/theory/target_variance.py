@@ -52,20 +52,20 @@ _DIMENSIONS = {"quick": (1, 2), "default": (1, 2, 3, 4), "full": (1, 2, 3, 4)}
 _VARIANCES = (0.16, 0.08, 0.04, 0.02, 0.01, 0.005)
 
 
-class Expected(NamedTuple):
+class Coefficients(NamedTuple):
     """a and b above."""
 
     bias: float
     variance: float
 
 
-def expected(method: str, d: int) -> Expected:
+def expected(method: str, d: int) -> Coefficients:
     curved = d * (d - 1)
     return {
-        AMBIENT: Expected(1.0 - d / 2, -curved),
-        EXACT: Expected(0.0, -curved / 2),
-        VARADHAN: Expected((d - 1) / 6, -curved / 6),
-        CHORD: Expected(-0.5, -curved / 6 - d * (d + 2) / 3),
+        AMBIENT: Coefficients(1.0 - d / 2, -curved),
+        EXACT: Coefficients(0.0, -curved / 2),
+        VARADHAN: Coefficients((d - 1) / 6, -curved / 6),
+        CHORD: Coefficients(-0.5, -curved / 6 - d * (d + 2) / 3),
     }[method]
 
 
@@ -98,7 +98,7 @@ def _heat(d: int, theta: Array, s: Array) -> tuple[Array, Array]:
     return jax.vmap(lambda r: (profile.log_prob(r, s), profile.slope(r, s)))(theta)
 
 
-class Moments(NamedTuple):
+class TargetMoments(NamedTuple):
     """Of a target under the law of data and noise."""
 
     bias: float
@@ -107,7 +107,7 @@ class Moments(NamedTuple):
     """E |t − E[t | x]|²."""
 
 
-def on_sphere(method: str, d: int, s: float) -> Moments:
+def on_sphere(method: str, d: int, s: float) -> TargetMoments:
     """By quadrature: x at an angle α from the mode, x₀ at θ from x in a direction φ."""
     noise = projected_normal if method == AMBIENT else heat
     theta, weight = gauss_on(0.0, min(math.pi, 10.0 * math.sqrt(s)), 120)
@@ -138,10 +138,10 @@ def on_sphere(method: str, d: int, s: float) -> Moments:
     p = outer * q / (outer @ q)
     mean = given(target)
     bias = float(p @ ((mean - given(score)) * slope) / (s * (p @ slope**2)))
-    return Moments(bias, float(p @ (square - mean**2)))
+    return TargetMoments(bias, float(p @ (square - mean**2)))
 
 
-def on_torus(s: float, side: int = 256) -> Moments:
+def on_torus(s: float, side: int = 256) -> TargetMoments:
     """Ambient noise on T², a product of circles in R⁴, by Fourier sums."""
     grid = 2 * math.pi * np.arange(side) / side
     apart = (grid + math.pi) % (2 * math.pi) - math.pi
@@ -167,7 +167,7 @@ def on_torus(s: float, side: int = 256) -> Moments:
         bias += float(np.sum(q * (mean - right) * ahead))
         size += float(np.sum(q * ahead**2)) * s
         variance += float(np.sum(q * (square - mean**2)) / q.sum())
-    return Moments(bias / size, variance)
+    return TargetMoments(bias / size, variance)
 
 
 def fisher(d: int) -> float:
@@ -189,7 +189,7 @@ def measure(method: str, d: int, torus: bool, variances: Sequence[float]) -> Mea
     """The coefficients at each s and their limits, beside those expected."""
     found = [on_torus(s) if torus else on_sphere(method, d, s) for s in variances]
     bias, variance = ([m[k] for m in found] for k in (0, 1))
-    a, b = Expected(0.5, 0.0) if torus else expected(method, d)
+    a, b = Coefficients(0.5, 0.0) if torus else expected(method, d)
     below = [v - d / s for v, s in zip(variance, variances, strict=True)]
     scaled = [v * s for v, s in zip(variance, variances, strict=True)]
     values = {

@@ -58,7 +58,7 @@ def kernels(manifold: Manifold) -> dict[str, HeatKernel]:
     return {VARADHAN: Varadhan(manifold), **cut}
 
 
-class Errors(NamedTuple):
+class TargetErrors(NamedTuple):
     """At each s: the ratio above (inf where there is a pole), the same with the cut, and the mass
     where the sum is not positive."""
 
@@ -68,7 +68,7 @@ class Errors(NamedTuple):
 
 
 @functools.cache
-def errors(space: str, nodes: int) -> dict[str, Errors]:
+def errors(space: str, nodes: int) -> dict[str, TargetErrors]:
     """Of each target; the distance on Gauss's nodes to the cut locus, or to 9√s."""
     manifold, _ = SPACES[space]
     (volume,) = manifold.sine_volumes or ()
@@ -86,7 +86,7 @@ def errors(space: str, nodes: int) -> dict[str, Errors]:
         lost = np.sum(w * (np.asarray(other) == 0), axis=1)
         rms = np.where(lost > 0, math.inf, np.sqrt(np.sum(w * square, axis=1)))
         cut = np.sqrt(np.sum(w * np.minimum(square, 1.0), axis=1))
-        found[name] = Errors(rms, cut, lost)
+        found[name] = TargetErrors(rms, cut, lost)
     return found
 
 
