@@ -173,7 +173,7 @@ def figure(found: Found) -> Figure:
     ):
         axes.plot(x, shape(np.asarray(x)), color="0.5", ls="--", lw=1.0, label=label)
         axes.grid(color="0.92")
-    start.set(xlabel="T", ylabel="TV of starting from N(0, 1)")
+    start.set(xlabel="T", ylabel="TV of starting from N(0, 1)", ylim=(1e-19, 1.0))
     step.set(xlabel="γ", ylabel="TV of finite steps, T = 8")
     wrong.set(xlabel="M", ylabel="TV of a wrong score, T = 4")
     wrong.set_xticks(first["M"], [f"{m:g}" for m in first["M"]])

@@ -268,6 +268,6 @@ def figure(found: Found) -> Figure:
         axes.grid(color="0.92")
         axes.plot([], [], "*", ms=8, color="0.4", label="expected at 0")
         low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.45 * (high - low))
-        axes.legend(fontsize=7, loc="upper center", ncols=2)
+        axes.set_ylim(low, high + 0.55 * (high - low))
+        axes.legend(fontsize=7, loc="upper center", ncols=2 if axes is panels[0] else 1)
     return drawn

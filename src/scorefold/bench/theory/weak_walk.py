@@ -48,9 +48,10 @@ SPACES: dict[str, tuple[Manifold, float]] = {
 METHOD, DRIFT = "geodesic random walk", "S^2, drift to a heat kernel"
 _STEPS = {
     "quick": (0.2, 0.1, 0.05, 0.025),
-    "default": (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625),
-    "full": (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125),
+    "default": (0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625),
+    "full": (0.2, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125),
 }
+"""Steps γ, each a part of s = 1."""
 _TIME, _DEGREES = 1.0, (1, 2, 3, 4)
 _HEIGHTS = 40
 """Gauss's nodes of functions of the height on S²."""
