@@ -48,12 +48,12 @@ Found = Mapping[tuple[str, str], Measurement]
 UNIFORM = ("uniform on a circle in R^2", "reversed walk, by quadrature")
 MISES = ("von Mises on a circle in R^2", "reversed walk, by draws")
 _EARLY = {
-    "quick": (1e-1, 1e-2, 1e-3),
+    "quick": (1e-2, 1e-3),
     "default": (1e-1, 1e-2, 1e-3, 1e-4),
     "full": (1e-1, 1e-2, 1e-3, 1e-4, 1e-5),
 }
 _STEPS = {
-    "quick": (0.2, 0.1, 0.05),
+    "quick": (0.2, 0.1),
     "default": (0.2, 0.1, 0.05, 0.025, 0.0125),
     "full": (0.1, 0.05, 0.025, 0.0125, 0.00625),
 }

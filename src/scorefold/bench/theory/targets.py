@@ -44,7 +44,7 @@ SPACES: dict[str, tuple[Manifold, float]] = {
 VARADHAN, TERMS = "Varadhan", (5, 10, 20)
 TIMES = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0)
 _NODES = {"quick": 200, "default": 600, "full": 2000}
-_QUICK = ("S^1", "S^2")
+_QUICK = ("S^2",)
 _SHOWN = ("S^2", (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0))
 
 
@@ -175,7 +175,7 @@ def sentence(found: Found) -> str:
 def figure(found: Found) -> Figure:
     """One panel a space: the error of each target against s."""
     drawn, spaces = new_figure(13.0, 3.6), _spaces(found)
-    panels = drawn.subplots(1, len(spaces), sharey=True)
+    panels = drawn.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
     for axes, space in zip(panels, spaces, strict=True):
         ricci = SPACES[space][1]
         for method, colour in zip((VARADHAN, *map(truncated, TERMS)), COLOURS, strict=True):
