@@ -1,5 +1,7 @@
 """Straight lines through what was measured: rates and orders."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -16,3 +18,11 @@ def order(x: np.ndarray, y: np.ndarray) -> float:
 def rate(x: np.ndarray, y: np.ndarray) -> float:
     """a of y ≈ c e^{−ax}, for positive y."""
     return -slope(x, np.log(y))
+
+
+def known(values: Mapping[str, float | None], name: str) -> float:
+    """A value that has been measured. **Raises:** ``ValueError`` where it could not be."""
+    value = values[name]
+    if value is None:
+        raise ValueError(f"{name}: was not measured.")
+    return value
