@@ -7,11 +7,24 @@ from pathlib import Path
 from types import ModuleType
 
 from scorefold.bench.contract import Cell, Figures, Result, Table, TableRequest
-from scorefold.bench.theory import ergodicity, reversed_walk
+from scorefold.bench.theory import (
+    ergodicity,
+    flat_total_variation,
+    manifold_hypothesis,
+    reversed_walk,
+    target_variance,
+    targets,
+    weak_walk,
+)
 
 EXPERIMENTS: Mapping[str, ModuleType] = {
     "geometric ergodicity": ergodicity,
     "reversed walk": reversed_walk,
+    "flat total variation": flat_total_variation,
+    "manifold hypothesis": manifold_hypothesis,
+    "weak order of the walk": weak_walk,
+    "targets": targets,
+    "target moments": target_variance,
 }
 """By protocol. A module has ``cells``, ``sentence`` and ``figure``."""
 
