@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar, Values
-from scorefold.heat import SphereProfile
+from scorefold._types import Point, Scalar, Values, safe_where
 from scorefold.manifolds import Torus
 from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import UniformReference
@@ -74,5 +75,19 @@ class TorusBrownian(BrownianNoising):
 
     def baseline(self, x: Point, s: Scalar) -> Point:
         back = self.manifold.log(x, jnp.asarray(self.mean, x.dtype))
-        spread = jnp.asarray(self.variance, x.dtype) + s
-        return jax.vmap(SphereProfile(1).slope)(jnp.abs(back), spread) * back
+        return jax.vmap(_slope)(back, jnp.asarray(self.variance, x.dtype) + s)
+
+
+def _slope(back: Scalar, v: Scalar) -> Scalar:
+    """(log WN)′ at x for ``back`` = μ − x in [−π, π): Σ_n w_n (back + 2πn)/v over images with
+    weights w_n ∝ exp(−(back + 2πn)²/2v) below v = 1, else 2Σ_k k c_k sin(k back)/(1 + 2Σ_k c_k
+    cos(k back)), c_k = e^{−k²v/2}; what is left out is below 1e-8 of the slope. Sums of arrays: a
+    program of a few lines, where the general profile compiles for seconds."""
+    small = v < 1.0
+    narrow, wide = safe_where(small, v, 1.0), safe_where(~small, v, 1.0)
+    images = back + 2.0 * math.pi * jnp.arange(-3, 4).astype(back.dtype)
+    near = jnp.sum(jax.nn.softmax(-0.5 * images**2 / narrow) * images) / narrow
+    k = jnp.arange(1, 7).astype(back.dtype)
+    c = jnp.exp(-0.5 * k * k * wide)
+    above, below = jnp.sum(k * c * jnp.sin(k * back)), 0.5 + jnp.sum(c * jnp.cos(k * back))
+    return jnp.where(small, near, above / below)
