@@ -51,7 +51,14 @@ def test_costs_a_dimension(tmp_path):
     assert wrapped.flatness({10: 0.1, 100: 1.3}) == {"10": 1.0, "100": pytest.approx(1.3)}
     assert wrapped.flatness({2: 0.1}) == {}
     runs = [
-        result("score", d, per_dimension=0.18, seconds_per_step=0.01 * d, memory=float(d))
+        result(
+            "score",
+            d,
+            per_dimension=0.18,
+            shortfall=5.0,
+            seconds_per_step=0.01 * d,
+            memory=float(d),
+        )
         for d in (10, 100)
     ]
     text = markdown(TABLE, runs)

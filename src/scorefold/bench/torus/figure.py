@@ -28,7 +28,10 @@ def scaling(runs: Sequence[Result]) -> Figure:
     figure = new_figure(13.0, 4.2)
     panels = figure.subplots(1, 3)
     titles = (
-        ("per_dimension", "log-likelihood a dimension (nats)"),
+        (
+            "shortfall",
+            "log-likelihood a dimension (nats),\nby the difference to the truth on the same points",
+        ),
         ("seconds_per_step", "seconds a step of 512 points"),
         ("memory", "memory of a step (MiB)"),
     )
@@ -38,10 +41,11 @@ def scaling(runs: Sequence[Result]) -> Figure:
             if not found:
                 continue
             d, y = np.asarray(list(found)), np.asarray(list(found.values()))
-            cut = np.maximum(y, TRUTH + _LOWEST) if name == "per_dimension" else y
+            if name == "shortfall":
+                y = np.maximum(TRUTH * (1.0 - y / 100.0), TRUTH + _LOWEST)
             axes.plot(
-                d, cut, "-", marker=_MARKERS[k], ms=5, lw=1.3, color=_COLOURS[k], label=method,
-                mfc="none" if name == "per_dimension" and method != "score" else _COLOURS[k],
+                d, y, "-", marker=_MARKERS[k], ms=5, lw=1.3, color=_COLOURS[k], label=method,
+                mfc="none" if name == "shortfall" and method != "score" else _COLOURS[k],
             )  # fmt: skip
             if name == "seconds_per_step" and method == "score" and 10 in found:
                 axes.plot(d, found[10] / 10 * d, "k:", lw=1, label="as d, from score at d = 10")
