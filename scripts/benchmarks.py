@@ -14,12 +14,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
+README = ROOT / "README.md"
+_BEGIN, _END = "<!-- earth: scripts/benchmarks.py -->", "<!-- end of earth -->"
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT / "src"))
 
-from scorefold.bench import Result, Results, find_table  # noqa: E402
+from scorefold.bench import Result, Results, earth, find_table  # noqa: E402
 from scorefold.bench.markdown import markdown  # noqa: E402
 from scorefold.bench.registry import ABOUT  # noqa: E402
+from scorefold.bench.results import mean  # noqa: E402
 from scorefold.bench.runner import write_table  # noqa: E402
 
 _HEAD = """\
@@ -44,7 +47,56 @@ def pages() -> dict[Path, str]:
         texts[folder / "table.md"] = text
         parts.append(_part(name, text, folder, results.runs))
     texts[PAGE] = "\n".join(parts)
+    texts[README] = _first_screen(README.read_text(encoding="utf-8"))
     return texts
+
+
+def _first_screen(readme: str) -> str:
+    """README.md with the table of the Earth between its two marks."""
+    before, rest = readme.split(_BEGIN)
+    _, after = rest.split(_END)
+    return f"{before}{_BEGIN}\n{earth_table()}\n{_END}{after}"
+
+
+def earth_table() -> str:
+    """Six methods on the published splits: likelihood, draws and seconds."""
+    runs = [run for run in _runs("earth") if run.protocol == "published"]
+    drawn = [run for run in _runs("samples") if run.protocol == "published"]
+    head = ["method", *earth.DATA, "draws ÷ floor", "seconds"]
+    lines = [head, ["---"] * len(head)]
+    for name, (method, draws) in _SIX.items():
+        own = [run for run in runs if run.method == method]
+        cells = []
+        for data in earth.DATA:
+            found = mean(run.values["test_nll"] for run in own if run.data == data)
+            spread = "" if found is None or found.std is None else f" ± {found.std:.2f}"
+            cells.append("" if found is None else f"{found.value:.2f}{spread}".replace("-", "−"))
+        ratio = mean(
+            run.values["root_mmd"] / run.floors["root_mmd"] for run in drawn if run.method == draws
+        )
+        cost = mean(run.seconds for run in own)
+        cells.append("" if ratio is None else f"{ratio.value:.1f}")
+        cells.append("" if cost is None else f"{cost.value:.0f}")
+        lines.append([name, *cells])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _runs(name: str) -> list[Result]:
+    folder = RESULTS / name
+    if not (folder / "results.json").exists():
+        return []
+    return Results(find_table(name), "default", folder).runs
+
+
+_SIX = {
+    "kernels": ("kernel, joined", "kernel"),
+    "Kent mixture": ("kent", "kent"),
+    "flow matching": ("flow-matching", "flow-matching, 10 steps"),
+    "score model": ("score", "score, 10 steps"),
+    "stereographic score model": ("pushforward", "pushforward, 10 steps"),
+    "Moser flow": ("moser", "moser, 10 steps"),
+}
+"""Methods of the tables of likelihoods and of draws, by their line."""
 
 
 def _part(name: str, text: str, folder: Path, runs: Sequence[Result]) -> str:

@@ -58,10 +58,15 @@ def test_questions_are_found():
         assert not questions(ast.parse(text)), text
 
 
+EXPERIMENTS = "bench/theory/"
+"""Closed forms on spaces that each experiment names itself."""
+
+
 def test_no_room_asks():
     found = {}
     for path in SOURCE.rglob("*.py"):
-        if path.relative_to(SOURCE).parts[0] not in OWN:
+        inside = path.relative_to(SOURCE)
+        if inside.parts[0] not in OWN and not inside.as_posix().startswith(EXPERIMENTS):
             lines = questions(ast.parse(path.read_text()))
             if lines:
                 found[str(path.relative_to(SOURCE))] = lines

@@ -9,6 +9,7 @@ from scorefold.bench.contract import Table
 ABOUT = {
     "earth": "likelihoods of all models on earthquakes, floods, fires and volcanoes",
     "wpo": "likelihoods of closed-form kernel models",
+    "torus": "wrapped normal laws on tori up to T^1000, and torsion angles",
     "bridge": "Schrödinger bridges beside exact ones and held-out points",
     "theory": "theorems on the decay of noise, the reversed walk, its steps and its targets",
 }

@@ -12,14 +12,22 @@ from scorefold._geometry import require_manifold
 from scorefold._types import Values
 from scorefold.manifolds import Manifold
 from scorefold.models.standardise import Units, to_inner
-from scorefold.noising import Brownian, Linear, Noising, OrnsteinUhlenbeck, VarianceExploding
+from scorefold.noising import (
+    Brownian,
+    Linear,
+    Noising,
+    OrnsteinUhlenbeck,
+    TorusBrownian,
+    VarianceExploding,
+)
 
 _FORGOTTEN = 5.0
 _CENTRES = 16
 
 
 def default_noising(manifold: Manifold, data: Values) -> Noising:
-    """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵;
+    """Brownian motion on compact manifolds, run until the slowest mode has decayed by e⁻⁵,
+    on tori with the wrapped normal law of the data to start from (``TorusBrownian``);
     Ornstein–Uhlenbeck on flat space; elsewhere Brownian motion that is stopped at s = 4, with a
     reference around 16 training points (evenly spaced rows of ``data``), each spread by half of
     the data's own spread: smooth, and wide enough to stand for the rest. Flat coordinates of
@@ -30,7 +38,10 @@ def default_noising(manifold: Manifold, data: Values) -> Noising:
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
     if manifold.compact:
         s_max = 2.0 * _FORGOTTEN / manifold.spectral_gap
-        return Brownian(manifold, Linear(1e-3, 2.0 * s_max))
+        clock = Linear(1e-3, 2.0 * s_max)
+        if manifold.toral:
+            return TorusBrownian.measure(manifold, to_inner(manifold, Units(), data, "data"), clock)
+        return Brownian(manifold, clock)
     points = to_inner(manifold, Units.measure(manifold, data), data, "data")
     centres = points[evenly(len(points), _CENTRES)]
     spread = 0.5 * float(_spread(manifold, points[:4096], centres))

@@ -7,6 +7,7 @@ from scorefold.noising.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from scorefold.noising.random_walk import RandomWalk
 from scorefold.noising.references import HeatReference, UniformReference, WrappedNormal
 from scorefold.noising.schedules import Constant, Cosine, Linear, LogLinear, Schedule
+from scorefold.noising.torus_brownian import TorusBrownian
 from scorefold.noising.variance_exploding import VarianceExploding
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "RandomWalk",
     "Reference",
     "Schedule",
+    "TorusBrownian",
     "UniformReference",
     "VarianceExploding",
     "WrappedNormal",

@@ -53,6 +53,11 @@ class Noising(eqx.Module):
         """The heat kernel where this is Brownian motion run by the clock; None with a drift."""
         return None
 
+    @property
+    def starts_at_data(self) -> bool:
+        """Whether ``baseline`` was measured on the data: a network on it starts at 0."""
+        return False
+
     @abc.abstractmethod
     def drift(self, x: Point) -> Point:
         """b(x) at unit speed, a tangent vector; the SDE's drift is β(t)·b(x)."""

@@ -21,6 +21,8 @@ from scorefold.samplers.multistep import Crossing, cross
 from scorefold.samplers.multistep_plan import StepCount, evaluations, make_plan
 
 Divergence = Literal["exact", "hutchinson"]
+_EXACT = 32
+"""Dimensions to which a divergence is exact where the caller has not chosen."""
 
 
 class FlowDensity(NamedTuple):
@@ -159,6 +161,13 @@ def carry_density(
     for found in (total, there):
         require_finite("x", found, what, "The drift diverges there.")
     return there.reshape(*batch, *flow.manifold.shape), total.reshape(batch)
+
+
+def affordable(manifold: Manifold) -> tuple[Divergence, float]:
+    """The divergence and the tolerance that checkpoints are compared by: exact as far as a few
+    dozen passes go. The solver's error is an RMS over d + 1 numbers, of which the density is one:
+    in many dimensions the tolerance is smaller."""
+    return ("exact", 1e-3) if manifold.dim <= _EXACT else ("hutchinson", 1e-4)
 
 
 @eqx.filter_jit
