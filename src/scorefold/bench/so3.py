@@ -39,7 +39,7 @@ _PROTOCOL = "drawn"
 _SIZES: Mapping[Length, Sizes] = {
     "quick": Sizes(4_000, 500, 2_000),
     "default": Sizes(20_000, 2_000, 10_000),
-    "full": Sizes(200_000, 10_000, 20_000),
+    "full": Sizes(100_000, 10_000, 20_000),
 }
 _DRAWS: Mapping[Length, int] = {"quick": 2_000, "default": 5_000, "full": 20_000}
 _BINS = 48
@@ -49,14 +49,14 @@ _RANGES = ((-math.pi, math.pi), (-math.pi / 2, math.pi / 2), (-math.pi, math.pi)
 def _trained(steps: int) -> Mapping[Length, Mapping[str, float]]:
     """The same wall clock for each network, compiling included; ``steps``: published."""
     return {
-        "quick": {"budget": 6.0},
+        "quick": {"steps": 200},
         "default": {"budget": 120.0},
         "full": {"steps": steps, "batch_size": 512},
     }
 
 
 METHODS: dict[str, Method] = {
-    "heat-mixture": Method("heat-mixture", {"components": (16, 32, 64, 128)}),
+    "heat-mixture": Method("heat-mixture", {"components": (16, 24, 32, 48, 64, 96)}),
     "kernel": Method("kernel"),
     "score": Method("score", trained=_trained(100_000)),
     "flow-matching": Method("flow-matching", trained=_trained(100_000)),
@@ -148,7 +148,7 @@ def _euler(runs: Mapping[str, Result], law: Law, title: str) -> Figure:
     """A row for each method: its draws and the test points, over the exact marginals."""
     from scorefold.report.panels import BLUE, new_figure
 
-    marginals = euler_marginals(law.log_prob, around=96)
+    marginals = euler_marginals(law.log_prob, around=64)
     figure = new_figure(9.0, 0.6 + 1.25 * len(runs))
     grid = figure.subplots(len(runs), 3, sharex="col", sharey="col", squeeze=False)
     for row, (method, run) in zip(grid, runs.items(), strict=True):
