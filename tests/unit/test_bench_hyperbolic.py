@@ -12,7 +12,7 @@ from scorefold.report.density import Raster
 
 
 def test_densities_of_the_picture_have_mass_one():
-    """Pixels of 1/32 are 0.08 wide where the four laws lie, a third of their spread: the sum over
+    """Pixels of 1/24 are 0.1 wide where the four laws lie, half of their spread: the sum over
     pixels is the integral to 1e-4."""
     raster = Raster(_DISK, np.nan_to_num(_disk_field(2, true_law("four on H^2", 0).log_prob),
                                          nan=-np.inf))  # fmt: skip

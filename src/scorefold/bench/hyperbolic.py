@@ -43,7 +43,9 @@ _SIZES: Mapping[Length, Sizes] = {
     "full": Sizes(100_000, 10_000, 20_000),
 }
 _DISK = PoincareDisk(reach=3.5)
-_PIXELS = 64
+_PIXELS = 48
+_NOTHING = -99.0
+"""Lower log densities are kept as this."""
 _DRAWS = 400
 """Points of a figure."""
 _RTOL = 1e-3
@@ -144,7 +146,7 @@ def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measur
             field = _disk_field(dataset.manifold.dim, functools.partial(_coarse, model))
         except (FloatingPointError, RuntimeError) as error:  # the flow far from all data
             return {**found, "no_field": str(error)}
-        return {**found, "field": _rounded(field)}
+        return {**found, "field": _rounded(np.maximum(field, _NOTHING))}
 
     return beside_truth(likelihood(METHODS[method], dataset, request.length, more=more), dataset)
 
@@ -170,7 +172,7 @@ def _disk_field(dim: int, log_prob: Callable[[Values], Values]) -> np.ndarray:
 
 def _rounded(values: np.ndarray) -> list:
     """Three digits behind the point, and null for NaN, as JSON has it."""
-    rounded = np.round(np.maximum(values, -99.0), 3)
+    rounded = np.round(values, 3)
     whole: list = np.where(np.isnan(rounded), None, rounded.astype(object)).tolist()  # type: ignore[attr-defined]
     return whole
 
@@ -185,18 +187,20 @@ def _disks(runs: Mapping[str, Result], law: Law, title: str) -> Figure:
     for method, run in runs.items():
         fields[method] = np.array(run.more.get("field", nothing), np.float64)
         points[method] = np.array(run.more["draws"], np.float64)
-    rasters = {name: Raster(_DISK, field) for name, field in fields.items()}
+    rasters = {name: Raster(_DISK, np.nan_to_num(f, nan=_NOTHING)) for name, f in fields.items()}
     limits = panels.colour_limits([rasters["the truth"]], "nats")
-    columns = 4
+    columns = min(4, len(rasters))
     rows = -(-len(rasters) // columns)
-    figure = panels.new_figure(3.0 * columns + 0.8, 3.1 * rows + 0.5)
+    figure = panels.new_figure(2.8 * columns + 1.0, 3.0 * rows + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(rasters) :]:
         axes.set_axis_off()
     for axes, (name, raster) in zip(grid, rasters.items(), strict=False):
         image = panels.draw_heat(axes, raster, limits, "nats")
         ball = points[name][:, 1:] / (1.0 + points[name][:, :1])
-        axes.scatter(ball[:, 0], ball[:, 1], s=2.0, color="white", alpha=0.7, lw=0, zorder=4)
+        axes.scatter(
+            ball[:, 0], ball[:, 1], s=5.0, color="white", edgecolors="black", lw=0.3, zorder=4
+        )
         axes.set_title(name, fontsize=9)
     panels.colour_bar(figure, image, list(grid), "nats", f"volume of H^{law.manifold.dim}")
     figure.suptitle(title)
