@@ -38,7 +38,7 @@ class Method:
 
     model: str
     stated: ReadOnlyDocument = field(default_factory=dict)
-    trained: Mapping[Length, Mapping[str, float]] = field(default_factory=dict)
+    trained: Mapping[Length, Mapping[str, int | float]] = field(default_factory=dict)
     joined: bool = False
     describe: Callable[[Dataset], Description] | None = None
 

@@ -66,14 +66,14 @@ WPO = (
 _SO3 = (
     "De Bortoli et al. 2022, Table 5, as in the paper; ± as they print it, over five runs. Each "
     "run draws its own mixture by the same recipe, so that their numbers and ours are of different "
-    "mixtures: the true mean of five of ours is 0.910 ± 0.035, 0.236 ± 0.056, −0.448 ± 0.022 for "
-    "M = 16, 32, 64 (± half of a 95 % interval of the mean), with respect to the volume 8π². With "
+    "mixtures: the mean truth of ours, seeds 0 to 4, is 0.910 ± 0.035, 0.236 ± 0.056, −0.448 ± "
+    "0.022 for M = 16, 32, 64 (± half of a 95 % interval of the mean), by the volume 8π². With "
     "the other usual measures it would be larger by 4.37 (total 1) or smaller by 1.04 (total "
-    "2^{3/2}·8π²): theirs is 8π² too. Their network evaluations are thousands a likelihood."
+    "2^{3/2}·8π²): theirs is 8π² too."
 )
 _SO3_POSTER = (
-    "The same as the poster and the repository print it; the paper has 0.82 ± 0.03, 0.12 ± 0.03, "
-    "−0.49 ± 0.02 with 11.4, 5.5, 7.4 thousand evaluations for Moser flows."
+    "The same table as the poster and the repository print it; the paper has 0.82 ± 0.03, "
+    "0.12 ± 0.03, −0.49 ± 0.02 with 11.4, 5.5, 7.4 thousand evaluations for Moser flows."
 )
 
 
