@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,11 +171,9 @@ def _disk_field(dim: int, log_prob: Callable[[Values], Values]) -> np.ndarray:
     return field.reshape(_PIXELS, _PIXELS)
 
 
-def _rounded(values: np.ndarray) -> list:
-    """Three digits behind the point, and null for NaN, as JSON has it."""
-    rounded = np.round(values, 3)
-    whole: list = np.where(np.isnan(rounded), None, rounded.astype(object)).tolist()  # type: ignore[attr-defined]
-    return whole
+def _rounded(values: np.ndarray) -> list[list[float | None]]:
+    """Rows of numbers with three digits behind the point, null for NaN, as JSON has it."""
+    return [[None if math.isnan(v) else round(v, 3) for v in row] for row in values.tolist()]
 
 
 def _disks(runs: Mapping[str, Result], law: Law, title: str) -> Figure:
