@@ -3,6 +3,7 @@
 import pytest
 
 from scorefold.bench import TableRequest, run_table
+from scorefold.bench.hyperbolic import LANGEVIN
 
 pytestmark = pytest.mark.usefixtures("settings_of_users")
 
@@ -22,3 +23,29 @@ def test_torus(tmp_path):
     assert runs["torus-50", "score"].values["shortfall"] < 2.0
     assert runs["torus-2", "score"].values["shortfall"] < 8.0
     assert runs["torus-2", "flow-matching"].values["shortfall"] > 0.0
+
+
+def below_the_truth(runs):
+    """How many nats: never above it by more than the noise of test points allows."""
+    gaps = {method: run.values["gap"] for (_, method), run in runs.items()}
+    assert all(gap > -0.05 for gap in gaps.values())
+    return gaps
+
+
+def test_so3(tmp_path):
+    """16 laws of five numbers (place, width, weight) from 4000 points: k/2n = 0.01 nats. The score
+    model is 0.9 below after 200 steps."""
+    gaps = below_the_truth(quick("so3", tmp_path))
+    assert gaps["heat-mixture"] < 0.05 and gaps["score"] < 1.5
+
+
+def test_hyperbolic(tmp_path):
+    """Four laws of four numbers from 4000 points: k/2n = 0.002 nats."""
+    gaps = below_the_truth(quick("hyperbolic", tmp_path))
+    assert gaps["heat-mixture"] < 0.03 and gaps["kernel"] < 0.2
+
+
+def test_scores_on_hyperbolic_space(tmp_path):
+    """Both processes; most of their time is compiling, so that they are not in the quick table."""
+    gaps = below_the_truth(quick("hyperbolic", tmp_path, ("score", LANGEVIN)))
+    assert set(gaps) == {"score", LANGEVIN}

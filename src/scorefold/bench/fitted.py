@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bench.contract import Length, Measurement, TableRequest
 from scorefold.data import Dataset
 from scorefold.data.columns.audit import leak
-from scorefold.fitting import History, save
+from scorefold.fitting import Description, History, save
 from scorefold.metrics import held_out
 from scorefold.models import FittedKernelModel, FittedMoserFlow, Model
 from scorefold.runs.models.choices import ModelTask, model_choice
@@ -33,12 +34,14 @@ _CURVE = 60
 class Method:
     """``model``: a name of ``--model``, with settings ``stated``. ``trained``: for each length,
     what ``fit`` is told (steps or a budget in seconds); empty for its defaults. ``joined``: kernels
-    at validation points too, once they have chosen."""
+    at validation points too, once they have chosen. ``describe``: the description itself, where
+    settings of the command line do not say it."""
 
     model: str
     stated: ReadOnlyDocument = field(default_factory=dict)
     trained: Mapping[Length, Mapping[str, int | float]] = field(default_factory=dict)
     joined: bool = False
+    describe: Callable[[Dataset], Description] | None = None
 
 
 class FittedModel(NamedTuple):
@@ -55,7 +58,9 @@ def fit_method(method: Method, dataset: Dataset, length: Length) -> FittedModel:
     task = ModelTask(dataset, method.stated, dataset.seed, False)
     started = time.perf_counter()
     training = dict(method.trained.get(length, {}))
-    choice = model_choice(method.model)
+    choice, describe = model_choice(method.model), method.describe
+    if describe is not None:
+        choice = dataclasses.replace(choice, build=lambda task: describe(task.data))
     if choice.trained:
         training["progress"] = False
     model, history = choice.fit(task, **training)

@@ -8,6 +8,8 @@ from scorefold.bench.contract import Table
 
 ABOUT = {
     "earth": "likelihoods of all models on earthquakes, floods, fires and volcanoes",
+    "so3": "likelihoods on mixtures of rotations, beside the true ones",
+    "hyperbolic": "likelihoods on mixtures on hyperbolic spaces, beside the true ones",
     "wpo": "likelihoods of closed-form kernel models",
     "torus": "wrapped normal laws on tori up to T^1000, and torsion angles",
     "bridge": "Schrödinger bridges beside exact ones and held-out points",
