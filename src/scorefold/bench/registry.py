@@ -9,6 +9,8 @@ from scorefold.bench.contract import Table
 ABOUT = {
     "earth": "likelihoods of all models on earthquakes, floods, fires and volcanoes",
     "wpo": "likelihoods of closed-form kernel models",
+    "complexity": "network passes, seconds and memory of losses and phases against the dimension",
+    "samples": "draws in 1 to 100 steps beside fresh data",
     "bridge": "Schrödinger bridges beside exact ones and held-out points",
 }
 """What each is of. The module ``scorefold.bench.NAME`` has the table as ``TABLE``."""
