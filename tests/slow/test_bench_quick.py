@@ -24,5 +24,5 @@ def test_samples(tmp_path, data_dir):
     kernel = runs["kernel"]
     above = kernel.values["root_mmd"] - kernel.floors["root_mmd"]
     assert above < 3 * kernel.more["floor_std"]["root_mmd"]
-    few, more = (runs[f"score, {k}"].values["root_mmd"] for k in ("1 step", "10 steps"))
-    assert few > more
+    one = runs["score, 1 step"]
+    assert one.values["root_mmd"] > kernel.values["root_mmd"]

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 
-import jax
 import numpy as np
 import pytest
 
@@ -29,7 +28,7 @@ from scorefold.models import HeatKernelDensity
 
 @pytest.fixture(scope="module")
 def dataset():
-    return data.load("sphere-mixture", n=600)
+    return data.load("torus-2", n=600)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +54,8 @@ def test_draws_of_a_good_model_are_at_the_floor(dataset, fitted):
     assert (found.more["n"], found.more["draws"], found.nfe) == (n, 3, 0.0)
     for name, value in found.values.items():
         assert abs(value - found.floors[name]) < 4 * found.more["floor_std"][name]
-    x = np.asarray(dataset.law.sample(jax.random.key(5), 1000), np.float64)
-    angle = np.arccos(np.clip(np.sum(x[:500] * x[500:], axis=1), -1, 1))
-    diagonal = math.sqrt(2 * (1 - np.exp(-(angle**2)).mean()) / n)
+    # Two draws differ by N(0, 0.08 I) but for 1e-50, so that E k = 1/(1 + 2·0.08).
+    diagonal = math.sqrt(2 * (1 - 1 / 1.16) / n)
     assert found.floors["root_mmd"] == pytest.approx(diagonal, rel=0.3)
     assert abs(found.floors["mmd"]) < 4 * found.more["floor_standard_errors"]["mmd"]
 
@@ -112,8 +110,11 @@ def test_rows_floors_and_published_numbers_stand_together(tmp_path):
         results.add(("volcano", "published", method, 0), found, {})
     text = markdown(TABLE, results.runs)
     assert "| *floor: a perfect method* | 0.060 |" in text
-    assert "| flow map (published)[^1] | 0.115 |" in text and "at or below the floor" in text
+    assert "| flow map (published)[^1] | 0.115 |" in text and "at or near the floor" in text
     assert "| volcano | published | 84 | 4 | 0.0600 ± 0.0200 |" in text
+    # 0.06 + 2·0.04 = 0.14 is above all but flow matching, 0.351, and the consistency model, 0.155.
+    words = "volcano (0.060 ± 0.040): flow map 0.115, mean flow 0.092, mean flow, another 0.102."
+    assert words in text
     [(name, figure)] = list(TABLE.figures(results.runs, tmp_path))
     assert name == "steps-published" and len(figure.axes) == 1
 

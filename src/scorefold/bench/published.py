@@ -66,8 +66,8 @@ WPO = (
 _ONE_STEP = (
     "One step; biased √MMD with the kernel exp(−d²), n the size of their test set. As printed in "
     "papers of 2026 on flow maps on manifolds; taken from notes on them, not checked against "
-    "them. Splits of their own. But for flow matching these lie at or below the floor of n fresh "
-    "points, so that they cannot be told from fresh data, nor from one another."
+    "them. Splits of their own. Flow maps and mean flows lie at or near the floor of n fresh "
+    "points, where they can be told neither from fresh data nor from one another."
 )
 
 

@@ -164,7 +164,9 @@ def _caption(runs: Sequence[Result]) -> list[str]:
     n = runs[0].more["points"]
     return ["\n\n".join((
         f"Passes of the network for a point, counted in the program that JAX traces: evaluations, "
-        f"Jacobian–vector and vector–Jacobian products. Milliseconds for {n} points: the shortest "
+        f"Jacobian–vector and vector–Jacobian products. In a step of training, which asks for "
+        f"weights too, a vector–Jacobian product takes the matrix products of two evaluations; "
+        f"others take those of one. Milliseconds for {n} points: the shortest "
         f"of several runs. Megabytes: buffers of the compiled program beside its arguments, for "
         f"{n} points. Of sampling a step is measured, the mean of {STEPS}; of a likelihood an "
         f"evaluation of velocity and divergence by the solver of order 5, exact unless Hutchinson "
@@ -184,8 +186,8 @@ TABLE = Table(
     title="What losses and phases cost",
     measures={
         "passes": TableMeasure("network passes a point", digits=0),
-        "milliseconds": TableMeasure("milliseconds", digits=2),
-        "megabytes": TableMeasure("megabytes", digits=2),
+        "milliseconds": TableMeasure("milliseconds", digits=3),
+        "megabytes": TableMeasure("megabytes", digits=3),
         "value": TableMeasure("of these evaluations", shown=False),
         "forward": TableMeasure("Jacobian–vector products", shown=False),
         "reverse": TableMeasure("vector–Jacobian products", shown=False),

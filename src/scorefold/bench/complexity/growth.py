@@ -34,67 +34,66 @@ def growth_lines(runs: Sequence[Result]) -> list[str]:
     """A table of orders, and sentences on what is not as printed."""
     groups = _groups(runs)
     rows = [
-        "| phase | method | printed | passes | d^, of matrix products | of time | of memory |",
+        "| phase | method | printed | passes | order of matrix products | of time | of memory |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     faster: list[str] = []
     slower: list[str] = []
-    agreeing: list[str] = []
     other: list[str] = []
+    timed = 0
     for (phase, method), own in groups.items():
         printed = CASES[method].published[phase]
         passes = polynomial([(r.more["d"], r.values["passes"]) for r in own])
         orders = [order(own, name) for name in ("products", "milliseconds", "megabytes")]
-        shown = ["–" if o is None else f"{round(o, 1) + 0.0:.1f}" for o in orders]
         text = "–" if passes is None else written(passes)
-        rows.append(_row((phase, method, _PRINTED[printed], text, *shown)))
-        if printed is None:
-            continue
-        name = f"{method} ({phase})"
-        if passes is not None and len(passes) - 1 != printed:
+        rows.append(_row((phase, method, _PRINTED[printed], text, *map(_power, orders))))
+        name, time = f"{method} ({phase})", orders[1]
+        if printed is not None and passes is not None and len(passes) - 1 != printed:
             why = _WHY.get((phase, method))
             reason = f": {why}" if why else ""
             other.append(f"{name}: printed {_PRINTED[printed]}, counted {text}{reason}.")
-        if orders[1] is not None:
-            excess = orders[1] - printed
-            group = faster if excess > _TOLERANCE else slower if excess < -_TOLERANCE else agreeing
-            group.append(f"{name} d^{round(orders[1], 1) + 0.0:.1f}")
-    lines = ["\n".join(rows)]
-    lines.append(
-        f"Printed: De Bortoli et al. 2022, Tables 2 and 4, for one step. Orders are slopes of "
+        if time is not None and passes is not None:
+            timed, excess = timed + 1, time - (len(passes) - 1)
+            if abs(excess) > _TOLERANCE:
+                group = faster if excess > 0 else slower
+                group.append(f"{name} d^{_power(time)} for {text}")
+    spheres = " Spheres take the same passes as tori." if _same_passes(runs) else ""
+    lines = [
+        "\n".join(rows),
+        "Printed: De Bortoli et al. 2022, Tables 2 and 4, for one step. Orders are slopes of "
         f"log cost against log d on tori from d = {_FROM} on; – where fewer than three were "
-        "measured. Spheres take the same passes as tori."
-        if _same_passes(runs)
-        else f"Printed: De Bortoli et al. 2022, Tables 2 and 4, for one step. Orders are slopes of "
-        f"log cost against log d on tori from d = {_FROM} on; – where fewer than three were "
-        "measured."
-    )
+        f"measured.{spheres}",
+    ]
     if other:
         lines.append("Passes that are not as printed. " + " ".join(other))
     elif any(CASES[m].published[p] is not None for p, m in groups):
         lines.append("All passes that were counted are as printed.")
-    if agreeing:
-        lines.append(f"Time grows as printed, within d^±{_TOLERANCE}: {', '.join(agreeing)}.")
+    if timed:
+        as_counted = timed - len(faster) - len(slower)
+        lines.append(
+            f"Time grows as passes do, within d^±{_TOLERANCE}, in {as_counted} of {timed}."
+        )
     if slower:
         lines.append(
-            "Time grows slower than passes: a pass of many directions at once is one larger "
-            f"product of matrices. {_first_upper(', '.join(slower))}."
+            "It grows slower where a pass in many directions at once is one larger product of "
+            f"matrices, or where other work is most of it: {'; '.join(slower)}."
         )
     if faster:
         lines.append(
-            "Time grows faster: passes are counted, but the first and the last layer of a network "
-            "on a torus have 2d and d numbers, noise and targets d, and a step of the solver of "
-            f"likelihoods solves for d unknowns. {_first_upper(', '.join(faster))}."
+            "It grows faster where what is not counted does: on a torus the first and the last "
+            "layer of a network have 2d and d numbers, noise and targets d, and a step of the "
+            f"solver of likelihoods solves for d unknowns: {'; '.join(faster)}."
         )
     return lines
 
 
+def _power(value: float | None) -> str:
+    """With one digit, without the sign of a zero."""
+    return "–" if value is None else f"{round(value, 1) + 0.0:.1f}"
+
+
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _groups(runs: Sequence[Result]) -> Mapping[tuple[str, str], list[Result]]:
@@ -131,7 +130,7 @@ def polynomial(pairs: Sequence[tuple[int, float | None]]) -> list[int] | None:
     """The whole coefficients, constant first, of the polynomial of lowest degree (2 at most) that
     goes through all (d, passes); None where there is none, or too few pairs to tell."""
     d, y = np.asarray([(d, y) for d, y in pairs if y is not None], np.float64).reshape(-1, 2).T
-    for degree in range(min(3, len(d) - 1)):
+    for degree in range(min(3, len(d)) if len(d) > 1 else 0):
         found = np.linalg.lstsq(np.vander(d, degree + 1, increasing=True), y, rcond=None)[0]
         whole = np.round(found)
         if np.allclose(np.polyval(whole[::-1], d), y, rtol=1e-6):
@@ -159,14 +158,19 @@ def order(runs: Sequence[Result], name: str) -> float | None:
 
 
 def growth_figure(runs: Sequence[Result]) -> Figure:
-    """Costs against d, a column for each phase; dashed: the printed orders through the last
-    point. Circles are spheres."""
+    """Costs against d, a column for each phase; dashed: the printed orders of passes through
+    the first point. Circles are spheres."""
     from scorefold.report.panels import new_figure
 
     phases = [p for p in PHASES if any(r.protocol == p for r in runs)]
     figure = new_figure(3.3 * len(phases) + 2.4, 8.0)
     grid = figure.subplots(len(_SHOWN), len(phases), squeeze=False, sharex=True)
     handles: dict[str, Artist] = {}
+    dimensions = sorted({int(r.more["d"]) for r in runs if r.data.startswith("T")})
+    for axes, phase in zip(grid[0], phases, strict=True):
+        axes.set_title(phase, fontsize=10)
+    for axes in grid[-1]:
+        axes.set_xlabel("dimension d")
     for row, (name, label) in zip(grid, _SHOWN.items(), strict=True):
         for axes, phase in zip(row, phases, strict=True):
             for method, case in CASES.items():
@@ -176,13 +180,16 @@ def growth_figure(runs: Sequence[Result]) -> Figure:
             handles |= dict(zip(names, found, strict=True))
             axes.set_xscale("log")
             axes.set_yscale("log")
+            axes.set_xticks(dimensions, [str(d) for d in dimensions], fontsize=8)
+            axes.tick_params(axis="y", which="both", labelsize=8)
+            axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
             axes.grid(color="0.92")
             axes.set_axisbelow(True)
-            if row is grid[0]:
-                axes.set_title(phase, fontsize=10)
-            if row is grid[-1]:
-                axes.set_xlabel("dimension d")
         row[0].set_ylabel(label)
+    figure.suptitle(
+        "On tori (circles: spheres); dashed: printed orders of passes, from the first point on",
+        fontsize=10,
+    )
     names = [name for name in CASES if name in handles]
     lines = [handles[name] for name in names]
     figure.legend(lines, names, loc="outside right center", fontsize=8, frameon=False)
@@ -211,4 +218,4 @@ def _draw(axes: Axes, runs: Sequence[Result], name: str, method: str, printed: i
             continue
         axes.plot(d, value, "-", ms=4, lw=1.2, color=colour, marker=marker, label=method)
         if printed is not None and name == "passes" and len(d) > 1:
-            axes.plot(d, value[-1] * (d / d[-1]) ** printed, "--", lw=0.9, color=colour)
+            axes.plot(d, value[0] * (d / d[0]) ** printed, "--", lw=0.9, color=colour)
