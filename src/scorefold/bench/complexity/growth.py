@@ -57,7 +57,7 @@ def growth_lines(runs: Sequence[Result]) -> list[str]:
             if abs(excess) > _TOLERANCE:
                 group = faster if excess > 0 else slower
                 group.append(f"{name} d^{_power(time)} for {text}")
-    spheres = " Spheres take the same passes as tori." if _same_passes(runs) else ""
+    spheres = _on_spheres(runs)
     lines = [
         "\n".join(rows),
         "Printed: De Bortoli et al. 2022, Tables 2 and 4, for one step. Orders are slopes of "
@@ -108,16 +108,19 @@ def _groups(runs: Sequence[Result]) -> Mapping[tuple[str, str], list[Result]]:
     return found
 
 
-def _same_passes(runs: Sequence[Result]) -> bool:
-    """Whether there are spheres, and each takes what the polynomial of the tori says."""
+def _on_spheres(runs: Sequence[Result]) -> str:
+    """Where spheres do not take what the polynomial of the tori says; empty without spheres."""
+    groups, others = _groups(runs), {}
     spheres = [r for r in runs if r.data.startswith("S")]
-    groups = _groups(runs)
     for run in spheres:
         own = groups.get((run.protocol, run.method), ())
         found = polynomial([(r.more["d"], r.values["passes"]) for r in own])
         if found is None or not np.isclose(np.polyval(found[::-1], run.more["d"]), _passes(run)):
-            return False
-    return bool(spheres)
+            others[f"{run.method} ({run.protocol})"] = None
+    if not spheres:
+        return ""
+    most = f" but for {', '.join(others)}, where projections are differentiated" if others else ""
+    return f" Spheres take the same passes as tori{most}."
 
 
 def _passes(run: Result) -> float:
