@@ -110,7 +110,8 @@ def _groups(runs: Sequence[Result]) -> Mapping[tuple[str, str], list[Result]]:
 
 def _on_spheres(runs: Sequence[Result]) -> str:
     """Where spheres do not take what the polynomial of the tori says; empty without spheres."""
-    groups, others = _groups(runs), {}
+    groups = _groups(runs)
+    others: dict[str, None] = {}
     spheres = [r for r in runs if r.data.startswith("S")]
     for run in spheres:
         own = groups.get((run.protocol, run.method), ())
