@@ -49,3 +49,26 @@ def test_scores_on_hyperbolic_space(tmp_path):
     """Both processes; most of their time is compiling, so that they are not in the quick table."""
     gaps = below_the_truth(quick("hyperbolic", tmp_path, ("score", LANGEVIN)))
     assert set(gaps) == {"score", LANGEVIN}
+
+
+def test_complexity(tmp_path):
+    runs = quick("complexity", tmp_path)
+    exact = {data: r.values["passes"] for (data, m), r in runs.items() if m == "implicit, exact"}
+    assert exact == {"T^2": 6.0, "T^5": 12.0, "T^10": 22.0}  # 2 + 2d
+    assert all(run.values["milliseconds"] > 0 for run in runs.values())
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_samples(tmp_path):
+    """Kernels are at the floor in closed form: within three standard deviations of a pair."""
+    runs = {method: run for (_, method), run in quick("samples", tmp_path).items()}
+    kernel = runs["kernel"]
+    above = kernel.values["root_mmd"] - kernel.floors["root_mmd"]
+    assert above < 3 * kernel.more["floor_std"]["root_mmd"]
+    assert runs["score, 1 step"].values["root_mmd"] > kernel.values["root_mmd"]
+
+
+@pytest.mark.parametrize("name", ["earth", "wpo", "bridge", "theory"])
+@pytest.mark.usefixtures("data_dir")
+def test_others(name, tmp_path):
+    assert quick(name, tmp_path)

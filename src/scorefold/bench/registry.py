@@ -12,6 +12,8 @@ ABOUT = {
     "hyperbolic": "likelihoods on mixtures on hyperbolic spaces, beside the true ones",
     "wpo": "likelihoods of closed-form kernel models",
     "torus": "wrapped normal laws on tori up to T^1000, and torsion angles",
+    "complexity": "network passes, seconds and memory of losses and phases against the dimension",
+    "samples": "draws in 1 to 100 steps beside fresh data",
     "bridge": "Schrödinger bridges beside exact ones and held-out points",
     "theory": "theorems on the decay of noise, the reversed walk, its steps and its targets",
 }
