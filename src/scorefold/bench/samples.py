@@ -55,6 +55,8 @@ class Sampled(NamedTuple):
     steps: tuple[int, ...] = _STEPS
 
 
+_FLOW_MAP = Method("flow-map", trained=earth.METHODS["flow-matching"].trained)
+"""Half of the time is its teacher's."""
 METHODS: dict[str, Sampled] = {
     "kernel": Sampled(earth.METHODS["kernel"], ()),
     "kent": Sampled(earth.METHODS["kent"], ()),
@@ -63,6 +65,7 @@ METHODS: dict[str, Sampled] = {
     "pushforward": Sampled(earth.METHODS["pushforward"]),
     "moser": Sampled(earth.METHODS["moser"]),
     "continuous-flow": Sampled(earth.METHODS["continuous-flow"]),
+    "flow-map": Sampled(_FLOW_MAP, (1, 2, 4)),
 }
 """What is fitted, by its row. A model with few steps of its own is one line more."""
 
