@@ -39,8 +39,9 @@ from scorefold.fields import NetworkSpec
 from scorefold.fitting import Trainer
 from scorefold.manifolds import Manifold, Sphere, Torus
 
-_TORI = tuple(f"T^{d}" for d in (1, 2, 5, 10, 20, 50, 100, 200))
-_SPHERES = tuple(f"S^{d}" for d in (2, 5, 12))
+_TORI = tuple(Torus(d) for d in (1, 2, 5, 10, 20, 50, 100, 200))
+_SPHERES = tuple(Sphere(d) for d in (2, 5, 12))
+_MANIFOLDS: dict[str, Manifold] = {m.name: m for m in (*_TORI, *_SPHERES)}
 _QUICK = ("T^2", "T^5", "T^10")
 _QUICK_METHODS = (
     "denoising, exact", "implicit, exact", "implicit, Hutchinson", "score model", "Moser flow",
@@ -59,7 +60,7 @@ _MEGABYTE = 1e6
 
 def _cells(request: TableRequest) -> Iterator[Cell]:
     quick = request.length == "quick"
-    names = _QUICK if quick and request.data is None else (*_TORI, *_SPHERES)
+    names = _QUICK if quick and request.data is None else tuple(_MANIFOLDS)
     skipped = "loss" if quick and request.protocols is None else ""
     for name in names:
         for method, case in CASES.items():
@@ -111,14 +112,9 @@ def _measure(length: Length, name: str, phase: str, method: str) -> Measurement:
 @functools.lru_cache(maxsize=1)
 def _trainer(length: Length, name: str, method: str) -> tuple[Manifold, Trainer, Array]:
     """The phases of a method are measured one after the other."""
-    manifold, case = _manifold(name), CASES[method]
+    manifold, case = _MANIFOLDS[name], CASES[method]
     x = points(manifold, _POINTS[length])
     return manifold, trainer_of(case, manifold, _NETWORKS[length], x), x
-
-
-def _manifold(name: str) -> Manifold:
-    kind, d = name.split("^")
-    return Torus(int(d)) if kind == "T" else Sphere(int(d))
 
 
 def _counted(found: Program) -> tuple[Work, float]:
@@ -193,7 +189,7 @@ TABLE = Table(
         "reverse": TableMeasure("vector–Jacobian products", shown=False),
         "products": TableMeasure("matrix products, in those of a pass", shown=False),
     },
-    data=(*_TORI, *_SPHERES),
+    data=tuple(_MANIFOLDS),
     protocols=PHASES,
     methods=tuple(CASES),
     cells=_cells,

@@ -76,10 +76,10 @@ def sweep_size(of: Sweeps) -> Measurement:
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[:3]
     values = {
         "order": order(m[kept], seen[kept]),
-        "order, expected": 1.0,
+        "order, bound": 1.0,
         "constant": float(np.mean(seen[kept] / m[kept])),
         "growth": order(t[-2:], np.asarray(by_time[-2:])),
-        "growth, expected": 0.5,
+        "growth, bound": 0.5,
         "overshoot": overshoot(np.asarray(by_time)[holds], np.sqrt(t)[holds]),
     }
     return _measured(of, values, M=m, seen=seen, T=t, by_time=np.asarray(by_time))
@@ -94,10 +94,10 @@ def sweep_step(of: Sweeps) -> Measurement:
     kept = np.flatnonzero(seen > _ABOVE * of.floor)[-3:]
     values = {
         "order": order(gamma[kept], seen[kept]),
-        "order, expected": 0.5,
+        "order, bound": 0.5,
         "constant": float(seen[kept][-1] / gamma[kept][-1]),
         "growth": -rate(t[-2:], by_time[-2:]),
-        "growth, expected": 1.0,
+        "growth, bound": 1.0,
         "overshoot": overshoot(by_time[holds], np.exp(t)[holds]),
     }
     return _measured(of, values, gamma=gamma, seen=seen, T=t, by_time=by_time)

@@ -163,7 +163,7 @@ def _draw_horizon(axes: Panel, m: Measurement) -> None:
 
 def _draw_power(axes: Panel, m: Measurement, swept: str, colour: str, name: str) -> None:
     x, seen = np.asarray(m.more[swept]), np.asarray(m.more["seen"])
-    order, predicted = known(m.values, "order"), known(m.values, "order, expected")
+    order, predicted = known(m.values, "order"), known(m.values, "order, bound")
     axes.loglog(x, seen, "o-", color=colour, ms=4, label=f"{name}: order {order:.2f}")
     end = np.argmin(x)
     guide = seen[end] * (x / x[end]) ** predicted
