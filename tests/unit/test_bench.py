@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from scorefold._warnings import ScorefoldWarning
@@ -101,7 +102,7 @@ def test_what_is_not_measured_has_a_reason():
 
 
 @pytest.mark.parametrize("asked, words", [
-    (TableRequest(data=("c",)), "--data: table toy has no 'c'; choices: a, b."),
+    (TableRequest(data=("c",)), "--data: table toy has no 'c'; choices: a; b."),
     (TableRequest(protocols=("grouped",)), "--protocols: table toy has no 'grouped'; choices: r"),
     (TableRequest(methods=("score",)), "--methods: table toy has no 'score'; choices: kernel."),
 ])  # fmt: skip
@@ -123,12 +124,46 @@ def test_another_folder_is_not_gone_on_with(tmp_path):
             run_table(table(None), tmp_path)
 
 
+def test_what_json_cannot_hold_is_null_or_plain(tmp_path):
+    odd = {"x": float("nan"), "n": np.int64(3), "list": [np.float32(0.5), float("inf")]}
+    found = Measurement({"nll": np.float64(1.0)}, {"nll": float("nan")}, more=odd)
+    results = run_table(table(lambda d, s: found), tmp_path)
+    assert len(results.runs) == 6
+    (first, *_) = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert first["more"] == {"x": None, "n": 3, "list": [0.5, None]}
+
+
+@pytest.mark.parametrize("change", [
+    {"seed": "0"}, {"values": None}, {"values": []}, {"values": {"nll": "1"}}, {"data": ["a"]},
+    {"method": "a|b"}, {"source": None}, {"seconds": True}, {"floors": {"nll": float("nan")}},
+])  # fmt: skip
+def test_damaged_results_are_refused_in_a_line(change, tmp_path):
+    run_table(table(lambda d, s: Measurement({"nll": 0.0})), tmp_path)
+    path = tmp_path / "results.json"
+    document = json.loads(path.read_text())
+    document["runs"][0] |= change
+    path.write_text(text := json.dumps(document))
+    with pytest.raises(ValueError, match="is not a file of results") as caught:
+        run_table(table(None), tmp_path)
+    assert "\n" not in str(caught.value) and path.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "1" * 5000, "null"])
+def test_hostile_results_are_refused_in_a_line(text, tmp_path):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(ValueError, match="is not a file of results"):
+        run_table(table(None), tmp_path)
+
+
 @pytest.mark.parametrize("words, said", [
     (["nonsense"], "no choice 'nonsense'"),
-    (["bridge", "--methods", "kent"], "--methods: table bridge has no 'kent'; choices: moments, "),
+    (["bridge", "--methods", "kent"], "--methods: table bridge has no 'kent'; choices: moments; "),
     (["bridge", "--quick", "--full"], "not allowed with argument"),
     (["bridge", "--gpu"], "--gpu: JAX has no GPU here, only cpu: leave --gpu out."),
     (["bridge", "--seeds", "0"], "--seeds"),
+    (["bridge", "--methods", ";"], "holds no name"),
+    (["bridge", "--methods", "moments", "--protocols", "plans"], "no run has these names together"),
+    (["all", "--quick", "--methods", "moments", "--protocols", "targets"], "all: no table has"),
 ])  # fmt: skip
 def test_one_line_on_the_command_line(words, said, tmp_path, capsys):
     assert main(["bench", *words, "--out", str(tmp_path / "out")]) == 2

@@ -93,7 +93,8 @@ def test_tables_of_the_user(tmp_path):
 
 
 @pytest.mark.parametrize("header, columns, words", [
-    ("phi,resid", [np.linspace(-170, 170, 50), np.arange(380, 430)], "'resid' has 429 in row 49"),
+    ("phi,resid", [np.linspace(-170, 170, 50), np.arange(380, 430)], "'resid' numbers the rows"),
+    ("phi,psi (rad)", [np.linspace(-170, 170, 50), np.linspace(-9, 9, 50)], "beyond a turn of"),
     ("phi,psi", np.linspace(-3, 3, 100).reshape(2, 50), "reach 3 only, as radians do"),
     ("phi,psi (rad)", [np.linspace(-170, 170, 50), np.linspace(-3, 3, 50)], "phi state no unit"),
 ])  # fmt: skip

@@ -49,7 +49,9 @@ class Measurement:
         bad = {k: f"not finite ({v})" for k, v in self.values.items() if v is not None}
         bad = {k: why for k, why in bad.items() if not math.isfinite(self.values[k] or 0.0)}
         values = {k: None if k in bad else v for k, v in self.values.items()}
+        floors = {k: v for k, v in self.floors.items() if math.isfinite(v)}
         object.__setattr__(self, "values", values)
+        object.__setattr__(self, "floors", floors)
         object.__setattr__(self, "missing", {**bad, **self.missing})
         silent = [k for k, v in values.items() if v is None and k not in self.missing]
         if silent:
@@ -176,8 +178,9 @@ class Table:
             if unknown:
                 raise ValueError(
                     f"{option}: table {self.name} has no {', '.join(map(repr, unknown))}; choices: "
-                    f"{', '.join(known)}."
+                    f"{'; '.join(known)}."
                 )
+        some = False
         methods = request.methods or self.usual.get(request.length, self.methods)
         for cell in self.cells(request):
             inside = (
@@ -186,7 +189,13 @@ class Table:
                 and cell.method in methods
             )
             if inside:
+                some = True
                 yield cell
+        if not some:
+            raise ValueError(
+                f"table {self.name}, length {request.length}: no run has these names together. Its "
+                f"methods: {'; '.join(self.methods)}; protocols: {'; '.join(self.protocols)}."
+            )
 
 
 def plain(run: Result) -> Document:

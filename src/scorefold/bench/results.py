@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import time
@@ -50,18 +51,70 @@ class Results:
             "table": self.table.name,
             "length": self.length,
             "measures": {name: measure.heading for name, measure in self.table.measures.items()},
-            "runs": [plain(run) for run in self.runs],
+            "runs": [_storable(plain(run)) for run in self.runs],
         }
         text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
         write_whole(self.folder / FILE, text + "\n")
 
 
+def _storable(value: object) -> object:
+    """As JSON has it: numbers of NumPy as plain ones, what is not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(k): _storable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(v) for v in value]
+    if hasattr(value, "tolist"):
+        return _storable(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+_OBJECTS = ("source", "more", "missing", "values", "floors")
+_NUMBERS = ("nfe", "compile_seconds", "seconds", "parameters")
+
+
+def _run_of(found: Document) -> Result:
+    """**Raises:** ``ValueError`` for a field that is not of its kind."""
+    for name in ("data", "protocol", "method"):
+        word = found[name]
+        if not isinstance(word, str) or not word.isprintable() or "|" in word:
+            raise ValueError(f"{name} {word!r:.40}")
+    if type(found["seed"]) is not int:
+        raise ValueError(f"seed {found['seed']!r:.40}")
+    for name in _OBJECTS:
+        if not isinstance(found[name], dict):
+            raise ValueError(f"{name} is no object")
+    numbers = [*found["values"].values(), *found["floors"].values(), *map(found.get, _NUMBERS)]
+    wrong = [n for n in numbers if n is not None and not _is_number(n)]
+    if wrong or not _is_number(found["seconds"]):
+        raise ValueError(f"{(wrong or [found['seconds']])[0]!r:.40} where a number should be")
+    return Result(**{**found, "seconds": float(found["seconds"])})
+
+
+def _is_number(value: object) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and math.isfinite(value)  # type: ignore[arg-type]
+
+
 def _read(path: Path, table: Table, length: Length) -> list[Result]:
     try:
+        if not path.is_file() or path.is_symlink():
+            raise ValueError("no plain file")
         document = json.loads(path.read_text(encoding="utf-8"))
         found = document["table"], document["length"]
-        runs = [Result(**run) for run in document["runs"]]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        runs = [_run_of(run) for run in document["runs"]]
+        if len({run.name for run in runs}) < len(runs):
+            raise ValueError("a run stands in it twice")
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OSError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError(
             f"{path}: is not a file of results ({error}). Choose another --out."
         ) from error
@@ -83,7 +136,7 @@ class Mean(NamedTuple):
 
 def mean(values: Iterable[float | None]) -> Mean | None:
     """None where nothing was measured."""
-    known = [v for v in values if v is not None]
+    known = [float(v) for v in values if v is not None]
     if not known:
         return None
     std = statistics.stdev(known) if len(known) > 1 else None

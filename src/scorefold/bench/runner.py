@@ -8,8 +8,8 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from scorefold import _warnings
 from scorefold._files import write_whole
+from scorefold._warnings import warn
 from scorefold.bench.contract import Cell, Result, Table, TableRequest
 from scorefold.bench.markdown import markdown
 from scorefold.bench.registry import find_table
@@ -49,7 +49,7 @@ def run_cell(cell: Cell, results: Results) -> None:
         measured = cell.make()
     except Exception as error:
         what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
-        _warnings.warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
+        warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
         results.failed += 1
         return
     run = results.add(cell.name, measured, source((before, machine_load())))

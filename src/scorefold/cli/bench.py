@@ -2,9 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scorefold.cli.parser import few
 from scorefold.runs import RunError
+
+if TYPE_CHECKING:
+    from scorefold.bench.contract import TableRequest
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -33,8 +37,13 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def _names(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
+    if Path(text).exists():
+        return (text,)
     separator = ";" if ";" in text else ","
-    return tuple(name.strip() for name in text.split(separator) if name.strip())
+    names = tuple(name.strip() for name in text.split(separator) if name.strip())
+    if not names:
+        raise RunError(f"{text!r} holds no name: leave the option out for the usual ones.")
+    return names
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -58,12 +67,30 @@ def _bench(arguments: argparse.Namespace) -> int:
         arguments.seeds, arguments.data_dir,
     )  # fmt: skip
     failed = 0
-    for name in ABOUT if every else (arguments.table,):
-        try:
-            results = run_table(name, out / name if every else out, request)
-        except ValueError as error:
-            raise RunError(str(error)) from error
-        failed += results.failed
-        print(markdown(results.table, results.runs))
+    try:
+        asked = {name: _fitting(name, request) for name in ABOUT if every} or {
+            arguments.table: request
+        }
+        if not any(asked.values()):
+            raise RunError("all: no table has these names together; see scorefold bench NAME.")
+        for name, of_table in asked.items():
+            if of_table is None:
+                continue
+            results = run_table(name, out / name if every else out, of_table)
+            failed += results.failed
+            print(markdown(results.table, results.runs))
+    except ValueError as error:
+        raise RunError(str(error)) from error
     print(f"{out}")
     return 1 if failed else 0
+
+
+def _fitting(name: str, request: "TableRequest") -> "TableRequest | None":
+    """The request, if the table has all that it names."""
+    from scorefold.bench.registry import find_table
+
+    try:
+        next(find_table(name).wanted(request))
+    except ValueError:
+        return None
+    return request

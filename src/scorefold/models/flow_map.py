@@ -87,8 +87,7 @@ class FlowMap(Description["FittedFlowMap"]):
                 "teacher: give a fitted FlowMatching, ContinuousFlow, MoserFlow or ScoreModel, got "
                 f"{one_line(repr(self.teacher))[:80]}."
             )
-        if self.pairs < 1:
-            raise ValueError(f"pairs: at least 1, got {self.pairs}.")
+        _whole("pairs", self.pairs)
 
     @property
     def manifold(self) -> Manifold:
@@ -240,9 +239,7 @@ class FittedFlowMap(OdeModel):
     def sample(self, key: Key, n: int, *, steps: int = 1) -> NumPyOrJax:
         """n draws of the reference, carried to the data in ``steps`` steps of equal times, an
         evaluation of the network each. The same key gives the same starts whatever the steps."""
-        n, dtype = count(n), self.units.dtype
-        if steps < 1:
-            raise ValueError(f"steps: at least 1, got {steps}.")
+        n, dtype, steps = count(n), self.units.dtype, _whole("steps", steps)
         motion = Motion.of(self.teacher)
         return self._outer(
             by_keys(lambda keys: _mapped(self.field, motion, keys, steps, dtype), key, n)
@@ -250,13 +247,21 @@ class FittedFlowMap(OdeModel):
 
     def map_error(self, key: Key, n: int = 1024, steps: Sequence[int] = (1, 2, 4)) -> MapError:
         """The error of the map over n draws of the reference, by numbers of steps."""
-        motion, m = Motion.of(self.teacher), self.manifold
+        motion, m, n = Motion.of(self.teacher), self.manifold, _whole("n", n)
+        steps = [_whole("steps", k) for k in steps]
         starts = motion.starts(key, n, self.units.dtype)
         goal = motion.ends(starts)
         distance = quick_jit(_root_mean_square)
         missed = [float(distance(m, _walked(self.field, starts, k), goal)) for k in steps]
         floor = float(distance(m, motion.trajectories(starts).x[:, -1], goal))
         return MapError(tuple(steps), tuple(missed), floor)
+
+
+def _whole(name: str, value: object) -> int:
+    """**Raises:** ``ValueError`` for what is no whole number of at least 1."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    raise ValueError(f"{name}: a whole number, at least 1, got {value!r}.")
 
 
 def _nodes(key: Key, n: int) -> tuple[Array, Array]:

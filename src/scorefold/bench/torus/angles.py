@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,7 @@ def own_angles(path: str, protocol: str, seed: int) -> Dataset:
     columns = [c for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
     if not columns:
         raise ValueError(f"{path}: has no column of numbers; columns: {', '.join(table.columns)}.")
+    _refuse_others(path, table, columns)
     plain = [c for c in columns if read_name(c).unit is None]
     far = 0.0
     for column in plain:
@@ -115,6 +116,31 @@ def own_angles(path: str, protocol: str, seed: int) -> Dataset:
     return data.load(
         path, manifold=manifold, columns=columns, degrees=degrees, protocol=protocol, seed=seed
     )
+
+
+_TURNS = {"radians": 2.0 * np.pi, "degrees": _TURN, "hours": 24.0, "turns": 1.0}
+
+
+def _refuse_others(path: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """**Raises:** ``ValueError`` for a column of numbers with text among them, for one that numbers
+    the rows, and for angles beyond a turn of the unit that their column states."""
+    for column in table.columns:
+        found = pd.to_numeric(table[column], errors="coerce")
+        wrong = np.flatnonzero(found.isna() & table[column].notna())
+        if column not in columns and 0 < len(wrong) < len(found) / 2:
+            raise ValueError(
+                f"{path}: column {column!r} has numbers, and {table[column].iloc[wrong[0]]!r} in "
+                f"row {wrong[0]}: mend it, or leave the column out."
+            )
+        if column in columns and len(found) > 2 and (np.diff(found) == 1.0).all():
+            raise ValueError(f"{path}: column {column!r} numbers the rows: leave it out.")
+        most = _TURNS.get(str(read_name(column).unit), np.inf)
+        if column in columns and found.abs().max() > most * (1.0 + 1e-6):
+            row = int(found.abs().argmax())
+            raise ValueError(
+                f"{path}: column {column!r} has {found.iloc[row]:g} in row {row}, beyond a turn of "
+                "the unit that it states."
+            )
 
 
 def as_data(name: str) -> str:

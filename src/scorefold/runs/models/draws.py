@@ -90,10 +90,9 @@ def _sampler(model: Model, **stated: object) -> dict[str, object]:
     known = inspect.signature(model.sample).parameters
     for name in stated:
         if name not in known:
-            raise RunError(
-                f"--{name} is an option of score models; draws of {type(model).__name__} are "
-                "exact, without simulation."
-            )
+            options = [f"--{n}" for n in known if n in ("steps", "method")]
+            has = f"it has {', '.join(options)}" if options else "its draws are exact"
+            raise RunError(f"--{name} is no option of {type(model).__name__}: {has}.")
     if stated.get("method") == "ode" and "steps" in stated:
         raise RunError("--steps are those of --method sde; the ODE chooses its own.")
     return stated
