@@ -271,9 +271,9 @@ def test_refusals(learned):
     model, _ = learned
     with pytest.raises(TypeError, match="teacher"):
         FlowMap(sf.FlowMatching(SPHERE))
-    with pytest.raises(ValueError, match="pairs: at least 1, got 0"):
+    with pytest.raises(ValueError, match="pairs: a whole number, at least 1, got 0"):
         FlowMap(ON_SPHERE, pairs=0)
-    with pytest.raises(ValueError, match="steps: at least 1, got 0"):
+    with pytest.raises(ValueError, match="steps: a whole number, at least 1, got 0"):
         model.sample(KEY, 3, steps=0)
     with pytest.raises(sf.PointsError, match="data"):
         FlowMap(ON_SPHERE).trainer(KEY, 2 * np.eye(3))
