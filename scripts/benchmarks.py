@@ -91,10 +91,10 @@ def _runs(name: str) -> list[Result]:
 _SIX = {
     "kernels": ("kernel, joined", "kernel"),
     "Kent mixture": ("kent", "kent"),
-    "flow matching": ("flow-matching", "flow-matching, 10 steps"),
-    "score model": ("score", "score, 10 steps"),
-    "stereographic score model": ("pushforward", "pushforward, 10 steps"),
-    "Moser flow": ("moser", "moser, 10 steps"),
+    "flow matching": ("flow-matching", "flow-matching, 100 steps"),
+    "score model": ("score", "score, 100 steps"),
+    "stereographic score model": ("pushforward", "pushforward, 100 steps"),
+    "Moser flow": ("moser", "moser, 100 steps"),
 }
 """Methods of the tables of likelihoods and of draws, by their line."""
 
