@@ -77,5 +77,12 @@ def test_a_score_model_starts_there():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"mean: shape \(2,\), got \(3,\)"):
         TorusBrownian(sf.Torus(2), mean=np.zeros(3), variance=np.ones(2))
-    with pytest.raises(ValueError, match="variance: positive"):
-        TorusBrownian(sf.Torus(2), Linear(), mean=np.zeros(2), variance=np.zeros(2))
+    for wrong in (0.0, -1.0, np.inf, np.nan):
+        for kind in (np.asarray, jnp.asarray):
+            bad = kind([1.0, wrong])
+            with pytest.raises(ValueError, match="variance: positive"):
+                TorusBrownian(sf.Torus(2), Linear(), mean=np.zeros(2), variance=bad)
+    with pytest.raises(ValueError, match="mean: finite"):
+        TorusBrownian(sf.Torus(2), mean=np.array([0.0, np.nan]), variance=np.ones(2))
+    with pytest.raises(ValueError, match=r"manifold: T\^d, got S\^2"):
+        TorusBrownian(sf.Sphere(2), mean=np.zeros(3), variance=np.ones(3))

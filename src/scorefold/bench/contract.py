@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Length = Literal["quick", "default", "full"]
-LENGTHS: tuple[Length, ...] = ("quick", "default", "full")
 """Minutes on two cores; what committed results were made with; the published length."""
 Name = tuple[str, str, str, int]
 
@@ -106,13 +105,11 @@ class TableRequest:
 
 @dataclass(frozen=True)
 class TableMeasure:
-    """``heading`` with its unit; ``digits`` after the point; ``shown`` in ``table.md``;
-    ``best``: which of two values is the better one."""
+    """``heading`` with its unit; ``digits`` after the point; ``shown`` in ``table.md``."""
 
     heading: str
     digits: int = 3
     shown: bool = True
-    best: Literal["low", "high", "none"] = "low"
 
 
 @dataclass(frozen=True)

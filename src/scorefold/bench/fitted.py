@@ -23,8 +23,10 @@ from scorefold.data import Dataset
 from scorefold.data.columns.audit import leak
 from scorefold.fitting import Description, History, save
 from scorefold.metrics import held_out
-from scorefold.models import FittedKernelModel, FittedMoserFlow, Model
+from scorefold.models import FittedKernelModel, FittedMoserFlow, FittedScoreModel, Model
+from scorefold.models.flows._base import FlowModel
 from scorefold.runs.models.choices import ModelTask, model_choice
+from scorefold.runs.models.pictures import Density, coarse_density
 
 _CURVE = 60
 """Points of a learning curve that are kept."""
@@ -115,6 +117,13 @@ def likelihood(
             **more(found.model),
         },
     )
+
+
+def density_for_maps(model: Model) -> Density:
+    """log p of points, as cheap as a picture allows."""
+    if isinstance(model, FittedScoreModel | FlowModel):
+        return coarse_density(model)
+    return model.log_prob
 
 
 def numbers_in(model: Model) -> int:

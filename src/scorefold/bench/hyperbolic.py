@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scorefold._types import Document, Key, Values
+from scorefold._types import Document, Key
 from scorefold.bench.contract import (
     Cell,
     Figures,
@@ -23,34 +23,27 @@ from scorefold.bench.contract import (
     TableRequest,
 )
 from scorefold.bench.curves import learning_curves
-from scorefold.bench.fitted import Method, likelihood, seeds_of
-from scorefold.bench.truth import MEASURES, Sizes, beside_truth, drawn
+from scorefold.bench.fitted import Method, density_for_maps, likelihood, seeds_of
+from scorefold.bench.truth import MEASURES, SIZES, beside_truth, drawn
 from scorefold.data import Dataset, HeatMixture, Law, target
 from scorefold.losses import Implicit
 from scorefold.manifolds import Hyperbolic
-from scorefold.models import FittedScoreModel, Model, ScoreModel
-from scorefold.models.flows._base import FlowModel
+from scorefold.models import Model, ScoreModel
 from scorefold.noising import Langevin, Linear
 from scorefold.report.density import Raster, evaluate, pixel_centres
 from scorefold.report.hyperbolic import PoincareDisk
+from scorefold.runs.models.pictures import Density
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PROTOCOL = "drawn"
-_SIZES: Mapping[Length, Sizes] = {
-    "quick": Sizes(4_000, 500, 2_000),
-    "default": Sizes(20_000, 2_000, 10_000),
-    "full": Sizes(100_000, 10_000, 20_000),
-}
 _DISK = PoincareDisk(reach=3.5)
 _PIXELS = 48
 _NOTHING = -99.0
 """Lower log densities are kept as this."""
 _DRAWS = 400
 """Points of a figure."""
-_RTOL = 1e-3
-"""Of the likelihood's ODE in figures: errors of some hundredths of a nat cannot be seen."""
 
 
 # -- the laws --------------------------------------------------------------------------------------
@@ -136,7 +129,7 @@ def _cells(request: TableRequest) -> Iterator[Cell]:
 
 def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measurement:
     _, draws = jax.random.split(jax.random.key(seed))
-    dataset = drawn(name, true_law(name, seed), draws, _SIZES[request.length], seed)
+    dataset = drawn(name, true_law(name, seed), draws, SIZES[request.length], seed)
 
     def more(model: Model) -> Document:
         if seed:
@@ -144,7 +137,7 @@ def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measur
         points = np.asarray(model.sample(jax.random.key(seed), _DRAWS), np.float64)
         found: Document = {"draws": _rounded(points)}
         try:
-            field = _disk_field(dataset.manifold.dim, functools.partial(_coarse, model))
+            field = _disk_field(dataset.manifold.dim, density_for_maps(model))
         except (FloatingPointError, RuntimeError) as error:  # the flow far from all data
             return {**found, "no_field": str(error)}
         return {**found, "field": _rounded(np.maximum(field, _NOTHING))}
@@ -153,13 +146,7 @@ def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measur
 
 
 # -- pictures --------------------------------------------------------------------------------------
-def _coarse(model: Model, x: Values) -> Values:
-    if isinstance(model, FittedScoreModel | FlowModel):
-        return model.density(x, rtol=_RTOL).log_prob
-    return model.log_prob(x)
-
-
-def _disk_field(dim: int, log_prob: Callable[[Values], Values]) -> np.ndarray:
+def _disk_field(dim: int, log_prob: Density) -> np.ndarray:
     """log p on the pixels of a Poincaré disk; of H³ on the plane through the origin in which the
     last coordinate is 0. NaN outside."""
     xy, _ = pixel_centres(_DISK, _PIXELS, _PIXELS)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
 
 from scorefold._files import write_whole
-from scorefold.models import FittedScoreModel, Model
-from scorefold.models.flows._base import FlowModel
+from scorefold.bench.fitted import density_for_maps
+from scorefold.models import Model
 from scorefold.report.density import Raster, evaluate, pixel_centres
 from scorefold.report.maps import Mollweide
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 160, 80
-_RTOL = 1e-3
-"""Of the likelihood's ODE: errors of some hundredths of a nat cannot be seen."""
 
 
 def kept_density(path: Path, model: Model) -> None:
@@ -30,10 +27,7 @@ def kept_density(path: Path, model: Model) -> None:
     xy, _ = pixel_centres(chart, _WIDTH, _HEIGHT)
     inside = chart.inside(xy)
     values = np.full(len(xy), np.nan, np.float16)
-    log_prob = model.log_prob
-    if isinstance(model, FittedScoreModel | FlowModel):
-        log_prob = lambda x: model.density(jnp.asarray(x), rtol=_RTOL).log_prob  # noqa: E731
-    values[inside] = evaluate(log_prob, chart.lift(xy[inside]), batch=4096)
+    values[inside] = evaluate(density_for_maps(model), chart.lift(xy[inside]), batch=4096)
     buffer = io.BytesIO()
     np.save(buffer, values.reshape(_HEIGHT, _WIDTH), allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)

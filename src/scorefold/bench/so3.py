@@ -26,7 +26,7 @@ from scorefold.bench.contract import (
 from scorefold.bench.curves import learning_curves
 from scorefold.bench.fitted import Method, likelihood, seeds_of
 from scorefold.bench.results import mean
-from scorefold.bench.truth import MEASURES, Sizes, beside_truth, drawn
+from scorefold.bench.truth import MEASURES, SIZES, beside_truth, drawn
 from scorefold.data import Law
 from scorefold.models import Model
 from scorefold.report.rotations import euler_angles, euler_marginals
@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 
 MODES = {"M=16": 16, "M=32": 32, "M=64": 64}
 _PROTOCOL = "drawn"
-_SIZES: Mapping[Length, Sizes] = {
-    "quick": Sizes(4_000, 500, 2_000),
-    "default": Sizes(20_000, 2_000, 10_000),
-    "full": Sizes(100_000, 10_000, 20_000),
-}
 _DRAWS: Mapping[Length, int] = {"quick": 2_000, "default": 5_000, "full": 20_000}
 _BINS = 48
 _RANGES = ((-math.pi, math.pi), (-math.pi / 2, math.pi / 2), (-math.pi, math.pi))
@@ -91,7 +86,7 @@ def _cells(request: TableRequest) -> Iterator[Cell]:
 
 def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measurement:
     _, draws = jax.random.split(jax.random.key(seed))
-    dataset = drawn(name, true_law(name, seed), draws, _SIZES[request.length], seed)
+    dataset = drawn(name, true_law(name, seed), draws, SIZES[request.length], seed)
 
     def more(model: Model) -> Document:
         if seed:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from scorefold._types import Key
-from scorefold.bench.contract import Measurement, TableMeasure
+from scorefold.bench.contract import Length, Measurement, TableMeasure
 from scorefold.bench.fitted import points_hash
 from scorefold.data import Dataset, Law, Split, plain_coordinates
 
@@ -21,8 +22,16 @@ class Sizes(NamedTuple):
     test: int
 
 
+SIZES: Mapping[Length, Sizes] = {
+    "quick": Sizes(4_000, 500, 2_000),
+    "default": Sizes(20_000, 2_000, 10_000),
+    "full": Sizes(100_000, 10_000, 20_000),
+}
+"""Of both tables of mixtures."""
+
+
 MEASURES = {
-    "test_ll": TableMeasure("mean log-likelihood of test points (nats)", best="high"),
+    "test_ll": TableMeasure("mean log-likelihood of test points (nats)"),
     "gap": TableMeasure("nats below the truth at the same points"),
     "evaluations": TableMeasure(
         "network evaluations of a likelihood, in thousands (0: closed form)", digits=2
@@ -30,7 +39,7 @@ MEASURES = {
     "test_nll": TableMeasure("test NLL (nats)", shown=False),
     "val_nll": TableMeasure("validation NLL (nats)", shown=False),
     "proxy_nll": TableMeasure("NLL of the formula of a Moser flow (nats)", shown=False),
-    "excess_mass": TableMeasure("its mass beyond 1", shown=False, best="none"),
+    "excess_mass": TableMeasure("its mass beyond 1", shown=False),
 }
 """What ``beside_truth`` measures."""
 

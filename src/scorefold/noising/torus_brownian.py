@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar, Values, safe_where
 from scorefold.manifolds import Manifold
@@ -48,7 +49,11 @@ class TorusBrownian(BrownianNoising):
         for name in ("mean", "variance"):
             if (shape := np.shape(getattr(self, name))) != self.manifold.shape:
                 raise ValueError(f"{name}: shape {self.manifold.shape}, got {shape}.")
-        if isinstance(self.variance, np.ndarray) and not (self.variance > 0.0).all():
+        if is_traced((self.mean, self.variance)):
+            return
+        if not np.isfinite(self.mean).all():
+            raise ValueError("mean: finite numbers, one for each angle.")
+        if not (np.isfinite(self.variance) & (np.asarray(self.variance) > 0.0)).all():
             raise ValueError("variance: positive numbers, one for each angle.")
 
     @classmethod

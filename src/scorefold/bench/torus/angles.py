@@ -13,7 +13,6 @@ from scorefold import data
 from scorefold.bench.contract import Cell, Length, Measurement, TableRequest
 from scorefold.bench.fitted import Method, likelihood, seeds_of
 from scorefold.data import Dataset
-from scorefold.data.columns.audit import leak
 from scorefold.data.columns.names import read_name
 
 NAMES = ("rna", "lysine", "cysteine")
@@ -71,7 +70,7 @@ def _measure(
     chosen = METHODS[method]
 
     def more(model: object) -> dict[str, float]:
-        return {"leak": leak(dataset.labels, dataset.indices), "d": dataset.manifold.dim}
+        return {"d": dataset.manifold.dim}
 
     return likelihood(chosen, dataset, request.length, more=more)
 
