@@ -144,8 +144,8 @@ def test_default_model_samples_and_evaluates(kernels, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--method", "ode"], "--method is an option of score models"),
-        (["--steps", "20"], "--steps is an option of score models"),
+        (["--method", "ode"], "--method is no option of FittedKernelModel: its draws are exact."),
+        (["--steps", "20"], "--steps is no option of FittedKernelModel: its draws are exact."),
     ],
 )
 def test_kernel_models_have_no_sampler_to_choose(kernels, words, said, capsys):
