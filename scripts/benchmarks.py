@@ -53,8 +53,10 @@ def pages() -> dict[Path, str]:
 
 def _first_screen(readme: str) -> str:
     """README.md with the table of the Earth between its two marks."""
-    before, rest = readme.split(_BEGIN)
-    _, after = rest.split(_END)
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        sys.exit(f"{README.name}: needs the lines {_BEGIN} and {_END}, in this order")
     return f"{before}{_BEGIN}\n{earth_table()}\n{_END}{after}"
 
 

@@ -160,7 +160,7 @@ def test_unwritable_directory_fails_before_compiling(tmp_path):
     (tmp_path / "file").write_text("")
 
     since = time.monotonic()
-    with pytest.raises(OSError, match="Checkpoints cannot be written here"):
+    with pytest.raises(OSError, match="Nothing can be written here"):
         fit(Untouched(), toy_run.DATA, key=jax.random.key(0), out=tmp_path / "file" / "out")
     assert time.monotonic() - since < 1
 

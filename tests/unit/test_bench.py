@@ -1,5 +1,6 @@
 """Tables of results: runs are made once and kept, names are checked, means are means."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ from scorefold.bench.markdown import markdown
 from scorefold.bench.registry import ABOUT, find_table
 from scorefold.bench.results import Results
 from scorefold.cli import main
+from scorefold.data import DataError
 
 NOTE = "Somebody 2020, Table 1; ± is a standard deviation."
 
@@ -89,6 +91,36 @@ def test_a_run_that_fails_is_left_out_and_tried_again(tmp_path):
     assert len(results.runs) == 5 and results.failed == 1
     (tmp_path / "mended").touch()
     assert len(run_table(table(make), tmp_path).runs) == 6
+
+
+def test_data_that_cannot_be_used_are_said_once(tmp_path):
+    def make(data, seed):
+        if data == "a":
+            raise DataError("a: no usable rows.")
+        return Measurement({"nll": 0.0})
+
+    with pytest.warns(ScorefoldWarning, match="a is left out: a: no usable rows") as said:
+        results = run_table(table(make), tmp_path)
+    assert len(said) == 1 and results.failed == 1 and len(results.runs) == 3
+    # Asked for by its name, it is an error, and so is nothing at all.
+    with pytest.raises(DataError, match="no usable rows"):
+        run_table(table(make), tmp_path, TableRequest(data=("a", "b")))
+    assert len(run_table(table(make), tmp_path, TableRequest(data=("b",))).runs) == 3
+    nothing = dataclasses.replace(table(lambda d, s: make("a", s)), name="nothing")
+    with pytest.warns(ScorefoldWarning), pytest.raises(DataError, match="no usable rows"):
+        run_table(nothing)
+
+
+def test_a_file_that_changed_is_measured_again(tmp_path):
+    def of(content):
+        cell = Cell("b", "random", "kernel", 0, lambda: Measurement({"nll": content}), str(content))
+        return dataclasses.replace(table(None), cells=lambda request: iter([cell]))
+
+    found = [run_table(of(content), tmp_path).runs for content in (1.0, 1.0)]
+    assert found[0] == found[1]
+    with pytest.warns(ScorefoldWarning, match="b has changed since its runs were made"):
+        (run,) = run_table(of(2.0), tmp_path).runs
+    assert run.values == {"nll": 2.0} and run.more["file"] == "2.0"
 
 
 def test_what_is_not_measured_has_a_reason():
@@ -161,6 +193,7 @@ def test_hostile_results_are_refused_in_a_line(text, tmp_path):
     (["bridge", "--quick", "--full"], "not allowed with argument"),
     (["bridge", "--gpu"], "--gpu: JAX has no GPU here, only cpu: leave --gpu out."),
     (["bridge", "--seeds", "0"], "--seeds"),
+    (["theory", "--seeds", "2"], "--seeds: each run of table theory is made once"),
     (["bridge", "--methods", ";"], "holds no name"),
     (["bridge", "--methods", "moments", "--protocols", "plans"], "no run has these names together"),
     (["all", "--quick", "--methods", "moments", "--protocols", "targets"], "all: no table has"),

@@ -76,13 +76,15 @@ class Result(Measurement):
 
 @dataclass(frozen=True)
 class Cell:
-    """A run that can be made: its name, and what measures it."""
+    """A run that can be made: its name, and what measures it. ``file``: a hash of the user's file
+    that it is made of: a run of another hash is made again."""
 
     data: str
     protocol: str
     method: str
     seed: int
     make: Callable[[], Measurement]
+    file: str | None = None
 
     @property
     def name(self) -> Name:
@@ -138,7 +140,8 @@ class Table:
     - ``published``: rows of others. ``caption``: lines above the table, from its runs.
     - ``figures``: (file name without ending, figure) beside ``charts``, from its runs and the
       folder of results.
-    - ``own_data``: whether ``--data`` takes files of the user's as well.
+    - ``own_data``: whether ``--data`` takes files of the user's as well. ``seeded``: whether
+      another seed makes another run.
     - ``lines`` of ``table.md``: methods, with data in the columns, a table for each measure; or
       cells, a line for each data set and method, with measures in the columns; or quantities, a
       line for each value of a cell, beside it the values that are called ``NAME, expected`` and
@@ -157,6 +160,7 @@ class Table:
     caption: Callable[[Sequence[Result]], Sequence[str]] = lambda runs: ()
     figures: Callable[[Sequence[Result], Path], Figures] = lambda runs, folder: ()
     own_data: bool = False
+    seeded: bool = True
     lines: Literal["methods", "cells", "quantities"] = "methods"
 
     def wanted(self, request: TableRequest) -> Iterator[Cell]:
@@ -177,6 +181,11 @@ class Table:
                     f"{option}: table {self.name} has no {', '.join(map(repr, unknown))}; choices: "
                     f"{'; '.join(known)}."
                 )
+        if request.seeds is not None and not self.seeded:
+            raise ValueError(
+                f"--seeds: each run of table {self.name} is made once, whatever the seed: leave "
+                "--seeds out."
+            )
         some = False
         methods = request.methods or self.usual.get(request.length, self.methods)
         for cell in self.cells(request):

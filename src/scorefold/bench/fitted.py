@@ -165,6 +165,12 @@ def points_hash(*parts: Array) -> str:
     return digest.hexdigest()[:16]
 
 
+def file_hash(path: str) -> str:
+    """Of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def load(request: TableRequest, name: str, protocol: str, seed: int) -> Dataset:
     return data.load(name, protocol=protocol, seed=seed, data_dir=request.data_dir)
 

@@ -34,6 +34,13 @@ class Results:
     def __contains__(self, name: Name) -> bool:
         return any(run.name == name for run in self.runs)
 
+    def forget(self, data: str, file: str) -> int:
+        """Leave out runs that were made of another content of the user's file ``data``; how many.
+        They stay in the folder until the first new run is written."""
+        kept = [r for r in self.runs if r.data != data or r.more.get("file") == file]
+        count, self.runs = len(self.runs) - len(kept), kept
+        return count
+
     def add(self, name: Name, found: Measurement, source: Document) -> Result:
         data, protocol, method, seed = name
         run = Result(

@@ -14,6 +14,7 @@ from scorefold.bench.contract import Cell, Result, Table, TableRequest
 from scorefold.bench.markdown import markdown
 from scorefold.bench.registry import find_table
 from scorefold.bench.results import Results, machine_load, source
+from scorefold.data import DataError
 from scorefold.fitting.lock import locked
 
 
@@ -26,7 +27,8 @@ def run_table(
     ``table.md`` and the figures, where a table that was begun is gone on with; None keeps nothing.
     A run that fails says so in a warning and is left out; the others go on.
     **Raises:** ``ValueError`` for names that the table does not have, and for a folder with another
-    table.
+    table; ``DataError`` for a data set that ``request`` names and that cannot be used, and where
+    none of the usual ones is at hand. One of these that cannot be used is said once.
     """
     found = find_table(table) if isinstance(table, str) else table
     folder = None if out is None else Path(out)
@@ -34,24 +36,46 @@ def run_table(
     cells = list(found.wanted(request))
     with nullcontext() if folder is None else locked(folder):
         results = Results(found, request.length, folder)
+        for data, file in {cell.data: cell.file for cell in cells if cell.file}.items():
+            if results.forget(data, file):
+                warn(f"{data} has changed since its runs were made: they are made again.")
+        refused: dict[tuple[str, str], DataError] = {}
         for cell in cells:
-            if cell.name not in results:
+            if cell.name in results or (cell.data, cell.protocol) in refused:
+                continue
+            try:
                 run_cell(cell, results)
+            except DataError as error:
+                if cell.data in (request.data or ()):
+                    raise
+                said = str(error) in map(str, refused.values())
+                refused[cell.data, cell.protocol] = error
+                results.failed += 1
+                if not said:
+                    warn(f"{cell.data} is left out: {error}")
+        if refused and not results.runs:
+            raise next(iter(refused.values()))
         if folder is not None and results.runs:
             write_table(found, results, folder)
     return results
 
 
 def run_cell(cell: Cell, results: Results) -> None:
-    """Measure one cell, and keep and print what was found, or say why there is nothing."""
+    """Measure one cell, and keep and print what was found, or say why there is nothing.
+
+    **Raises:** ``DataError`` for a data set that cannot be used."""
     before, started = machine_load(), time.perf_counter()
     try:
         measured = cell.make()
+    except DataError:
+        raise
     except Exception as error:
         what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
         warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
         results.failed += 1
         return
+    if cell.file is not None:
+        measured = dataclasses.replace(measured, more={**measured.more, "file": cell.file})
     run = results.add(cell.name, measured, source((before, machine_load())))
     print(_line(results.table, run, time.perf_counter() - started), flush=True)
     if results.folder is not None:

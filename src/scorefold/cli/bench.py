@@ -1,6 +1,7 @@
 """``scorefold bench``: the tables of the papers."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,9 @@ def _bench(arguments: argparse.Namespace) -> int:
         arguments.seeds, arguments.data_dir,
     )  # fmt: skip
     failed = 0
+    arguments.listener.stage(
+        f"stopped; runs that were made are kept in {out}, the same command goes on with them"
+    )
     try:
         asked = {name: _fitting(name, request) for name in ABOUT if every} or {
             arguments.table: request
@@ -89,8 +93,11 @@ def _fitting(name: str, request: "TableRequest") -> "TableRequest | None":
     """The request, if the table has all that it names."""
     from scorefold.bench.registry import find_table
 
+    table = find_table(name)
+    if not table.seeded:
+        request = dataclasses.replace(request, seeds=None)
     try:
-        next(find_table(name).wanted(request))
+        next(table.wanted(request))
     except ValueError:
         return None
     return request

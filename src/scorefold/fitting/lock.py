@@ -33,7 +33,7 @@ def locked(directory: Path) -> Iterator[None]:
         handle = _opened(path)
     except OSError as error:
         raise OSError(
-            error.errno, f"Checkpoints cannot be written here ({error.strerror})", str(directory)
+            error.errno, f"Nothing can be written here ({error.strerror})", str(directory)
         ) from error
     try:
         try:

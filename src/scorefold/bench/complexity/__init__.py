@@ -196,4 +196,5 @@ TABLE = Table(
     usual={"quick": _QUICK_METHODS},
     caption=_caption,
     figures=_figures,
+    seeded=False,
 )

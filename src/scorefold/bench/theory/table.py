@@ -82,4 +82,5 @@ TABLE = Table(
     caption=_caption,
     figures=_figures,
     lines="quantities",
+    seeded=False,
 )

@@ -42,11 +42,13 @@ def _caption(runs: Sequence[Result]) -> list[str]:
             "Memory is what the compiled loss and gradient of a batch take: arguments, results "
             "and temporary arrays, without the two moments of the optimiser." + _flat(own)
         )
-    if any(run.protocol != wrapped.PROTOCOL for run in runs):
+    torsions = {run.data: run.more["d"] for run in runs if run.protocol != wrapped.PROTOCOL}
+    if torsions:
+        sets = ", ".join(f"{angles.as_data(name)} (T^{d})" for name, d in torsions.items())
         lines.append(
-            "rna (T⁷), lysine (T⁶), cysteine (T³): torsion angles; mean NLL of test points in nats "
-            "with respect to radians. Random: rows are split one by one, so that nucleotides or "
-            "residues of one structure are in all parts; grouped: structures stay whole."
+            f"{sets}: mean NLL of test points in nats with respect to radians. Random: rows are "
+            "split one by one, so that those of one structure are in all parts; grouped: "
+            "structures stay whole."
         )
     return ["\n\n".join(lines)]
 
