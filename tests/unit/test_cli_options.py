@@ -2,6 +2,8 @@
 
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -191,3 +193,9 @@ def test_the_defaults_on_the_page_of_models_are_those_of_the_descriptions():
     assert f"up to {kernel.longest} steps" in rows["kernel"][4]
     assert rows["kernel"][4].startswith(f"{kernel.patience} validations")
     assert set(re.findall(r"^\| `([a-z-]+)` \| `\w+`", page, flags=re.M)) == set(MODELS)
+
+
+def test_the_module_is_the_command():
+    words = [sys.executable, "-m", "scorefold", "--version"]
+    found = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"scorefold \d+\S+", found.stdout.strip()) and not found.stderr

@@ -120,7 +120,7 @@ def _figures(runs: Sequence[Result], folder: Path) -> Figures:
                 file = f"{name}-{protocol}-{run.method.replace(', ', '-')}-0.npy"
                 if (folder / "maps" / file).exists():
                     fields[run.method] = np.load(folder / "maps" / file, allow_pickle=False)
-            if fields:
+            if len(fields) == len(own):  # else an older picture shows more
                 yield f"map-{name}-{protocol}", density_maps(fields, f"{name}, {protocol}")
             curved = {r.method: r for r in own if len(r.more.get("curve", ())) > 2}
             if curved:
