@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from scorefold.bench import published
 from scorefold.bench.contract import (
     Cell,
     Figures,
-    Length,
     Measurement,
     Result,
     Table,
@@ -22,7 +21,7 @@ from scorefold.bench.contract import (
     TableRequest,
 )
 from scorefold.bench.curves import learning_curves
-from scorefold.bench.fitted import Method, likelihood, load, seeds_of
+from scorefold.bench.fitted import Method, likelihood, load, seeds_of, trained
 from scorefold.bench.maps import density_maps, kept_density
 from scorefold.models import Model
 
@@ -32,15 +31,7 @@ _SEEDS = {"published": 3, "grouped": 1}
 _COMPONENTS = (25, 50, 100, 200, 400)
 
 
-def _trained(steps: int, **more: int) -> Mapping[Length, Mapping[str, int | float]]:
-    """The same wall clock for each network, compiling included; ``steps``: published."""
-    return {
-        "quick": {"steps": 40},
-        "default": {"budget": 180.0},
-        "full": {"steps": steps, **more},
-    }
-
-
+_trained = functools.partial(trained, 180.0, {"steps": 40})
 METHODS: dict[str, Method] = {
     "kernel, joined": Method("kernel", joined=True),
     "kernel": Method("kernel"),
@@ -48,11 +39,11 @@ METHODS: dict[str, Method] = {
     "kent": Method("kent", {"components": _COMPONENTS}),
     "vmf": Method("vmf", {"components": _COMPONENTS}),
     "heat-mixture": Method("heat-mixture", {"components": _COMPONENTS}),
-    "score": Method("score", trained=_trained(600_000, batch_size=512)),
-    "flow-matching": Method("flow-matching", trained=_trained(1_000_000)),
-    "pushforward": Method("pushforward", trained=_trained(600_000, batch_size=512)),
-    "moser": Method("moser", trained=_trained(600_000)),
-    "continuous-flow": Method("continuous-flow", trained=_trained(100_000)),
+    "score": Method("score", trained=_trained(steps=600_000, batch_size=512)),
+    "flow-matching": Method("flow-matching", trained=_trained(steps=1_000_000)),
+    "pushforward": Method("pushforward", trained=_trained(steps=600_000, batch_size=512)),
+    "moser": Method("moser", trained=_trained(steps=600_000)),
+    "continuous-flow": Method("continuous-flow", trained=_trained(steps=100_000)),
 }
 
 

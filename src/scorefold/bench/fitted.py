@@ -32,6 +32,16 @@ _CURVE = 60
 """Points of a learning curve that are kept."""
 
 
+Training = Mapping[Length, Mapping[str, int | float]]
+"""What ``fit`` is told at each length."""
+
+
+def trained(seconds: float, quick: Mapping[str, int | float], **full: int) -> Training:
+    """``quick`` at the quick length, ``seconds`` of wall clock, compiling included, by default, and
+    at full length the published steps and batch."""
+    return {"quick": quick, "default": {"budget": seconds}, "full": full}
+
+
 @dataclass(frozen=True)
 class Method:
     """``model``: a name of ``--model``, with settings ``stated``. ``trained``: for each length,
@@ -41,7 +51,7 @@ class Method:
 
     model: str
     stated: ReadOnlyDocument = field(default_factory=dict)
-    trained: Mapping[Length, Mapping[str, int | float]] = field(default_factory=dict)
+    trained: Training = field(default_factory=dict)
     joined: bool = False
     describe: Callable[[Dataset], Description] | None = None
 

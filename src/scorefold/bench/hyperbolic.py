@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,15 +15,14 @@ from scorefold._types import Document, Key
 from scorefold.bench.contract import (
     Cell,
     Figures,
-    Length,
     Measurement,
     Result,
     Table,
     TableRequest,
 )
 from scorefold.bench.curves import learning_curves
-from scorefold.bench.fitted import Method, density_for_maps, likelihood, seeds_of
-from scorefold.bench.truth import MEASURES, SIZES, beside_truth, drawn
+from scorefold.bench.fitted import Method, density_for_maps, likelihood, trained
+from scorefold.bench.truth import MEASURES, PROTOCOL, SIZES, beside_truth, cells, drawn
 from scorefold.data import Dataset, HeatMixture, Law, target
 from scorefold.losses import Implicit
 from scorefold.manifolds import Hyperbolic
@@ -37,7 +35,6 @@ from scorefold.runs.models.pictures import Density
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_PROTOCOL = "drawn"
 _DISK = PoincareDisk(reach=3.5)
 _PIXELS = 48
 _NOTHING = -99.0
@@ -95,12 +92,7 @@ def _langevin(dataset: Dataset) -> ScoreModel:
     return ScoreModel(noising, Implicit())
 
 
-def _trained(**full: int) -> Mapping[Length, Mapping[str, int | float]]:
-    """The same wall clock for each network, compiling included."""
-    return {"quick": {"steps": 200}, "default": {"budget": 120.0}, "full": full}
-
-
-_PUBLISHED = _trained(steps=100_000, batch_size=512)
+_PUBLISHED = trained(120.0, {"steps": 200}, steps=100_000, batch_size=512)
 LANGEVIN = "score, Langevin to a wrapped normal"
 METHODS: dict[str, Method] = {
     "heat-mixture": Method("heat-mixture", {"components": (4, 6, 8, 12)}),
@@ -115,16 +107,7 @@ _SEEDS = {"heat-mixture": 3, "kernel": 3}
 
 
 def _cells(request: TableRequest) -> Iterator[Cell]:
-    """Seed by seed, so that a table that is not finished has some of everything."""
-    quick = request.length == "quick"
-    asked = request.data or (("four on H^2",) if quick else tuple(LAWS))
-    usual = {method: 1 if quick else _SEEDS.get(method, 1) for method in METHODS}
-    for seed in seeds_of(request, max(usual.values())):
-        for method in METHODS:
-            for name in asked:
-                if seed in seeds_of(request, usual[method]):
-                    make = functools.partial(_measure, request, name, method, seed)
-                    yield Cell(name, _PROTOCOL, method, seed, make)
+    return cells(request, tuple(LAWS), METHODS, _SEEDS, _measure)
 
 
 def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measurement:
@@ -231,7 +214,7 @@ TABLE = Table(
     title="Mixtures on hyperbolic spaces",
     measures={k: v for k, v in MEASURES.items() if k not in ("proxy_nll", "excess_mass")},
     data=tuple(LAWS),
-    protocols=(_PROTOCOL,),
+    protocols=(PROTOCOL,),
     methods=tuple(METHODS),
     usual={"quick": ("heat-mixture", "kernel")},
     cells=_cells,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,9 +23,9 @@ from scorefold.bench.contract import (
     TableRequest,
 )
 from scorefold.bench.curves import learning_curves
-from scorefold.bench.fitted import Method, likelihood, seeds_of
+from scorefold.bench.fitted import Method, likelihood, trained
 from scorefold.bench.results import mean
-from scorefold.bench.truth import MEASURES, SIZES, beside_truth, drawn
+from scorefold.bench.truth import MEASURES, PROTOCOL, SIZES, beside_truth, cells, drawn
 from scorefold.data import Law
 from scorefold.models import Model
 from scorefold.report.rotations import euler_angles, euler_marginals
@@ -35,29 +34,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODES = {"M=16": 16, "M=32": 32, "M=64": 64}
-_PROTOCOL = "drawn"
 _DRAWS: Mapping[Length, int] = {"quick": 2_000, "default": 5_000, "full": 20_000}
 _BINS = 48
 _RANGES = ((-math.pi, math.pi), (-math.pi / 2, math.pi / 2), (-math.pi, math.pi))
 
 
-def _trained(steps: int) -> Mapping[Length, Mapping[str, int | float]]:
-    """The same wall clock for each network, compiling included; ``steps``: published."""
-    return {
-        "quick": {"steps": 200},
-        "default": {"budget": 120.0},
-        "full": {"steps": steps, "batch_size": 512},
-    }
-
-
+_PUBLISHED = trained(120.0, {"steps": 200}, steps=100_000, batch_size=512)
 METHODS: dict[str, Method] = {
     "heat-mixture": Method("heat-mixture", {"components": (16, 24, 32, 48, 64, 96)}),
     "kernel": Method("kernel"),
-    "score": Method("score", trained=_trained(100_000)),
-    "flow-matching": Method("flow-matching", trained=_trained(100_000)),
-    "pushforward": Method("pushforward", trained=_trained(100_000)),
-    "moser": Method("moser", trained=_trained(100_000)),
-    "continuous-flow": Method("continuous-flow", trained=_trained(100_000)),
+    "score": Method("score", trained=_PUBLISHED),
+    "flow-matching": Method("flow-matching", trained=_PUBLISHED),
+    "pushforward": Method("pushforward", trained=_PUBLISHED),
+    "moser": Method("moser", trained=_PUBLISHED),
+    "continuous-flow": Method("continuous-flow", trained=_PUBLISHED),
 }
 _FEWER = Method("heat-mixture", {"components": (16, 24)})
 """Its quick length."""
@@ -72,16 +62,7 @@ def true_law(name: str, seed: int) -> Law:
 
 
 def _cells(request: TableRequest) -> Iterator[Cell]:
-    """Seed by seed, so that a table that is not finished has some of everything."""
-    quick = request.length == "quick"
-    asked = request.data or (("M=16",) if quick else tuple(MODES))
-    usual = {method: 1 if quick else _SEEDS.get(method, 1) for method in METHODS}
-    for seed in seeds_of(request, max(usual.values())):
-        for method in METHODS:
-            for name in asked:
-                if seed in seeds_of(request, usual[method]):
-                    make = functools.partial(_measure, request, name, method, seed)
-                    yield Cell(name, _PROTOCOL, method, seed, make)
+    return cells(request, tuple(MODES), METHODS, _SEEDS, _measure)
 
 
 def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measurement:
@@ -184,7 +165,7 @@ TABLE = Table(
     title="Mixtures on the rotations",
     measures=MEASURES,
     data=tuple(MODES),
-    protocols=(_PROTOCOL,),
+    protocols=(PROTOCOL,),
     methods=tuple(METHODS),
     usual={"quick": ("heat-mixture", "score")},
     cells=_cells,

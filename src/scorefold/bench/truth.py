@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from scorefold._types import Key
-from scorefold.bench.contract import Length, Measurement, TableMeasure
-from scorefold.bench.fitted import points_hash
+from scorefold.bench.contract import Cell, Length, Measurement, TableMeasure, TableRequest
+from scorefold.bench.fitted import points_hash, seeds_of
 from scorefold.data import Dataset, Law, Split, plain_coordinates
+
+PROTOCOL = "drawn"
 
 
 class Sizes(NamedTuple):
@@ -42,6 +45,27 @@ MEASURES = {
     "excess_mass": TableMeasure("its mass beyond 1", shown=False),
 }
 """What ``beside_truth`` measures."""
+
+
+def cells(
+    request: TableRequest,
+    laws: Sequence[str],
+    methods: Iterable[str],
+    seeds: Mapping[str, int],
+    measure: Callable[[TableRequest, str, str, int], Measurement],
+) -> Iterator[Cell]:
+    """Every method on every law; on the first one alone at the quick length. ``seeds``: of methods
+    with more than one. Seed by seed, so that a table that is not finished has some of everything.
+    ``measure`` is told the request, the law, the method and the seed."""
+    quick = request.length == "quick"
+    asked = request.data or (laws[:1] if quick else laws)
+    usual = {method: 1 if quick else seeds.get(method, 1) for method in methods}
+    for seed in seeds_of(request, max(usual.values())):
+        for method in usual:
+            for name in asked:
+                if seed in seeds_of(request, usual[method]):
+                    make = functools.partial(measure, request, name, method, seed)
+                    yield Cell(name, PROTOCOL, method, seed, make)
 
 
 def drawn(name: str, law: Law, key: Key, sizes: Sizes, seed: int) -> Dataset:

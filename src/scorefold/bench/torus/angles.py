@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from scorefold import data
-from scorefold.bench.contract import Cell, Length, Measurement, TableRequest
-from scorefold.bench.fitted import Method, file_hash, likelihood, seeds_of
+from scorefold.bench.contract import Cell, Measurement, TableRequest
+from scorefold.bench.fitted import Method, file_hash, likelihood, seeds_of, trained
 from scorefold.data import DataError, Dataset
 from scorefold.data.columns.names import read_name
 
@@ -22,20 +22,13 @@ _SEEDS = {("rna", "random"): 3}
 """More than one where others print numbers."""
 
 
-def _trained(steps: int, **full: int) -> Mapping[Length, Mapping[str, float]]:
-    return {
-        "quick": {"budget": 4.0},
-        "default": {"budget": 60.0},
-        "full": {"steps": steps, **full},
-    }
-
-
+_trained = functools.partial(trained, 60.0, {"budget": 4.0})
 METHODS: dict[str, Method] = {
     "kernel": Method("kernel"),
     "wrapped-normal": Method("wrapped-normal", {"components": (25, 50, 100, 200)}),
-    "score": Method("score", trained=_trained(100_000, batch_size=512)),
-    "flow-matching": Method("flow-matching", trained=_trained(500_000)),
-    "moser": Method("moser", trained=_trained(100_000)),
+    "score": Method("score", trained=_trained(steps=100_000, batch_size=512)),
+    "flow-matching": Method("flow-matching", trained=_trained(steps=500_000)),
+    "moser": Method("moser", trained=_trained(steps=100_000)),
 }
 _QUICK = ("score", "flow-matching")
 
