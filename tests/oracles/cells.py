@@ -1,4 +1,4 @@
-"""Nodes that divide a manifold into cells: the mass of a density in each, and the cell of a draw."""
+"""Nodes that divide a manifold into cells: a density's mass in each, and the cell of a draw."""
 
 import math
 from collections.abc import Callable
