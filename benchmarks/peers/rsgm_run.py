@@ -6,8 +6,8 @@ given split for given seconds: run by the interpreter of its own environment.
 PEER_DIR is a check-out of github.com/oxcsml/riemannian-score-sde with one of
 github.com/oxcsml/geomstats in it, as its README says; neither has to be installed. Versions that
 work together (Python 3.11): jax and jaxlib 0.4.13, numpy < 1.26, scipy < 1.11, dm-haiku 0.0.10,
-optax 0.1.7, distrax 0.1.4, diffrax 0.4.1, autograd 1.6, hydra-core 1.3, scikit-learn < 1.4, pandas < 2.1,
-matplotlib < 3.8, seaborn, setuptools < 70.
+optax 0.1.7, distrax 0.1.4, diffrax 0.4.1, autograd 1.6, hydra-core 1.3, scikit-learn < 1.4, pandas
+< 2.1, matplotlib < 3.8, seaborn, setuptools < 70.
 
 SPLIT holds ``train`` and ``test``, points of the unit sphere. Everything else is the code and the
 configuration of the authors for that data set, read by hydra (``--set key=value`` changes it):
