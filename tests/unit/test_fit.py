@@ -8,6 +8,7 @@ import time
 
 import equinox as eqx
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -292,6 +293,31 @@ def test_budget():
     if history.stopped == "steps":
         other, _ = fit(Gaussian(), DATA, steps=history.steps, **kwargs)
         np.testing.assert_array_equal(model.mean, other.mean)
+
+
+def test_dear_validations_make_room_for_steps():
+    """Twenty validations are affordable at first, at 1 ms; from the fourth on each takes 0.5 s, ten
+    seconds in all, of a budget of 5: fewer are made, and more steps."""
+    calls = []
+
+    def wait():
+        calls.append(1)
+        time.sleep(0.5 if len(calls) > 3 else 1e-3)
+        return np.float32(0.0)
+
+    class Dear(Gaussian):
+        def init(self, key, data):
+            return Dear(data[0], jnp.zeros((), data.dtype))
+
+        def validate(self, x, key):
+            nothing = jax.experimental.io_callback(wait, jax.ShapeDtypeStruct((), np.float32))
+            return -jnp.mean(jax.vmap(self.log_prob)(x)) + nothing
+
+    budget = {"key": KEY, "batch_size": 64, "progress": False, "budget": 5.0}
+    _, history = fit(Dear(), DATA, val=VAL, **budget)
+    # As planned they would take two thirds of what is left after compiling.
+    assert len(history.val_step) < 9
+    assert history.train_seconds > 0.5 * (5.0 - history.compile_seconds)
 
 
 @pytest.mark.fault(16, "one row, five equal rows, a batch above the data")

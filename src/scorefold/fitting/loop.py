@@ -218,6 +218,16 @@ class Loop:
         self.validation_seconds = time.monotonic() - since
         if patience is not None and bool(np.all(np.asarray(self.state.stale) >= patience)):
             record.stopped = "patience"
+        if self.plan.budget is not None and self.plan.validate_every is None:
+            self._thin_out(self.plan.budget - self.seconds, step)
+
+    def _thin_out(self, left: float, step: int) -> None:
+        """Fewer validations where they became dearer than they were at first, as those by an ODE
+        do while a field grows: steps that were planned are worth more."""
+        record = self.record
+        share = _VALIDATION_SHARE * left / max(self.validation_seconds, 1e-9)
+        steps = record.total - step
+        record.every = max(record.every, -(-steps // max(1, int(share))))
 
     def _non_finite(self) -> None:
         """Look at the batch again, example by example; the state is still the one before it. Warn
