@@ -42,6 +42,7 @@ NUMERIC = {
     ("fit", "--depth"): [*COUNT, str(10**6)],
     ("fit", "--components"): COUNT,
     ("fit", "--starts"): COUNT,
+    ("fit", "--start-laws"): COUNT,
     ("bridge", "--variance"): [*REAL, "0"],
     ("bridge", "--budget"): [*REAL, "0"],
     ("bridge", "--steps"): COUNT,

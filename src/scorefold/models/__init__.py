@@ -2,7 +2,7 @@
 
 from scorefold.models._base import Model
 from scorefold.models._pointwise import PointwiseModel
-from scorefold.models.defaults import default_noising
+from scorefold.models.defaults import default_noising, started_noising
 from scorefold.models.empirical import EmpiricalModel
 from scorefold.models.flat_kernel import FittedGaussianKernelModel, GaussianKernelModel
 from scorefold.models.flow_map import FittedFlowMap, FlowMap
@@ -55,5 +55,6 @@ __all__ = [
     "VonMisesFisherMixture",
     "WrappedNormalMixture",
     "default_noising",
+    "started_noising",
     "to_inner",
 ]

@@ -11,10 +11,12 @@ from scorefold._blocks import evenly
 from scorefold._geometry import require_manifold
 from scorefold._types import Values
 from scorefold.manifolds import Manifold
+from scorefold.models.mixtures.mixture import FittedMixture
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import (
     Brownian,
     Linear,
+    MixtureBrownian,
     Noising,
     OrnsteinUhlenbeck,
     TorusBrownian,
@@ -37,8 +39,7 @@ def default_noising(manifold: Manifold, data: Values) -> Noising:
     if manifold.euclidean:
         return OrnsteinUhlenbeck(manifold, Linear(1e-3, 20.0))
     if manifold.compact:
-        s_max = 2.0 * _FORGOTTEN / manifold.spectral_gap
-        clock = Linear(1e-3, 2.0 * s_max)
+        clock = _clock(manifold)
         if manifold.toral:
             return TorusBrownian.measure(manifold, to_inner(manifold, Units(), data, "data"), clock)
         return Brownian(manifold, clock)
@@ -47,6 +48,31 @@ def default_noising(manifold: Manifold, data: Values) -> Noising:
     spread = 0.5 * float(_spread(manifold, points[:4096], centres))
     spread = spread if math.isfinite(spread) and spread > 1e-2 else 1e-2
     return VarianceExploding(manifold, Linear(1e-3, 8.0), data_std=spread, centres=centres)
+
+
+def started_noising(mixture: FittedMixture) -> MixtureBrownian:
+    """``default_noising`` of a compact manifold with a fitted ``HeatKernelMixture`` to start from:
+    a ``ScoreModel`` with it has the density of the mixture, smoothed by ``s_min``, before anything
+    is learned.
+
+    **Raises:** ``ValueError`` for a mixture of other laws and a manifold that is not compact.
+    """
+    known = mixture.parameters
+    if "s" not in known:
+        raise ValueError(
+            f"mixture: one of heat kernels, as HeatKernelMixture makes it, got "
+            f"{type(mixture.description).__name__}."
+        )
+    return MixtureBrownian(
+        mixture.manifold, _clock(mixture.manifold), centres=known["centre"],
+        variances=known["s"], weights=known["weights"],
+    )  # fmt: skip
+
+
+def _clock(manifold: Manifold) -> Linear:
+    """Until the slowest mode of a compact manifold has decayed by e⁻⁵."""
+    gap = manifold.spectral_gap if manifold.compact else 1.0
+    return Linear(1e-3, 4.0 * _FORGOTTEN / gap)
 
 
 @eqx.filter_jit

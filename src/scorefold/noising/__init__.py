@@ -3,6 +3,7 @@
 from scorefold.noising._base import Noising, Reference
 from scorefold.noising.brownian import Brownian
 from scorefold.noising.langevin import Langevin
+from scorefold.noising.mixture_brownian import MixtureBrownian
 from scorefold.noising.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from scorefold.noising.random_walk import RandomWalk
 from scorefold.noising.references import HeatReference, UniformReference, WrappedNormal
@@ -18,6 +19,7 @@ __all__ = [
     "Langevin",
     "Linear",
     "LogLinear",
+    "MixtureBrownian",
     "Noising",
     "OrnsteinUhlenbeck",
     "RandomWalk",

@@ -39,9 +39,11 @@ from scorefold.models import (
     VonMisesFisherMixture,
     WrappedNormalMixture,
     default_noising,
+    started_noising,
 )
 from scorefold.models.flows._base import FlowModel
 from scorefold.models.mixtures.mixture import ParametricMixture
+from scorefold.noising import Noising
 from scorefold.runs.axes import Shown
 from scorefold.runs.errors import RunError
 from scorefold.runs.models import pictures
@@ -221,11 +223,25 @@ def _kernel(task: ModelTask) -> KernelModel:
 def _score(task: ModelTask) -> ScoreModel:
     manifold = task.data.manifold
     return ScoreModel(
-        default_noising(manifold, task.data.train),
+        _noising(task),
         loss=_LOSSES[task.stated.get("loss", "denoising")](manifold),
         network=NetworkSpec(**task.some("width", "depth", "products")),
         **task.some("s_min"),
     )
+
+
+def _noising(task: ModelTask) -> Noising:
+    """The default one, or one that starts from a mixture which is fitted here."""
+    manifold, laws = task.data.manifold, task.stated.get("start_laws")
+    if laws is None:
+        return default_noising(manifold, task.data.train)
+    if not manifold.compact:
+        raise RunError(f"--start-laws is an option on compact spaces, {manifold.name} is not one.")
+    start, _ = fit(
+        HeatKernelMixture(manifold, laws), task.data.train, val=task.data.val,
+        key=jax.random.key(task.seed), progress=task.progress,
+    )  # fmt: skip
+    return started_noising(start)
 
 
 def _informed(task: ModelTask) -> InformedModel:
@@ -350,6 +366,9 @@ _STARTS = Setting(
     "starts", "first places of the laws that are tried (default: 4)", "whole", 1, 1000
 )
 
+_START_LAWS = Setting("start_laws", "heat kernels of the mixture that the score starts from, which "
+                      "is fitted first (compact spaces; default: none)",
+                      "whole", 1, 10_000)  # fmt: skip
 _COUPLING = Setting("coupling", "variance-time of the entropic plan that pairs data and noise in a "
                     "batch (default: none, drawn apart)")  # fmt: skip
 _CHART = Setting("chart", "the map of flat space onto the manifold (default: stereographic on S^d, "
@@ -368,7 +387,7 @@ MODELS: dict[str, ModelChoice] = {
         numbers=_floor,
     ),
     "score": ModelChoice(
-        _score, (_WIDTH, _DEPTH, _LOSS, _S_MIN, _PRODUCTS), budget=20.0, together=True,
+        _score, (_WIDTH, _DEPTH, _LOSS, _S_MIN, _PRODUCTS, _START_LAWS), budget=20.0, together=True,
         density=pictures.coarse_density, figures=pictures.film_of_noise,
     ),
     "informed": ModelChoice(_informed, (_WIDTH, _DEPTH, _FLOOR, _S_MIN), needs=4),
