@@ -95,7 +95,7 @@ def hyperbolic_plane(reach: float) -> Cells:
         return np.stack([r, np.arctan2(x[:, 2], x[:, 1])], -1)
 
     ends = [(0.0, reach), (-math.pi, math.pi)]
-    return _box((14, 10), 14, ends, points, lambda u: np.sinh(u[:, 0]), back)
+    return _box((28, 10), 14, ends, points, lambda u: np.sinh(u[:, 0]), back)
 
 
 def rotations() -> Cells:

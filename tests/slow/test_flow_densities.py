@@ -17,7 +17,7 @@ SPACES = {
     "S^2": (sf.Sphere(2), cells.sphere),
     "T^2": (sf.Torus(2), cells.torus),
     "SO(3)": (sf.SO3(), cells.rotations),
-    "H^2": (sf.Hyperbolic(2), lambda: cells.hyperbolic_plane(4.5)),
+    "H^2": (sf.Hyperbolic(2), lambda: cells.hyperbolic_plane(9.0)),
 }
 TIGHT = {"network": SMALL, "rtol": 1e-5}
 MODELS = {
