@@ -88,8 +88,8 @@ def _caption(runs: Sequence[Result]) -> list[str]:
         "Mean negative log likelihood of test points in nats, with respect to area on the unit "
         "sphere; the uniform law has 2.531. Each network has the same wall clock, compiling "
         "included; what is returned is the average of its weights with the best validation NLL. "
-        "*Score, started*: a score model that starts from a mixture of 50, 100 or 200 heat kernels, "
-        "fitted first, and learns for two thirds of that clock."
+        "*Score, started*: a score model that starts from a mixture of 50, 100 or 200 heat "
+        "kernels, fitted first, and learns for two thirds of that clock."
     ]
     for protocol in _SEEDS:
         shares = {}
