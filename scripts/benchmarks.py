@@ -7,6 +7,7 @@ would change and change nothing (exit code 1), with ``--figures`` to draw the fi
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def pages() -> dict[Path, str]:
         text = markdown(results.table, results.runs)
         texts[folder / "table.md"] = text
         parts.append(_part(name, text, folder, results.runs))
+    if (RESULTS / "peers.json").exists():
+        parts.append(_peers(json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))))
     texts[PAGE] = "\n".join(parts)
     texts[README] = _first_screen(README.read_text(encoding="utf-8"))
     return texts
@@ -111,6 +114,31 @@ def _part(name: str, text: str, folder: Path, runs: Sequence[Result]) -> str:
     ]
     command = f"`scorefold bench {name}`: {_source(runs)}."
     return "\n\n".join([text.rstrip(), command, *figures]) + "\n"
+
+
+_PEERS = {"rsgm": "Riemannian score model", "flow-matching": "flow matching"}
+
+
+def _peers(document: dict) -> str:
+    """What ``benchmarks/peers/earth.py`` wrote: theirs, and ours behind it."""
+    head = ["data", "code", "test NLL", "theirs − ours", "seconds", "steps", "evaluations", "load"]
+    lines = [head, ["---"] * len(head)]
+    for run in sorted(document["runs"], key=lambda r: (r["peer"], r["data"])):
+        theirs = run["code"] == run["peer"]
+        numbers = [run["better"], None] if theirs else [run["test_nll"], run["ahead_by"]]
+        code = f"**{_PEERS[run['peer']]}, the original code**" if theirs else run["code"]
+        cells = ["" if n is None else f"{n:.3f}".replace("-", "−") for n in numbers]
+        rest = [f"{run['seconds']:.0f}", f"{run['steps']:,}", f"{run['nfe']:.0f}", str(run["load"])]
+        lines.append([run["data"], code, *cells, *rest])
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    (commit, *_) = sorted({run["git"] for run in document["runs"]})
+    return (
+        "## The original code on this machine\n\nThe same split (published), points, machine and "
+        "seconds, compiling included; of theirs the better of averaged and last weights on the "
+        "test points. Steps stand beside each number: what so few do to a method that was "
+        "published with 600,000 or a million is no judgement of it.\n\n"
+        f"{table}\n\n`python benchmarks/peers/earth.py`, seed 0, commit {commit}.\n"
+    )
 
 
 def _source(runs: Sequence[Result]) -> str:

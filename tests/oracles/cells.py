@@ -67,20 +67,20 @@ def sphere() -> Cells:
     def back(x):
         return np.stack([np.clip(x[:, 2], -1, 1 - 1e-12), np.arctan2(x[:, 1], x[:, 0])], -1)
 
-    return _box((12, 12), 14, [(-1, 1), (-math.pi, math.pi)], points, _ones, back)
+    return _box((12, 12), 8, [(-1, 1), (-math.pi, math.pi)], points, _ones, back)
 
 
 def torus() -> Cells:
     turn = [(-math.pi, math.pi)] * 2
     same = lambda u: u  # noqa: E731
     wrapped = lambda x: (x + math.pi) % (2 * math.pi) - math.pi  # noqa: E731
-    return _box((12, 12), 10, turn, same, _ones, wrapped)
+    return _box((12, 12), 6, turn, same, _ones, wrapped)
 
 
 def plane(centre, reach) -> Cells:
     same = lambda u: u  # noqa: E731
     ends = [(c - reach, c + reach) for c in centre]
-    return _box((16, 16), 8, ends, same, _ones, same)
+    return _box((16, 16), 6, ends, same, _ones, same)
 
 
 def hyperbolic_plane(reach: float) -> Cells:
@@ -95,7 +95,7 @@ def hyperbolic_plane(reach: float) -> Cells:
         return np.stack([r, np.arctan2(x[:, 2], x[:, 1])], -1)
 
     ends = [(0.0, reach), (-math.pi, math.pi)]
-    return _box((28, 10), 14, ends, points, lambda u: np.sinh(u[:, 0]), back)
+    return _box((28, 10), 8, ends, points, lambda u: np.sinh(u[:, 0]), back)
 
 
 def rotations() -> Cells:
@@ -116,4 +116,4 @@ def rotations() -> Cells:
         return np.stack([a, np.clip(x[:, 2, 2], -1, 1 - 1e-12), c], -1)
 
     ends = [(-math.pi, math.pi), (-1, 1), (-math.pi, math.pi)]
-    return _box((6, 6, 6), 6, ends, points, _ones, back)
+    return _box((6, 6, 6), 4, ends, points, _ones, back)
