@@ -23,6 +23,8 @@ _LOWEST = -0.6
 def scaling(runs: Sequence[Result]) -> Figure:
     """Three panels against d; the truth is a line, and a line of constant cost a dimension stands
     beside seconds."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
     from scorefold.report.panels import new_figure
 
     figure = new_figure(13.0, 4.2)
@@ -63,6 +65,9 @@ def scaling(runs: Sequence[Result]) -> Figure:
                transform=first.transAxes, fontsize=7, color="0.4")  # fmt: skip
     for axes in (second, third):
         axes.set_yscale("log")
+    third.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    third.yaxis.set_major_formatter(ScalarFormatter())
+    third.yaxis.set_minor_formatter(NullFormatter())
     handles, labels = [], []
     for axes in (first, second):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
