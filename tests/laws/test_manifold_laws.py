@@ -261,3 +261,40 @@ def test_killing_fields_are_isometries_and_span(moved):
     small(spin + np.swapaxes(spin, 1, 3), 10 * tol)
     smallest = np.linalg.svd(o["killing"], compute_uv=False)[:, m.dim - 1]
     assert smallest.min() > 0.2
+
+
+@pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
+def test_second_derivatives(m):
+    """Of project, exp, log, dist and transport along two directions, by differentiating twice,
+    against differences of the first derivatives over 2·10⁻⁵: their error is h²/6 of a third
+    derivative and 10⁻¹⁶/h of rounding, below 10⁻⁸ of what these are here. What is differentiated
+    once is wrong in silence where a rule for a derivative cannot be differentiated."""
+    c, a = places(m, jnp.float64, 5)
+    h = 1e-5
+
+    def one(c, a):
+        x = around(m, m.origin(a.dtype), c[0])
+        y, v = around(m, x, 0.7 * c[1]), step(m, x, 0.5 * c[2])
+        p, q = m.from_components(y, c[3]), m.from_components(y, c[4])
+        # exp is asked at x, the others at y.
+        px, qx = m.from_components(x, c[3]), m.from_components(x, c[4])
+        maps = {
+            "project": (lambda z: m.project(z), y + 0.1 * a, a, q),
+            "exp": (lambda z: m.exp(x, z), v, px, qx),
+            "log": (lambda z: m.log(x, m.project(z)), y, p, q),
+            "dist": (lambda z: m.dist(x, m.project(z)), y, p, q),
+            "transport": (lambda z: m.transport(x, m.project(z), px), y, p, q),
+        }
+        out = {}
+        for name, (f, z, p, q) in maps.items():
+            first = lambda z, f=f, p=p: jax.jvp(f, (z,), (p,))[1]  # noqa: E731
+            twice = jax.jvp(first, (z,), (q,))[1]
+            apart = (first(z + h * q) - first(z - h * q)) / (2 * h)
+            out[name], out[f"{name}, differences"] = twice, apart
+        return out
+
+    found = host(COMPILE(jax.vmap(one))(c[:16], a[:16]))
+    for name in ("project", "exp", "log", "dist", "transport"):
+        got, want = found[name], found[f"{name}, differences"]
+        size = 1.0 + np.abs(want).max()
+        np.testing.assert_allclose(got, want, atol=1e-6 * size, err_msg=name)

@@ -116,4 +116,4 @@ def rotations() -> Cells:
         return np.stack([a, np.clip(x[:, 2, 2], -1, 1 - 1e-12), c], -1)
 
     ends = [(-math.pi, math.pi), (-1, 1), (-math.pi, math.pi)]
-    return _box((6, 6, 6), 4, ends, points, _ones, back)
+    return _box((6, 6, 6), 6, ends, points, _ones, back)

@@ -40,11 +40,6 @@ METHODS: dict[str, Method] = {
     "vmf": Method("vmf", {"components": _COMPONENTS}),
     "heat-mixture": Method("heat-mixture", {"components": _COMPONENTS}),
     "score": Method("score", trained=_trained(steps=600_000, batch_size=512)),
-    "score, started": Method(
-        "score",
-        {"start_laws": (50, 100, 200)},
-        trained(120.0, {"steps": 40}, steps=600_000, batch_size=512),
-    ),
     "flow-matching": Method("flow-matching", trained=_trained(steps=1_000_000)),
     "pushforward": Method("pushforward", trained=_trained(steps=600_000, batch_size=512)),
     "moser": Method("moser", trained=_trained(steps=600_000)),
@@ -87,9 +82,7 @@ def _caption(runs: Sequence[Result]) -> list[str]:
     lines = [
         "Mean negative log likelihood of test points in nats, with respect to area on the unit "
         "sphere; the uniform law has 2.531. Each network has the same wall clock, compiling "
-        "included; what is returned is the average of its weights with the best validation NLL. "
-        "*Score, started*: a score model that starts from a mixture of 50, 100 or 200 heat "
-        "kernels, fitted first, and learns for two thirds of that clock."
+        "included; what is returned is the average of its weights with the best validation NLL."
     ]
     for protocol in _SEEDS:
         shares = {}

@@ -128,19 +128,7 @@ class SO3(Manifold):
 
     def project(self, u: Point) -> Point:
         """The nearest rotation in the Frobenius norm (polar factor with determinant +1)."""
-        left, sizes, right = jax.lax.stop_gradient(jnp.linalg.svd(u))
-        sign = jnp.where(jnp.linalg.det(_matmul(left, right)) < 0, -1.0, 1.0).astype(u.dtype)
-        flip = jnp.ones((3,), u.dtype).at[2].set(sign)
-        left, sizes = left * flip[None, :], sizes * flip
-        # The factor is left·right. Its derivative, from RᵀdU = ΩS + skew part, without
-        # differentiating the decomposition, which is singular where singular values agree.
-        inside = _matmul(left.T, _matmul(u, right.T))
-        total = sizes[:, None] + sizes[None, :]
-        regular = total > float(jnp.finfo(u.dtype).tiny)
-        omega = jnp.where(regular, (inside - inside.T) / jnp.where(regular, total, 1.0), 0.0)
-        value = _matmul(left, right)
-        turn = _matmul(left, _matmul(omega, right))
-        return value + turn - jax.lax.stop_gradient(turn)
+        return _nearest_rotation(u)
 
     def frame(self, x: Point) -> Array:
         return jax.vmap(lambda w: _matmul(x, _hat(w)))(jnp.eye(3, dtype=x.dtype))
@@ -288,6 +276,37 @@ def _vee(a: Array) -> Array:
 def _body(x: Point, u: Point) -> Array:
     """w with x·hat(w) the tangent part of u."""
     return _vee(_matmul(x.T, u))
+
+
+@jax.custom_jvp
+def _nearest_rotation(u: Array) -> Array:
+    """The polar factor of determinant +1, by singular values; its derivative by the equation that
+    it solves, for the decomposition has none where singular values agree."""
+    left, _, right = jnp.linalg.svd(u)
+    sign = jnp.where(jnp.linalg.det(_matmul(left, right)) < 0, -1.0, 1.0).astype(u.dtype)
+    return _matmul(left * jnp.ones((3,), u.dtype).at[2].set(sign)[None, :], right)
+
+
+@_nearest_rotation.defjvp
+def _nearest_rotation_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """dX = X hat(w), where S = XᵀU is symmetric and (tr S · I − S) w = vee(XᵀdU − dUᵀX). X stands
+    in it again, so that derivatives of all orders follow."""
+    (u,), (du,) = primals, tangents
+    x = _nearest_rotation(u)
+    s = _matmul(x.T, u)
+    b = jnp.trace(s) * jnp.eye(3, dtype=u.dtype) - 0.5 * (s + s.T)
+    return x, _matmul(x, _hat(_solve(b, 2.0 * _body(x, du))))
+
+
+def _solve(b: Array, y: Array) -> Array:
+    """b⁻¹y for a symmetric 3×3 matrix by cofactors; 0 where there is no inverse."""
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(b)))
+    b = b / jnp.where(size > 0, size, 1.0)
+    cofactors = jnp.stack([jnp.cross(b[1], b[2]), jnp.cross(b[2], b[0]), jnp.cross(b[0], b[1])])
+    det = jnp.sum(b[0] * cofactors[0])
+    some = (size > 0) & (jnp.abs(det) > float(jnp.finfo(b.dtype).tiny))
+    found = jnp.sum(cofactors * y[None, :], axis=1) / jnp.where(some, det * size, 1.0)
+    return jnp.where(some, found, 0.0)
 
 
 def _rotation_minus_identity(w: Array) -> Array:
