@@ -42,7 +42,10 @@ def density_maps(fields: Mapping[str, np.ndarray], title: str) -> Figure:
 
     chart = Mollweide(earth=True)
     rasters = {name: Raster(chart, field.astype(np.float64)) for name, field in fields.items()}
-    limits = panels.colour_limits(list(rasters.values()), "nats")
+    # The scale ends at the median of the methods' largest values: a spike of one hides no other.
+    top = float(np.median([np.nanmax(field) for field in fields.values()]))
+    usual = [Raster(chart, np.fmin(field, top)) for field in fields.values()]
+    limits = panels.colour_limits(usual, "nats")
     columns = min(3, len(rasters))
     rows = -(-len(rasters) // columns)
     figure = panels.new_figure(4.2 * columns + 0.8, 2.4 * rows + 0.5)
