@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import scorefold.proximal as room
-from scorefold.proximal import AbsoluteValue, LogKernel, PeriodicBox, Preconditioner, Spectral
+from scorefold.proximal import (
+    AbsoluteValue,
+    LogKernel,
+    PeriodicBox,
+    Preconditioner,
+    Smooth,
+    Spectral,
+)
 
 
 def test_the_room_imports_what_lies_below_it():
@@ -84,3 +91,22 @@ def test_derivatives_are_finite_at_the_ends():
     np.testing.assert_allclose(normaliser(at_zero), at_zero, atol=1e-15)
     far = normaliser(jnp.asarray([50.0, -50.0]))  # −λ sign(y)/2β far from the kink
     np.testing.assert_allclose(far, [-2.0 / 0.6, 2.0 / 0.6], rtol=1e-12)
+
+
+def fourth_power(x):
+    return 0.25 * jnp.sum(x**4)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-12)])
+def test_all_derivatives_of_a_smooth_prox(dtype, tolerance):
+    """z + τz³ = y has z′ = 1/(1 + 3τz²) and z″ = −6τz z′³, forward and backward."""
+    smooth, metric, tau = Smooth(fourth_power), Preconditioner(), 0.7
+    one = lambda y: smooth.prox(y[None], tau, metric)[0]  # noqa: E731
+    y = jnp.asarray(1.3, dtype)
+    z = one(y)
+    np.testing.assert_allclose(z + tau * z**3, y, rtol=tolerance)
+    first = 1 / (1 + 3 * tau * z**2)
+    for outer, inner in ((jax.jacfwd, jax.jacfwd), (jax.grad, jax.grad), (jax.jacfwd, jax.grad)):
+        np.testing.assert_allclose(inner(one)(y), first, rtol=tolerance)
+        second = jax.jit(outer(inner(one)))(y)
+        np.testing.assert_allclose(second, -6 * tau * z * first**3, rtol=tolerance)

@@ -30,7 +30,6 @@ _QUICK = (("airports", "grouped"), ("flood", "published"))
 _SEEDS = {"published": 3, "grouped": 1}
 _COMPONENTS = (25, 50, 100, 200, 400)
 
-
 _trained = functools.partial(trained, 180.0, {"steps": 40})
 METHODS: dict[str, Method] = {
     "kernel, joined": Method("kernel", joined=True),

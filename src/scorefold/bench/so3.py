@@ -108,7 +108,8 @@ def _caption(runs: Sequence[Result]) -> list[str]:
         f"larger by 4.369. True mean over the seeds that were run: {truth}. At the default "
         "length each network has 120 s of wall clock, compiling included; what is returned is the "
         "average of its weights with the best validation NLL. *Score, started*: a score model that "
-        "starts from a mixture of 16, 32 or 64 heat kernels, fitted first, and learns for 60 s."
+        "starts from a mixture of 16, 32 or 64 heat kernels, fitted first, and learns for 60 s. "
+        "Its numbers of kernels, and those of *heat-mixture*, hold the true ones."
     ]
 
 

@@ -115,7 +115,7 @@ class Smooth(Potential):
 
     ``prox`` takes ``newton`` Newton steps on z ↦ V(z) + |z − y|²_{M⁻¹}/2τ from z = y, each
     shortened to the best of the lengths 1, ½, …, 2⁻⁷. It finds the minimum if τ is so small that
-    this function is convex, τM∇²V > −I. Its derivative is that of the implicit function.
+    this function is convex, τM∇²V > −I. Its derivatives are those of the implicit function.
 
     **Arguments:** ``function``: x ↦ V(x), one point (an ``equinox.Module`` or a function with a
     name of its own: compiled samplers are cached by it); ``newton``: ≥ 1.
@@ -143,22 +143,27 @@ class Smooth(Potential):
         def objective(z: Point, at: Point) -> Scalar:
             return self.function(z) + metric.squared(z - at) / (2.0 * tau)
 
-        def direction(z: Point, at: Point) -> Point:
-            curvature = jax.lax.stop_gradient(jax.hessian(objective)(z, at))
-            return -jnp.linalg.solve(curvature, jax.grad(objective)(z, at))
+        def slope(z: Point) -> Point:
+            return jax.grad(objective)(z, y)
+
+        def direction(z: Point) -> Point:
+            return -jnp.linalg.solve(jax.hessian(objective)(z, y), slope(z))
 
         def shorten(z: Point, _: None) -> tuple[Point, None]:
-            step = direction(z, held)
-            trial = z[None, :] + lengths[:, None] * step[None, :]
-            values = jax.vmap(objective, (0, None))(trial, held)
+            trial = z[None, :] + lengths[:, None] * direction(z)[None, :]
+            values = jax.vmap(objective, (0, None))(trial, y)
             best = jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))
-            return jnp.where(values[best] <= objective(z, held), trial[best], z), None
+            return jnp.where(values[best] <= objective(z, y), trial[best], z), None
 
-        held = jax.lax.stop_gradient(y)
-        z, _ = jax.lax.scan(shorten, held, None, length=self.newton)
-        # One step more, differentiated in y at fixed z: −H⁻¹∂_y∇ is the implicit derivative.
-        z = jax.lax.stop_gradient(z)
-        return z + direction(z, y)
+        def newton(_: Callable[[Point], Point], start: Point) -> Point:
+            z = jax.lax.scan(shorten, start, None, length=self.newton)[0]
+            return z + direction(z)
+
+        def linear(apply: Callable[[Point], Point], b: Point) -> Point:
+            return jnp.linalg.solve(jax.jacfwd(apply)(jnp.zeros_like(b)), b)
+
+        # Where the slope is 0: derivatives of all orders are those of that equation.
+        return jax.lax.custom_root(slope, jax.lax.stop_gradient(y), newton, linear)
 
     def log_normaliser(self, y: Point, tau: float, beta: float, metric: Preconditioner) -> Scalar:
         raise NotImplementedError(
