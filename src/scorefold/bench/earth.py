@@ -28,16 +28,22 @@ from scorefold.models import Model
 DATA = ("volcano", "earthquake", "flood", "fire")
 _QUICK = (("airports", "grouped"), ("flood", "published"))
 _SEEDS = {"published": 3, "grouped": 1}
-_COMPONENTS = (25, 50, 100, 200, 400)
+
+
+def _mixture(name: str) -> Method:
+    """Validation points choose the number of components."""
+    few, many = (25, 50), (25, 50, 100, 200, 400)
+    return Method(name, {"components": many}, at_quick={"components": few})
+
 
 _trained = functools.partial(trained, 180.0, {"steps": 40})
 METHODS: dict[str, Method] = {
     "kernel, joined": Method("kernel", joined=True),
     "kernel": Method("kernel"),
     "kde": Method("kde"),
-    "kent": Method("kent", {"components": _COMPONENTS}),
-    "vmf": Method("vmf", {"components": _COMPONENTS}),
-    "heat-mixture": Method("heat-mixture", {"components": _COMPONENTS}),
+    "kent": _mixture("kent"),
+    "vmf": _mixture("vmf"),
+    "heat-mixture": _mixture("heat-mixture"),
     "score": Method("score", trained=_trained(steps=600_000, batch_size=512)),
     "flow-matching": Method("flow-matching", trained=_trained(steps=1_000_000)),
     "pushforward": Method("pushforward", trained=_trained(steps=600_000, batch_size=512)),

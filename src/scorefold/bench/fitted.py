@@ -47,13 +47,15 @@ class Method:
     """``model``: a name of ``--model``, with settings ``stated``. ``trained``: for each length,
     what ``fit`` is told (steps or a budget in seconds); empty for its defaults. ``joined``: kernels
     at validation points too, once they have chosen. ``describe``: the description itself, where
-    settings of the command line do not say it."""
+    settings of the command line do not say it. ``at_quick``: settings of the quick length, instead
+    of ``stated``."""
 
     model: str
     stated: ReadOnlyDocument = field(default_factory=dict)
     trained: Training = field(default_factory=dict)
     joined: bool = False
     describe: Callable[[Dataset], Description] | None = None
+    at_quick: ReadOnlyDocument = field(default_factory=dict)
 
 
 class FittedModel(NamedTuple):
@@ -67,7 +69,8 @@ class FittedModel(NamedTuple):
 
 def fit_method(method: Method, dataset: Dataset, length: Length) -> FittedModel:
     """The same as ``scorefold fit --model``, with the seed of the data set."""
-    task = ModelTask(dataset, method.stated, dataset.seed, False)
+    fewer = method.at_quick if length == "quick" else {}
+    task = ModelTask(dataset, {**method.stated, **fewer}, dataset.seed, False)
     started = time.perf_counter()
     training = dict(method.trained.get(length, {}))
     choice, describe = model_choice(method.model), method.describe

@@ -41,7 +41,11 @@ _RANGES = ((-math.pi, math.pi), (-math.pi / 2, math.pi / 2), (-math.pi, math.pi)
 
 _PUBLISHED = trained(120.0, {"steps": 200}, steps=100_000, batch_size=512)
 METHODS: dict[str, Method] = {
-    "heat-mixture": Method("heat-mixture", {"components": (16, 24, 32, 48, 64, 96)}),
+    "heat-mixture": Method(
+        "heat-mixture",
+        {"components": (16, 24, 32, 48, 64, 96)},
+        at_quick={"components": (16, 24)},
+    ),
     "kernel": Method("kernel"),
     "score": Method("score", trained=_PUBLISHED),
     "score, started": Method(
@@ -52,8 +56,6 @@ METHODS: dict[str, Method] = {
     "moser": Method("moser", trained=_PUBLISHED),
     "continuous-flow": Method("continuous-flow", trained=_PUBLISHED),
 }
-_FEWER = Method("heat-mixture", {"components": (16, 24)})
-"""Its quick length."""
 _SEEDS = {"heat-mixture": 3, "kernel": 3, "score": 3}
 """Of the others one."""
 
@@ -78,9 +80,8 @@ def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measur
         points = np.asarray(model.sample(jax.random.key(seed), _DRAWS[request.length]))
         return {"draws": _histograms(points), "data": _histograms(np.asarray(dataset.test))}
 
-    quick = request.length == "quick" and method == "heat-mixture"
-    asked = _FEWER if quick else METHODS[method]
-    return beside_truth(likelihood(asked, dataset, request.length, more=more), dataset)
+    found = likelihood(METHODS[method], dataset, request.length, more=more)
+    return beside_truth(found, dataset)
 
 
 def _histograms(rotations: np.ndarray) -> list[list[int]]:

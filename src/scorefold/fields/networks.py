@@ -20,6 +20,9 @@ from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
 from scorefold.fields.products import RoundedLinear
 
+_FREQUENCY, _FREQUENCIES = 8.0, (1.0, 200.0)
+"""Where the data say nothing, and between which they may say something."""
+
 
 class ScoreNetwork(Network):
     """MLP on [h, e^{−|b|²s/2} cos(Bh), e^{−|b|²s/2} sin(Bh), u, cos(ku), sin(ku)],
@@ -141,17 +144,22 @@ class NetworkSpec(Architecture):
     ``NetworkSpec(width=512, depth=5, fourier=0, activation=sine)`` is the network of
     De Bortoli et al. 2022.
 
-    **Arguments:** ``products``: "bfloat16" trains with the products between hidden layers rounded
-    (``ScoreNetwork.rounded``), which is faster where the processor multiplies bfloat16 faster;
-    weights, sums, activations and optimiser stay float32, and so does everything that is asked of
-    the trained model (densities, samples, validation).
+    **Arguments:**
+
+    - ``frequency``: by default 1/4h, between 1 and 200, for data whose finest structure has length
+      h (``models.data_resolution``) in models that measure it, and 8 in others.
+    - ``products``: "bfloat16" trains with the products between hidden layers rounded
+      (``ScoreNetwork.rounded``), which is faster where the processor multiplies bfloat16 faster;
+      weights, sums, activations and optimiser stay float32, and so does everything that is asked
+      of the trained model (densities, samples, validation).
+
     **Raises:** ``ValueError`` for another ``products`` and for impossible sizes.
     """
 
     width: int = 256
     depth: int = 4
     fourier: int = 128
-    frequency: float = 8.0
+    frequency: float | None = None
     spread: float = 1.0
     time_features: int = 8
     activation: Callable = eqx.field(static=True, default=jax.nn.silu)
@@ -164,7 +172,7 @@ class NetworkSpec(Architecture):
         for name, low in least.items():
             if not low <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be {low} or more; got {getattr(self, name)!r}.")
-        if not 0.0 < self.frequency < math.inf:
+        if self.frequency is not None and not 0.0 < self.frequency < math.inf:
             raise ValueError(f"frequency must be positive and finite; got {self.frequency!r}.")
 
     def __getstate__(self) -> dict:
@@ -172,6 +180,12 @@ class NetworkSpec(Architecture):
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(restored(state))
+
+    def at_resolution(self, length: float) -> NetworkSpec:
+        if self.frequency is not None:
+            return self
+        low, high = _FREQUENCIES
+        return dataclasses.replace(self, frequency=min(max(0.25 / length, low), high))
 
     def in_training(self, network: Network) -> Network:
         coarse = self.products == "bfloat16"
@@ -183,4 +197,5 @@ class NetworkSpec(Architecture):
         """The network, with parameters drawn from ``key``."""
         sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del sizes["products"]
+        sizes["frequency"] = self.frequency or _FREQUENCY
         return ScoreNetwork(in_size, out_size, **sizes, dtype=dtype, key=key)

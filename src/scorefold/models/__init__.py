@@ -22,6 +22,7 @@ from scorefold.models.mixtures.descriptions import (
 )
 from scorefold.models.mixtures.mixture import FittedMixture
 from scorefold.models.pushforward import FittedPushforward, PushforwardScoreModel
+from scorefold.models.resolution import data_resolution
 from scorefold.models.score import FittedScoreModel, ScoreModel
 from scorefold.models.standardise import Units, to_inner
 
@@ -54,6 +55,7 @@ __all__ = [
     "Units",
     "VonMisesFisherMixture",
     "WrappedNormalMixture",
+    "data_resolution",
     "default_noising",
     "started_noising",
     "to_inner",

@@ -56,8 +56,8 @@ class PushforwardScoreModel(Description["FittedPushforward"]):
     manifold: Manifold
     chart: Literal["stereographic", "exponential"] | None = None
     loss: Loss = Denoising()
-    network: Architecture = NetworkSpec()
-    s_min: float = 1e-4
+    network: Architecture = NetworkSpec(depth=3)
+    s_min: float | None = None
     rtol: float = 1e-5
 
     def __check_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import ClassVar, Literal
 
 import equinox as eqx
@@ -23,11 +24,12 @@ from scorefold.fields import (
     default_output,
     network_for,
 )
-from scorefold.fitting import Description, Trainer
-from scorefold.losses import Denoising, LogUniform, Loss, TimeLaw
+from scorefold.fitting import Defaults, Description, Trainer
+from scorefold.losses import Denoising, Importance, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import count
 from scorefold.models.flows._base import OdeModel, in_units
+from scorefold.models.resolution import data_end, data_resolution
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
@@ -56,7 +58,9 @@ class ScoreModel(Description["FittedScoreModel"]):
     - ``network``: sizes of the network; ``output``: how its output becomes tangent
       (default: ``default_output(manifold)``).
     - ``s_min``: variance-time of the data end, > 0 (radians² on the sphere): the model is the
-      data law smoothed by that much, so repeated points have a bounded density.
+      data law smoothed by that much, so repeated points have a bounded density. Default: a quarter
+      of h², for the finest scale h that the training data show, between 10⁻⁶ and 10⁻⁴
+      (``models.data_resolution``); the fitted model's ``s_min`` says what it is.
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
 
     Flat coordinates are standardised inside (``units``: mean and standard deviation of the training
@@ -68,10 +72,10 @@ class ScoreModel(Description["FittedScoreModel"]):
 
     noising: Noising
     loss: Loss = Denoising()
-    times: TimeLaw = LogUniform()
-    network: Architecture = NetworkSpec()
+    times: TimeLaw = Importance()
+    network: Architecture = NetworkSpec(depth=3)
     output: TangentOutput | None = None
-    s_min: float = 1e-4
+    s_min: float | None = None
     rtol: float = 1e-5
 
     def __check_init__(self) -> None:
@@ -83,7 +87,7 @@ class ScoreModel(Description["FittedScoreModel"]):
         top = self.s_max
         if not 0 < self.rtol < 1:
             raise ValueError(f"rtol must lie between 0 and 1; got {self.rtol!r}.")
-        if not 0 < self.s_min < top:
+        if self.s_min is not None and not 0 < self.s_min < top:
             raise ValueError(
                 f"s_min must lie between 0 and the end of the schedule, s(1) = {top:.6g}; got "
                 f"{self.s_min}."
@@ -98,15 +102,24 @@ class ScoreModel(Description["FittedScoreModel"]):
         """Variance-time at which the reference law is reached, s(1)."""
         return self.noising.schedule.total
 
+    @property
+    def defaults(self) -> Defaults:
+        # Convolutions keep the usual rate.
+        quick = isinstance(self.network, NetworkSpec)
+        return Defaults(learning_rate=5e-3) if quick else Defaults()
+
     def trainer(self, key: Key, data: np.ndarray) -> ScoreTrainer:
         units = Units.measure(self.manifold, data, alike=self.network.alike)
         points = to_inner(self.manifold, units, data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
-        network = network_for(self.network, self.manifold, output, points[0], key)
+        finest = data_resolution(self.manifold, points)
+        spec = self.network.at_resolution(finest)
+        network = network_for(spec, self.manifold, output, points[0], key)
         if self.noising.starts_at_data:
             network = network.with_zero_output()
         field = NetworkField(self.manifold, network, output, self.noising)
-        return ScoreTrainer(self, field, units)
+        low = min(data_end(finest), 0.5 * self.s_max) if self.s_min is None else self.s_min
+        return ScoreTrainer(dataclasses.replace(self, s_min=low), field, units)
 
 
 class ScoreTrainer(Trainer["FittedScoreModel"]):
@@ -118,6 +131,12 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
     field: TangentField
     units: Units = fixed()
 
+    @property
+    def s_min(self) -> float:
+        """As stated, or as the data say."""
+        assert self.description.s_min is not None
+        return self.description.s_min
+
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Array:
         return to_inner(self.description.manifold, self.units, data, name)
 
@@ -128,7 +147,7 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
         field = eqx.tree_at(lambda f: f.network, self.field, replace_fn=coarse)
         levels, draws = jax.random.split(key)
         s, weight = asked.times.batch(
-            asked.noising, levels, len(x), x.dtype, s_min=asked.s_min, s_max=asked.s_max
+            asked.noising, levels, len(x), x.dtype, s_min=self.s_min, s_max=asked.s_max
         )
         keys = jax.random.split(draws, len(x))
         one = lambda p, s, k: asked.loss(field, asked.noising, p, s, k)  # noqa: E731
@@ -141,7 +160,7 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
         asked = self.description
         divergence, loose = affordable(asked.manifold)
         found = solve_log_prob(
-            asked.noising, self.field, x, s_min=asked.s_min, s_max=asked.s_max,
+            asked.noising, self.field, x, s_min=self.s_min, s_max=asked.s_max,
             rtol=loose, atol=loose, chunk=4096, divergence=divergence, key=key,
         )  # fmt: skip
         return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
@@ -167,6 +186,8 @@ class FittedScoreModel(OdeModel):
 
     @property
     def s_min(self) -> float:
+        """Of the data end; a description that came from a fit always says it."""
+        assert self.description.s_min is not None
         return self.description.s_min
 
     @property

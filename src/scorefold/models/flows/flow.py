@@ -24,6 +24,7 @@ from scorefold.fitting import Description, Trainer
 from scorefold.manifolds import Manifold
 from scorefold.models.defaults import default_noising
 from scorefold.models.flows._base import FlowModel
+from scorefold.models.resolution import data_resolution
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Reference
 from scorefold.samplers import PathFlow
@@ -50,7 +51,7 @@ class FlowDescription(Description["FittedFlow"]):
 
     manifold: Manifold
     reference: Reference | None = fixed(default=None)
-    network: Architecture = NetworkSpec()
+    network: Architecture = NetworkSpec(depth=3)
     output: TangentOutput | None = None
     t_min: float = 1e-3
     rtol: float = 1e-5
@@ -71,7 +72,8 @@ class FlowDescription(Description["FittedFlow"]):
             reference = default_noising(self.manifold, data).reference
         weights, pairs = jax.random.split(key)
         output = default_output(self.manifold) if self.output is None else self.output
-        network = network_for(self.network, self.manifold, output, points[0], weights)
+        spec = self.network.at_resolution(data_resolution(self.manifold, points))
+        network = network_for(spec, self.manifold, output, points[0], weights)
         reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points)
         field = VelocityField(self.manifold, network, output, reach, offset)
         return field, reference, units

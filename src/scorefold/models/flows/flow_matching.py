@@ -12,6 +12,8 @@ from jaxtyping import Array
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges import brownian_reference
 from scorefold.bridges.networks.coupling import transport_coupling
+from scorefold.fields import NetworkSpec
+from scorefold.fitting import Defaults
 from scorefold.models.flows.flow import FlowDescription, FlowTrainer
 
 
@@ -40,6 +42,12 @@ class FlowMatching(FlowDescription):
     def __check_init__(self) -> None:
         if self.coupling is not None and not 0.0 < self.coupling < math.inf:
             raise ValueError(f"coupling: a positive variance-time or None, got {self.coupling!r}.")
+
+    @property
+    def defaults(self) -> Defaults:
+        # Convolutions keep the usual rate.
+        quick = isinstance(self.network, NetworkSpec)
+        return Defaults(learning_rate=5e-3) if quick else Defaults()
 
     def trainer(self, key: Key, data: np.ndarray) -> FlowMatchingTrainer:
         return FlowMatchingTrainer(self, *self.start(key, data))

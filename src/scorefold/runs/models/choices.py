@@ -15,7 +15,7 @@ import numpy as np
 from scorefold import _installed, losses
 from scorefold._types import Document, Key, ReadOnlyDocument
 from scorefold.data import LEAKING, Dataset
-from scorefold.fields import Architecture, NetworkSpec
+from scorefold.fields import Architecture
 from scorefold.fitting import Description, History, fit
 from scorefold.manifolds import Manifold
 from scorefold.models import (
@@ -225,7 +225,7 @@ def _score(task: ModelTask) -> ScoreModel:
     return ScoreModel(
         _noising(task),
         loss=_LOSSES[task.stated.get("loss", "denoising")](manifold),
-        network=NetworkSpec(**task.some("width", "depth", "products")),
+        network=_network(ScoreModel.network, task),
         **task.some("s_min"),
     )
 
@@ -264,7 +264,7 @@ def _mixture(kind: type[ParametricMixture]) -> ModelChoice:
 
 
 def _network(default: Architecture, task: ModelTask) -> Architecture:
-    return dataclasses.replace(default, **task.some("width", "depth"))
+    return dataclasses.replace(default, **task.some("width", "depth", "products"))
 
 
 def _flow_matching(task: ModelTask) -> FlowMatching:
@@ -356,8 +356,8 @@ _DEPTH = Setting("depth", "hidden layers (default: of the model, docs/models.md)
 _FLOOR = Setting("floor", "smallest standard deviation of a kernel (default: the smallest positive "
                  "distance of two training points)", high=1e3)  # fmt: skip
 _LOSS = Setting("loss", "default: denoising", "word", choices=tuple(_LOSSES))
-_S_MIN = Setting("s_min", "variance-time of the data end (score, pushforward: 1e-4; informed: the "
-                 "median of the kernels)")  # fmt: skip
+_S_MIN = Setting("s_min", "variance-time of the data end (score, pushforward: by the finest scale "
+                 "of the data, 1e-6 to 1e-4; informed: the median of the kernels)")  # fmt: skip
 _PRODUCTS = Setting("products", "matrix products while training: bfloat16 where the hardware has "
                     "it (default: float32)", "word", choices=("float32", "bfloat16"))  # fmt: skip
 _COMPONENTS = Setting("components", "laws of the mixture (default: of 1, 2, 5, 10, 25, 50, 100 the "
