@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 4
+_SPAN = 50.0
+"""Positive numbers whose ratio is larger are shown by their logarithms."""
 
 
 def charts(table: Table, runs: Sequence[Result]) -> Figures:
@@ -42,15 +44,22 @@ def _chart(table: Table, protocol: str, name: str, runs: Sequence[Result]) -> Fi
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes in grid.ravel()[len(data) :]:
         axes.set_axis_off()
+    shown = []
     for axes, where in zip(grid.ravel(), data, strict=False):
         own = {m: groups.get((where, protocol, m), ()) for m in methods}
         found = {m: mean(run.values[name] for run in rows_) for m, rows_ in own.items()}
         floor = mean(r.floors.get(name) for r in runs if r.data == where)
-        _panel(axes, found, [_printed(row, where) for row in others], floor)
+        shown.append(_panel(axes, found, [_printed(row, where) for row in others], floor))
         axes.set_title(where, fontsize=9)
         axes.set_yticks(range(len(lines)), lines, fontsize=8)
         axes.tick_params(axis="x", labelsize=8)
-        axes.locator_params(axis="x", nbins=4)
+    far_apart = any(max(panel) > _SPAN * min(panel) for panel in shown)
+    positive = all(min(panel) > 0.0 for panel in shown)
+    for axes in grid.ravel()[: len(data)]:
+        if positive and far_apart:
+            axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=4)
     grid[0, 0].invert_yaxis()
     figure.suptitle(f"{table.title}, {protocol}: {table.measures[name].heading}", fontsize=10)
     return figure
@@ -61,7 +70,8 @@ def _panel(
     found: Mapping[str, Mean | None],
     others: Sequence[tuple[float, float] | None],
     floor: Mean | None,
-) -> None:
+) -> list[float]:
+    """The numbers that are shown."""
     axes.grid(axis="x", color="0.9")
     for k, value in enumerate(found.values()):
         if value is not None:
@@ -73,6 +83,8 @@ def _panel(
             )
     if floor is not None:
         axes.axvline(floor.value, color="0.3", ls="--", lw=1.0)
+    shown = [value.value for value in (*found.values(), floor) if value is not None]
+    return shown + [printed[0] for printed in others if printed is not None]
 
 
 def _printed(row: Published, data: str) -> tuple[float, float] | None:

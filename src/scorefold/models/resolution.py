@@ -10,10 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._blocks import evenly
-from scorefold._types import Scalar
+from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 
 _CENTRES, _POINTS, _WIDTHS = 4096, 512, 24
+_NUMBERS = 4e8
+"""Coordinates of all pairs, beyond which fewer points are compared, 64 at least."""
 _BACKGROUND = 0.01
 """Share of one wide kernel, so that a point far from all others does not decide."""
 _LARGEST, _SMALLEST = 1e-4, 1e-6
@@ -24,11 +26,14 @@ def data_resolution(manifold: Manifold, points: Array) -> float:
     """h = argmax Σ_i log Σ_{j: x_j ≠ x_i} (2πh²)^{−d/2} e^{−dist(x_i, x_j)²/2h²}, the leave-one-out
     choice of one bandwidth: the finest scale that the data show, in units of length per dimension.
 
-    **Arguments:** ``points``: inner coordinates, shape ``(n, *manifold.shape)``; 512 of them are
-    compared with 4,096. One in a hundred of a kernel's mass is spread as widely as the data.
+    **Arguments:** ``points``: inner coordinates, shape ``(n, *manifold.shape)``; 512 of them (64
+    in many dimensions) are compared with 4,096. One in a hundred of a kernel's mass is spread as
+    widely as the data.
     **Returns:** 1 where there are no two different points.
     """
-    rows = evenly(len(points), _POINTS), evenly(len(points), _CENTRES)
+    each = _CENTRES * math.prod(manifold.shape)
+    count = max(64, min(_POINTS, int(_NUMBERS / each)))
+    rows = evenly(len(points), count), evenly(len(points), _CENTRES)
     h = float(_leave_one_out(manifold, *(points[row] for row in rows)))
     return h if math.isfinite(h) and h > 0.0 else 1.0
 
@@ -41,10 +46,13 @@ def data_end(resolution: float) -> float:
 @eqx.filter_jit
 def _leave_one_out(manifold: Manifold, x: Array, centres: Array) -> Scalar:
     def squares(point: Array) -> Array:
-        square = jax.vmap(lambda c: manifold.dist(point, c))(centres) ** 2
-        return jnp.where(square > 0.0, square, jnp.inf)
+        def one(c: Point) -> Scalar:
+            return jnp.where(jnp.any(point != c), manifold.dist(point, c) ** 2, jnp.inf)
 
-    square = jax.lax.map(squares, x, batch_size=64)
+        return jax.vmap(one)(centres)
+
+    together = max(1, min(64, (1 << 22) // centres.size))
+    square = jax.lax.map(squares, x, batch_size=together)
     others = jnp.isfinite(square)
     count = jnp.sum(others.astype(square.dtype), axis=1)
     mean = jnp.sum(jnp.where(others, square, 0.0), axis=1) / jnp.maximum(count, 1.0)
