@@ -55,9 +55,9 @@ def _chart(table: Table, protocol: str, name: str, runs: Sequence[Result]) -> Fi
         axes.tick_params(axis="x", labelsize=8)
     far_apart = any(max(panel) > _SPAN * min(panel) for panel in shown)
     positive = all(min(panel) > 0.0 for panel in shown)
-    for axes in grid.ravel()[: len(data)]:
+    for axes, panel in zip(grid.ravel(), shown, strict=False):
         if positive and far_apart:
-            axes.set_xscale("log")
+            _logarithmic(axes, max(panel) / min(panel))
         else:
             axes.locator_params(axis="x", nbins=4)
     grid[0, 0].invert_yaxis()
@@ -85,6 +85,16 @@ def _panel(
         axes.axvline(floor.value, color="0.3", ls="--", lw=1.0)
     shown = [value.value for value in (*found.values(), floor) if value is not None]
     return shown + [printed[0] for printed in others if printed is not None]
+
+
+def _logarithmic(axes: Panel, span: float) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    subs = (1.0, 2.0, 5.0) if span < 8.0 else (1.0, 3.0) if span < 30.0 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _printed(row: Published, data: str) -> tuple[float, float] | None:
