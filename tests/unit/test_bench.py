@@ -118,7 +118,7 @@ def test_a_file_that_changed_is_measured_again(tmp_path):
 
     found = [run_table(of(content), tmp_path).runs for content in (1.0, 1.0)]
     assert found[0] == found[1]
-    with pytest.warns(ScorefoldWarning, match="b has changed since its runs were made"):
+    with pytest.warns(ScorefoldWarning, match="b has changed since 1 of its runs were made"):
         (run,) = run_table(of(2.0), tmp_path).runs
     assert run.values == {"nll": 2.0} and run.more["file"] == "2.0"
 
@@ -167,7 +167,8 @@ def test_what_json_cannot_hold_is_null_or_plain(tmp_path):
 
 @pytest.mark.parametrize("change", [
     {"seed": "0"}, {"values": None}, {"values": []}, {"values": {"nll": "1"}}, {"data": ["a"]},
-    {"method": "a|b"}, {"source": None}, {"seconds": True}, {"floors": {"nll": float("nan")}},
+    {"method": "a|b"}, {"source": None}, {"values": {}}, {"values": {"other": 1.0}},
+    {"seconds": True}, {"floors": {"nll": float("nan")}},
 ])  # fmt: skip
 def test_damaged_results_are_refused_in_a_line(change, tmp_path):
     run_table(table(lambda d, s: Measurement({"nll": 0.0})), tmp_path)
@@ -231,3 +232,32 @@ def test_normal_laws_from_moments_are_at_the_floor():
     found = first.make()
     assert 0.1 < found.floors["kl"] < 1.0
     assert 0.1 < found.values["kl"] < 1.2
+
+
+def test_runs_that_cannot_be_drawn_are_said_in_a_line(tmp_path):
+    """What a caption reads of a run may be damaged as well: nothing is lost."""
+
+    def caption(runs):
+        return [f"{run.more['d']} angles" for run in runs]
+
+    made = dataclasses.replace(
+        table(lambda d, s: Measurement({"nll": 0.0}, more={"d": 3})), caption=caption
+    )
+    run_table(made, tmp_path)
+    path = tmp_path / "results.json"
+    path.write_text(text := path.read_text().replace('"d": 3', '"e": 3'))
+    with pytest.raises(ValueError, match=r"no table can be written .*KeyError: 'd'"):
+        run_table(made, tmp_path)
+    assert path.read_text() == text
+
+
+def test_a_bar_in_the_name_of_a_table(tmp_path):
+    """It is no end of a cell, and the folder is gone on with."""
+
+    def of(data):
+        cell = Cell(data, "random", "kernel", 0, lambda: Measurement({"nll": 1.0}))
+        return dataclasses.replace(table(None), cells=lambda request: iter([cell]))
+
+    run_table(of("a|b.csv"), tmp_path)
+    assert len(run_table(of("a|b.csv"), tmp_path).runs) == 1
+    assert "| method | a\\|b.csv |" in (tmp_path / "table.md").read_text()

@@ -82,6 +82,8 @@ def test_mistakes_are_named():
         ({"centres": np.eye(3)[0]}, r"centres: shape \(K, 3\), got \(3,\)"),
         ({"variances": np.ones(2)}, r"variances: shape \(3,\), got \(2,\)"),
         ({"weights": np.zeros(3)}, "weights: positive numbers, one for each centre"),
+        ({"centres": 3.0 * np.asarray(settings["centres"])}, "centres: "),
+        ({"centres": np.full((3, 3), np.nan)}, "centres: "),
     ):
         with pytest.raises(ValueError, match=words):
             MixtureBrownian(m, **{**settings, **change})

@@ -52,6 +52,29 @@ def test_outliers_change_little(dtype):
     assert found == pytest.approx(known, rel=0.4)
 
 
+def test_rounding_is_no_structure():
+    """The same places twice, apart by the rounding of float32 or by one in a million."""
+    sphere, torus = sf.Sphere(2), sf.Torus(2)
+    x = np.asarray(cluster(sphere, 0.3))
+    shaken = np.asarray(
+        jax.vmap(sphere.project)(x + 1e-6 * np.random.default_rng(0).normal(size=x.shape))
+    )
+    known = data_resolution(sphere, x)
+    assert data_resolution(sphere, np.concatenate([x, shaken])) == pytest.approx(known, rel=0.3)
+    angles = np.random.default_rng(1).uniform(-3.0, -0.1, (500, 2)).astype(np.float32)
+    turned = angles + np.float32(2 * np.pi)
+    known = data_resolution(torus, angles)
+    assert data_resolution(torus, np.concatenate([angles, turned])) == pytest.approx(known, rel=0.3)
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="points: "):
+        data_resolution(sf.Sphere(2), np.full((10, 3), np.nan))
+    with pytest.raises(ValueError, match="points: "):
+        data_resolution(sf.Sphere(2), np.ones((10, 2)))
+    assert data_resolution(sf.Euclidean(1), [[0], [1], [2], [3]]) > 0.1
+
+
 def test_points_that_show_nothing():
     plane = sf.Euclidean(2)
     assert data_resolution(plane, jnp.ones((1, 2))) == 1.0
@@ -66,11 +89,12 @@ def test_the_data_end():
 
 
 def test_frequencies():
-    """1/4h, within limits; what is stated stays."""
-    assert NetworkSpec().at_resolution(0.05).frequency == pytest.approx(5.0)
-    assert NetworkSpec().at_resolution(1e-6).frequency == 200.0
-    assert NetworkSpec().at_resolution(10.0).frequency == 1.0
-    assert NetworkSpec(frequency=3.0).at_resolution(0.05).frequency == 3.0
+    """√(2/d)/4h, within limits; what is stated stays."""
+    assert NetworkSpec().at_resolution(0.05, 2).frequency == pytest.approx(5.0)
+    assert NetworkSpec().at_resolution(0.05, 8).frequency == pytest.approx(2.5)
+    assert NetworkSpec().at_resolution(1e-6, 2).frequency == 200.0
+    assert NetworkSpec().at_resolution(10.0, 2).frequency == 1.0
+    assert NetworkSpec(frequency=3.0).at_resolution(0.05, 2).frequency == 3.0
 
 
 def test_models_are_set_by_it(tmp_path):

@@ -175,7 +175,7 @@ class Table:
         for option, names, known in asked:
             unknown = [n for n in names or () if n not in known]
             if option == "--data" and self.own_data:
-                unknown = [n for n in unknown if not Path(n).exists()]
+                unknown = [n for n in unknown if not (n.isprintable() and Path(n).exists())]
             if unknown:
                 raise ValueError(
                     f"{option}: table {self.name} has no {', '.join(map(repr, unknown))}; choices: "

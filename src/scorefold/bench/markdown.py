@@ -164,7 +164,7 @@ def _value(found: Mean | None, measure: TableMeasure, seeds: int | None) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _missing(runs: Sequence[Result]) -> list[str]:

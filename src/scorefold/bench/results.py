@@ -85,7 +85,7 @@ def _run_of(found: Document) -> Result:
     """**Raises:** ``ValueError`` for a field that is not of its kind."""
     for name in ("data", "protocol", "method"):
         word = found[name]
-        if not isinstance(word, str) or not word.isprintable() or "|" in word:
+        if not isinstance(word, str) or not word.isprintable() or ("|" in word and name != "data"):
             raise ValueError(f"{name} {word!r:.40}")
     if type(found["seed"]) is not int:
         raise ValueError(f"seed {found['seed']!r:.40}")
@@ -111,6 +111,9 @@ def _read(path: Path, table: Table, length: Length) -> list[Result]:
         document = json.loads(path.read_text(encoding="utf-8"))
         found = document["table"], document["length"]
         runs = [_run_of(run) for run in document["runs"]]
+        for run in runs:
+            if table.measures and not table.measures.keys() & {*run.values, *run.missing}:
+                raise ValueError(f"{run.method} on {run.data} holds nothing of this table")
         if len({run.name for run in runs}) < len(runs):
             raise ValueError("a run stands in it twice")
     except (

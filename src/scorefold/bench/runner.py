@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from scorefold._files import write_whole
@@ -37,8 +38,13 @@ def run_table(
     with nullcontext() if folder is None else locked(folder):
         results = Results(found, request.length, folder)
         for data, file in {cell.data: cell.file for cell in cells if cell.file}.items():
-            if results.forget(data, file):
-                warn(f"{data} has changed since its runs were made: they are made again.")
+            if count := results.forget(data, file):
+                warn(
+                    f"{data} has changed since {count} of its runs were made: they are left out, "
+                    "and those that are asked for made again."
+                )
+        with _drawable(results):
+            markdown(found, results.runs)
         refused: dict[tuple[str, str], DataError] = {}
         for cell in cells:
             if cell.name in results or (cell.data, cell.protocol) in refused:
@@ -56,8 +62,21 @@ def run_table(
         if refused and not results.runs:
             raise next(iter(refused.values()))
         if folder is not None and results.runs:
-            write_table(found, results, folder)
+            with _drawable(results):
+                write_table(found, results, folder)
     return results
+
+
+@contextmanager
+def _drawable(results: Results) -> Iterator[None]:
+    """``ValueError`` where runs that were read hold what no table can be written of."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ValueError(
+            f"{results.folder}: no table can be written of its results.json "
+            f"({type(error).__name__}: {error}). Choose another --out."
+        ) from error
 
 
 def run_cell(cell: Cell, results: Results) -> None:

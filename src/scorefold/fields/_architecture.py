@@ -40,9 +40,9 @@ class Architecture(eqx.Module):
         """Whether all flat coordinates have one unit, as pixels, or each its own (False)."""
         return False
 
-    def at_resolution(self, length: float) -> "Architecture":
-        """The same for data whose finest structure is of about this length, in features: what is
-        left to the data is set by it."""
+    def at_resolution(self, length: float, dim: int) -> "Architecture":
+        """The same for data of dimension ``dim`` whose finest structure is of this length: what
+        is left to the data is set by it."""
         return self
 
     def in_training(self, network: Network) -> Network:

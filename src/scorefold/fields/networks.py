@@ -146,8 +146,9 @@ class NetworkSpec(Architecture):
 
     **Arguments:**
 
-    - ``frequency``: by default 1/4h, between 1 and 200, for data whose finest structure has length
-      h (``models.data_resolution``) in models that measure it, and 8 in others.
+    - ``frequency``: by default √(2/d)/4h, between 1 and 200, for data of dimension d whose finest
+      structure has length h (``models.data_resolution``) in models that measure it, and 8 in
+      others.
     - ``products``: "bfloat16" trains with the products between hidden layers rounded
       (``ScoreNetwork.rounded``), which is faster where the processor multiplies bfloat16 faster;
       weights, sums, activations and optimiser stay float32, and so does everything that is asked
@@ -181,11 +182,12 @@ class NetworkSpec(Architecture):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(restored(state))
 
-    def at_resolution(self, length: float) -> NetworkSpec:
+    def at_resolution(self, length: float, dim: int) -> NetworkSpec:
         if self.frequency is not None:
             return self
         low, high = _FREQUENCIES
-        return dataclasses.replace(self, frequency=min(max(0.25 / length, low), high))
+        found = math.sqrt(2.0 / dim) / (4.0 * length)
+        return dataclasses.replace(self, frequency=min(max(found, low), high))
 
     def in_training(self, network: Network) -> Network:
         coarse = self.products == "bfloat16"

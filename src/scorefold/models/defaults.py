@@ -57,11 +57,12 @@ def started_noising(mixture: FittedMixture) -> MixtureBrownian:
 
     **Raises:** ``ValueError`` for a mixture of other laws and a manifold that is not compact.
     """
-    known = mixture.parameters
+    known = mixture.parameters if isinstance(mixture, FittedMixture) else {}
     if "s" not in known:
+        made = mixture.description if isinstance(mixture, FittedMixture) else mixture
         raise ValueError(
             f"mixture: one of heat kernels, as HeatKernelMixture makes it, got "
-            f"{type(mixture.description).__name__}."
+            f"{type(made).__name__}."
         )
     return MixtureBrownian(
         mixture.manifold, _clock(mixture.manifold), centres=known["centre"],

@@ -10,27 +10,32 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._blocks import evenly
-from scorefold._types import Point, Scalar
+from scorefold._types import Point, Scalar, Values
 from scorefold.manifolds import Manifold
+from scorefold.models.standardise import Units, to_inner
 
 _CENTRES, _POINTS, _WIDTHS = 4096, 512, 24
 _NUMBERS = 4e8
 """Coordinates of all pairs, beyond which fewer points are compared, 64 at least."""
 _BACKGROUND = 0.01
 """Share of one wide kernel, so that a point far from all others does not decide."""
+_ONE_PLACE = 1e-4
 _LARGEST, _SMALLEST = 1e-4, 1e-6
 """Of the variance-times of the data end. At the smallest, float32 still tells points apart."""
 
 
-def data_resolution(manifold: Manifold, points: Array) -> float:
+def data_resolution(manifold: Manifold, points: Values) -> float:
     """h = argmax Σ_i log Σ_{j: x_j ≠ x_i} (2πh²)^{−d/2} e^{−dist(x_i, x_j)²/2h²}, the leave-one-out
     choice of one bandwidth: the finest scale that the data show, in units of length per dimension.
 
     **Arguments:** ``points``: inner coordinates, shape ``(n, *manifold.shape)``; 512 of them (64
     in many dimensions) are compared with 4,096. One in a hundred of a kernel's mass is spread as
-    widely as the data.
-    **Returns:** 1 where there are no two different points.
+    widely as the data, and points closer than 10⁻⁴ are one place: rounding makes such pairs.
+
+    **Returns:** 1 where there are no two different places.
+    **Raises:** ``PointsError`` for rows that are not points of the manifold.
     """
+    points = to_inner(manifold, Units(), points, "points")
     each = _CENTRES * math.prod(manifold.shape)
     count = max(64, min(_POINTS, int(_NUMBERS / each)))
     rows = evenly(len(points), count), evenly(len(points), _CENTRES)
@@ -47,7 +52,8 @@ def data_end(resolution: float) -> float:
 def _leave_one_out(manifold: Manifold, x: Array, centres: Array) -> Scalar:
     def squares(point: Array) -> Array:
         def one(c: Point) -> Scalar:
-            return jnp.where(jnp.any(point != c), manifold.dist(point, c) ** 2, jnp.inf)
+            square = manifold.dist(point, c) ** 2
+            return jnp.where(square > _ONE_PLACE**2, square, jnp.inf)
 
         return jax.vmap(one)(centres)
 

@@ -113,7 +113,7 @@ class ScoreModel(Description["FittedScoreModel"]):
         points = to_inner(self.manifold, units, data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
         finest = data_resolution(self.manifold, points)
-        spec = self.network.at_resolution(finest)
+        spec = self.network.at_resolution(finest, self.manifold.dim)
         network = network_for(spec, self.manifold, output, points[0], key)
         if self.noising.starts_at_data:
             network = network.with_zero_output()

@@ -10,7 +10,7 @@ from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
 from scorefold.heat import TransitionMixture
-from scorefold.manifolds import Manifold
+from scorefold.manifolds import Manifold, exact_points
 from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.brownian import Brownian
 from scorefold.noising.schedules import Linear, Schedule
@@ -30,8 +30,8 @@ class MixtureBrownian(BrownianNoising):
     ``variances``: variance-times v > 0, shape ``(K,)``; ``weights``: w > 0, shape ``(K,)``,
     normalised here; ``schedule``: the clock. Those of a fitted ``HeatKernelMixture`` stand in its
     ``parameters`` (``started_noising``).
-    **Raises:** ``ValueError`` for a manifold that is not compact, other shapes and numbers that are
-    not positive.
+    **Raises:** ``ValueError`` for a manifold that is not compact, other shapes, centres that are no
+    points and numbers that are not positive.
     """
 
     manifold: Manifold
@@ -48,6 +48,8 @@ class MixtureBrownian(BrownianNoising):
                 f"centres: shape (K, {', '.join(map(str, self.manifold.shape))}), got "
                 f"{np.shape(self.centres)}."
             )
+        if not is_traced(self.centres):
+            exact_points(self.manifold, self.centres, "centres")
         for name in ("variances", "weights"):
             value = getattr(self, name)
             if np.shape(value) != count:

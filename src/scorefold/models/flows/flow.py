@@ -72,7 +72,8 @@ class FlowDescription(Description["FittedFlow"]):
             reference = default_noising(self.manifold, data).reference
         weights, pairs = jax.random.split(key)
         output = default_output(self.manifold) if self.output is None else self.output
-        spec = self.network.at_resolution(data_resolution(self.manifold, points))
+        finest = data_resolution(self.manifold, points)
+        spec = self.network.at_resolution(finest, self.manifold.dim)
         network = network_for(spec, self.manifold, output, points[0], weights)
         reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points)
         field = VelocityField(self.manifold, network, output, reach, offset)
