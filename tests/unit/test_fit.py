@@ -20,6 +20,7 @@ from toys import Toy
 
 import scorefold as sf
 from scorefold._fixed import fixed, trainable
+from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import NonFiniteLoss, fit, fit_seeds
 from scorefold.fitting.batches import batch_rows
 
@@ -293,6 +294,14 @@ def test_budget():
     if history.stopped == "steps":
         other, _ = fit(Gaussian(), DATA, steps=history.steps, **kwargs)
         np.testing.assert_array_equal(model.mean, other.mean)
+
+
+def test_a_budget_that_compiling_took_is_said():
+    with pytest.warns(
+        ScorefoldWarning, match=r"budget: compiling took .* of 0.001 seconds, .* 1 step"
+    ):
+        _, history = fit(Gaussian(), DATA, key=KEY, batch_size=64, progress=False, budget=1e-3)
+    assert history.steps == 1
 
 
 def test_dear_validations_make_room_for_steps():

@@ -32,8 +32,19 @@ _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
 _VALIDATION_SHARE = 0.2
 """Share of a time budget that validations may take."""
+_FEW = 50
+"""Steps of a run with a budget, below which it is said that compiling left no more."""
 _GAIN = 0.005
 """Nats by which validation must fall in the last quarter of a run that goes on."""
+
+
+def _say_if_few(steps: int, compile_seconds: float, budget: float) -> None:
+    if steps < _FEW and compile_seconds > 0.4 * budget:
+        warn(
+            f"budget: compiling took {compile_seconds:.1f} of {budget:g} seconds, which leaves "
+            f"{steps} step{'s' if steps > 1 else ''}: the model has hardly learned. Give it more "
+            "seconds; programs that were compiled once are kept between commands."
+        )
 
 
 class Loop:
@@ -65,6 +76,7 @@ class Loop:
         steps, every = self.plan.steps, self.plan.validate_every
         if self.plan.budget is not None:
             steps, every = self._afford(self.plan.budget, every)
+            _say_if_few(steps, compile_seconds, self.plan.budget)
         self.state = self.state.with_total(steps)
         self.record = Record.empty(self.state.runs, steps, every or -(-steps // 20))
         self.record.compile_seconds = compile_seconds
