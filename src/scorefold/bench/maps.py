@@ -56,5 +56,6 @@ def density_maps(fields: Mapping[str, np.ndarray], title: str) -> Figure:
         image = panels.draw_heat(axes, raster, limits, "nats")
         axes.set_title(name, fontsize=9)
     panels.colour_bar(figure, image, list(grid), "nats", "steradian")
-    figure.suptitle(title)
+    apart = 360.0 / _WIDTH
+    figure.suptitle(f"{title}, at pixels {apart:.0f}° apart: narrower peaks fall between them")
     return figure
