@@ -43,6 +43,7 @@ def run_table(
                     f"{data} has changed since {count} of its runs were made: they are left out, "
                     "and those that are asked for made again."
                 )
+        gone_on_with = bool(results.runs)
         with _drawable(results):
             markdown(found, results.runs)
         refused: dict[tuple[str, str], DataError] = {}
@@ -62,7 +63,7 @@ def run_table(
         if refused and not results.runs:
             raise next(iter(refused.values()))
         if folder is not None and results.runs:
-            with _drawable(results):
+            with _drawable(results) if gone_on_with else nullcontext():
                 write_table(found, results, folder)
     return results
 

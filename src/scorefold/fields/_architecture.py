@@ -2,6 +2,8 @@
 
 # No postponed annotations here: abstract methods are recognised on the class itself.
 import abc
+from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -25,6 +27,9 @@ class Network(eqx.Module):
 class Architecture(eqx.Module):
     """The description of a ``Network``: what models and bridges are given, and saved with."""
 
+    learning_rate: ClassVar[float] = 2e-3
+    """The peak that score models and flow matching train it with where none is stated."""
+
     @abc.abstractmethod
     def build(
         self, in_size: int, out_size: int, *, dtype: DTypeLike | None = None, key: Key
@@ -40,9 +45,9 @@ class Architecture(eqx.Module):
         """Whether all flat coordinates have one unit, as pixels, or each its own (False)."""
         return False
 
-    def at_resolution(self, length: float, dim: int) -> "Architecture":
-        """The same for data of dimension ``dim`` whose finest structure is of this length: what
-        is left to the data is set by it."""
+    def at_resolution(self, length: Callable[[], float], dim: int) -> "Architecture":
+        """The same for data of dimension ``dim`` whose finest structure has the length that
+        ``length()`` measures: what is left to the data is set by it."""
         return self
 
     def in_training(self, network: Network) -> Network:

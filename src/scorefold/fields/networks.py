@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -157,6 +157,8 @@ class NetworkSpec(Architecture):
     **Raises:** ``ValueError`` for another ``products`` and for impossible sizes.
     """
 
+    learning_rate: ClassVar[float] = 5e-3
+
     width: int = 256
     depth: int = 4
     fourier: int = 128
@@ -182,11 +184,11 @@ class NetworkSpec(Architecture):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(restored(state))
 
-    def at_resolution(self, length: float, dim: int) -> NetworkSpec:
+    def at_resolution(self, length: Callable[[], float], dim: int) -> NetworkSpec:
         if self.frequency is not None:
             return self
         low, high = _FREQUENCIES
-        found = math.sqrt(2.0 / dim) / (4.0 * length)
+        found = math.sqrt(2.0 / dim) / (4.0 * length())
         return dataclasses.replace(self, frequency=min(max(found, low), high))
 
     def in_training(self, network: Network) -> Network:

@@ -1,4 +1,8 @@
-"""How fine the structure of data is: what networks and the data end of a model are set by."""
+"""How fine the structure of data is: what networks and the data end of a model are set by.
+
+Kernels here are Gaussians of the distance, not the heat kernels that ``kernels.bandwidth``
+compares: a scale is wanted, not a density, and no model should wait long for its first step.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ _NUMBERS = 4e8
 _BACKGROUND = 0.01
 """Share of one wide kernel, so that a point far from all others does not decide."""
 _ONE_PLACE = 1e-4
+"""Distance below which two points are the same one."""
 _LARGEST, _SMALLEST = 1e-4, 1e-6
 """Of the variance-times of the data end. At the smallest, float32 still tells points apart."""
 
@@ -35,7 +40,11 @@ def data_resolution(manifold: Manifold, points: Values) -> float:
     **Returns:** 1 where there are no two different places.
     **Raises:** ``PointsError`` for rows that are not points of the manifold.
     """
-    points = to_inner(manifold, Units(), points, "points")
+    return inner_resolution(manifold, to_inner(manifold, Units(), points, "points"))
+
+
+def inner_resolution(manifold: Manifold, points: Array) -> float:
+    """``data_resolution`` of points that are known to be inner coordinates."""
     each = _CENTRES * math.prod(manifold.shape)
     count = max(64, min(_POINTS, int(_NUMBERS / each)))
     rows = evenly(len(points), count), evenly(len(points), _CENTRES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import ClassVar, Literal
 
 import equinox as eqx
@@ -29,7 +30,7 @@ from scorefold.losses import Denoising, Importance, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import count
 from scorefold.models.flows._base import OdeModel, in_units
-from scorefold.models.resolution import data_end, data_resolution
+from scorefold.models.resolution import data_end, inner_resolution
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Noising, Schedule
 from scorefold.samplers import (
@@ -104,21 +105,19 @@ class ScoreModel(Description["FittedScoreModel"]):
 
     @property
     def defaults(self) -> Defaults:
-        # Convolutions keep the usual rate.
-        quick = isinstance(self.network, NetworkSpec)
-        return Defaults(learning_rate=5e-3) if quick else Defaults()
+        return Defaults(learning_rate=self.network.learning_rate)
 
     def trainer(self, key: Key, data: np.ndarray) -> ScoreTrainer:
         units = Units.measure(self.manifold, data, alike=self.network.alike)
         points = to_inner(self.manifold, units, data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
-        finest = data_resolution(self.manifold, points)
+        finest = functools.cache(lambda: inner_resolution(self.manifold, points))
         spec = self.network.at_resolution(finest, self.manifold.dim)
         network = network_for(spec, self.manifold, output, points[0], key)
         if self.noising.starts_at_data:
             network = network.with_zero_output()
         field = NetworkField(self.manifold, network, output, self.noising)
-        low = min(data_end(finest), 0.5 * self.s_max) if self.s_min is None else self.s_min
+        low = min(data_end(finest()), 0.5 * self.s_max) if self.s_min is None else self.s_min
         return ScoreTrainer(dataclasses.replace(self, s_min=low), field, units)
 
 

@@ -10,9 +10,10 @@ from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar
 from scorefold.heat import TransitionMixture
-from scorefold.manifolds import Manifold, exact_points
+from scorefold.manifolds import Manifold
 from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.brownian import Brownian
+from scorefold.noising.references import check_centres
 from scorefold.noising.schedules import Linear, Schedule
 
 
@@ -48,8 +49,7 @@ class MixtureBrownian(BrownianNoising):
                 f"centres: shape (K, {', '.join(map(str, self.manifold.shape))}), got "
                 f"{np.shape(self.centres)}."
             )
-        if not is_traced(self.centres):
-            exact_points(self.manifold, self.centres, "centres")
+        check_centres(self.manifold, self.centres)
         for name in ("variances", "weights"):
             value = getattr(self, name)
             if np.shape(value) != count:

@@ -33,7 +33,7 @@ class ContinuousFlow(FlowDescription):
     Source: Mathieu & Nickel 2020; Lou et al. 2020; Falorsi & Forré 2020; Chen et al. 2018.
     """
 
-    network: Architecture = NetworkSpec(width=128, depth=3, fourier=64, frequency=8.0)
+    network: Architecture = NetworkSpec(width=128, depth=3, fourier=64)
     train_steps: int = 8
 
     def __check_init__(self) -> None:

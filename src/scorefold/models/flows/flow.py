@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import jax
@@ -24,7 +25,7 @@ from scorefold.fitting import Description, Trainer
 from scorefold.manifolds import Manifold
 from scorefold.models.defaults import default_noising
 from scorefold.models.flows._base import FlowModel
-from scorefold.models.resolution import data_resolution
+from scorefold.models.resolution import inner_resolution
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import Reference
 from scorefold.samplers import PathFlow
@@ -49,6 +50,9 @@ class FlowDescription(Description["FittedFlow"]):
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
     """
 
+    follows_data: ClassVar[bool] = False
+    """Whether a network whose frequencies are not stated has those that the data show."""
+
     manifold: Manifold
     reference: Reference | None = fixed(default=None)
     network: Architecture = NetworkSpec(depth=3)
@@ -72,8 +76,10 @@ class FlowDescription(Description["FittedFlow"]):
             reference = default_noising(self.manifold, data).reference
         weights, pairs = jax.random.split(key)
         output = default_output(self.manifold) if self.output is None else self.output
-        finest = data_resolution(self.manifold, points)
-        spec = self.network.at_resolution(finest, self.manifold.dim)
+        spec = self.network
+        if self.follows_data:
+            finest = functools.partial(inner_resolution, self.manifold, points)
+            spec = spec.at_resolution(finest, self.manifold.dim)
         network = network_for(spec, self.manifold, output, points[0], weights)
         reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points)
         field = VelocityField(self.manifold, network, output, reach, offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,6 @@ from jaxtyping import Array
 from scorefold._types import Key, Point, Scalar
 from scorefold.bridges import brownian_reference
 from scorefold.bridges.networks.coupling import transport_coupling
-from scorefold.fields import NetworkSpec
 from scorefold.fitting import Defaults
 from scorefold.models.flows.flow import FlowDescription, FlowTrainer
 
@@ -37,6 +37,8 @@ class FlowMatching(FlowDescription):
     Time runs from data to noise here.
     """
 
+    follows_data: ClassVar[bool] = True
+
     coupling: float | None = None
 
     def __check_init__(self) -> None:
@@ -45,9 +47,7 @@ class FlowMatching(FlowDescription):
 
     @property
     def defaults(self) -> Defaults:
-        # Convolutions keep the usual rate.
-        quick = isinstance(self.network, NetworkSpec)
-        return Defaults(learning_rate=5e-3) if quick else Defaults()
+        return Defaults(learning_rate=self.network.learning_rate)
 
     def trainer(self, key: Key, data: np.ndarray) -> FlowMatchingTrainer:
         return FlowMatchingTrainer(self, *self.start(key, data))

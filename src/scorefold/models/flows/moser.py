@@ -57,7 +57,7 @@ class MoserFlow(Description["FittedMoserFlow"]):
     """
 
     manifold: Manifold
-    network: Architecture = NetworkSpec(width=128, depth=3, fourier=64, frequency=8.0)
+    network: Architecture = NetworkSpec(width=128, depth=3, fourier=64)
     output: TangentOutput | None = None
     floor: float = 1e-5
     penalty: float = 100.0
