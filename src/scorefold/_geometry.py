@@ -178,9 +178,14 @@ class Manifold(eqx.Module):
         return self.norm(x, self.log(x, y))
 
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        """Riemannian inner product ⟨u, v⟩_x of two tangent vectors. One of the two may have a
-        part normal to the manifold; it does not count."""
+        """Riemannian inner product ⟨u, v⟩_x of two tangent vectors."""
         return jnp.sum(u * v)
+
+    def covariant(self, x: Point, v: Point, e: Point, dv: Point, u: Point) -> Scalar:
+        """⟨∇_e V, u⟩ of a tangent field with V(x) = v, for tangent vectors e and u, where dv is the
+        derivative of the ambient coordinates of V along e: ⟨dv, u⟩ of a submanifold with the metric
+        of the ambient space, since the part of dv normal to it does not count."""
+        return self.inner(x, dv, u)
 
     def norm(self, x: Point, v: Point) -> Scalar:
         """Riemannian length of a tangent vector; gradient 0 at v = 0."""

@@ -73,6 +73,34 @@ def test_against_the_textbook(d, dtype):
         np.testing.assert_array_less(error, (1e-4 if dtype == np.float32 else 1e-10) * size)
 
 
+def single_and_double(r, s, d):
+    """(log p, slope) of points (r, s) that are numbers of float32, in both precisions."""
+    r, s = (np.asarray(v, np.float32).ravel() for v in np.meshgrid(r, s))
+    ours, exact = (
+        [np.asarray(v, np.float64) for v in kernel(jnp.asarray(r, t), jnp.asarray(s, t), d)[:2]]
+        for t in DTYPES
+    )
+    return ours, exact
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_single_precision_far_out(d):
+    """Distances to 60 and s from 1e-6 to 40, against float64."""
+    r = np.concatenate([[0.0], np.geomspace(1e-4, 60.0, 60)])
+    ours, exact = single_and_double(r, np.geomspace(1e-6, 40.0, 40), d)
+    np.testing.assert_array_less(np.abs(ours[0] - exact[0]), 4e-6 * np.maximum(1, np.abs(exact[0])))
+    np.testing.assert_allclose(ours[1], exact[1], rtol=4e-6)
+
+
+@pytest.mark.parametrize("d", [2, 4, 6, 8])
+def test_beyond_the_table(d):
+    """What HyperbolicProfile says of its error in float32 beyond r = 60 and s = 40."""
+    for r, s in (([0.0, 1.0, 30.0], [50.0, 100.0, 300.0]), ([70.0, 200.0], [1.0, 10.0])):
+        ours, exact = single_and_double(r, s, d)
+        np.testing.assert_array_less(np.abs(ours[0] - exact[0]), 0.3 + 1e-3 * np.abs(exact[0]))
+        np.testing.assert_allclose(ours[1], exact[1], rtol=0.1)
+
+
 def test_three_dimensions_closed_form():
     """H³: (2πs)^{−3/2} (r/sinh r) e^{−s/2−r²/2s}, also far out, where sinh r overflows."""
     r = np.array([1e-6, 0.1, 2.0, 20.0, 200.0])

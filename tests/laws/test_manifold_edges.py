@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from projective_plane import ProjectivePlane
 
+from scorefold.fields import divergence
 from scorefold.manifolds import SO3, Hyperbolic, Product, Sphere, Torus
 
 MANIFOLDS = [Sphere(1), Sphere(2), Torus(3), SO3(), Hyperbolic(2), Product(Torus(2), Sphere(2)),
@@ -112,6 +113,46 @@ def test_short_distances_keep_their_relative_accuracy(seen):
 
 
 WALKERS, STEPS = 8, 10_000
+
+
+@pytest.mark.parametrize(
+    ("m", "d"),
+    [(Hyperbolic(2), 2), (Hyperbolic(3), 3), (Product(Sphere(2), Hyperbolic(2)), 2)],
+    ids=["H^2", "H^3", "S^2 x H^2"],
+)
+def test_products_of_vectors_far_out_on_hyperbolic_spaces(m, d):
+    """Coordinates grow like e^r/2 and are rounded to 2⁻²⁴ of that: products of vectors, transport
+    to a point at distance ½ and the divergence are to lose no more than some roundings of cosh r.
+    Products of coordinates as they stand lose e^{2r}: 8 of a unit at r = 11 in float32.
+
+    The field is Σ sin(b_i·h(x)) K_i(x) / cosh r, h the log of x at the origin, K_i the generators
+    of isometries; the same points in float64 are the other side."""
+    rng = np.random.default_rng(5)
+    ways = rng.normal(size=(16, m.dim))
+    ways[:, -d:] /= np.linalg.norm(ways[:, -d:], axis=1, keepdims=True)
+    waves = rng.normal(size=(len(m.killing(m.origin())), m.embed(m.origin()).size))
+
+    def field(x):
+        h = m.embed(x)
+        mix = jnp.sin(jnp.asarray(waves, h.dtype) @ h) / jnp.cosh(jnp.linalg.norm(h[-d:]))
+        return jnp.tensordot(mix, m.killing(x), axes=1)
+
+    def measured(x):
+        frame = m.frame(x)
+        gram = jax.vmap(lambda a: jax.vmap(lambda b: m.inner(x, a, b))(frame))(frame)
+        y = m.project(m.exp(x, 0.5 * frame[-1]))
+        moved = jax.vmap(lambda e: m.components(y, m.transport(x, y, e)))(frame)
+        return jnp.stack([gram, moved @ moved.T]), divergence(field, m, x)
+
+    run = COMPILE(jax.vmap(measured))
+    for r in (2.0, 5.0, 8.0, 11.0):
+        o, c = m.origin(jnp.float32), jnp.asarray(r * ways, jnp.float32)
+        x = jax.vmap(lambda c, o=o: m.project(m.exp(o, m.from_components(o, c))))(c)
+        gram, div = map(np.asarray, run(x))
+        _, exact = map(np.asarray, run(jax.vmap(m.project)(x.astype(jnp.float64))))
+        allowed = 40 * 2.0**-24 * np.cosh(r)
+        assert np.abs(gram - np.eye(m.dim)).max() < allowed, r
+        assert np.abs(div - exact).max() < allowed * max(1.0, np.abs(exact).max()), r
 
 
 @pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)

@@ -81,7 +81,7 @@ def values(m, dtype_name):
             "tangent(e)": jax.vmap(lambda b: m.to_tangent(x, b))(e),
             "Pa": pa,
             "PPa": m.to_tangent(x, pa),
-            "a normal": m.components(x, a - pa),
+            "a normal": m.to_tangent(x, a - pa),
             "project(x)": m.project(x),
             "project twice": m.project(on) - on,
             "log exp": m.log(x, end),
@@ -124,7 +124,11 @@ def derivatives(m, dtype_name):
             return jax.jvp(geodesic, (r,), (jnp.ones_like(r),))
 
         (p, dp), (_, ddp) = jax.jvp(velocity, (t,), (jnp.ones_like(t),))
-        _, dw = jax.jvp(lambda r: m.transport(x, geodesic(r), u), (t,), (jnp.ones_like(t),))
+        w, dw = jax.jvp(lambda r: m.transport(x, geodesic(r), u), (t,), (jnp.ones_like(t),))
+
+        def change(q, field, b, rate):
+            """Components of the covariant derivative of a field along b."""
+            return jax.vmap(lambda f: m.covariant(q, field, b, rate, f))(m.frame(q))
 
         def along(function, at):
             return jax.vmap(lambda b: jax.jvp(function, (at,), (b,))[1])(e)
@@ -138,16 +142,18 @@ def derivatives(m, dtype_name):
             "e": e,
             "|v|": m.norm(x, v),
             "speed": m.norm(p, dp),
-            "acceleration": m.components(p, ddp),
+            "acceleration": change(p, dp, dp, ddp),
             "velocity": dp,
             "transported v": m.transport(x, p, v),
             "start": along(lambda b: m.exp(x, b), 0 * v),
-            "covariant dw": m.components(p, dw),
+            "covariant dw": change(p, w, dp, dw),
             "jacobian": pair(end, along(lambda b: m.exp(x, b), v)),
             "exp_log_det": m.exp_log_det(x, v),
             "d(log exp)": along(lambda b: m.log(x, m.exp(x, b)), v),
             "killing": pair(x, m.killing(x)),
-            "spin": jax.vmap(lambda f: pair(x, f))(along(m.killing, x)),
+            "spin": jax.vmap(
+                lambda b, rates: jax.vmap(lambda k, r: change(x, k, b, r))(m.killing(x), rates)
+            )(e, along(m.killing, x)),
             "grad dist": m.gradient(y, jax.grad(m.dist, argnums=1)(x, y)),
             "-log/dist": -m.log(y, x) / m.dist(x, y),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -103,9 +102,6 @@ METHODS: dict[str, Method] = {
     "flow-matching": Method("flow-matching", trained=_PUBLISHED),
     "pushforward": Method("pushforward", trained=_PUBLISHED),
 }
-_FEWER = 2_000
-"""Test points of a network, the first of the others': heat kernels of H² are integrals, and a
-likelihood asks for those of its reference at every evaluation."""
 _SEEDS = {"heat-mixture": 3, "kernel": 3}
 """Of the others one."""
 
@@ -117,9 +113,6 @@ def _cells(request: TableRequest) -> Iterator[Cell]:
 def _measure(request: TableRequest, name: str, method: str, seed: int) -> Measurement:
     _, draws = jax.random.split(jax.random.key(seed))
     dataset = drawn(name, true_law(name, seed), draws, SIZES[request.length], seed)
-    if METHODS[method].trained:
-        indices = dataset.indices._replace(test=dataset.indices.test[:_FEWER])
-        dataset = dataclasses.replace(dataset, test=dataset.test[:_FEWER], indices=indices)
 
     def more(model: Model) -> Document:
         if seed:

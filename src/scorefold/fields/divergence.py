@@ -18,11 +18,11 @@ def value_and_divergence(
     """(V(x), div V(x)) with div V = Σ_i ⟨∇_{E_i} V, E_i⟩ along an orthonormal frame.
 
     d Jacobian–vector products that share one primal pass (d the intrinsic, not the ambient
-    dimension): for a submanifold ⟨∇_E V, E⟩ = ⟨DV[E], E⟩, the ambient derivative along E.
+    dimension): ``manifold.covariant`` of the ambient derivative DV[E], ⟨DV[E], E⟩ for a submanifold.
     """
     value, tangent_map = jax.linearize(field, x)
     frame = manifold.frame(x)
-    terms = jax.vmap(lambda e: manifold.inner(x, tangent_map(e), e))(frame)
+    terms = jax.vmap(lambda e: manifold.covariant(x, value, e, tangent_map(e), e))(frame)
     return value, jnp.sum(terms)
 
 
@@ -38,14 +38,14 @@ def hutchinson(
     key: Key,
     kind: Probe = "rademacher",
 ) -> tuple[Point, Scalar]:
-    """(V(x), ⟨DV[ε], ε⟩) with a tangent probe ε: unbiased for div V, one Jacobian–vector product.
+    """(V(x), ⟨∇_ε V, ε⟩) with a tangent probe ε: unbiased for div V, one Jacobian–vector product.
 
-    The variance is Σ_{i≠j} A_ij² + A_ij A_ji with Rademacher components, A the matrix of DV in
+    The variance is Σ_{i≠j} A_ij² + A_ij A_ji with Rademacher components, A the matrix of ∇V in
     the frame, and larger by 2 Σ A_ii² with normal ones (Hutchinson 1990).
     """
     e = probe(manifold, x, key, kind)
     value, along = jax.jvp(field, (x,), (e,))
-    return value, manifold.inner(x, along, e)
+    return value, manifold.covariant(x, value, e, along, e)
 
 
 def probe(manifold: Manifold, x: Point, key: Key, kind: Probe = "rademacher") -> Point:

@@ -80,6 +80,6 @@ class Sliced(Loss):
         def along(k: Key) -> Scalar:
             e = probe(m, x, k, self.probe)
             square = m.inner(x, value, value) if self.reduced else m.inner(x, value, e) ** 2
-            return 0.5 * square + m.inner(x, tangent_map(e), e)
+            return 0.5 * square + m.covariant(x, value, e, tangent_map(e), e)
 
         return jnp.mean(jax.vmap(along)(jax.random.split(draw, self.projections)))

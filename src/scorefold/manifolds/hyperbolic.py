@@ -129,16 +129,31 @@ class Hyperbolic(Manifold):
     def dist(self, x: Point, y: Point) -> Scalar:
         return 2.0 * jnp.arcsinh(_half_chord(x, y))
 
+    def components(self, x: Point, v: Point) -> Array:
+        # v carried to the origin: of size |v|, where −u₀v₀ + u_s·v_s is a difference of e^{2r}|v|.
+        along = jnp.sum(v[1:] * x[1:]) / (x[0] * (1.0 + x[0]))
+        return v[1:] - along * x[1:]
+
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
-        return jnp.sum(u[1:] * v[1:]) - u[0] * v[0]
+        return jnp.sum(self.components(x, u) * self.components(x, v))
 
     def norm(self, x: Point, v: Point) -> Scalar:
-        # The length of v carried to the origin: no difference of squares.
-        along = jnp.sum(v[1:] * x[1:]) / (x[0] * (1.0 + x[0]))
-        return safe_norm(v[1:] - along * x[1:])
+        return safe_norm(self.components(x, v))
+
+    def covariant(self, x: Point, v: Point, e: Point, dv: Point, u: Point) -> Scalar:
+        """By the components c of V in the frame, which is that of the Poincaré ball, stretched:
+        ∇_e V = Σ_i {dc_i + (c·p) ε_i − (c·ε) p_i} E_i, ε the components of e, p = x_s/(1 + x₀)."""
+        space, height = x[1:], x[0]
+        along = jnp.sum(v[1:] * space) / (height * (1.0 + height))
+        more = (jnp.sum(dv[1:] * space) + jnp.sum(v[1:] * e[1:])) / (height * (1.0 + height))
+        more = more - along * e[0] * (1.0 / height + 1.0 / (1.0 + height))
+        c, dc = v[1:] - along * space, dv[1:] - more * space - along * e[1:]
+        epsilon, p = self.components(x, e), space / (1.0 + height)
+        change = dc + jnp.sum(c * p) * epsilon - jnp.sum(c * epsilon) * p
+        return jnp.sum(change * self.components(x, u))
 
     def to_tangent(self, x: Point, u: Point) -> Point:
-        return _tangent(x, u[1:] + self.inner(x, x, u) * x[1:])
+        return _tangent(x, u[1:] + (jnp.sum(x[1:] * u[1:]) - x[0] * u[0]) * x[1:])
 
     def project(self, u: Point) -> Point:
         """The point of the sheet with the same space part, within R of the origin."""
@@ -151,11 +166,16 @@ class Hyperbolic(Manifold):
         return jnp.concatenate([space[:, None], e], axis=1)
 
     def transport(self, x: Point, y: Point, v: Point) -> Point:
-        gap = y[1:] - x[1:]
-        total = y + x
-        slant = jnp.sum(gap * v[1:]) - jnp.sum(gap * total[1:]) / total[0] * v[0]
-        chord = _half_chord(x, y)
-        return _tangent(y, v[1:] + slant / (2.0 + 2.0 * chord * chord) * total[1:])
+        """The components turn in the plane of x_s and y_s, by tan(θ/2) = |x_s∧y_s| / a with
+        a = (1 + x₀)(1 + y₀) − x_s·y_s = 2 + x₀ + y₀ + 2 sinh²(r/2): the gyration of the Poincaré
+        ball (Ungar 2005, "Analytic hyperbolic geometry", Chapter 7)."""
+        c, gap, chord = self.components(x, v), y[1:] - x[1:], _half_chord(x, y)
+        a = 2.0 + x[0] + y[0] + 2.0 * chord * chord
+        half = (jnp.outer(x[1:], gap) - jnp.outer(gap, x[1:])) / a
+        turned = jnp.sum(half * c[None], axis=1)
+        again = jnp.sum(half * turned[None], axis=1)
+        scale = 2.0 / (1.0 + 0.5 * jnp.sum(half * half))
+        return self.from_components(y, c + scale * (turned + again))
 
     def exp_log_det(self, x: Point, v: Point) -> Scalar:
         """(d − 1) log(sinh r / r), r = |v|."""

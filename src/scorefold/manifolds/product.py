@@ -153,6 +153,12 @@ class Product(Manifold):
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
         return jnp.sum(jnp.stack(self._each("inner", x, u, v)))
 
+    def covariant(self, x: Point, v: Point, e: Point, dv: Point, u: Point) -> Scalar:
+        return jnp.sum(jnp.stack(self._each("covariant", x, v, e, dv, u)))
+
+    def components(self, x: Point, v: Point) -> Array:
+        return jnp.concatenate(self._each("components", x, v))
+
     def norm(self, x: Point, v: Point) -> Scalar:
         return safe_norm(jnp.stack(self._each("norm", x, v)))
 

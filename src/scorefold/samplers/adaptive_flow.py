@@ -121,8 +121,8 @@ def _probes(manifold: Manifold, keys: Array, x: Array) -> Array:
 def _probed(
     velocity: Callable[[Point], Point], manifold: Manifold, y: Point, origin: Point, probe: Point
 ) -> tuple[Point, Scalar]:
-    """(v(y), ⟨Dv[ε], ε⟩), ε the probe at ``origin`` moved to y by parallel transport: an isometry,
+    """(v(y), ⟨∇_ε v, ε⟩), ε the probe at ``origin`` moved to y by parallel transport: an isometry,
     so unbiased at every y, and smooth along the path, as a frame's components would not be."""
     e = manifold.transport(origin, y, probe)
     value, along = jax.jvp(velocity, (y,), (e,))
-    return value, manifold.inner(y, along, e)
+    return value, manifold.covariant(y, value, e, along, e)

@@ -140,11 +140,15 @@ def _correct(
     value, tangent_map = jax.linearize(velocity, point)
     frame = manifold.frame(point)
     along = jax.vmap(tangent_map)(frame)
-    parts = lambda v: jax.vmap(lambda e: manifold.inner(point, v, e))(frame)  # noqa: E731
-    jacobian = jax.vmap(parts)(along).T
+
+    def row(u: Point) -> Array:
+        entry = lambda e, dv: manifold.covariant(point, value, e, dv, u)  # noqa: E731
+        return jax.vmap(entry)(frame, along)
+
+    jacobian = jax.vmap(row)(frame)
     residual = target + c * value - y
     matrix = jnp.eye(manifold.dim, dtype=y.dtype) - c * jacobian
-    step = jnp.linalg.solve(matrix, parts(residual))
+    step = jnp.linalg.solve(matrix, manifold.components(point, residual))
     change = jnp.tensordot(step, along, axes=1)
     return _Corrected(value + change, jnp.trace(jacobian), y + residual + c * change)
 
