@@ -18,7 +18,7 @@ def value_and_divergence(
     """(V(x), div V(x)) with div V = Σ_i ⟨∇_{E_i} V, E_i⟩ along an orthonormal frame.
 
     d Jacobian–vector products that share one primal pass (d the intrinsic, not the ambient
-    dimension): ``manifold.covariant`` of the ambient derivative DV[E], ⟨DV[E], E⟩ for a submanifold.
+    dimension): ``manifold.covariant``, which for a submanifold is the ambient derivative along E, ⟨DV[E], E⟩.
     """
     value, tangent_map = jax.linearize(field, x)
     frame = manifold.frame(x)
