@@ -116,7 +116,8 @@ def _caption(runs: Sequence[Result]) -> list[str]:
         "length each network has 120 s of wall clock, compiling included; what is returned is the "
         "average of its weights with the best validation NLL. *Score, started*: a score model that "
         "starts from a mixture of heat kernels (16, 32, 64 or 96, fitted first) and learns for "
-        f"60 s; its likelihoods are solved at a tolerance of {_LOOSER:g}, others at 1e-5. Its numbers of kernels, and those of *heat-mixture*, hold the true ones."
+        f"60 s; its likelihoods are solved at a tolerance of {_LOOSER:g}, others at 1e-5. Its "
+        "numbers of kernels, and those of *heat-mixture*, hold the true ones."
     ]
 
 

@@ -18,7 +18,8 @@ def value_and_divergence(
     """(V(x), div V(x)) with div V = Σ_i ⟨∇_{E_i} V, E_i⟩ along an orthonormal frame.
 
     d Jacobian–vector products that share one primal pass (d the intrinsic, not the ambient
-    dimension): ``manifold.covariant``, which for a submanifold is the ambient derivative along E, ⟨DV[E], E⟩.
+    dimension), each ``manifold.covariant``: for a submanifold ⟨∇_E V, E⟩ = ⟨DV[E], E⟩, the ambient
+    derivative along E.
     """
     value, tangent_map = jax.linearize(field, x)
     frame = manifold.frame(x)

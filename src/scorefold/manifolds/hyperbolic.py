@@ -24,7 +24,8 @@ class Hyperbolic(Manifold):
     to rounding.
 
     **Range.** Coordinates grow like e^r/2 with the distance r from the origin, so points are
-    stored to eps·sinh r (float32: 4e-6 at r = 5, 1e-3 at r = 10; float64: 1e-12 at r = 10).
+    stored to eps·sinh r (float32: 4e-6 at r = 5, 1e-3 at r = 10; float64: 1e-12 at r = 10), and
+    products of vectors, transport and divergences lose some of that and no more.
     No geodesic is followed further than R and no point lies further than R from the origin,
     R = 20 in float32 and 150 in float64: ``exp`` shortens longer vectors to length R and moves an
     end beyond R along its ray to R; ``project`` does the latter.
