@@ -48,7 +48,7 @@ class Method:
     what ``fit`` is told (steps or a budget in seconds); empty for its defaults. ``joined``: kernels
     at validation points too, once they have chosen. ``describe``: the description itself, where
     settings of the command line do not say it. ``at_quick``: settings of the quick length, instead
-    of ``stated``. ``rtol``: tolerance of the likelihood's ODE, the model's own where None."""
+    of ``stated``."""
 
     model: str
     stated: ReadOnlyDocument = field(default_factory=dict)
@@ -56,7 +56,6 @@ class Method:
     joined: bool = False
     describe: Callable[[Dataset], Description] | None = None
     at_quick: ReadOnlyDocument = field(default_factory=dict)
-    rtol: float | None = None
 
 
 class FittedModel(NamedTuple):
@@ -77,11 +76,6 @@ def fit_method(method: Method, dataset: Dataset, length: Length) -> FittedModel:
     choice, describe = model_choice(method.model), method.describe
     if describe is not None:
         choice = dataclasses.replace(choice, build=lambda task: describe(task.data))
-    build, rtol = choice.build, method.rtol
-    if rtol is not None:
-        choice = dataclasses.replace(
-            choice, build=lambda task: dataclasses.replace(build(task), rtol=rtol)
-        )
     if choice.trained:
         training["progress"] = False
     model, history = choice.fit(task, **training)
