@@ -3,6 +3,16 @@
 from scorefold.bridges._base import Bridge, brownian_reference
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import EndGap, arrival, end_gap
+from scorefold.bridges.currents.drift import (
+    Drift,
+    GivenDrift,
+    LearnedDrift,
+    no_drift,
+    potential_drift,
+)
+from scorefold.bridges.currents.fit_current import CurrentHistory, fit_current
+from scorefold.bridges.currents.parts import DriftParts, drift_parts
+from scorefold.bridges.currents.snapshot_current import SnapshotCurrent
 from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.exact.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
 from scorefold.bridges.exact.gaussian import GaussianBridge, gaussian_ipf
@@ -40,7 +50,10 @@ __all__ = [
     "BridgeMatching",
     "BridgeUnits",
     "ChainBridge",
+    "CurrentHistory",
     "DiffusionSchrodingerBridge",
+    "Drift",
+    "DriftParts",
     "EndGap",
     "FittedBridge",
     "FittedGaussianPotential",
@@ -49,8 +62,10 @@ __all__ = [
     "GaussianBridge",
     "GaussianPotential",
     "GaussianSpline",
+    "GivenDrift",
     "HeatPotential",
     "LearnedBridge",
+    "LearnedDrift",
     "LightBridge",
     "LightPotential",
     "MixturePair",
@@ -61,6 +76,7 @@ __all__ = [
     "Normal",
     "Origins",
     "PotentialDescription",
+    "SnapshotCurrent",
     "SnapshotInterpolation",
     "SpectralBridge",
     "SplinePaths",
@@ -71,13 +87,17 @@ __all__ = [
     "chain_bridge",
     "chain_ipf",
     "chain_kernels",
+    "drift_parts",
     "end_gap",
     "fit_bridge",
+    "fit_current",
     "fit_snapshots",
     "gaussian_ipf",
     "gaussian_spline",
     "interpolate_snapshots",
     "mixture_pair",
+    "no_drift",
+    "potential_drift",
     "sinkhorn",
     "sinkhorn_divergence",
     "snapshot_rate",

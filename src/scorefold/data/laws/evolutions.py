@@ -60,10 +60,42 @@ def curving_storms(key: Key, n: int) -> Snapshots:
     return _snapshots("curving-storms", Sphere(2), points, ids)
 
 
+def vortex(key: Key, n: int) -> Snapshots:
+    """A steady current, ``vortex_velocity``: an eddy about the origin in a slow stream. Members
+    begin at N((0.9, −0.6), diag(0.35², 0.25²)) and are moved by the current and by noise of
+    variance 0.0009 per unit of time; each of nine snapshots, at 0, 0.9, …, 7.2, sees others."""
+    rng, times = _generator(key), 0.9 * np.arange(9)
+    points = []
+    for k in range(len(times)):
+        x = rng.normal([0.9, -0.6], [0.35, 0.25], size=(n, 2))
+        for _ in range(k):
+            x = _moved(x, 0.9) + math.sqrt(0.0009 * 0.9) * rng.normal(size=(n, 2))
+        points.append(x)
+    return Snapshots("vortex", Euclidean(2), tuple(times.tolist()), tuple(points))
+
+
+def vortex_velocity(x: np.ndarray) -> np.ndarray:
+    """1.6 e^{−r²/2.88} (−x₂, x₁) + (0.15, 0.05), at points of shape ``(…, 2)``."""
+    turn = 1.6 * np.exp(-np.sum(x * x, axis=-1, keepdims=True) / 2.88)
+    return turn * np.stack([-x[..., 1], x[..., 0]], axis=-1) + [0.15, 0.05]
+
+
+def _moved(x: np.ndarray, time: float, steps: int = 40) -> np.ndarray:
+    """Along the current, by Runge–Kutta steps."""
+    h = time / steps
+    for _ in range(steps):
+        k1 = vortex_velocity(x)
+        k2 = vortex_velocity(x + 0.5 * h * k1)
+        k3 = vortex_velocity(x + 0.5 * h * k2)
+        x = x + h / 6.0 * (k1 + 2 * k2 + 2 * k3 + vortex_velocity(x + h * k3))
+    return x
+
+
 EVOLUTIONS: dict[str, Callable[[Key, int], Snapshots]] = {
     "petal": petal,
     "bifurcation": bifurcation,
     "curving-storms": curving_storms,
+    "vortex": vortex,
 }
 """The synthetic snapshots by name."""
 

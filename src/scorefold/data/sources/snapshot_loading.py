@@ -85,8 +85,8 @@ def load_snapshots(
     name: str, *, seed: int = 0, n: int | None = None, data_dir: str | os.PathLike | None = None
 ) -> Snapshots:
     """Snapshots by name: ``"hurricanes"`` (S²), ``"cite"`` (R⁵⁰), ``"embryoid"`` (R⁵), read from
-    verified files; ``"petal"``, ``"bifurcation"`` (R²) and ``"curving-storms"`` (S²), drawn with
-    ``seed`` and ``n`` members.
+    verified files; ``"petal"``, ``"bifurcation"``, ``"vortex"`` (R²) and ``"curving-storms"`` (S²),
+    drawn with ``seed`` and ``n`` members.
 
     **Raises:** ``DataError`` with the nearest name if unknown, and where a file is missing.
     """

@@ -1,0 +1,1 @@
+"""Bridges whose reference moves with a current: given, or learned from the snapshots."""

@@ -1,0 +1,119 @@
+"""Drifts: fields of velocity that carry everything with them."""
+
+# No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
+import abc
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import fixed
+from scorefold._types import Key, Point, Scalar, ScalarLike
+from scorefold.manifolds import Manifold
+
+
+class Drift(eqx.Module):
+    """b(x, t): a tangent vector at the point x, length per unit of the times of the snapshots."""
+
+    manifold: eqx.AbstractVar[Manifold]
+
+    @abc.abstractmethod
+    def __call__(self, x: Point, t: ScalarLike) -> Point:
+        """b at one point and time."""
+
+
+class GivenDrift(Drift):
+    """A drift that is known. ``function``: (x, t) ↦ b(x, t) for one point, in JAX. A fitted bridge
+    with such a drift cannot be saved: a function is no data."""
+
+    manifold: Manifold
+    function: Callable[[Point, Scalar], Point] = eqx.field(static=True)
+
+    def __call__(self, x: Point, t: ScalarLike) -> Point:
+        return jnp.asarray(self.function(x, jnp.asarray(t, x.dtype)), x.dtype)
+
+
+def no_drift(manifold: Manifold) -> Drift:
+    """b = 0: what is left is Brownian motion."""
+    return GivenDrift(manifold, _nothing)
+
+
+def potential_drift(manifold: Manifold, potential: Callable[[Point, Scalar], Scalar]) -> Drift:
+    """b = −∇U for a potential (x, t) ↦ U(x, t)."""
+    return GivenDrift(
+        manifold, lambda x, t: -manifold.gradient(x, jax.grad(potential)(x, t).astype(x.dtype))
+    )
+
+
+def _nothing(x: Point, t: Scalar) -> Point:
+    return jnp.zeros_like(x)
+
+
+class LearnedDrift(Drift):
+    """b(x, t) = Σ_k {Σ_p C_pk φ_p(x, t)} K_k(x), K the fields of ``moving_fields``, φ random
+    cosines of the embedding h and a constant, where there is a ``period`` T each of them times 1,
+    cos 2πt/T and sin 2πt/T:
+
+        φ = (√(2/M) cos(ω_1·u + θ_1), …, √(2/M) cos(ω_M·u + θ_M), 1),   u = (h(x) − c)/ℓ.
+
+    ω ~ N(0, I), so that φ·φ' tends to the normal kernel of length ℓ (``length``).
+
+    Source: Rahimi & Recht 2007 (random features).
+    """
+
+    manifold: Manifold
+    coefficients: Array
+    waves: Array = fixed()
+    phases: Array = fixed()
+    centre: Array = fixed()
+    length: Array = fixed()
+    period: float | None = eqx.field(static=True, default=None)
+
+    def __call__(self, x: Point, t: ScalarLike) -> Point:
+        c = jnp.matmul(self.features(x, t), self.coefficients, precision="highest")
+        return jnp.tensordot(c, moving_fields(self.manifold, x), axes=1)
+
+    def features(self, x: Point, t: ScalarLike) -> Array:
+        """φ(x, t), shape ``(P,)``."""
+        place = jnp.append(self.cosines(x), jnp.ones((), x.dtype))
+        if self.period is None:
+            return place
+        angle = 2.0 * math.pi * (jnp.asarray(t, x.dtype) / self.period)
+        return jnp.concatenate([place, jnp.cos(angle) * place, jnp.sin(angle) * place])
+
+    def cosines(self, x: Point) -> Array:
+        """Those of place alone, without the constant, shape ``(M,)``."""
+        u = (jnp.ravel(self.manifold.embed(x)) - self.centre) / self.length
+        angles = jnp.matmul(self.waves, u, precision="highest") + self.phases
+        return math.sqrt(2.0 / len(self.phases)) * jnp.cos(angles)
+
+
+def untrained_drift(
+    manifold: Manifold, points: Array, count: int, length: float, period: float | None, key: Key
+) -> LearnedDrift:
+    """A drift of coefficients 0 around ``points``, shape ``(n, *shape)``; ``length`` is in their
+    standard deviation, over all coordinates of the embedding."""
+    h = np.asarray(jax.vmap(lambda x: jnp.ravel(manifold.embed(x)))(points), np.float64)
+    spread = math.sqrt(float(h.var(axis=0).sum()) / manifold.dim)
+    first, second = jax.random.split(key)
+    dtype = points.dtype
+    fields = moving_fields(manifold, points[0]).shape[0]
+    return LearnedDrift(
+        manifold,
+        jnp.zeros(((count + 1) * (1 if period is None else 3), fields), dtype),
+        jax.random.normal(first, (count, h.shape[1]), dtype),
+        2.0 * math.pi * jax.random.uniform(second, (count,), dtype),
+        jnp.asarray(h.mean(axis=0), dtype),
+        jnp.asarray(length * (spread or 1.0), dtype),
+        period,
+    )
+
+
+def moving_fields(manifold: Manifold, x: Point) -> Array:
+    """Smooth fields that span the tangent space at every x, shape ``(k, *shape)``: the coordinate
+    fields where the manifold is flat, generators of isometries elsewhere."""
+    return manifold.frame(x) if manifold.periods is not None else manifold.killing(x)

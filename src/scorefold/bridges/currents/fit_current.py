@@ -1,0 +1,438 @@
+"""``fit_current``: snapshots in, the current that carries them and the bridge along it out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._warnings import ScorefoldWarning, warn
+from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields, untrained_drift
+from scorefold.bridges.currents.linearised import Stream, laid_off, stream
+from scorefold.bridges.currents.regression import Velocities, regressed
+from scorefold.bridges.currents.snapshot_current import (
+    STEPS,
+    Interval,
+    SnapshotCurrent,
+    costs,
+    ends,
+    in_blocks,
+)
+from scorefold.bridges.exact.transport import Transport, sinkhorn
+from scorefold.bridges.intake import exact_rows
+from scorefold.bridges.reference.integrated import check_times
+from scorefold.bridges.snapshots.fit_snapshots import snapshot_rate
+from scorefold.manifolds import Manifold, check_points, pairwise
+
+LENGTHS = (0.5, 1.0, 2.0)
+RIDGES = (1e-4, 1e-2)
+SHARES = (1.0, 0.1, 0.01)
+"""What is compared: lengths of the features in deviations of the points, ridges, and for the best
+of them shares of the mean square that the rate takes."""
+_SEGMENTS = 12
+"""Of a path while the drift is learned."""
+_UNKNOWNS = 600
+"""Coefficients, at most, that are solved for together."""
+_SCORED, _TRIALS = 4, 5
+"""Inner snapshots that choose, at most, and rounds of each trial."""
+_LEAST_RATE = 1e-5
+"""Of the rate that was begun with."""
+
+
+class Trial(NamedTuple):
+    """A setting that was tried: ``length`` and ``ridge`` (None: no drift), ``share`` of the rate,
+    and ``each``: distances W₁ of its laws to inner snapshots, each left out in turn (inf: it has
+    none)."""
+
+    length: float | None
+    ridge: float | None
+    share: float
+    each: tuple[float, ...] = ()
+
+    @property
+    def w1(self) -> float:
+        """Their mean."""
+        return float(np.mean(self.each)) if self.each else math.nan
+
+
+class CurrentHistory(NamedTuple):
+    """``trials``: what inner snapshots said of each setting; ``chosen``: one of them (None where
+    there was no inner snapshot, or nothing to choose). ``rates``: r after each round."""
+
+    trials: tuple[Trial, ...]
+    chosen: Trial | None
+    rates: tuple[float, ...]
+
+
+class _Snapshots(NamedTuple):
+    """Snapshots in inner coordinates, all with as many points: ``clouds``, (K + 1, n, *shape)."""
+
+    manifold: Manifold
+    times: np.ndarray
+    clouds: Array
+
+    def without(self, k: int) -> _Snapshots:
+        keep = np.arange(len(self.times)) != k
+        return self._replace(times=self.times[keep], clouds=self.clouds[keep])
+
+
+def fit_current(
+    manifold: Manifold,
+    times: Values,
+    points: Sequence[Values],
+    *,
+    key: Key,
+    drift: Drift | None = None,
+    rate: float | None = None,
+    period: float | None = None,
+    length: float | None = None,
+    ridge: float | None = None,
+    features: int = 200,
+    rounds: int = 10,
+    at_most: int = 300,
+) -> tuple[SnapshotCurrent, CurrentHistory]:
+    """The bridge through snapshots relative to dX = b(X, t) dt + √r dB, b given or learned.
+
+    Learning goes to and fro: a bridge says how points moved, and the drift is the ridge regression
+    of the velocities along its paths; it starts from no drift. One drift serves all intervals, with
+    ``period`` T also its first harmonic in time. Its length and ridge are those whose law at the
+    inner snapshots, each left out in turn, is nearest to them (W₁). Unless it is nearer than no
+    drift at all by a sixth and by two standard errors, there is none: Brownian motion is the reference, as of
+    ``fit_snapshots``.
+
+    **Arguments:**
+
+    - ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, shape ``(n_k, *manifold.shape)``.
+    - ``drift``: a ``Drift`` that is known, in place of one that is learned.
+    - ``rate``: r > 0, variance per unit of time (default: a share of the mean of δ·Σ⁻¹δ/d over the
+      pairs of the bridge, round by round from ``snapshot_rate``. The whole mean is the likelihood's
+      choice, in which other members in every snapshot look like noise; inner snapshots choose
+      between it, a tenth and a hundredth).
+    - ``length``, ``ridge``: state both, and only shares of the rate are compared.
+    - ``features``: random cosines, at most; ``rounds``: of bridge and drift; ``at_most``: points of
+      a snapshot that the drift is learned from.
+
+    **Returns:** the bridge through all points, and what was tried.
+    **Raises:** ``ValueError`` naming the argument for times that do not increase, fewer than 2
+    points in a snapshot, a drift that is not finite or not tangent at the points, and numbers out
+    of range.
+
+    Source: Shen, Berlinghieri & Broderick 2024 (to and fro, with simulated bridges).
+    """
+    at = check_times(times)
+    if len(points) != len(at):
+        raise ValueError(f"points: {len(at)} times need as many snapshots, got {len(points)}.")
+    if (length is None) != (ridge is None):
+        raise ValueError("length, ridge: state both of them or none.")
+    for name, value in (("rate", rate), ("period", period), ("length", length), ("ridge", ridge)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a positive finite number, got {value!r}.")
+    for name, count in (("features", features), ("rounds", rounds), ("at_most", at_most - 1)):
+        if count < 1:
+            raise ValueError(f"{name}: too small a number.")
+    exact = [exact_rows(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
+    for k, rows in enumerate(exact):
+        if len(rows) < 2:
+            raise ValueError(f"points[{k}]: a snapshot needs 2 points or more, got {len(rows)}.")
+    if drift is not None:
+        _check_drift(drift, manifold, at, exact)
+    origin, inside = _around_origin(manifold, exact, drift)
+    mass = tuple(map(len, inside))
+    start = snapshot_rate(manifold, at, inside) if rate is None else rate
+    pick, features_key, walk = jax.random.split(key, 3)
+    some = _Snapshots(manifold, at, _alike(pick, inside, at_most))
+    size = max(1, min(features, _UNKNOWNS // _solved_together(manifold) - 1))
+    if period is not None:
+        size = max(1, size // 3)
+    every = some.clouds.reshape(-1, *manifold.shape)
+
+    def untrained(scale: float) -> LearnedDrift:
+        return untrained_drift(manifold, every, size, scale, period, features_key)
+
+    learner = _Learner(untrained, drift, start, rate is not None, walk)
+    trials, chosen = learner.chosen(some, length, ridge)
+    found, final, rates = learner.learned(some, chosen, rounds)
+    intervals, final = _bridged(found, at, inside, final, True)
+    current = SnapshotCurrent(
+        found, jnp.asarray(final, some.clouds.dtype), intervals, tuple(at.tolist()), mass, origin
+    )
+    return current, CurrentHistory(trials, chosen if trials else None, rates)
+
+
+# -- learning --------------------------------------------------------------------------------------
+class _Learner(NamedTuple):
+    """How settings are tried: from ``untrained`` (by length), or with a drift that is ``known``."""
+
+    untrained: Callable[[float], LearnedDrift]
+    known: Drift | None
+    rate: float
+    fixed_rate: bool
+    key: Key
+
+    def chosen(
+        self, some: _Snapshots, length: float | None, ridge: float | None
+    ) -> tuple[tuple[Trial, ...], Trial]:
+        """What was tried, and the best of it."""
+        drifts: list[tuple[float | None, float | None]] = [(None, None)]
+        if self.known is None:
+            drifts += list(itertools.product(LENGTHS, RIDGES))
+        if length is not None:
+            drifts = [(length, ridge)]
+        shares = SHARES[:1] if self.fixed_rate else SHARES
+        inner = range(1, len(some.times) - 1)
+        if not len(inner) or len(drifts) * len(shares) == 1:
+            if len(drifts) > 1:
+                drifts = [(LENGTHS[1], RIDGES[1])]
+                warn(
+                    "times: of two snapshots none is between others, so nothing says whether a "
+                    f"current is real: one of length {LENGTHS[1]} and ridge {RIDGES[1]} was "
+                    "learned. State both, or drift."
+                )
+            return (), Trial(*drifts[0], 1.0)
+        left = [inner[k] for k in np.unique(np.linspace(0, len(inner) - 1, _SCORED).astype(int))]
+        trials = [self._tried(some, left, Trial(*d, 1.0)) for d in drifts]
+        best = min(trials, key=lambda trial: trial.w1)
+        if trials[0].ridge is None and not _nearer(best, trials[0]):
+            best = trials[0]
+        narrower = [self._tried(some, left, best._replace(share=s)) for s in shares[1:]]
+        return (*trials, *narrower), min(best, *narrower, key=lambda trial: trial.w1)
+
+    def _tried(self, some: _Snapshots, left: Sequence[int], setting: Trial) -> Trial:
+        missed = []
+        for k in left:
+            rest = some.without(k)
+            drift, rate, _ = self.learned(rest, setting, _TRIALS)
+            missed.append(_missed(some, rest, k, drift, rate, self.key))
+        return setting._replace(each=tuple(missed))
+
+    def learned(
+        self, some: _Snapshots, setting: Trial, rounds: int
+    ) -> tuple[Drift, float, tuple[float, ...]]:
+        """Bridge and drift in turn; without a ``ridge`` the drift stays as it is."""
+        drift = self.known or self.untrained(setting.length or 1.0)
+        dtype, rate, rates = some.clouds.dtype, self.rate, []
+        spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
+        grids = jnp.asarray(np.stack(spans), dtype)
+        for j in range(rounds):
+            streams, deltas, squares = _seen(drift, some.clouds, grids)
+            known = np.asarray(squares, np.float64)
+            plans = [_plan(s, rate) for s in known]
+            if not self.fixed_rate:
+                mean = _mean_square(plans, known) / some.manifold.dim
+                rate = max(setting.share * mean, _LEAST_RATE * self.rate)
+            rates.append(rate)
+            if setting.ridge is None:
+                continue
+            keys = jax.random.split(jax.random.fold_in(self.key, j), len(plans))
+            rows = jnp.arange(some.clouds.shape[1])
+            pairs = zip(keys, plans, strict=True)
+            partner = jnp.stack([plan.sample_targets(k, rows) for k, plan in pairs])
+            seen = _motion(some.manifold, streams, deltas, partner, grids)
+            assert isinstance(drift, LearnedDrift)
+            drift = regressed(drift, seen, jnp.asarray(setting.ridge, dtype))
+        return drift, rate, tuple(rates)
+
+
+def _nearer(one: Trial, other: Trial) -> bool:
+    """Whether its distances are smaller by a sixth, and by twice the standard error of the
+    difference: the least of several is small by chance."""
+    gain = np.subtract(other.each, one.each)
+    if not np.isfinite(gain).all():
+        return one.w1 < other.w1
+    error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
+    return bool(gain.mean() > max(2.0 * error, other.w1 / 6.0))
+
+
+@eqx.filter_jit
+def _seen(drift: Drift, clouds: Array, grids: Array) -> tuple[Stream, Array, Array]:
+    """Streams from all points of all snapshots but the last, deviations of the next snapshot's
+    points from their ends, (K, n, n, d), and δ·Σ⁻¹δ, (K, n, n)."""
+    m = drift.manifold
+
+    def one(x: Array, grid: Array, later: Array) -> tuple[Stream, Array, Array]:
+        found = stream(drift, x, grid)
+        deltas = ends(m, found, later)
+        return found, deltas, 2.0 * costs(found, deltas, jnp.ones((), x.dtype))
+
+    def interval(inputs: tuple[Array, Array, Array]) -> tuple[Stream, Array, Array]:
+        x, grid, later = inputs
+        return jax.vmap(lambda p: one(p, grid, later))(x)
+
+    return jax.lax.map(interval, (clouds[:-1], grids, clouds[1:]))
+
+
+@eqx.filter_jit
+def _motion(
+    manifold: Manifold, streams: Stream, deltas: Array, partner: Array, grids: Array
+) -> Velocities:
+    """Velocities along the mean path of each pair, at the middle of each step."""
+
+    def path(found: Stream, delta: Array, j: Array, grid: Array) -> Velocities:
+        bent = found.bent(delta[j])
+        x = laid_off(manifold, found, bent)
+        h = jnp.diff(grid)
+        move = jax.vmap(manifold.log)(x[:-1], x[1:])
+        middle = jax.vmap(lambda p, v: manifold.exp(p, 0.5 * v))(x[:-1], move)
+        # Along a geodesic its direction at the middle is that at its start, carried there.
+        ahead = jax.vmap(manifold.transport)(x[:-1], middle, move)
+        wide = h.reshape(-1, *(1,) * len(manifold.shape))
+        return Velocities(middle, grid[:-1] + 0.5 * h, ahead / wide, h)
+
+    def interval(found: Stream, delta: Array, j: Array, grid: Array) -> Velocities:
+        return jax.vmap(path, (0, 0, 0, None))(found, delta, j, grid)
+
+    found = jax.lax.map(lambda a: interval(*a), (streams, deltas, partner, grids))
+    shape = manifold.shape
+    return Velocities(
+        found.at.reshape(-1, *shape), found.time.reshape(-1), found.velocity.reshape(-1, *shape),
+        found.weight.reshape(-1),
+    )  # fmt: skip
+
+
+def _plan(squares: np.ndarray, rate: float, final: bool = False) -> Transport:
+    """The plan of the bridge from δ·Σ⁻¹δ, (n, m); one that is ``final`` says what it misses."""
+    # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
+    most = 10_000 if final else 1000
+    with warnings.catch_warnings():
+        if not final:
+            warnings.simplefilter("ignore", ScorefoldWarning)
+        return sinkhorn(
+            squares / 2.0, epsilon=max(rate, _least_rate(squares)),
+            tolerance=2e-2 if final else 1e-2, max_iterations=most, anneal=0.8,
+        )  # fmt: skip
+
+
+def _least_rate(squares: np.ndarray) -> float:
+    """Below the rounding of costs no plan is told from an assignment."""
+    return 8.0 * float(jnp.finfo(jnp.result_type(float)).eps) * float(np.ptp(squares))
+
+
+def _mean_square(plans: Sequence[Transport], squares: np.ndarray) -> float:
+    """The mean of δ·Σ⁻¹δ under the plans."""
+    shares = [np.exp(np.asarray(plan.log_plan, np.float64)) for plan in plans]
+    return float(np.mean([np.sum(p * s) for p, s in zip(shares, squares, strict=True)]))
+
+
+def _missed(
+    some: _Snapshots, rest: _Snapshots, k: int, drift: Drift, rate: float, key: Key
+) -> float:
+    """W₁ between the law at the time of the snapshot k and its points; inf where it has none."""
+    from scipy.optimize import linear_sum_assignment
+
+    pair, times = [rest.clouds[k - 1], rest.clouds[k]], rest.times[k - 1 : k + 1]
+    try:
+        intervals, rate = _bridged(drift, times, pair, rate, False)
+        current = SnapshotCurrent(
+            drift, jnp.asarray(rate, pair[0].dtype), intervals, tuple(times.tolist()), (0, 0)
+        )
+        drawn = np.asarray(current.sample_at(key, float(some.times[k]), len(pair[0])))
+    except (ValueError, FloatingPointError):  # the drift runs away
+        return math.inf
+    apart = pairwise(some.manifold, drawn, np.asarray(some.clouds[k]))
+    i, j = linear_sum_assignment(apart)
+    return float(apart[i, j].mean())
+
+
+# -- the bridge ------------------------------------------------------------------------------------
+def _bridged(
+    drift: Drift, times: np.ndarray, points: Sequence[Array], rate: float, final: bool
+) -> tuple[tuple[Interval, ...], float]:
+    """The plans of all intervals, on all points, and the rate that they are told apart at."""
+    ends_of = list(itertools.pairwise(points))
+    squares = []
+    for (low, high), (x, y) in zip(itertools.pairwise(times), ends_of, strict=True):
+        grid = jnp.asarray(np.linspace(low, high, STEPS + 1), x.dtype)
+        squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
+    rate = max(rate, *map(_least_rate, squares))
+    found = []
+    for s, (x, y) in zip(squares, ends_of, strict=True):
+        plan = _plan(s, rate, final)
+        found.append(Interval(x, y, *(jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))))
+    return tuple(found), rate
+
+
+@eqx.filter_jit
+def _squares(drift: Drift, x: Array, y: Array, grid: Array) -> Array:
+    m = drift.manifold
+
+    def one(p: Array) -> Array:
+        found = stream(drift, p, grid)
+        return 2.0 * costs(found, ends(m, found, y), jnp.ones((), p.dtype))
+
+    return in_blocks(one, x)
+
+
+# -- intake ----------------------------------------------------------------------------------------
+def _around_origin(
+    manifold: Manifold, exact: Sequence[NumPyOrJax], drift: Drift | None
+) -> tuple[np.ndarray | None, list[Array]]:
+    """Flat coordinates around their mean, in which a learned drift works; a given one is asked in
+    the coordinates that it was given for."""
+    if drift is None and manifold.flat_coordinates.any():
+        every = np.concatenate([np.asarray(rows, np.float64) for rows in exact])
+        origin = np.where(manifold.flat_coordinates, every.mean(axis=0), 0.0)
+        moved = [np.asarray(rows, np.float64) - origin for rows in exact]
+        kinds = {np.asarray(rows).dtype for rows in exact}
+        dtype = jnp.result_type(float) if kinds == {np.dtype(np.float64)} else jnp.float32
+        return origin, [
+            check_points(manifold, jnp.asarray(rows, dtype), "points") for rows in moved
+        ]
+    return None, [jnp.asarray(check_points(manifold, rows, "points")) for rows in exact]
+
+
+def _alike(key: Key, points: Sequence[Array], at_most: int) -> Array:
+    """As many points of each snapshot: some of a large one, those of a small one repeated."""
+    count = min(at_most, max(map(len, points)))
+    found = []
+    for k, rows in zip(jax.random.split(key, len(points)), points, strict=True):
+        order = np.asarray(jax.random.permutation(k, len(rows)))
+        found.append(rows[np.tile(order, -(-count // len(rows)))[:count]])
+    return jnp.stack(found)
+
+
+def _solved_together(manifold: Manifold) -> int:
+    """Fields whose coefficients are one linear system: those of flat spaces fall apart."""
+    if manifold.periods is not None:
+        return 1
+    return len(moving_fields(manifold, manifold.origin()))
+
+
+def _check_drift(
+    drift: Drift, manifold: Manifold, times: np.ndarray, points: Sequence[NumPyOrJax]
+) -> None:
+    if drift.manifold.name != manifold.name:
+        raise ValueError(f"drift: is on {drift.manifold.name}, the points on {manifold.name}.")
+    for k, (t, rows) in enumerate(zip(times, points, strict=True)):
+        x = jnp.asarray(check_points(manifold, rows, f"points[{k}]"))
+        values, off = _asked(drift, x, jnp.asarray(t, x.dtype))
+        bad = np.flatnonzero(~np.isfinite(np.asarray(values)).all(axis=1))
+        if bad.size:
+            raise ValueError(f"drift: is not finite at rows {bad[:10].tolist()} of points[{k}].")
+        bad = np.flatnonzero(np.asarray(off))
+        if bad.size:
+            raise ValueError(
+                f"drift: is not tangent at rows {bad[:10].tolist()} of points[{k}]: project it by "
+                "manifold.to_tangent(x, v)."
+            )
+
+
+@eqx.filter_jit
+def _asked(drift: Drift, x: Array, t: Scalar) -> tuple[Array, Array]:
+    """Values, one row each, and whether they leave the tangent space."""
+    m = drift.manifold
+
+    def one(p: Array) -> tuple[Array, Array]:
+        v = drift(p, t)
+        off = jnp.linalg.norm(jnp.ravel(v - m.to_tangent(p, v)))
+        return jnp.ravel(v), off > 1e-3 * (jnp.linalg.norm(jnp.ravel(v)) + 1e-6)
+
+    return jax.vmap(one)(x)

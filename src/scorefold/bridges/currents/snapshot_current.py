@@ -1,0 +1,250 @@
+"""The bridge through many snapshots relative to Brownian motion with a drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._fixed import fixed
+from scorefold._hash import structural_hash
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
+from scorefold.bridges.currents.drift import Drift
+from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
+from scorefold.manifolds import Manifold, check_points
+from scorefold.samplers._check import fail_at_rows
+
+STEPS = 24
+"""Of the path of the drift through an interval."""
+_ROWS = 32
+"""Paths that are followed at a time."""
+
+
+class Interval(eqx.Module):
+    """Snapshots k and k + 1, shape ``(n, *shape)`` and ``(m, *shape)``, and the potentials of their
+    plan, P_ij = e^{f_i + g_j − c_ij}/nm with c_ij = δ_ij·Σ_i⁻¹ δ_ij / 2r (``Stream``)."""
+
+    start: Array = fixed()
+    end: Array = fixed()
+    f: Array = fixed()
+    g: Array = fixed()
+
+
+class SnapshotCurrent(eqx.Module):
+    """The path law nearest to the process
+
+        dX = b(X, t) dt + √r dB
+
+    among those with the law of each snapshot at its time, to first order in √r: around the path of
+    the drift from a point the process is normal (``linearised.Stream``), which is exact on flat
+    space where b is affine, and elsewhere good where √r times the length of an interval's noise is
+    small beside the lengths on which b changes. Between two points of consecutive snapshots a path
+    is that of the drift, bent onto its end, plus noise that vanishes at both.
+
+    Paths are of members that move with the ``drift`` b between snapshots; ``rate`` is r, variance
+    per unit of time. They arrive at points of the snapshots. ``mass``: members of each.
+
+    Source: Shen, Berlinghieri & Broderick 2024, "Multi-marginal Schrödinger bridges with iterative
+    reference refinement" (the drift learned, by simulation there).
+    """
+
+    drift: Drift
+    rate: Array = fixed()
+    intervals: tuple[Interval, ...] = ()
+    times: tuple[float, ...] = eqx.field(static=True, default=())
+    mass: tuple[int, ...] = eqx.field(static=True, default=())
+    origin: np.ndarray | Array | None = fixed(default=None)
+
+    def __hash__(self) -> int:
+        return structural_hash(self)
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.drift.manifold
+
+    # -- laws ------------------------------------------------------------------------------------
+    def velocity(self, t: float, x: Values) -> Array:
+        """The drift b(x, t) at points x, tangent vectors of the shape of ``x``."""
+        rows = self._inside(x, "x")
+        flat = rows.reshape(-1, *self.manifold.shape)
+        return _velocities(self.drift, flat, jnp.asarray(t, rows.dtype)).reshape(rows.shape)
+
+    def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax:
+        """n draws of the law at time t, shape ``(n, *shape)``: each point of the snapshot before t
+        is used ⌊n/m⌋ or ⌈n/m⌉ times. At t_0 they are its points.
+
+        **Raises:** ``ValueError`` for t outside [t_0, t_K] and n < 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be 1 or more, got {n}.")
+        k = self._interval(t)
+        pick, walk = jax.random.split(key)
+        start = self.intervals[k].start
+        order = jax.random.permutation(pick, len(start))
+        rows = start[np.tile(np.asarray(order), -(-n // len(start)))[:n]]
+        if t == self.times[0]:
+            return self._outside(rows)
+        grid = self._grid(k, [t])
+        path = self._walked(k, rows, grid, np.searchsorted(grid, [t]), walk, True)
+        return self._outside(path[:, 0])
+
+    def sample_paths(
+        self, key: Key, x0: Values, at: Values, *, start: float | None = None
+    ) -> NumPyOrJax:
+        """Paths that are at ``x0`` at the snapshot time ``start`` (default t_0): their states at
+        the times ``at``, shape ``(n, len(at), *shape)``; earlier times are walked to backwards.
+
+        **Raises:** ``ValueError`` for times outside [t_0, t_K] and a ``start`` that is none.
+        """
+        rows = self._inside(x0, "x0").reshape(-1, *self.manifold.shape)
+        first = self.times[0] if start is None else float(start)
+        if first not in self.times:
+            known = ", ".join(f"{t:g}" for t in self.times)
+            raise ValueError(f"start: {first:g} is not a snapshot time: choose one of {known}.")
+        wanted = np.asarray(at, np.float64).tolist()
+        for t in wanted:
+            self._interval(t)
+        found: dict[float, Array] = {first: rows}
+        for salt, ahead in enumerate((True, False)):
+            times = {t for t in wanted if (t > first if ahead else t < first)}
+            found |= self._sweep(jax.random.fold_in(key, salt), rows, first, times, ahead)
+        return self._outside(jnp.stack([found[t] for t in wanted], axis=1))
+
+    def _sweep(
+        self, key: Key, rows: Array, first: float, times: set[float], ahead: bool
+    ) -> dict[float, Array]:
+        found: dict[float, Array] = {}
+        at = self.times.index(first)
+        while times - found.keys():
+            k = at if ahead else at - 1
+            low, high = self.times[k], self.times[k + 1]
+            stops = sorted({t for t in times if low < t < high} | {high if ahead else low})
+            grid = self._grid(k, stops)
+            places = np.searchsorted(grid, stops)
+            path = self._walked(k, rows, grid, places, jax.random.fold_in(key, k), ahead)
+            for j, t in enumerate(stops):
+                found[t] = path[:, j]
+            rows = found[high if ahead else low]
+            at += 1 if ahead else -1
+        return found
+
+    def _walked(
+        self, k: int, rows: Array, grid: np.ndarray, places: np.ndarray, key: Key, ahead: bool
+    ) -> Array:
+        """States at the ``places`` of the grid of paths through an interval, from ``rows`` at its
+        first time or at its last."""
+        walk = _forward if ahead else _backward
+        found = walk(
+            self.drift, self.rate, self.intervals[k], rows, jnp.asarray(grid, rows.dtype),
+            jax.random.split(key, len(rows)), jnp.asarray(places),
+        )  # fmt: skip
+        fail_at_rows("samples", ~jnp.isfinite(found), "not finite", "The drift runs away.")
+        return found
+
+    # -- inside ----------------------------------------------------------------------------------
+    def _interval(self, t: float) -> int:
+        low, high = self.times[0], self.times[-1]
+        if not (math.isfinite(t) and low <= t <= high):
+            raise ValueError(
+                f"t: {t:g} is outside the snapshots, {low:g} to {high:g}: they say nothing of what "
+                "comes before the first or after the last."
+            )
+        return min(max(int(np.searchsorted(self.times, t)) - 1, 0), len(self.times) - 2)
+
+    def _grid(self, k: int, stops: Sequence[float]) -> np.ndarray:
+        """Times of an interval, with those asked for."""
+        return np.union1d(np.linspace(self.times[k], self.times[k + 1], STEPS + 1), stops)
+
+    def _inside(self, x: Values, name: str) -> Array:
+        if self.origin is None:
+            return check_points(self.manifold, x, name)
+        moved = np.asarray(x, np.float64) - np.asarray(self.origin)
+        return check_points(self.manifold, moved.astype(self.rate.dtype), name)
+
+    def _outside(self, rows: Array) -> NumPyOrJax:
+        if self.origin is None:
+            return rows
+        return np.asarray(rows, np.float64) + np.asarray(self.origin)
+
+
+def in_blocks(function: Callable, *arrays: Array) -> Any:
+    """``jax.vmap`` over the rows of arrays, some at a time; the last block is filled up, so that
+    all are one program."""
+    n = len(arrays[0])
+    size = min(_ROWS, n)
+    filled = [jnp.concatenate([a, a[: -n % size]]) for a in arrays]
+    found = jax.lax.map(lambda rows: function(*rows), tuple(filled), batch_size=size)
+    return jax.tree.map(lambda a: a[:n], found)
+
+
+def costs(found: Stream, deltas: Array, rate: Scalar) -> Array:
+    """δ·Σ⁻¹ δ / 2r of deviations at the end of a path, shape ``(m, d)``."""
+    whitened = jnp.linalg.solve(found.spread[-1], deltas.T)
+    return jnp.sum(deltas * whitened.T, axis=1) / (2.0 * rate)
+
+
+def ends(manifold: Manifold, found: Stream, points: Array) -> Array:
+    """Deviations of ``points`` from the end of a path, shape ``(m, d)``."""
+    return jax.vmap(lambda y: deviation(manifold, found.points[-1], found.frames[-1], y))(points)
+
+
+def pinned(manifold: Manifold, found: Stream, end: Array, key: Key, rate: Scalar) -> Array:
+    """A path of the process that ends at the deviation ``end``, shape ``(L, *shape)``."""
+    free = found.free(key, rate)
+    delta = free + found.bent(end - free[-1])
+    return laid_off(manifold, found, delta)
+
+
+@eqx.filter_jit
+def _velocities(drift: Drift, rows: Array, t: Scalar) -> Array:
+    return jax.vmap(lambda x: drift(x, t))(rows)
+
+
+@eqx.filter_jit
+def _forward(
+    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array, at: Array
+) -> Array:
+    """From ``rows`` at the first time of the grid: states at the places ``at`` of it."""
+    m = drift.manifold
+
+    def one(x: Point, k: Key) -> Array:
+        pick, walk = jax.random.split(k)
+        found = stream(drift, x, grid)
+        deltas = ends(m, found, interval.end)
+        chosen = jax.random.categorical(pick, interval.g - costs(found, deltas, rate))
+        return pinned(m, found, deltas[chosen], walk, rate)[at]
+
+    return in_blocks(one, rows, keys)
+
+
+@eqx.filter_jit
+def _backward(
+    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array, at: Array
+) -> Array:
+    """From ``rows`` at the last time of the grid."""
+    m = drift.manifold
+
+    def last(x: Point) -> Stream:
+        found = stream(drift, x, grid)
+        cut = lambda a: a[-1:]  # noqa: E731
+        return Stream(*map(cut, found))
+
+    streams = in_blocks(last, interval.start)
+
+    def one(y: Point, k: Key) -> Array:
+        pick, walk = jax.random.split(k)
+
+        def cost(found: Stream) -> Scalar:
+            return costs(found, ends(m, found, y[None]), rate)[0]
+
+        chosen = jax.random.categorical(pick, interval.f - jax.vmap(cost)(streams))
+        found = stream(drift, interval.start[chosen], grid)
+        return pinned(m, found, ends(m, found, y[None])[0], walk, rate)[at]
+
+    return in_blocks(one, rows, keys)
