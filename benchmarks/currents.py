@@ -2,8 +2,8 @@
 
     python benchmarks/currents.py --seeds 3 --data-dir DIR
 
-Half of the members of each set train and half judge (hurricanes by storm, 45/10/45 per cent). Each
-inner snapshot is left out in turn; what a method says of its time is compared with the members that
+Of the members of each set 45 per cent train and 45 judge (those with labels with all their points;
+100 a snapshot of the vortex, 150 of the other synthetic ones). Each inner snapshot is left out in turn; what a method says of its time is compared with the members that
 judge (``metrics.leave_one_out``: W₁ and W₂ with geodesic cost; floor: the training members at that
 time). Settings of currents and of nothing else are chosen, by inner snapshots of what is left. The
 noiseless splines are those of ``spline_paths`` with ε = 10⁻¹². ``bridges`` are entropic pairs with
@@ -35,7 +35,7 @@ from scorefold.bridges import (
 from scorefold.data.laws.evolutions import vortex_velocity
 from scorefold.metrics import leave_one_out
 
-SETS = {"vortex": 200, "petal": 300, "bifurcation": 300, "curving-storms": 300, "hurricanes": None}
+SETS = {"vortex": 222, "petal": 333, "bifurcation": 333, "curving-storms": 333, "hurricanes": None}
 MOST = 300
 """Points of a snapshot that splines match: their assignments are cubic in it."""
 
@@ -91,10 +91,8 @@ METHODS = {
 
 
 def parts_of(name, seed, data_dir):
-    if name == "hurricanes":
-        train, _, test = data.load_snapshots(name, data_dir=data_dir).split(seed, (0.45, 0.1, 0.45))
-        return train, test
-    train, _, test = data.load_snapshots(name, seed=seed, n=SETS[name]).split(seed, (0.5, 0.0, 0.5))
+    found = data.load_snapshots(name, seed=seed, n=SETS[name], data_dir=data_dir)
+    train, _, test = found.split(seed, (0.45, 0.1, 0.45))
     return train, test
 
 

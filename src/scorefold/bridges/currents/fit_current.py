@@ -106,8 +106,8 @@ def fit_current(
     of the velocities along its paths; it starts from no drift. One drift serves all intervals, with
     ``period`` T also its first harmonic in time. Its length and ridge are those whose law at the
     inner snapshots, each left out in turn, is nearest to them (W₁). Unless it is nearer than no
-    drift at all by a sixth and by two standard errors, there is none: Brownian motion is the reference, as of
-    ``fit_snapshots``.
+    drift at all by a sixth and by two standard errors, there is none: Brownian motion is the
+    reference, as of ``fit_snapshots``.
 
     **Arguments:**
 
