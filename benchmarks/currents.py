@@ -3,9 +3,10 @@
     python benchmarks/currents.py --seeds 3 --data-dir DIR
 
 Of the members of each set 45 per cent train and 45 judge (those with labels with all their points;
-100 a snapshot of the vortex, 150 of the other synthetic ones). Each inner snapshot is left out in turn; what a method says of its time is compared with the members that
-judge (``metrics.leave_one_out``: W₁ and W₂ with geodesic cost; floor: the training members at that
-time). Settings of currents and of nothing else are chosen, by inner snapshots of what is left. The
+100 a snapshot of the vortex, 150 of the other synthetic ones). Each inner snapshot is left out in
+turn; what a method says of its time is compared with the members that judge
+(``metrics.leave_one_out``: W₁ and W₂ with geodesic cost; floor: the training members at that time).
+Settings of currents and of nothing else are chosen, by inner snapshots of what is left. The
 noiseless splines are those of ``spline_paths`` with ε = 10⁻¹². ``bridges`` are entropic pairs with
 pinned Brownian motion at ``snapshot_rate``; ``mixture`` draws from the two neighbours by time.
 
