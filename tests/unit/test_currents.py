@@ -320,3 +320,12 @@ def test_what_is_refused():
         current.sample_at(key, 3.0, 5)
     with pytest.raises(ValueError, match=r"start: 0\.5 is not a snapshot time"):
         current.sample_paths(key, three[0], [1.0], start=0.5)
+
+
+def test_a_drift_that_runs_away_is_said():
+    m, key = Euclidean(2), jax.random.key(0)
+    rng = np.random.default_rng(9)
+    clouds = [rng.normal(size=(20, 2)).astype(np.float32) for _ in range(3)]
+    steep = GivenDrift(m, lambda x, t: 200.0 * x)
+    with pytest.raises(FloatingPointError, match="it runs away"):
+        fit_current(m, [0, 1, 2], clouds, key=key, drift=steep)

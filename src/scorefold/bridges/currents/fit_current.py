@@ -161,6 +161,11 @@ def fit_current(
     learner = _Learner(untrained, drift, start, rate is not None, walk)
     trials, chosen = learner.chosen(some, length, ridge)
     found, final, rates = learner.learned(some, chosen, rounds)
+    if len(rates) < rounds:
+        warn(
+            f"drift: it ran away in round {len(rates)} of {rounds}; that of the round before is "
+            "kept. Take a larger length or ridge."
+        )
     intervals, final = _bridged(found, at, inside, final, True)
     current = SnapshotCurrent(
         found, jnp.asarray(final, some.clouds.dtype), intervals, tuple(at.tolist()), mass, origin
@@ -210,21 +215,31 @@ class _Learner(NamedTuple):
         missed = []
         for k in left:
             rest = some.without(k)
-            drift, rate, _ = self.learned(rest, setting, _TRIALS)
-            missed.append(_missed(some, rest, k, drift, rate, self.key))
+            drift, rate, rates = self.learned(rest, setting, _TRIALS)
+            whole = len(rates) == _TRIALS
+            missed.append(_missed(some, rest, k, drift, rate, self.key) if whole else math.inf)
         return setting._replace(each=tuple(missed))
 
     def learned(
         self, some: _Snapshots, setting: Trial, rounds: int
     ) -> tuple[Drift, float, tuple[float, ...]]:
-        """Bridge and drift in turn; without a ``ridge`` the drift stays as it is."""
+        """Bridge and drift in turn; without a ``ridge`` the drift stays as it is. Where it runs
+        away the last that did not is returned, after fewer rounds."""
         drift = self.known or self.untrained(setting.length or 1.0)
         dtype, rate, rates = some.clouds.dtype, self.rate, []
         spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
         grids = jnp.asarray(np.stack(spans), dtype)
+        before = drift
         for j in range(rounds):
             streams, deltas, squares = _seen(drift, some.clouds, grids)
             known = np.asarray(squares, np.float64)
+            if not np.isfinite(known).all():
+                if j == 0:
+                    raise FloatingPointError(
+                        "drift: it runs away: paths along it, or the spread about them, are not "
+                        "finite before the next snapshot."
+                    )
+                return before, rate, tuple(rates)
             plans = [_plan(s, rate) for s in known]
             if not self.fixed_rate:
                 mean = _mean_square(plans, known) / some.manifold.dim
@@ -238,6 +253,7 @@ class _Learner(NamedTuple):
             partner = jnp.stack([plan.sample_targets(k, rows) for k, plan in pairs])
             seen = _motion(some.manifold, streams, deltas, partner, grids)
             assert isinstance(drift, LearnedDrift)
+            before = drift
             drift = regressed(drift, seen, jnp.asarray(setting.ridge, dtype))
         return drift, rate, tuple(rates)
 
