@@ -226,7 +226,8 @@ class _Learner(NamedTuple):
         """Bridge and drift in turn; without a ``ridge`` the drift stays as it is. Where it runs
         away the last that did not is returned, after fewer rounds."""
         drift = self.known or self.untrained(setting.length or 1.0)
-        dtype, rate, rates = some.clouds.dtype, self.rate, []
+        dtype, rate = some.clouds.dtype, self.rate
+        rates: list[float] = []
         spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
         grids = jnp.asarray(np.stack(spans), dtype)
         before = drift
