@@ -123,8 +123,9 @@ def fit_current(
 
     **Returns:** the bridge through all points, and what was tried.
     **Raises:** ``ValueError`` naming the argument for times that do not increase, fewer than 2
-    points in a snapshot, a drift that is not finite or not tangent at the points, and numbers out
-    of range.
+    points in a snapshot, a drift that is not finite or not tangent at the points, times far from 0
+    beside their steps, and numbers out of range; ``FloatingPointError`` for a drift that is given
+    and runs away.
 
     Source: Shen, Berlinghieri & Broderick 2024 (to and fro, with simulated bridges).
     """
@@ -147,6 +148,12 @@ def fit_current(
         _check_drift(drift, manifold, at, exact)
     origin, inside = _around_origin(manifold, exact, drift)
     mass = tuple(map(len, inside))
+    rounding = float(jnp.finfo(inside[0].dtype).eps) * float(np.abs(at).max())
+    if rounding > 1e-3 * float(np.diff(at).min()):
+        raise ValueError(
+            f"times: {inside[0].dtype} keeps {at[-1]:.10g} to {rounding:.1g}, too coarse for steps "
+            f"of {np.diff(at).min():g}. Subtract {at[0]:.10g} from all times."
+        )
     start = snapshot_rate(manifold, at, inside) if rate is None else rate
     pick, features_key, walk = jax.random.split(key, 3)
     some = _Snapshots(manifold, at, _alike(pick, inside, at_most))
