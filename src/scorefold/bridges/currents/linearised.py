@@ -37,37 +37,40 @@ class Stream(NamedTuple):
     spread: Array
     """Σ, ``(L, d, d)``."""
 
+    onward: Array
+    """J of each step, ``(L − 1, d, d)``."""
+    noise: Array
+    """Σ of each step, ``(L − 1, d, d)``."""
+
     def bent(self, end: Array) -> Array:
         """E(δ_l | δ_0 = 0, δ_L = g) = Σ_l (J_L J_l⁻¹)ᵀ Σ_L⁻¹ g for a deviation g at the end, shape
-        ``(L, d)``: from 0 to g."""
-        last = jnp.linalg.solve(self.spread[-1], self.moved[-1])
+        ``(L, d)``: from 0 to g. J_L J_l⁻¹ is a product of steps: nothing but Σ_L is inverted."""
+        pull = jnp.linalg.solve(self.spread[-1], end)
 
-        pull = einsum("ij,i->j", last, end)  # J_Lᵀ Σ_L⁻¹ g
+        def step(pull: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+            onward, spread = inputs
+            pull = einsum("ij,i->j", onward, pull)
+            return pull, einsum("ij,j->i", spread, pull)
 
-        def one(moved: Array, spread: Array) -> Array:
-            return einsum("ij,j->i", spread, jnp.linalg.solve(moved.T, pull))
-
-        found = jax.vmap(one)(self.moved[:-1], self.spread[:-1])
+        inputs = (self.onward, self.spread[:-1])
+        _, found = jax.lax.scan(step, pull, inputs, reverse=True)
         return jnp.concatenate([found, end[None]])
 
     def free(self, key: Key, rate: Scalar) -> Array:
         """Deviations of one path that starts without one, shape ``(L, d)``."""
         d = self.moved.shape[-1]
-        keys = jax.random.split(key, len(self.moved) - 1)
+        keys = jax.random.split(key, len(self.onward))
+        tiny = 1e-30 * jnp.eye(d, dtype=self.points.dtype)
 
         def step(delta: Array, inputs: tuple) -> tuple[Array, Array]:
-            k, j0, j1, s0, s1 = inputs
-            onward = jnp.linalg.solve(j0.T, j1.T).T
-            noise = s1 - einsum("ij,jk,lk->il", onward, s0, onward)
-            values, vectors = jnp.linalg.eigh(0.5 * (noise + noise.T))
-            size = jnp.sqrt(jnp.maximum(rate * values, 0.0))
-            z = size * jax.random.normal(k, (d,), delta.dtype)
-            delta = einsum("ij,j->i", onward, delta) + einsum("ij,j->i", vectors, z)
+            k, onward, noise = inputs
+            z = jnp.sqrt(rate) * jax.random.normal(k, (d,), delta.dtype)
+            factor = jnp.linalg.cholesky(noise + tiny)
+            delta = einsum("ij,j->i", onward, delta) + einsum("ij,j->i", factor, z)
             return delta, delta
 
-        pairs = (self.moved[:-1], self.moved[1:], self.spread[:-1], self.spread[1:])
         start = jnp.zeros((d,), self.points.dtype)
-        _, later = jax.lax.scan(step, start, (keys, *pairs))
+        _, later = jax.lax.scan(step, start, (keys, self.onward, self.noise))
         return jnp.concatenate([start[None], later])
 
 
@@ -81,12 +84,15 @@ def stream(drift: Drift, x: Point, grid: Array) -> Stream:
 
     def step(state: tuple, times: tuple[Scalar, Scalar]) -> tuple[tuple, tuple]:
         x, frame, moved, spread = state
-        t, h = times
-        state = _advance(drift, x, frame, moved, spread, t, h)
-        return state, state
+        x, frame, onward, noise = _advance(drift, x, frame, *times)
+        moved = einsum("ij,jk->ik", onward, moved)
+        spread = einsum("ij,jk->ik", onward, einsum("ij,kj->ik", spread, onward)) + noise
+        state = (x, frame, moved, spread)
+        return state, (state, (onward, noise))
 
-    _, later = jax.lax.scan(step, start, (grid[:-1], jnp.diff(grid)))
-    return Stream(*(jnp.concatenate([a[None], b]) for a, b in zip(start, later, strict=True)))
+    _, (later, steps) = jax.lax.scan(step, start, (grid[:-1], jnp.diff(grid)))
+    whole = (jnp.concatenate([a[None], b]) for a, b in zip(start, later, strict=True))
+    return Stream(*whole, *steps)
 
 
 def drifted(drift: Drift, x: Point, grid: Array) -> Array:
@@ -119,8 +125,9 @@ def deviation(manifold: Manifold, x: Point, frame: Array, y: Point) -> Array:
 
 
 def _advance(
-    drift: Drift, x: Point, frame: Array, moved: Array, spread: Array, t: Scalar, h: Scalar
+    drift: Drift, x: Point, frame: Array, t: Scalar, h: Scalar
 ) -> tuple[Point, Array, Array, Array]:
+    """The point and frame after a step, and J and Σ of the step."""
     m = drift.manifold
 
     def rate(y: Point, e: Array, at: Scalar) -> tuple[Array, Array]:
@@ -133,13 +140,16 @@ def _advance(
     move, a = _stages(m, rate, x, frame, t, h)
     assert a is not None
     one = jnp.eye(m.dim, dtype=x.dtype)
-    moved = _runge_kutta(a, moved, h, lambda a, j: einsum("ij,jk->ik", a, j))
-    spread = _runge_kutta(
-        a, spread, h, lambda a, s: einsum("ij,jk->ik", a, s) + einsum("ij,kj->ik", s, a) + one
+    onward = _runge_kutta(a, one, h, lambda a, j: einsum("ij,jk->ik", a, j))
+    noise = _runge_kutta(
+        a,
+        jnp.zeros_like(one),
+        h,
+        lambda a, s: einsum("ij,jk->ik", a, s) + einsum("ij,kj->ik", s, a) + one,
     )
     end = m.project(m.exp(x, _vector(frame, move)))
     frame = jax.vmap(lambda e: m.transport(x, end, e))(frame)
-    return end, frame, moved, spread
+    return end, frame, onward, noise
 
 
 def _stages(
