@@ -27,7 +27,6 @@ import numpy as np
 from scorefold import data
 from scorefold._provenance import provenance
 from scorefold.bridges import (
-    drift_parts,
     fit_current,
     interpolate_snapshots,
     snapshot_rate,
@@ -146,8 +145,7 @@ def picture(path):
     for one in axes:
         one.set(xlim=(-2.3, 3.3), ylim=(-2.1, 2.5), aspect="equal")
     figure.savefig(path, dpi=110)
-    parts = drift_parts(found.drift, rest.times, single(rest))
-    return parts._asdict()
+    return found.parts(single(rest))._asdict()
 
 
 def main():

@@ -165,7 +165,7 @@ def test_learns_a_rotation_of_the_sphere():
     assert speed_error(current, drift, clouds, times) < 0.15
     assert [trial.share for trial in history.trials] == [1.0, 0.1, 0.01]
     assert history.rates[-1] < history.rates[0]
-    parts = drift_parts(current.drift, times, clouds)
+    parts = current.parts(clouds)
     assert parts.rotation > 0.95 * parts.speed and parts.gradient < 0.2 * parts.speed
 
 
@@ -211,7 +211,7 @@ def test_nothing_pulls():
         rng.normal(0.0, math.sqrt(0.25 + 0.2 * t), size=(100, 2)).astype(np.float32) for t in steps
     ]
     current, _ = fit_current(m, steps, clouds, key=jax.random.key(0))
-    assert drift_parts(current.drift, steps, clouds).speed < 0.3
+    assert current.parts(clouds).speed < 0.3
 
 
 def test_gradient_of_a_potential_is_a_gradient():
@@ -267,6 +267,10 @@ def test_far_from_zero_and_saved(tmp_path):
     there, _ = fit_current(m, times, [x + 1e6 for x in near], **settings)
     drawn = [np.asarray(c.sample_at(jax.random.key(1), 0.7, 40)) for c in (here, there)]
     np.testing.assert_allclose(drawn[1] - 1e6, drawn[0], atol=1e-4)
+    parts = [here.parts(near), there.parts([x + 1e6 for x in near])]
+    np.testing.assert_allclose(parts[1], parts[0], rtol=1e-2)
+    # The means of the snapshots move by ½ a unit of time.
+    assert parts[0].speed == pytest.approx(0.5, abs=0.15)
     save(tmp_path / "current.sf", here)
     again = load(tmp_path / "current.sf")
     np.testing.assert_array_equal(again.sample_at(jax.random.key(1), 0.7, 40), drawn[0])

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning, warn
 from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields, untrained_drift
+from scorefold.bridges.currents.intake import alike, around_origin, check_drift
 from scorefold.bridges.currents.linearised import Stream, laid_off, stream
 from scorefold.bridges.currents.regression import Velocities, regressed
 from scorefold.bridges.currents.snapshot_current import (
@@ -31,7 +32,7 @@ from scorefold.bridges.exact.transport import Transport, sinkhorn
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times
 from scorefold.bridges.snapshots.fit_snapshots import snapshot_rate
-from scorefold.manifolds import Manifold, check_points, pairwise
+from scorefold.manifolds import Manifold, pairwise
 
 LENGTHS = (0.5, 1.0, 2.0)
 RIDGES = (1e-4, 1e-2)
@@ -145,8 +146,8 @@ def fit_current(
         if len(rows) < 2:
             raise ValueError(f"points[{k}]: a snapshot needs 2 points or more, got {len(rows)}.")
     if drift is not None:
-        _check_drift(drift, manifold, at, exact)
-    origin, inside = _around_origin(manifold, exact, drift)
+        check_drift(drift, manifold, at, exact)
+    origin, inside = around_origin(manifold, exact, drift)
     mass = tuple(map(len, inside))
     rounding = float(jnp.finfo(inside[0].dtype).eps) * float(np.abs(at).max())
     if rounding > 1e-3 * float(np.diff(at).min()):
@@ -156,7 +157,7 @@ def fit_current(
         )
     start = snapshot_rate(manifold, at, inside) if rate is None else rate
     pick, features_key, walk = jax.random.split(key, 3)
-    some = _Snapshots(manifold, at, _alike(pick, inside, at_most))
+    some = _Snapshots(manifold, at, alike(pick, inside, at_most))
     size = max(1, min(features, _UNKNOWNS // _solved_together(manifold) - 1))
     if period is not None:
         size = max(1, size // 3)
@@ -395,68 +396,8 @@ def _squares(drift: Drift, x: Array, y: Array, grid: Array) -> Array:
     return in_blocks(one, x)
 
 
-# -- intake ----------------------------------------------------------------------------------------
-def _around_origin(
-    manifold: Manifold, exact: Sequence[NumPyOrJax], drift: Drift | None
-) -> tuple[np.ndarray | None, list[Array]]:
-    """Flat coordinates around their mean, in which a learned drift works; a given one is asked in
-    the coordinates that it was given for."""
-    if drift is None and manifold.flat_coordinates.any():
-        every = np.concatenate([np.asarray(rows, np.float64) for rows in exact])
-        origin = np.where(manifold.flat_coordinates, every.mean(axis=0), 0.0)
-        moved = [np.asarray(rows, np.float64) - origin for rows in exact]
-        kinds = {np.asarray(rows).dtype for rows in exact}
-        dtype = jnp.result_type(float) if kinds == {np.dtype(np.float64)} else jnp.float32
-        return origin, [
-            check_points(manifold, jnp.asarray(rows, dtype), "points") for rows in moved
-        ]
-    return None, [jnp.asarray(check_points(manifold, rows, "points")) for rows in exact]
-
-
-def _alike(key: Key, points: Sequence[Array], at_most: int) -> Array:
-    """As many points of each snapshot: some of a large one, those of a small one repeated."""
-    count = min(at_most, max(map(len, points)))
-    found = []
-    for k, rows in zip(jax.random.split(key, len(points)), points, strict=True):
-        order = np.asarray(jax.random.permutation(k, len(rows)))
-        found.append(rows[np.tile(order, -(-count // len(rows)))[:count]])
-    return jnp.stack(found)
-
-
 def _solved_together(manifold: Manifold) -> int:
     """Fields whose coefficients are one linear system: those of flat spaces fall apart."""
     if manifold.periods is not None:
         return 1
     return len(moving_fields(manifold, manifold.origin()))
-
-
-def _check_drift(
-    drift: Drift, manifold: Manifold, times: np.ndarray, points: Sequence[NumPyOrJax]
-) -> None:
-    if drift.manifold.name != manifold.name:
-        raise ValueError(f"drift: is on {drift.manifold.name}, the points on {manifold.name}.")
-    for k, (t, rows) in enumerate(zip(times, points, strict=True)):
-        x = jnp.asarray(check_points(manifold, rows, f"points[{k}]"))
-        values, off = _asked(drift, x, jnp.asarray(t, x.dtype))
-        bad = np.flatnonzero(~np.isfinite(np.asarray(values)).all(axis=1))
-        if bad.size:
-            raise ValueError(f"drift: is not finite at rows {bad[:10].tolist()} of points[{k}].")
-        bad = np.flatnonzero(np.asarray(off))
-        if bad.size:
-            raise ValueError(
-                f"drift: is not tangent at rows {bad[:10].tolist()} of points[{k}]: project it by "
-                "manifold.to_tangent(x, v)."
-            )
-
-
-@eqx.filter_jit
-def _asked(drift: Drift, x: Array, t: Scalar) -> tuple[Array, Array]:
-    """Values, one row each, and whether they leave the tangent space."""
-    m = drift.manifold
-
-    def one(p: Array) -> tuple[Array, Array]:
-        v = drift(p, t)
-        off = jnp.linalg.norm(jnp.ravel(v - m.to_tangent(p, v)))
-        return jnp.ravel(v), off > 1e-3 * (jnp.linalg.norm(jnp.ravel(v)) + 1e-6)
-
-    return jax.vmap(one)(x)

@@ -36,7 +36,6 @@ class Stream(NamedTuple):
     """J, ``(L, d, d)``."""
     spread: Array
     """Σ, ``(L, d, d)``."""
-
     onward: Array
     """J of each step, ``(L − 1, d, d)``."""
     noise: Array
@@ -163,7 +162,7 @@ def _stages(
         c, more = rate(y, e, t + part * h)
         return c, (c, more)
 
-    # In a loop: on SO(3) four copies are a program that takes minutes to compile.
+    # In a loop: one copy of a stage to compile in the place of four.
     parts = jnp.asarray([0.0, 0.5, 0.5, 1.0], x.dtype)
     _, (c, more) = jax.lax.scan(stage, jnp.zeros((m.dim,), x.dtype), parts)
     return h / 6.0 * (c[0] + 2.0 * c[1] + 2.0 * c[2] + c[3]), more

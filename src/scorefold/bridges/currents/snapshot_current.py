@@ -17,6 +17,8 @@ from scorefold._hash import structural_hash
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
+from scorefold.bridges.currents.parts import DriftParts, drift_parts
+from scorefold.bridges.reference.integrated import snapshot_time
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import fail_at_rows
 
@@ -48,7 +50,9 @@ class SnapshotCurrent(eqx.Module):
     is that of the drift, bent onto its end, plus noise that vanishes at both.
 
     Paths are of members that move with the ``drift`` b between snapshots; ``rate`` is r, variance
-    per unit of time. They arrive at points of the snapshots. ``mass``: members of each.
+    per unit of time. They arrive at points of the snapshots. ``mass``: members of each. Where
+    there is an ``origin``, flat coordinates inside are those of the points less it: ask
+    ``velocity`` and ``parts``, which know, in the place of a ``drift`` that was learned.
 
     Source: Shen, Berlinghieri & Broderick 2024, "Multi-marginal Schrödinger bridges with iterative
     reference refinement" (the drift learned, by simulation there).
@@ -74,6 +78,11 @@ class SnapshotCurrent(eqx.Module):
         rows = self._inside(x, "x")
         flat = rows.reshape(-1, *self.manifold.shape)
         return _velocities(self.drift, flat, jnp.asarray(t, rows.dtype)).reshape(rows.shape)
+
+    def parts(self, points: Sequence[Values]) -> DriftParts:
+        """``drift_parts`` of the drift at snapshots, ``points`` of each of the times."""
+        inside = [self._inside(p, f"points[{k}]") for k, p in enumerate(points)]
+        return drift_parts(self.drift, self.times, inside)
 
     def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax:
         """n draws of the law at time t, shape ``(n, *shape)``: each point of the snapshot before t
@@ -103,10 +112,7 @@ class SnapshotCurrent(eqx.Module):
         **Raises:** ``ValueError`` for times outside [t_0, t_K] and a ``start`` that is none.
         """
         rows = self._inside(x0, "x0").reshape(-1, *self.manifold.shape)
-        first = self.times[0] if start is None else float(start)
-        if first not in self.times:
-            known = ", ".join(f"{t:g}" for t in self.times)
-            raise ValueError(f"start: {first:g} is not a snapshot time: choose one of {known}.")
+        first = snapshot_time(self.times, start)
         wanted = np.asarray(at, np.float64).tolist()
         for t in wanted:
             self._interval(t)

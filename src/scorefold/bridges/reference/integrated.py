@@ -1,5 +1,7 @@
 """Integrated Brownian motion: the reference process whose most likely paths are cubic splines."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scorefold._types import Values
@@ -84,3 +86,13 @@ def check_times(times: Values) -> np.ndarray:
     if t.ndim != 1 or len(t) < 2 or not np.isfinite(t).all() or not (np.diff(t) > 0).all():
         raise ValueError(f"times: needs 2 or more numbers that increase, got {t.tolist()}.")
     return t
+
+
+def snapshot_time(times: Sequence[float], start: float | None) -> float:
+    """The time that paths start at, the first for None. **Raises:** ``ValueError`` unless it is one
+    of the ``times``."""
+    first = times[0] if start is None else float(start)
+    if first not in times:
+        known = ", ".join(f"{t:g}" for t in times)
+        raise ValueError(f"start: {first:g} is not a snapshot time: choose one of {known}.")
+    return first

@@ -15,7 +15,7 @@ from scorefold._hash import structural_hash
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.bridges._base import Bridge
 from scorefold.bridges.intake import exact_rows
-from scorefold.bridges.reference.integrated import check_times
+from scorefold.bridges.reference.integrated import check_times, snapshot_time
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import fail_at_rows
 
@@ -150,10 +150,7 @@ class MultiMarginalBridge(eqx.Module):
         """
         points = check_points(self.manifold, x0, "x0")
         rows = points.reshape(-1, *self.manifold.shape)
-        first = self.times[0] if start is None else float(start)
-        if first not in self.times:
-            known = ", ".join(f"{t:g}" for t in self.times)
-            raise ValueError(f"start: {first:g} is not a snapshot time: choose one of {known}.")
+        first = snapshot_time(self.times, start)
         wanted = np.asarray(at, np.float64).tolist()
         for t in wanted:
             self._interval(t, "left")
