@@ -6,8 +6,9 @@ Of the members of each set 45 per cent train and 45 judge (those with labels wit
 100 a snapshot of the vortex, 150 of the other synthetic ones). Each inner snapshot is left out in
 turn; what a method says of its time is compared with the members that judge
 (``metrics.leave_one_out``: W₁ and W₂ with geodesic cost; floor: the training members at that time).
-Settings of currents and of nothing else are chosen, by inner snapshots of what is left. The
-noiseless splines are those of ``spline_paths`` with ε = 10⁻¹². ``bridges`` are entropic pairs with
+Settings of currents are chosen by inner snapshots of what is left. The
+noiseless splines are those of ``spline_paths`` with ε = 10⁻¹²; ``momentum`` and ``best`` are those
+of ``fit_snapshots``, which choose by inner snapshots of what is left. ``bridges`` are entropic pairs with
 pinned Brownian motion at ``snapshot_rate``; ``mixture`` draws from the two neighbours by time.
 
 Writes benchmarks/results/currents.json and docs/images/currents.png.
@@ -27,7 +28,9 @@ import numpy as np
 from scorefold import data
 from scorefold._provenance import provenance
 from scorefold.bridges import (
+    SnapshotMixture,
     fit_current,
+    fit_snapshots,
     interpolate_snapshots,
     snapshot_rate,
     spline_paths,
@@ -38,23 +41,6 @@ from scorefold.metrics import leave_one_out
 SETS = {"vortex": 222, "petal": 333, "bifurcation": 333, "curving-storms": 333, "hurricanes": None}
 MOST = 300
 """Points of a snapshot that splines match: their assignments are cubic in it."""
-
-
-class Mixture:
-    """Points of the snapshots before and after, in proportion to nearness in time."""
-
-    def __init__(self, snapshots, previous=False):
-        self.snapshots, self.previous = snapshots, previous
-
-    def sample_at(self, key, t, n):
-        times = np.asarray(self.snapshots.times)
-        k = int(np.searchsorted(times, t)) - 1
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-        share = 0.0 if self.previous else (t - times[k]) / (times[k + 1] - times[k])
-        before, after = self.snapshots.points[k], self.snapshots.points[k + 1]
-        late = rng.uniform(size=n) < share
-        pick = lambda rows: rows[np.resize(rng.permutation(len(rows)), n)]  # noqa: E731
-        return np.where(late.reshape(-1, *(1,) * (before.ndim - 1)), pick(after), pick(before))
 
 
 def single(snapshots):
@@ -76,8 +62,14 @@ def pairs(s, key, pairing, rate=0.0):
     )
 
 
+def by_inner(s, key, method):
+    return fit_snapshots(s.manifold, s.times, single(s), key=key, method=method)[0]
+
+
 METHODS = {
+    "best": lambda s, key: by_inner(s, key, "best"),
     "current": current,
+    "momentum": lambda s, key: by_inner(s, key, "momentum"),
     "splines, no noise": lambda s, key: splines(s, key, 1e-12),
     "splines": splines,
     "optimal pairs": lambda s, key: pairs(s, key, "optimal"),
@@ -85,8 +77,8 @@ METHODS = {
         s, key, "entropic", snapshot_rate(s.manifold, s.times, single(s))
     ),
     "random pairs": lambda s, key: pairs(s, key, "random"),
-    "mixture": lambda s, key: Mixture(s),
-    "previous snapshot": lambda s, key: Mixture(s, previous=True),
+    "mixture": lambda s, key: SnapshotMixture(s.times, s.points),
+    "previous snapshot": lambda s, key: SnapshotMixture(s.times, s.points, previous=True),
 }
 
 

@@ -41,7 +41,7 @@ import numpy as np
 
 from scorefold import data
 from scorefold._provenance import provenance
-from scorefold.bridges import HeatPotential, LightBridge, fit_snapshots, interpolate_snapshots
+from scorefold.bridges import HeatPotential, LightBridge, fit_intervals, interpolate_snapshots
 from scorefold.manifolds import Euclidean, Sphere
 from scorefold.metrics import leave_one_out
 
@@ -77,7 +77,7 @@ def interval(snapshots, val, k, rate, seed, survivors=False):
     part = slice(k, k + 2)
     name = (snapshots.times[part], rate, seed, survivors)
     if name not in Chained.fitted:
-        Chained.fitted[name] = fit_snapshots(
+        Chained.fitted[name] = fit_intervals(
             SPHERE, snapshots.times[part], single(snapshots.points[part]),
             val=single(val.points[part]), ids=snapshots.ids[part], val_ids=val.ids[part],
             survivors=survivors, rate=rate,
@@ -119,7 +119,7 @@ class InChart:
         part = slice(k, k + 2)
         name = (self.snapshots.times[part], self.rate, self.seed)
         if name not in InChart.fitted:
-            InChart.fitted[name], _ = fit_snapshots(
+            InChart.fitted[name], _ = fit_intervals(
                 Euclidean(2), self.snapshots.times[part], chart(self.snapshots.points[part]),
                 val=chart(self.val.points[part]), rate=self.rate, key=jax.random.key(self.seed),
                 bridge=lambda r: LightBridge(r, blur=BLUR), steps=STEPS, progress=False,

@@ -133,7 +133,23 @@ def np_key():
         (["A"], "needs two data sets, got 1"),
         (["A", "B", "--times", "0,1"], "--times: an option of three or more snapshots only"),
         (["A", "B", "A", "--times", "0,2,1"], "--times must be 3 numbers that increase"),
-        (["A", "B", "A", "--survivors"], "have no labels that say who survives"),
+        (
+            ["A", "B", "A", "--survivors", "--method", "bridge"],
+            "have no labels that say who survives",
+        ),
+        (
+            ["A", "B", "A", "--survivors"],
+            "--survivors is an option of --method bridge; the method is best, the default",
+        ),
+        (
+            ["A", "B", "A", "--steps", "5", "--method", "spline"],
+            "--steps is an option of --method bridge; the method is spline",
+        ),
+        (
+            ["A", "B", "A", "--variance", "5", "--method", "momentum"],
+            "--variance is no option of --method momentum",
+        ),
+        (["A", "B", "--method", "spline"], "--method: an option of three or more snapshots only"),
         (["petal", "--times", "0,1"], "petal has its own times"),
         (["A", "B", "--variance", "-1"], "argument --variance: '-1' is not a number"),
         (["A", "torus-2"], "on R^2, torus-2 on T^2"),
@@ -185,7 +201,7 @@ def by_moments(monkeypatch):
 
     # The package has the function under the name of its module.
     monkeypatch.setattr(
-        sys.modules["scorefold.bridges.snapshots.fit_snapshots"], "fit_bridge", fit_bridge
+        sys.modules["scorefold.bridges.snapshots.fit_intervals"], "fit_bridge", fit_bridge
     )
 
 
@@ -196,7 +212,7 @@ def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
     snapshots give."""
     a, b, *reading = tables(tmp_path)
     out = tmp_path / "run"
-    command = ["bridge", a, b, a, *reading, "--times", "0,2,4", "--variance", "0.4", "--steps",
+    command = ["bridge", a, b, a, *reading, "--method", "bridge", "--times", "0,2,4", "--variance", "0.4", "--steps",
                "40", "--quiet", "--out", str(out)]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
@@ -261,11 +277,22 @@ def test_a_recorded_set_of_snapshots(tmp_path, capsys, by_moments):
     out, the middle one is drawn from a normal law of radius near 1.5: W₂ from the ring of radius
     1.5 is about 1.5·√(2 − √π) = 0.72, the distance of a normal law from its ring (± 0.3)."""
     out = tmp_path / "run"
-    command = ["bridge", "petal", "--survivors", "--leave-out", "--no-report", "--quiet"]
+    command = [
+        "bridge",
+        "petal",
+        "--method",
+        "bridge",
+        "--survivors",
+        "--leave-out",
+        "--no-report",
+        "--quiet",
+    ]
     assert main([*command, "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "W₁ at petal at 1" in said and "left out: petal at 0.5" in said
+    assert "W₁ at petal at 1" in said and "left out, optimal pairs" in said
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["times"] == [0.0, 0.25, 0.5, 0.75, 1.0] and metrics["lost"] == [0] * 4
     assert metrics["survivors"] and [row["snapshot"] for row in metrics["left_out"]] == [1, 2, 3]
+    methods = [row["method"] for row in metrics["left_out_methods"]]
+    assert methods[:5] == ["best", "current", "momentum", "spline", "bridge"] and len(methods) == 9
     assert abs(metrics["left_out"][1]["w2"] - 1.5 * (2 - np.pi**0.5) ** 0.5) < 0.3

@@ -17,7 +17,7 @@ from scorefold.bridges import (
     MultiMarginalBridge,
     brownian_reference,
     chain_bridge,
-    fit_snapshots,
+    fit_intervals,
     interpolate_snapshots,
     snapshot_rate,
 )
@@ -147,7 +147,7 @@ def test_fitted_to_normal_snapshots():
     rng = np.random.default_rng(0)
     laws = [(0.0, 1.0), (2.0, 0.25), (0.0, 1.0)]
     points = [m + np.sqrt(v) * rng.normal(size=(1500, 1)) for m, v in laws]
-    fitted, histories = fit_snapshots(
+    fitted, histories = fit_intervals(
         Euclidean(1), (0, 1, 2), points, key=jax.random.key(0), rate=0.5, bridge=light,
         steps=150, progress=False,
     )  # fmt: skip
@@ -169,7 +169,7 @@ def test_fitted_to_normal_snapshots():
 
 @pytest.fixture
 def by_moments_with_val(monkeypatch):
-    """``fit_snapshots`` with the bridge of the moments, and the held-out points it would get."""
+    """``fit_intervals`` with the bridge of the moments, and the held-out points it would get."""
     given = []
 
     def fit_bridge(bridge, a, b, *, key, val, **settings):
@@ -180,12 +180,12 @@ def by_moments_with_val(monkeypatch):
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     monkeypatch.setattr(
-        sys.modules["scorefold.bridges.snapshots.fit_snapshots"], "fit_bridge", fit_bridge
+        sys.modules["scorefold.bridges.snapshots.fit_intervals"], "fit_bridge", fit_bridge
     )
 
     def fit(points, val):
         given.clear()
-        found, _ = fit_snapshots(Euclidean(1), (0, 1, 2), points, key=jax.random.key(0), val=val,
+        found, _ = fit_intervals(Euclidean(1), (0, 1, 2), points, key=jax.random.key(0), val=val,
                                  rate=1.0)  # fmt: skip
         return found, list(given)
 
@@ -194,7 +194,7 @@ def by_moments_with_val(monkeypatch):
 
 @pytest.fixture
 def by_moments(monkeypatch):
-    """``fit_snapshots`` with the exact bridge of normal laws that have the moments of the ends."""
+    """``fit_intervals`` with the exact bridge of normal laws that have the moments of the ends."""
 
     def fit_bridge(bridge, a, b, *, key, val, **settings):
         laws = [(np.mean(x, axis=0), np.cov(np.asarray(x).T).reshape(1, 1)) for x in (a, b)]
@@ -203,9 +203,9 @@ def by_moments(monkeypatch):
         return GaussianBridge(bridge.reference, *laws[0], *laws[1]), history
 
     # The package has the function under the name of its module.
-    module = sys.modules["scorefold.bridges.snapshots.fit_snapshots"]
+    module = sys.modules["scorefold.bridges.snapshots.fit_intervals"]
     monkeypatch.setattr(module, "fit_bridge", fit_bridge)
-    return lambda points, **more: fit_snapshots(
+    return lambda points, **more: fit_intervals(
         Euclidean(1), range(len(points)), points, key=jax.random.key(0), rate=0.05, **more
     )[0]
 
@@ -317,9 +317,9 @@ def test_errors(gaussian):
         ({"val": points[:1]}, "val: 2 times need as many"),
     ):
         with pytest.raises(ValueError, match=message):
-            fit_snapshots(Euclidean(1), (0, 1), points, key=key, **{"rate": 1.0, **more})
+            fit_intervals(Euclidean(1), (0, 1), points, key=key, **{"rate": 1.0, **more})
     with pytest.raises(ValueError, match="increase"):
-        fit_snapshots(Euclidean(1), (1, 0), points, key=key)
+        fit_intervals(Euclidean(1), (1, 0), points, key=key)
 
 
 def test_paths_do_not_jump(gaussian):

@@ -24,7 +24,7 @@ from scorefold.bridges import (
     SplinePaths,
     brownian_reference,
     fit_bridge,
-    fit_snapshots,
+    fit_intervals,
     interpolate_snapshots,
     mixture_pair,
     spline_paths,
@@ -205,7 +205,7 @@ def _cells_row(name: Name, k: int, data_dir: str | None) -> Measurement:
         held = val.without(k)
         ours = slice(k - 1, k + 1)
         shrunk = lambda rows: [(p / scale).astype(np.float32) for p in rows[ours]]  # noqa: E731
-        chain, _ = fit_snapshots(
+        chain, _ = fit_intervals(
             rest.manifold, rest.times[ours], shrunk(rest.points), val=shrunk(held.points),
             rate=0.1 / span, key=jax.random.key(seed), bridge=light, steps=1500, progress=False,
         )  # fmt: skip
@@ -253,7 +253,7 @@ def _snapshots_row(name: Name, task: str, data_dir: str | None) -> Measurement:
                 rest.manifold, rest.times, single(rest.points), key=key, n=min(rest.mass)
             )
         held = val.without(next(k for k, t in enumerate(val.times) if t not in rest.times))
-        return fit_snapshots(
+        return fit_intervals(
             rest.manifold, rest.times, single(rest.points), val=single(held.points), key=key,
             steps=300, progress=False,
         )[0]  # fmt: skip

@@ -22,6 +22,7 @@ from scorefold.bridges.exact.normal import Normal
 from scorefold.bridges.exact.spectral import SpectralBridge
 from scorefold.bridges.exact.transport import Transport, sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.fit_bridge import fit_bridge
+from scorefold.bridges.fit_snapshots import SnapshotHistory, fit_snapshots
 from scorefold.bridges.light.bridge import LightBridge
 from scorefold.bridges.light.fitted_bridge import FittedLightBridge
 from scorefold.bridges.light.gaussian_potential import FittedGaussianPotential, GaussianPotential
@@ -34,10 +35,14 @@ from scorefold.bridges.networks.field import BridgeField
 from scorefold.bridges.networks.matching import BridgeMatching
 from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.bridges.networks.schrodinger import DiffusionSchrodingerBridge
-from scorefold.bridges.snapshots.fit_snapshots import fit_snapshots, snapshot_rate
+from scorefold.bridges.snapshots.fit_intervals import fit_intervals
+from scorefold.bridges.snapshots.fit_splines import SplineHistory, fit_splines
 from scorefold.bridges.snapshots.gaussian_spline import GaussianSpline, gaussian_spline
 from scorefold.bridges.snapshots.interpolation import SnapshotInterpolation, interpolate_snapshots
+from scorefold.bridges.snapshots.law import SnapshotBridge
 from scorefold.bridges.snapshots.multi_marginal import MultiMarginalBridge
+from scorefold.bridges.snapshots.rate import snapshot_rate
+from scorefold.bridges.snapshots.snapshot_mixture import SnapshotMixture
 from scorefold.bridges.snapshots.spline_paths import SplinePaths, spline_paths
 from scorefold.bridges.snapshots.splines import spline_at, spline_energy, spline_velocities, unroll
 from scorefold.bridges.units import BridgeUnits
@@ -76,9 +81,13 @@ __all__ = [
     "Normal",
     "Origins",
     "PotentialDescription",
+    "SnapshotBridge",
     "SnapshotCurrent",
+    "SnapshotHistory",
     "SnapshotInterpolation",
+    "SnapshotMixture",
     "SpectralBridge",
+    "SplineHistory",
     "SplinePaths",
     "Transport",
     "arrival",
@@ -91,7 +100,9 @@ __all__ = [
     "end_gap",
     "fit_bridge",
     "fit_current",
+    "fit_intervals",
     "fit_snapshots",
+    "fit_splines",
     "gaussian_ipf",
     "gaussian_spline",
     "interpolate_snapshots",

@@ -12,7 +12,7 @@ from scorefold.cli.parser import (
     stated,
 )
 from scorefold.runs import BRIDGES, BridgeRequest, RunError, carry_out
-from scorefold.runs.bridges.choices import LENGTH
+from scorefold.runs.bridges.choices import LENGTH, METHODS
 
 
 def add_command(commands: argparse._SubParsersAction) -> None:
@@ -22,16 +22,23 @@ def add_command(commands: argparse._SubParsersAction) -> None:
                         "set of snapshots")  # fmt: skip
     add_reading_options(parser)
     add_earth_option(parser)
-    parser.add_argument("--model", default="light", choices=list(BRIDGES), help="default: light")
+    parser.add_argument("--model", choices=list(BRIDGES), help="default: light")
     parser.add_argument("--variance", type=positive, metavar="S",
                         help="of Brownian motion from A to B, or from the first snapshot to the "
                         "last (default: from the data)")  # fmt: skip
     many = parser.add_argument_group("three or more snapshots")
+    many.add_argument("--method", choices=METHODS,
+                      help="bridge: Brownian motion between snapshots (--model); current: carried "
+                      "by a drift that is learned; momentum, spline: velocities that wander, "
+                      "without noise; best (default): of the last three that which inner snapshots "
+                      "choose, each left out in turn")  # fmt: skip
     many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
     many.add_argument("--leave-out", action="store_true",
-                      help="also fit without each inner snapshot in turn, and measure")  # fmt: skip
+                      help="also fit every method without each inner snapshot in turn, and "
+                      "measure")  # fmt: skip
     many.add_argument("--survivors", action="store_true",
-                      help="join members seen at both ends of an interval")  # fmt: skip
+                      help="of --method bridge: join members seen at both ends of an "
+                      "interval")  # fmt: skip
     add_run_options(parser, "runs/bridge-A-B-MODEL-SEED", LENGTH)
     parser.set_defaults(command=_bridge)
 

@@ -38,14 +38,16 @@ class LeftOut(NamedTuple):
 
 
 @runtime_checkable
-class _Sampler(Protocol):
+class SnapshotSampler(Protocol):
+    """A law at any time between snapshots."""
+
     def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax: ...
 
 
 def leave_one_out(
     train: Snapshots,
     test: Snapshots,
-    fit: Callable[[Snapshots], _Sampler],
+    fit: Callable[[Snapshots], SnapshotSampler],
     *,
     key: Key,
     which: Sequence[int] | None = None,

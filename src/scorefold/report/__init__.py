@@ -1,5 +1,6 @@
 """Pictures and reports. Matplotlib is imported when something is drawn, not before."""
 
+from scorefold.report.arrows import arrows
 from scorefold.report.axes import Axes
 from scorefold.report.coast import coastlines, land_raster, on_land
 from scorefold.report.curves import smooth, training_curves
@@ -32,6 +33,7 @@ __all__ = [
     "Raster",
     "TorusChart",
     "View",
+    "arrows",
     "best_centre",
     "coastlines",
     "density_raster",

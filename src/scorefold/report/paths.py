@@ -56,13 +56,7 @@ def trajectories(
         figure.suptitle(plain(title))
         return figure
     everything = lines.reshape(-1, *manifold.shape)
-    if manifold.picture == "sphere":
-        near = Globe(*best_centre(everything), earth)
-        views: list[View] = [near, near.opposite()]
-    else:
-        views = views_of(manifold, [everything], axes=axes, earth=earth)[:2]
-    if not views:
-        raise ValueError(f"There is no picture of paths on {manifold.name}: draw its factors.")
+    views = views_of_lines(manifold, everything, axes, earth)
     figure = new_figure(4.4 * len(views), 4.7)
     row = figure.subplots(1, len(views), squeeze=False)[0]
     flat = view_points(manifold, everything)
@@ -77,6 +71,20 @@ def trajectories(
     legend_below(figure, row[0])
     figure.suptitle(plain(title))
     return figure
+
+
+def views_of_lines(manifold: Manifold, points: np.ndarray, axes: Axes, earth: bool) -> list[View]:
+    """Two sides of the sphere, or at most two views of another manifold.
+
+    **Raises:** ``ValueError`` for products, which have none.
+    """
+    if manifold.picture == "sphere":
+        near = Globe(*best_centre(points), earth)
+        return [near, near.opposite()]
+    views = views_of(manifold, [points], axes=axes, earth=earth)[:2]
+    if not views:
+        raise ValueError(f"There is no picture of paths on {manifold.name}: draw its factors.")
+    return views
 
 
 def _draw_lines(axes: Panel, view: View, xy: np.ndarray, visible: np.ndarray) -> None:

@@ -57,6 +57,13 @@ _FITTED = {
     "earth": bool,
     "scorefold": str,
 }
+SNAPSHOT_HISTORY = {
+    "method": str,
+    "inner": [_NUMBER],
+    "compared": dict,
+    "course": dict,
+    "seconds": _NUMBER,
+}
 RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, "val": str,
                                                                   "test": str}}  # fmt: skip
 SEEDS = {**_FITTED, "seeds": [_WHOLE]}

@@ -1,4 +1,4 @@
-"""``history.json``: the course of a training, of one by half-steps, or of several intervals."""
+"""``history.json``: the course of a training, of one by half-steps, or of many snapshots."""
 
 import json
 from dataclasses import fields
@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 
 from scorefold._types import Document
-from scorefold.bridges import AlternationHistory
+from scorefold.bridges import AlternationHistory, CurrentHistory, SnapshotHistory, SplineHistory
+from scorefold.bridges.currents.fit_current import Trial
+from scorefold.bridges.snapshots.fit_splines import SplineTrial
 from scorefold.fitting import History
 from scorefold.runs import documents
 
-Course = History | AlternationHistory | tuple[History | AlternationHistory, ...]
+Course = History | AlternationHistory | SnapshotHistory
 
 
 def text(course: Course) -> str:
     """The document of a course."""
     if isinstance(course, History):
         return course.to_json() + "\n"
-    if isinstance(course, tuple):
-        return documents.text({"intervals": [json.loads(one.to_json()) for one in course]})
+    if isinstance(course, SnapshotHistory):
+        return documents.text({**course._asdict(), "course": _of_method(course.course)})
     return documents.text(json.loads(course.to_json()))
 
 
@@ -31,9 +33,46 @@ def read(path: Path) -> Course:
     """
     found = documents.read(path, dict)
     with documents.describes(path, ValueError):
-        if "intervals" in found:
-            return tuple(_read_one(path, one) for one in found["intervals"])
+        if "compared" in found:
+            documents.check(path, found, documents.SNAPSHOT_HISTORY)
+            compared = {name: _lengths(each) for name, each in found["compared"].items()}
+            course = _read_method(path, found["course"])
+            inner, seconds = tuple(map(float, found["inner"])), float(found["seconds"])
+            return SnapshotHistory(found["method"], inner, compared, course, seconds)
         return _read_one(path, found)
+
+
+def _of_method(
+    course: CurrentHistory | SplineHistory | tuple[History | AlternationHistory, ...],
+) -> Document:
+    if not isinstance(course, CurrentHistory | SplineHistory):
+        return {"intervals": [json.loads(one.to_json()) for one in course]}
+    found: Document = {
+        "trials": [trial._asdict() for trial in course.trials],
+        "chosen": None if course.chosen is None else course.trials.index(course.chosen),
+    }
+    if isinstance(course, CurrentHistory):
+        found["rates"] = list(course.rates)
+    return found
+
+
+def _read_method(
+    path: Path, found: Document
+) -> CurrentHistory | SplineHistory | tuple[History | AlternationHistory, ...]:
+    if "intervals" in found:
+        return tuple(_read_one(path, one) for one in found["intervals"])
+    rows, at = [(one, _lengths(one["each"])) for one in found["trials"]], found["chosen"]
+    if "rates" in found:
+        trials = tuple(Trial(one["length"], one["ridge"], one["share"], each) for one, each in rows)
+        rates = tuple(map(float, found["rates"]))
+        return CurrentHistory(trials, None if at is None else trials[at], rates)
+    shares = tuple(SplineTrial(one["share"], each) for one, each in rows)
+    return SplineHistory(shares, None if at is None else shares[at])
+
+
+def _lengths(each: list[float | None]) -> tuple[float, ...]:
+    """Distances; what has none is infinitely far."""
+    return tuple(np.inf if one is None else float(one) for one in each)
 
 
 def _read_one(path: Path, found: Document) -> History | AlternationHistory:

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning, warn
 from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields, untrained_drift
-from scorefold.bridges.currents.intake import alike, around_origin, check_drift
+from scorefold.bridges.currents.intake import check_drift
 from scorefold.bridges.currents.linearised import Stream, laid_off, stream
 from scorefold.bridges.currents.regression import Velocities, regressed
 from scorefold.bridges.currents.snapshot_current import (
@@ -29,10 +29,10 @@ from scorefold.bridges.currents.snapshot_current import (
     in_blocks,
 )
 from scorefold.bridges.exact.transport import Transport, sinkhorn
-from scorefold.bridges.intake import exact_rows
-from scorefold.bridges.reference.integrated import check_times
-from scorefold.bridges.snapshots.fit_snapshots import snapshot_rate
-from scorefold.manifolds import Manifold, pairwise
+from scorefold.bridges.snapshots.inner import Clouds, alike, around_mean, checked_snapshots
+from scorefold.bridges.snapshots.rate import snapshot_rate
+from scorefold.fitting.loop import progress_bar
+from scorefold.manifolds import Manifold, check_points
 
 LENGTHS = (0.5, 1.0, 2.0)
 RIDGES = (1e-4, 1e-2)
@@ -43,8 +43,8 @@ _SEGMENTS = 12
 """Of a path while the drift is learned."""
 _UNKNOWNS = 600
 """Coefficients, at most, that are solved for together."""
-_SCORED, _TRIALS = 4, 5
-"""Inner snapshots that choose, at most, and rounds of each trial."""
+_TRIALS = 5
+"""Rounds of each trial."""
 _LEAST_RATE = 1e-5
 """Of the rate that was begun with."""
 
@@ -74,18 +74,6 @@ class CurrentHistory(NamedTuple):
     rates: tuple[float, ...]
 
 
-class _Snapshots(NamedTuple):
-    """Snapshots in inner coordinates, all with as many points: ``clouds``, (K + 1, n, *shape)."""
-
-    manifold: Manifold
-    times: np.ndarray
-    clouds: Array
-
-    def without(self, k: int) -> _Snapshots:
-        keep = np.arange(len(self.times)) != k
-        return self._replace(times=self.times[keep], clouds=self.clouds[keep])
-
-
 def fit_current(
     manifold: Manifold,
     times: Values,
@@ -100,6 +88,7 @@ def fit_current(
     features: int = 200,
     rounds: int = 10,
     at_most: int = 300,
+    progress: bool = False,
 ) -> tuple[SnapshotCurrent, CurrentHistory]:
     """The bridge through snapshots relative to dX = b(X, t) dt + √r dB, b given or learned.
 
@@ -121,6 +110,7 @@ def fit_current(
     - ``length``, ``ridge``: state both, and only shares of the rate are compared.
     - ``features``: random cosines, at most; ``rounds``: of bridge and drift; ``at_most``: points of
       a snapshot that the drift is learned from.
+    - ``progress``: a bar on stderr.
 
     **Returns:** the bridge through all points, and what was tried.
     **Raises:** ``ValueError`` naming the argument for times that do not increase, fewer than 2
@@ -130,9 +120,7 @@ def fit_current(
 
     Source: Shen, Berlinghieri & Broderick 2024 (to and fro, with simulated bridges).
     """
-    at = check_times(times)
-    if len(points) != len(at):
-        raise ValueError(f"points: {len(at)} times need as many snapshots, got {len(points)}.")
+    at, exact = checked_snapshots(manifold, times, points)
     if (length is None) != (ridge is None):
         raise ValueError("length, ridge: state both of them or none.")
     for name, value in (("rate", rate), ("period", period), ("length", length), ("ridge", ridge)):
@@ -141,13 +129,12 @@ def fit_current(
     for name, count in (("features", features), ("rounds", rounds), ("at_most", at_most - 1)):
         if count < 1:
             raise ValueError(f"{name}: too small a number.")
-    exact = [exact_rows(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
-    for k, rows in enumerate(exact):
-        if len(rows) < 2:
-            raise ValueError(f"points[{k}]: a snapshot needs 2 points or more, got {len(rows)}.")
-    if drift is not None:
+    if drift is None:
+        origin, inside = around_mean(manifold, exact)
+    else:
+        # It is asked in the coordinates that it was given for.
         check_drift(drift, manifold, at, exact)
-    origin, inside = around_origin(manifold, exact, drift)
+        origin, inside = None, [jnp.asarray(check_points(manifold, p, "points")) for p in exact]
     mass = tuple(map(len, inside))
     rounding = float(jnp.finfo(inside[0].dtype).eps) * float(np.abs(at).max())
     if rounding > 1e-3 * float(np.diff(at).min()):
@@ -157,7 +144,7 @@ def fit_current(
         )
     start = snapshot_rate(manifold, at, inside) if rate is None else rate
     pick, features_key, walk = jax.random.split(key, 3)
-    some = _Snapshots(manifold, at, alike(pick, inside, at_most))
+    some = Clouds(manifold, at, jnp.stack(alike(pick, inside, at_most)))
     size = max(1, min(features, _UNKNOWNS // _solved_together(manifold) - 1))
     if period is not None:
         size = max(1, size // 3)
@@ -166,7 +153,7 @@ def fit_current(
     def untrained(scale: float) -> LearnedDrift:
         return untrained_drift(manifold, every, size, scale, period, features_key)
 
-    learner = _Learner(untrained, drift, start, rate is not None, walk)
+    learner = _Learner(untrained, drift, start, rate is not None, walk, progress)
     trials, chosen = learner.chosen(some, length, ridge)
     found, final, rates = learner.learned(some, chosen, rounds)
     if len(rates) < rounds:
@@ -190,9 +177,10 @@ class _Learner(NamedTuple):
     rate: float
     fixed_rate: bool
     key: Key
+    progress: bool
 
     def chosen(
-        self, some: _Snapshots, length: float | None, ridge: float | None
+        self, some: Clouds, length: float | None, ridge: float | None
     ) -> tuple[tuple[Trial, ...], Trial]:
         """What was tried, and the best of it."""
         drifts: list[tuple[float | None, float | None]] = [(None, None)]
@@ -201,8 +189,8 @@ class _Learner(NamedTuple):
         if length is not None:
             drifts = [(length, ridge)]
         shares = SHARES[:1] if self.fixed_rate else SHARES
-        inner = range(1, len(some.times) - 1)
-        if not len(inner) or len(drifts) * len(shares) == 1:
+        inner = some.inner
+        if not inner or len(drifts) * len(shares) == 1:
             if len(drifts) > 1:
                 drifts = [(LENGTHS[1], RIDGES[1])]
                 warn(
@@ -211,15 +199,21 @@ class _Learner(NamedTuple):
                     "learned. State both, or drift."
                 )
             return (), Trial(*drifts[0], 1.0)
-        left = [inner[k] for k in np.unique(np.linspace(0, len(inner) - 1, _SCORED).astype(int))]
-        trials = [self._tried(some, left, Trial(*d, 1.0)) for d in drifts]
-        best = min(trials, key=lambda trial: trial.w1)
-        if trials[0].ridge is None and not _nearer(best, trials[0]):
-            best = trials[0]
-        narrower = [self._tried(some, left, best._replace(share=s)) for s in shares[1:]]
-        return (*trials, *narrower), min(best, *narrower, key=lambda trial: trial.w1)
+        with progress_bar(len(drifts) + len(shares) - 1, 0, self.progress) as bar:
 
-    def _tried(self, some: _Snapshots, left: Sequence[int], setting: Trial) -> Trial:
+            def tried(setting: Trial) -> Trial:
+                found = self._tried(some, inner, setting)
+                bar.update(1)
+                return found
+
+            trials = [tried(Trial(*d, 1.0)) for d in drifts]
+            best = min(trials, key=lambda trial: trial.w1)
+            if trials[0].ridge is None and not _nearer(best, trials[0]):
+                best = trials[0]
+            narrower = [tried(best._replace(share=s)) for s in shares[1:]]
+        return (*trials, *narrower), min([best, *narrower], key=lambda trial: trial.w1)
+
+    def _tried(self, some: Clouds, left: Sequence[int], setting: Trial) -> Trial:
         missed = []
         for k in left:
             rest = some.without(k)
@@ -229,7 +223,7 @@ class _Learner(NamedTuple):
         return setting._replace(each=tuple(missed))
 
     def learned(
-        self, some: _Snapshots, setting: Trial, rounds: int
+        self, some: Clouds, setting: Trial, rounds: int
     ) -> tuple[Drift, float, tuple[float, ...]]:
         """Bridge and drift in turn; without a ``ridge`` the drift stays as it is. Where it runs
         away the last that did not is returned, after fewer rounds."""
@@ -347,12 +341,8 @@ def _mean_square(plans: Sequence[Transport], squares: np.ndarray) -> float:
     return float(np.mean([np.sum(p * s) for p, s in zip(shares, squares, strict=True)]))
 
 
-def _missed(
-    some: _Snapshots, rest: _Snapshots, k: int, drift: Drift, rate: float, key: Key
-) -> float:
+def _missed(some: Clouds, rest: Clouds, k: int, drift: Drift, rate: float, key: Key) -> float:
     """W₁ between the law at the time of the snapshot k and its points; inf where it has none."""
-    from scipy.optimize import linear_sum_assignment
-
     pair, times = [rest.clouds[k - 1], rest.clouds[k]], rest.times[k - 1 : k + 1]
     try:
         intervals, rate = _bridged(drift, times, pair, rate, False)
@@ -362,9 +352,7 @@ def _missed(
         drawn = np.asarray(current.sample_at(key, float(some.times[k]), len(pair[0])))
     except (ValueError, FloatingPointError):  # the drift runs away
         return math.inf
-    apart = pairwise(some.manifold, drawn, np.asarray(some.clouds[k]))
-    i, j = linear_sum_assignment(apart)
-    return float(apart[i, j].mean())
+    return some.missed(k, drawn)
 
 
 # -- the bridge ------------------------------------------------------------------------------------

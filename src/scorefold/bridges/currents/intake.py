@@ -1,4 +1,4 @@
-"""Snapshots and drifts as they are given, checked."""
+"""Drifts as they are given, checked."""
 
 from __future__ import annotations
 
@@ -10,36 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, NumPyOrJax, Scalar
+from scorefold._types import NumPyOrJax, Scalar
 from scorefold.bridges.currents.drift import Drift
 from scorefold.manifolds import Manifold, check_points
-
-
-def around_origin(
-    manifold: Manifold, exact: Sequence[NumPyOrJax], drift: Drift | None
-) -> tuple[np.ndarray | None, list[Array]]:
-    """Flat coordinates around their mean, in which a learned drift works; a given one is asked in
-    the coordinates that it was given for."""
-    if drift is None and manifold.flat_coordinates.any():
-        every = np.concatenate([np.asarray(rows, np.float64) for rows in exact])
-        origin = np.where(manifold.flat_coordinates, every.mean(axis=0), 0.0)
-        moved = [np.asarray(rows, np.float64) - origin for rows in exact]
-        kinds = {np.asarray(rows).dtype for rows in exact}
-        dtype = jnp.result_type(float) if kinds == {np.dtype(np.float64)} else jnp.float32
-        return origin, [
-            check_points(manifold, jnp.asarray(rows, dtype), "points") for rows in moved
-        ]
-    return None, [jnp.asarray(check_points(manifold, rows, "points")) for rows in exact]
-
-
-def alike(key: Key, points: Sequence[Array], at_most: int) -> Array:
-    """As many points of each snapshot: some of a large one, those of a small one repeated."""
-    count = min(at_most, max(map(len, points)))
-    found = []
-    for k, rows in zip(jax.random.split(key, len(points)), points, strict=True):
-        order = np.asarray(jax.random.permutation(k, len(rows)))
-        found.append(rows[np.tile(order, -(-count // len(rows)))[:count]])
-    return jnp.stack(found)
 
 
 def check_drift(

@@ -144,6 +144,20 @@ def joined_energies(
 
 
 @eqx.filter_jit
+def moved_energies(
+    manifold: Manifold, times: tuple[float, ...], knots: Array, points: Array, k: int
+) -> Array:
+    """Energies of all paths, moved to pass each of the points at its k-th time, shape
+    ``(points, paths)``."""
+    return _table(manifold, times, points, knots, lambda x, path: path.at[k].set(x))
+
+
+def least_epsilon(costs: Array) -> float:
+    """Below a ten-thousandth of their range costs choose as an assignment does."""
+    return max(1e-4 * float(jnp.ptp(costs)), float(jnp.finfo(costs.dtype).tiny))
+
+
+@eqx.filter_jit
 def _crossed(manifold: Manifold, times: tuple[float, ...], knots: Array, other: Array) -> Array:
     """Energies with the knots marked in ``other``, shape (K + 1,), of path i replaced by those of
     path j, shape (n, n)."""

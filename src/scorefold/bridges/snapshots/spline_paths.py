@@ -15,12 +15,18 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.bridges.exact.transport import sinkhorn
 from scorefold.bridges.intake import exact_rows
-from scorefold.bridges.reference.integrated import check_times, pinned_moments
+from scorefold.bridges.reference.integrated import (
+    check_times,
+    pinned_moments,
+    snapshot_time,
+)
 from scorefold.bridges.snapshots.spline_matching import (
     heat_matching,
     joined,
     joined_energies,
+    least_epsilon,
     match,
+    moved_energies,
     total_energies,
 )
 from scorefold.bridges.snapshots.splines import spline_at, spline_velocities
@@ -89,6 +95,41 @@ class SplinePaths(eqx.Module):
         rows = _spread(pick, self.used, n)
         chosen = eqx.tree_at(lambda m: m.rest, self, self.rest[rows])
         return chosen.sample(noise, [t])[:, 0]
+
+    def sample_paths(
+        self, key: Key, x0: Values, at: Values, *, start: float | None = None
+    ) -> NumPyOrJax:
+        """Paths that are at ``x0`` at the snapshot time t_k = ``start`` (default t_0): their states
+        at the times ``at``, shape ``(q, len(at), *shape)``. Each is one of the n paths, moved to
+        pass x at t_k, with its noise: path j is taken with
+
+            P(j | x) ∝ e^{g_j − E_j(x)/2ε},
+
+        E_j(x) the energy of path j through x, g the potential that gives all paths the same share
+        of the n points of the snapshot (within 5 %); ε here is 5·10⁻⁵ of the range of E or more.
+
+        **Raises:** ``ValueError`` for times outside [t_0, t_K] and a ``start`` that is none.
+        """
+        wanted = np.atleast_1d(np.asarray(at, np.float64))
+        for t in wanted:
+            if not self.times[0] <= t <= self.times[-1]:
+                raise ValueError(f"at: {t:g} is outside the snapshots, {self.times[0]:g} to "
+                                 f"{self.times[-1]:g}.")  # fmt: skip
+        k = self.times.index(snapshot_time(self.times, start))
+        moved: Values = x0
+        if self.origin is not None:
+            moved = np.asarray(x0, np.float64) - np.asarray(self.origin)
+        rows = check_points(self.manifold, jnp.asarray(moved, self.rest.dtype), "x0")
+        pick, noise = jax.random.split(key)
+        new = moved_energies(self.manifold, self.times, self.rest, rows, k)
+        known = moved_energies(self.manifold, self.times, self.rest, self.rest[:, k], k)
+        scale = max(2.0 * self.epsilon, least_epsilon(known))
+        plan = sinkhorn(known, epsilon=scale, tolerance=5e-2, max_iterations=10_000, anneal=0.8)
+        chosen = jax.random.categorical(pick, (plan.g[None, :] - new) / scale, axis=-1)
+        knots = self.rest[chosen].at[:, k].set(rows)
+        energy = total_energies(self.manifold, self.times, knots)
+        found = dataclasses.replace(self, rest=knots, energy=energy)
+        return found.sample(noise, wanted)
 
     def continue_from(self, key: Key, history: Values) -> SplinePaths:
         """Paths that start with a given history: for each the rest of one of the n paths, drawn

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from scorefold._warnings import warn
-from scorefold.bridges import MultiMarginalBridge
+from scorefold.bridges import MultiMarginalBridge, SnapshotBridge
 from scorefold.data import load_points
 from scorefold.runs import documents
 from scorefold.runs.errors import RunError
@@ -64,7 +64,7 @@ def carry(
     for line in said:
         warn(f"{points}: {line}")
     bridge = run.model()
-    if not isinstance(bridge, MultiMarginalBridge):
+    if not isinstance(bridge, SnapshotBridge):
         # Between two ends it lasts from 0 to 1.
         bridge = MultiMarginalBridge((0.0, 1.0), [bridge], [np.asarray(rows)])
     if bridge.manifold.name != coordinates.manifold.name:

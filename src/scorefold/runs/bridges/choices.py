@@ -51,6 +51,8 @@ BRIDGES: dict[str, BridgeChoice] = {
     "dsb": BridgeChoice(DiffusionSchrodingerBridge, _HALF_STEPS),
 }
 """By the names of ``--model``."""
+METHODS = ("best", "bridge", "current", "spline", "momentum")
+"""Of many snapshots, by the names of ``--method``."""
 
 
 def training_numbers(course: History | AlternationHistory, settings: ReadOnlyDocument) -> Document:

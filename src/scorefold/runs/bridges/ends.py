@@ -35,7 +35,7 @@ _LEAST = 1e-5
 def open_ends(request: BridgeRequest) -> Job:
     """Read the two tables."""
     request.choice()
-    for option in ("times", "leave_out", "survivors"):
+    for option in ("method", "times", "leave_out", "survivors"):
         if getattr(request, option):
             name = option.replace("_", "-")
             raise RunError(f"--{name}: an option of three or more snapshots only.")
@@ -46,7 +46,7 @@ def open_ends(request: BridgeRequest) -> Job:
         )
     a, b = load_alike(request.data, request)
     problem = EndsProblem(request, (a, b), _variance(request.variance, a, b))
-    words = (word_of(a.name), word_of(b.name), request.model, str(request.seed))
+    words = (word_of(a.name), word_of(b.name), request.bridge, str(request.seed))
     return Job.of_one(request.out or f"runs/bridge-{'-'.join(words)}", problem)
 
 
@@ -125,7 +125,7 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
     def facts(self, fitted: Bridge, course: Course) -> Document:
         assert not isinstance(course, tuple)
         return {
-            "model": self.request.model,
+            "model": self.request.bridge,
             "datasets": [end.name for end in self.ends],
             "manifold": self.ends[0].manifold.name,
             "protocol": self.ends[0].protocol,

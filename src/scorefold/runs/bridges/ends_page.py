@@ -11,7 +11,7 @@ import numpy as np
 
 from scorefold import report
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold.bridges import AlternationHistory, MultiMarginalBridge
+from scorefold.bridges import AlternationHistory, MultiMarginalBridge, SnapshotHistory
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Manifold
@@ -53,7 +53,7 @@ def write_bridge_page(done: Finished[MeasuredBridge], ends: tuple[Dataset, Datas
         figures["Paths"] = report.trajectories(
             a.manifold, paths, times=times, ends=(a.name, b.name), at_most=40, **shown_on
         )
-    if not isinstance(history, tuple):
+    if not isinstance(history, SnapshotHistory):
         figures["Training"] = training_figure(history, (a.name, b.name))
     shown = {k: v for k, v in metrics.items() if k != "ends"}
     shown |= {k: ", ".join(map(str, shown[k])) for k in ("datasets", "n_train", "n_val", "n_test")}

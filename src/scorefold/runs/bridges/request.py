@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scorefold._types import Document, ReadOnlyDocument, Values
+from scorefold.bridges.fit_snapshots import SnapshotMethod
 from scorefold.data import Coordinates
 from scorefold.runs.axes import on_earth
-from scorefold.runs.bridges.choices import BRIDGES, LENGTH, BridgeChoice
+from scorefold.runs.bridges.choices import BRIDGES, LENGTH, METHODS, BridgeChoice
 from scorefold.runs.errors import RunError
 from scorefold.runs.identity import described, point_digests
 from scorefold.runs.reading import Reading
@@ -21,14 +22,17 @@ class BridgeRequest(Request):
     """A Schrödinger bridge between two tables, or through three and more snapshots: ``data`` are
     names or files, or the name of one recorded set of snapshots.
 
-    - ``model``: a name of ``BRIDGES``. ``variance``: of Brownian motion from the first table to
-      the last (default: from the data).
-    - of snapshots: ``times`` (default: 0, 1, 2, …); ``survivors``: join members that are seen at
-      both ends of an interval; ``leave_out``: also fit without each inner one, and measure.
+    - ``model``: a name of ``BRIDGES`` (default: light). ``variance``: of Brownian motion from the
+      first table to the last (default: from the data).
+    - of snapshots: ``method``: of ``METHODS`` (default: best), ``model`` and the length of training
+      are of "bridge" alone; ``times`` (default: 0, 1, 2, …); ``survivors``: join members that are
+      seen at both ends of an interval; ``leave_out``: also fit every method without each inner one,
+      and measure.
     """
 
     data: tuple[str, ...]
-    model: str = "light"
+    method: str | None = None
+    model: str | None = None
     variance: float | None = None
     times: tuple[float, ...] | None = None
     survivors: bool = False
@@ -38,6 +42,8 @@ class BridgeRequest(Request):
     def of(cls, found: ReadOnlyDocument) -> BridgeRequest:
         """The request of a run, from its ``run.json``."""
         settings, times = found["settings"], found["settings"]["times"]
+        if "method" not in settings:  # of a version that had one
+            settings = {**settings, "method": "bridge" if len(found["bridge"]) > 2 else None}
         return cls(data=tuple(found["data"]), reading=Reading(**found["options"]),
                    seed=found["seed"], earth=found["earth"],
                    **settings | {"times": None if times is None else tuple(times)})  # fmt: skip
@@ -45,12 +51,36 @@ class BridgeRequest(Request):
     def choice(self) -> BridgeChoice:
         """**Raises:** ``RunError`` for a name of no bridge, and for training that it does not
         take."""
-        if self.model not in BRIDGES:
-            raise RunError(f"no bridge is called {self.model!r}: there are {', '.join(BRIDGES)}.")
+        if self.bridge not in BRIDGES:
+            raise RunError(f"no bridge is called {self.bridge!r}: there are {', '.join(BRIDGES)}.")
         stated = {"steps": self.steps, "budget": self.budget}
-        check_settings(stated, LENGTH, f"--model {self.model}")
-        BRIDGES[self.model].training(self.steps, self.budget)
-        return BRIDGES[self.model]
+        check_settings(stated, LENGTH, f"--model {self.bridge}")
+        BRIDGES[self.bridge].training(self.steps, self.budget)
+        return BRIDGES[self.bridge]
+
+    @property
+    def bridge(self) -> str:
+        """The name of the bridge between two ends."""
+        return self.model or "light"
+
+    def snapshot_method(self) -> SnapshotMethod:
+        """Of many snapshots. **Raises:** ``RunError`` for a name of none, and for what is stated
+        and is no option of it."""
+        if (self.method or "best") not in METHODS:
+            raise RunError(f"no method is called {self.method!r}: there are {', '.join(METHODS)}.")
+        method: SnapshotMethod = self.method or "best"  # type: ignore[assignment]
+        own = {"model": self.model, "steps": self.steps, "budget": self.budget,
+               "survivors": self.survivors or None}  # fmt: skip
+        stated = [name for name, value in own.items() if value is not None]
+        if method == "bridge":
+            self.choice()
+        elif stated:
+            raise RunError(f"--{stated[0]} is an option of --method bridge; the method is "
+                           f"{method}{'' if self.method else ', the default'}.")  # fmt: skip
+        if method in ("spline", "momentum") and self.variance is not None:
+            raise RunError(f"--variance is no option of --method {method}, which has no Brownian "
+                           "motion of positions.")  # fmt: skip
+        return method
 
     def described(
         self, names: list[str], parts: Mapping[str, Values], first: Coordinates, **found: object
@@ -58,7 +88,7 @@ class BridgeRequest(Request):
         """What ``run.json`` says: ``parts`` holds the points to train, to validate and to test, an
         array for each of ``names``; ``first``: of the first table; ``found``: what follows from
         the data where nothing was stated."""
-        stated = ("model", "variance", "steps", "budget", "times", "survivors")
+        stated = ("method", "model", "variance", "steps", "budget", "times", "survivors")
         return described(
             self.data,
             bridge=names,

@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from scorefold import data
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold.bridges import AlternationHistory, MultiMarginalBridge, fit_snapshots, snapshot_rate
+from scorefold.bridges import (
+    AlternationHistory,
+    CurrentHistory,
+    SnapshotBridge,
+    SnapshotCurrent,
+    SnapshotHistory,
+    SplineHistory,
+    SplinePaths,
+    fit_snapshots,
+    snapshot_rate,
+)
+from scorefold.bridges.fit_snapshots import Contest, contest
 from scorefold.data import Dataset, Snapshots, plain_coordinates
 from scorefold.report import Axes
 from scorefold.runs.axes import axes_of
@@ -34,17 +44,17 @@ from scorefold.runs.request import Finished, Job, Lines, Problem, Tables, load_a
 
 def open_snapshots(request: BridgeRequest) -> Job:
     """Read the tables, or the recorded set."""
-    request.choice()
+    method = request.snapshot_method()
     sets = load_alike(request.data, request) if len(request.data) > 1 else []
     labels, parts = _tables(request, sets) if sets else _recorded(request)
-    train = parts[0]
-    rate = (
-        snapshot_rate(train.manifold, train.times, train.points)
-        if request.variance is None
-        else request.variance / (train.times[-1] - train.times[0])
-    )
+    train, rate = parts[0], None
+    if request.variance is not None:
+        rate = request.variance / (train.times[-1] - train.times[0])
+    elif method == "bridge":
+        rate = snapshot_rate(train.manifold, train.times, train.points)
     problem = SnapshotsProblem(request, tuple(labels), parts, rate, tuple(sets))
-    words = (*map(word_of, request.data), request.model, str(request.seed))
+    named = request.bridge if method == "bridge" else method
+    words = (*map(word_of, request.data), named, str(request.seed))
     return Job.of_one(request.out or f"runs/bridge-{'-'.join(words)}", problem)
 
 
@@ -82,13 +92,14 @@ def _recorded(request: BridgeRequest) -> tuple[list[str], Parts]:
 
 
 @dataclass(frozen=True)
-class SnapshotsProblem(Problem[MultiMarginalBridge, FittedSnapshots]):
-    """A bridge to fit through many snapshots; ``sets``: their tables, none of a recorded set."""
+class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
+    """A law of paths to fit through many snapshots; ``rate``: of Brownian motion, where it is
+    stated or the method's; ``sets``: their tables, none of a recorded set."""
 
     request: BridgeRequest
     labels: tuple[str, ...]
     parts: Parts
-    rate: float
+    rate: float | None
     sets: tuple[Dataset, ...]
 
     @cached_property
@@ -121,51 +132,91 @@ class SnapshotsProblem(Problem[MultiMarginalBridge, FittedSnapshots]):
                          f"training points; {meaning}")  # fmt: skip
         return lines
 
-    def fit(self, run: Run) -> tuple[MultiMarginalBridge, Course]:
-        return self.fitted_to(*self.parts[:2], out=run.checkpoints, resume=self.request.resume)
+    def fit(self, run: Run) -> tuple[SnapshotBridge, Course]:
+        train, val, _ = self.parts
+        asked, method = self.request, self.request.snapshot_method()
+        if method == "bridge":
+            return self._bridged(train, val, {"out": run.checkpoints, "resume": asked.resume})
+        own = {} if method in ("spline", "momentum") else self._moving
+        return fit_snapshots(
+            train.manifold, train.times, single_points(train.points),
+            key=jax.random.key(asked.seed), method=method, **own,
+        )  # fmt: skip
 
-    def fitted_to(
-        self, train: Snapshots, val: Snapshots, **keeping: Any
-    ) -> tuple[MultiMarginalBridge, Course]:
-        """The bridge through these snapshots; its budget is that of all intervals."""
+    @property
+    def _moving(self) -> Document:
+        """The options of a current: it finds its own rate, unless one is stated."""
+        stated = None if self.request.variance is None else self.rate
+        return {"rate": stated, "progress": self.request.progress}
+
+    def _bridged(
+        self, train: Snapshots, val: Snapshots, keeping: ReadOnlyDocument
+    ) -> tuple[SnapshotBridge, SnapshotHistory]:
+        """Bridges through these snapshots, end to end; the budget is that of all intervals."""
         asked, choice = self.request, self.request.choice()
         each = None if asked.budget is None else asked.budget / (len(train.times) - 1)
         return fit_snapshots(
-            train.manifold, train.times, single_points(train.points), val=single_points(val.points),
-            ids=train.ids, val_ids=val.ids, survivors=asked.survivors, rate=self.rate,
-            key=jax.random.key(asked.seed), bridge=choice.build, progress=asked.progress,
-            **choice.training(asked.steps, each), **keeping,
+            train.manifold, train.times, single_points(train.points), method="bridge",
+            val=single_points(val.points), ids=train.ids, val_ids=val.ids,
+            survivors=asked.survivors, rate=self.rate, key=jax.random.key(asked.seed),
+            bridge=choice.build, progress=asked.progress, **choice.training(asked.steps, each),
+            **keeping,
         )  # fmt: skip
 
-    def subject(self, fitted: MultiMarginalBridge) -> FittedSnapshots:
-        def refit(train: Snapshots, val: Snapshots) -> MultiMarginalBridge:
-            return self.fitted_to(train, val, check=False)[0]
+    def subject(self, fitted: SnapshotBridge) -> FittedSnapshots:
+        def bridged(train: Snapshots, val: Snapshots) -> SnapshotBridge:
+            return self._bridged(train, val, {"check": False})[0]
 
-        return FittedSnapshots(fitted, self.labels, self.parts, self.request.seed, refit)
+        def moving(train: Snapshots) -> Contest:
+            return contest(
+                train.manifold, train.times, single_points(train.points),
+                key=jax.random.key(self.request.seed), options=self._moving,
+            )  # fmt: skip
+
+        method = self.request.snapshot_method()
+        return FittedSnapshots(
+            fitted, self.labels, self.parts, self.request.seed, method, bridged, moving
+        )
 
     def measures(self) -> Mapping[str, Measure[FittedSnapshots]]:
         return SNAPSHOT_MEASURES | (LEFT_OUT if self.request.leave_out else {})
 
-    def facts(self, fitted: MultiMarginalBridge, course: Course) -> Document:
-        assert isinstance(course, tuple)
+    def facts(self, fitted: SnapshotBridge, course: Course) -> Document:
+        assert isinstance(course, SnapshotHistory)
         train = self.parts[0]
         return {
-            "model": self.request.model,
+            "model": self.request.bridge if course.method == "bridge" else course.method,
+            "method": course.method,
+            "method_asked": self.request.snapshot_method(),
+            "inner_times": list(course.inner),
+            "inner_w1": {name: list(each) for name, each in course.compared.items()},
             "snapshots": list(self.labels),
             "times": list(train.times),
             "unit": train.unit,
             "manifold": train.manifold.name,
             "seed": self.request.seed,
-            "rate": self.rate,
+            **self._numbers(fitted, course),
             "survivors": self.request.survivors,
             **{f"n_{name}": list(part.mass)
                for name, part in zip(("train", "val", "test"), self.parts, strict=True)},
             "lost": list(train.lost),
             "gained": list(train.gained),
-            "steps": [len(one.toward) if isinstance(one, AlternationHistory) else one.steps
-                      for one in course],
-            "train_seconds": float(sum(np.sum(one.seconds) for one in course)),
+            "train_seconds": course.seconds,
         }  # fmt: skip
+
+    def _numbers(self, fitted: SnapshotBridge, course: SnapshotHistory) -> Document:
+        """Those of the method."""
+        if isinstance(fitted, SnapshotCurrent):
+            parts = fitted.parts(single_points(self.parts[0].points))
+            return {"rate": float(fitted.rate), "speeds": dict(parts._asdict())}
+        if isinstance(fitted, SplinePaths):
+            return {"rate": None, "rate_reason": "paths are splines", "epsilon": fitted.epsilon,
+                    "paths": fitted.used}  # fmt: skip
+        intervals = course.course
+        assert not isinstance(intervals, CurrentHistory | SplineHistory)
+        steps = [len(one.toward) if isinstance(one, AlternationHistory) else one.steps
+                 for one in intervals]  # fmt: skip
+        return {"rate": self.rate, "steps": steps}
 
     def tables(self, metrics: ReadOnlyDocument) -> Tables:
         return snapshot_tables(metrics)
@@ -186,13 +237,25 @@ class SnapshotsProblem(Problem[MultiMarginalBridge, FittedSnapshots]):
                 f"unbridged {text(row['unbridged']['w1'], 'g')}{missed}",
             ))  # fmt: skip
         unit = metrics["unit"] or "unit of time"
+        taken = metrics["method"]
+        if metrics["inner_w1"]:
+            named = ", ".join(f"{name} {np.mean(_finite(each)):.4g}" if _finite(each) else name
+                              for name, each in metrics["inner_w1"].items())  # fmt: skip
+            taken += f" (W₁ of inner snapshots left out: {named})"
         return [
             *lines,
-            *((f"left out: {metrics['snapshots'][row['snapshot']]}",
-               f"W₂ {row['w2']:.4g}, fresh points {row['floor_w2']:.4g}")
-              for row in metrics.get("left_out") or []),
+            *((f"left out, {row['method']}",
+               f"W₁ {row['w1']:.4g}, W₂ {row['w2']:.4g}; fresh points {row['floor_w1']:.4g}, "
+               f"{row['floor_w2']:.4g}")
+              for row in metrics.get("left_out_methods") or []),
             *((measure.title, text(metrics.get(measure.names[0])))
               for measure in SNAPSHOT_MEASURES.values() if measure.title),
-            ("rate", f"{metrics['rate']:.4g} per {unit}"),
+            ("method", taken),
+            *([("rate", f"{metrics['rate']:.4g} per {unit}")] if metrics["rate"] else []),
+            *([("epsilon", f"{metrics['epsilon']:.4g}")] if "epsilon" in metrics else []),
             ("time", f"{metrics['train_seconds']:.1f} s, compiling included"),
         ]  # fmt: skip
+
+
+def _finite(each: list[float | None]) -> list[float]:
+    return [one for one in each if one is not None]

@@ -1,21 +1,30 @@
 """What is measured of every bridge through many snapshots: a new number is an entry of
 ``SNAPSHOT_MEASURES``."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 import jax
 import numpy as np
 
 from scorefold._types import Document, Key, NumPyOrJax
 from scorefold._warnings import warn
-from scorefold.bridges import MultiMarginalBridge, arrival
+from scorefold.bridges import (
+    MultiMarginalBridge,
+    SnapshotBridge,
+    SnapshotMixture,
+    arrival,
+    end_gap,
+    interpolate_snapshots,
+)
+from scorefold.bridges.fit_snapshots import Contest
 from scorefold.data import Snapshots
 from scorefold.metrics import end_distance, leave_one_out
+from scorefold.metrics.leave_one_out import SnapshotSampler
 from scorefold.runs.bridges.arrivals import distance_numbers, gap_numbers, missed_line
 from scorefold.runs.measures import Measure
-
-_WALK = 60
 
 Parts = tuple[Snapshots, Snapshots, Snapshots]
 """Those of the members to train, to validate and to test."""
@@ -27,18 +36,22 @@ def single_points(points: Iterable[NumPyOrJax]) -> list[np.ndarray]:
 
 
 class FittedSnapshots:
-    """A bridge beside the snapshots that it goes through; ``refit`` fits one to other snapshots, to
-    train and to validate."""
+    """A law of paths beside the snapshots that it goes through. ``method``: that was asked for;
+    ``bridged`` fits bridges to other snapshots, to train and to validate, and ``moving`` all other
+    methods."""
 
     def __init__(
         self,
-        bridge: MultiMarginalBridge,
+        bridge: SnapshotBridge,
         labels: tuple[str, ...],
         parts: Parts,
         seed: int,
-        refit: Callable[[Snapshots, Snapshots], MultiMarginalBridge],
+        method: str,
+        bridged: Callable[[Snapshots, Snapshots], SnapshotBridge],
+        moving: Callable[[Snapshots], Contest],
     ):
-        self.bridge, self.labels, self.parts, self.refit = bridge, labels, parts, refit
+        self.bridge, self.labels, self.parts, self.method = bridge, labels, parts, method
+        self.bridged, self.moving = bridged, moving
         self.key, self.key_left_out = (
             jax.random.fold_in(jax.random.key(seed), which) for which in (7, 9)
         )
@@ -58,14 +71,18 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
     # Enough paths for any later snapshot, however small the first is.
     most = max(map(len, points))
     start = points[0][np.arange(max(most, len(points[0]))) % len(points[0])]
-    walked = bridge.sample_paths(fitted.key, start, train.times[1:], steps=_WALK)
+    walked = bridge.sample_paths(fitted.key, start, train.times[1:])
     rows = []
     for k, (low, high) in enumerate(itertools.pairwise(train.times), start=1):
         into, back, judge = jax.random.split(jax.random.fold_in(fitted.key, k), 3)
-        there = bridge.sample_paths(into, points[k - 1], [high], start=low, steps=_WALK)[:, 0]
-        home = bridge.sample_paths(back, points[k], [low], start=high, steps=_WALK)[:, 0]
+        there = bridge.sample_paths(into, points[k - 1], [high], start=low)[:, 0]
+        home = bridge.sample_paths(back, points[k], [low], start=high)[:, 0]
         worth = 1.0 / (1.0 / len(train.points[k]) + 1.0 / len(train.points[k - 1]))
-        gap = arrival(bridge.bridges[k - 1], "b", there, points[k], key=judge, learned_from=worth)
+        if isinstance(bridge, MultiMarginalBridge):
+            own = bridge.bridges[k - 1]
+            gap = arrival(own, "b", there, points[k], key=judge, learned_from=worth)
+        else:
+            gap = end_gap(bridge.manifold, there, points[k], learned_from=worth)
         if gap.missed:
             warn(missed_line(labels[k], gap))
         rows.append({
@@ -79,22 +96,56 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
     return {"arrivals": rows}
 
 
+_SHOWN = ("w1", "w2", "floor_w1", "floor_w2")
+
+
 def _left_out(fitted: FittedSnapshots) -> Document:
-    """Each inner snapshot left out. The reference is Markov: the two neighbours are enough."""
+    """Each inner snapshot left out, by every method and by plain ones; the rows of the method that
+    was asked for by themselves, too."""
     train, val, test = fitted.parts
     # Nothing of the snapshot that is left out is seen: all of it judges, but for the half of its
     # training points that fresh points are drawn from, which the floor needs.
     judging, fresh = _halves(train, val, test)
-    found = []
+    found: dict[str, list[Document]] = {}
     for k in range(1, len(train.times) - 1):
-        pair = [k - 1, k + 1]
+        for name, law in _laws_without(fitted, k).items():
+            fit = functools.partial(_given, law)
+            rows = leave_one_out(fresh, judging, fit, key=fitted.key_left_out, which=[k])
+            found.setdefault(name, []).append(rows[0]._asdict())
+    means = [
+        {"method": name, **{key: float(np.mean([row[key] for row in rows])) for key in _SHOWN},
+         "each_w1": [row["w1"] for row in rows]}
+        for name, rows in found.items()
+    ]  # fmt: skip
+    return {"left_out": found.get(fitted.method, []), "left_out_methods": means}
 
-        def fit(_: Snapshots, pair: list[int] = pair) -> MultiMarginalBridge:
-            return fitted.refit(_only(train, pair), _only(val, pair))
 
-        rows = leave_one_out(fresh, judging, fit, key=fitted.key_left_out, which=[k])
-        found += [row._asdict() for row in rows]
-    return {"left_out": found}
+def _given(law: SnapshotSampler, _: Snapshots) -> SnapshotSampler:
+    return law
+
+
+def _laws_without(fitted: FittedSnapshots, k: int) -> dict[str, SnapshotSampler]:
+    """All methods, from the other training snapshots. ``best`` is what other inner snapshots
+    choose, each left out in turn of those that are left."""
+    train, val, _ = fitted.parts
+    rest, pair = train.without(k), [k - 1, k + 1]
+    near = _only(train, pair)
+    key, points = fitted.key_left_out, single_points(near.points)
+    laws: dict[str, SnapshotSampler] = {}
+    if len(rest.times) > 2:
+        tried = fitted.moving(rest)
+        laws = {"best": tried.fitted[tried.best][0]}
+        laws |= {name: law for name, (law, _) in tried.fitted.items()}
+    # Of bridges the two neighbours are enough: their reference is Markov.
+    laws["bridge"] = fitted.bridged(near, _only(val, pair))
+    pairings: tuple[Literal["optimal", "random"], ...] = ("optimal", "random")
+    for pairing in pairings:
+        laws[f"{pairing} pairs"] = interpolate_snapshots(
+            near.manifold, near.times, points, key=key, pairing=pairing
+        )
+    laws["neighbours mixed by time"] = SnapshotMixture(near.times, points)
+    laws["previous snapshot"] = SnapshotMixture(near.times, points, previous=True)
+    return laws
 
 
 def _halves(*parts: Snapshots) -> tuple[Snapshots, Snapshots]:
@@ -123,5 +174,9 @@ def _only(snapshots: Snapshots, keep: list[int]) -> Snapshots:
 SNAPSHOT_MEASURES: dict[str, Measure[FittedSnapshots]] = {
     "arrivals": Measure("how near the bridge comes to each snapshot", ("arrivals",), _arrivals),
 }
-LEFT_OUT = {"left_out": Measure("what is left out", ("left_out",), _left_out)}
+LEFT_OUT = {
+    "left_out": Measure(
+        "every method on snapshots left out in turn", ("left_out", "left_out_methods"), _left_out
+    )
+}
 """What is measured where it is asked for."""

@@ -1,13 +1,23 @@
 """The pictures and the page of one bridge through many snapshots."""
 
+from __future__ import annotations
+
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from scorefold import report
 from scorefold._types import Document, ReadOnlyDocument
+from scorefold.bridges import (
+    CurrentHistory,
+    DriftParts,
+    SnapshotCurrent,
+    SnapshotHistory,
+    SplineHistory,
+)
 from scorefold.data import Snapshots
 from scorefold.runs.axes import Shown
 from scorefold.runs.bridges.arrivals import miss, ratio, text
@@ -15,21 +25,28 @@ from scorefold.runs.bridges.ends_page import arrival_figure, training_figure
 from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
 from scorefold.runs.request import Finished, Tables
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
+_ARROWS = 150
+_IN_TABLES = ("arrivals", "left_out", "left_out_methods", "inner_w1", "speeds")
 
 
 def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> Path:
     """Arrivals at each snapshot beside held-out points, the film and the paths through all
     intervals, training curves. ``axes``: of the table."""
     metrics, shown_on = done.metrics, Shown(axes=axes, earth=done.earth)
-    histories = done.course if isinstance(done.course, tuple) else ()
+    assert isinstance(done.course, SnapshotHistory)
+    course = done.course.course
+    histories = () if isinstance(course, CurrentHistory | SplineHistory) else course
     bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
     key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
     start = np.concatenate([test.points[0], train.points[0]])[:_FILM].astype(np.float32)
     at = np.unique(np.concatenate([np.linspace(a, b, _LEVELS + 1) for a, b in
                                    itertools.pairwise(times)]))  # fmt: skip
-    paths = np.asarray(bridge.sample_paths(key, start, at, steps=2 * _LEVELS))
+    paths = np.asarray(bridge.sample_paths(key, start, at))
     figures = {}
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
@@ -53,9 +70,12 @@ def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> 
     for k, history in enumerate(histories):
         a, b = names[k], names[k + 1]
         figures[f"Training, {a} to {b}"] = training_figure(history, (a, b))
-    title = f"{names[0]} to {names[-1]}: {metrics['model']} bridge through {len(names)} snapshots"
+    drawn_flat = manifold.dim > 1 and manifold.picture != "factors"
+    if isinstance(bridge, SnapshotCurrent) and drawn_flat:
+        figures["The current"] = _current_figure(bridge, train, shown_on)
+    title = f"{names[0]} to {names[-1]}: {_TITLES[metrics['method']]} {len(names)} snapshots"
     shown = {k: ", ".join(map(str, v)) if isinstance(v, list) else v
-             for k, v in metrics.items() if k not in ("arrivals", "left_out")}  # fmt: skip
+             for k, v in metrics.items() if k not in _IN_TABLES}  # fmt: skip
     return report.write_report(
         done.folder, title=title, metrics=shown, figures=figures, notes=_notes(train, metrics),
         tables=done.tables,
@@ -83,34 +103,105 @@ def snapshot_tables(metrics: ReadOnlyDocument) -> Tables:
             text(row["from_first"]["w1"], "g"), text(near["floor"], "g"), ratio(near),
             text(row["unbridged"]["w1"], "g"), miss(near),
         ))  # fmt: skip
-    tables = {"Arrivals, on held-out points": rows}
-    if metrics.get("left_out"):
-        tables["Left out in turn"] = [
-            ("snapshot", "W₂", "of fresh points", "W₁", "of fresh points"),
-            *(
-                (metrics["snapshots"][row["snapshot"]], f"{row['w2']:.4g}",
-                 f"{row['floor_w2']:.4g}", f"{row['w1']:.4g}", f"{row['floor_w1']:.4g}")
-                for row in metrics["left_out"]
-            ),
+    tables: Tables = {"Arrivals, on held-out points": rows}
+    if metrics["inner_w1"]:
+        names = [f"t = {t:g}" for t in metrics["inner_times"]]
+        tables["Inner snapshots of the training points, left out in turn: W₁"] = [
+            ("method", "mean", *names),
+            *((name, *(text(one, "g") for one in (_mean(each), *each)))
+              for name, each in metrics["inner_w1"].items()),
         ]  # fmt: skip
+    if metrics.get("left_out_methods"):
+        tables["Left out in turn, on points that no method has seen"] = [
+            ("method", "W₁", "W₂", *(metrics["snapshots"][row["snapshot"]] + ", W₁"
+                                     for row in metrics["left_out"])),
+            *((row["method"], text(row["w1"], "g"), text(row["w2"], "g"),
+               *(text(one, "g") for one in row["each_w1"]))
+              for row in metrics["left_out_methods"]),
+            ("fresh points", text(_floor(metrics, "w1"), "g"), text(_floor(metrics, "w2"), "g"),
+             *(text(row["floor_w1"], "g") for row in metrics["left_out"])),
+        ]  # fmt: skip
+    if metrics.get("speeds"):
+        tables["What the current does, root mean square speeds"] = [
+            ("all", "motion as one body", "gradient of a potential", "the rest"),
+            tuple(text(metrics["speeds"][name], "g") for name in DriftParts._fields),
+        ]
     return tables
+
+
+def _mean(each: list[float | None]) -> float | None:
+    return None if None in each else float(np.mean(each))  # type: ignore[arg-type]
+
+
+def _floor(metrics: ReadOnlyDocument, name: str) -> float:
+    return float(np.mean([row[f"floor_{name}"] for row in metrics["left_out"]]))
+
+
+def _current_figure(bridge: SnapshotCurrent, train: Snapshots, shown_on: Shown) -> Figure:
+    """The drift in the middle of the times, at points of all snapshots: it is the same always."""
+    rng = np.random.default_rng(0)
+    every = np.concatenate(train.points).astype(np.float32)
+    some = every[rng.permutation(len(every))[:_ARROWS]]
+    t = 0.5 * (bridge.times[0] + bridge.times[-1])
+    return report.arrows(bridge.manifold, some, bridge.velocity(t, some), background=every,
+                         **shown_on)  # fmt: skip
+
+
+_TITLES = {
+    "bridge": "bridges through",
+    "current": "a current through",
+    "spline": "splines through",
+    "momentum": "splines with noise through",
+}
 
 
 def _notes(train: Snapshots, metrics: Document) -> list[str]:
     lost, gained = (", ".join(map(str, metrics[name])) for name in ("lost", "gained"))
     facts = f"{train.name}. Licence: {train.licence}. {train.citation}".strip()
-    between = (
-        "An interval joins the members that are seen at both its ends."
-        if metrics["survivors"]
-        else "An interval joins all that are seen at its ends: where members are lost, others "
-        "move into their place."
-    )
+    notes = [facts] if train.citation else []
+    if metrics["method"] == "bridge":
+        notes.append(
+            f"The diffusion closest to Brownian motion of variance {metrics['rate']:.4g} per unit "
+            "of time among those that have the law of each snapshot at its time: bridges of "
+            "consecutive snapshots, one after the other."
+        )
+        between = (
+            "An interval joins the members that are seen at both its ends."
+            if metrics["survivors"]
+            else "An interval joins all that are seen at its ends: where members are lost, others "
+            "move into their place."
+        )
+    elif metrics["method"] == "current":
+        notes.append(
+            f"The process closest to Brownian motion of variance {metrics['rate']:.4g} per unit of "
+            "time with a drift among those that have the law of each snapshot at its time; the "
+            "drift, one for all intervals, is learned from all snapshots together."
+        )
+        between = "Snapshots are taken as equal in mass."
+    else:
+        notes.append(
+            "Paths of least bending through one point of every snapshot (integrated Brownian "
+            f"motion, dv = √ε dW, ε = {metrics['epsilon']:.4g}): {metrics['paths']} of them, "
+            "joined by exact assignment. A point that is carried follows one of them, moved to "
+            "pass through it."
+        )
+        between = "Points of large snapshots were drawn, those of small ones repeated."
+    if metrics["method_asked"] == "best" and metrics["inner_w1"]:
+        notes.append(
+            "The method is the one whose law was nearest to inner snapshots of the training "
+            "points, each left out in turn (the table says of which)."
+        )
+    if metrics["inner_w1"]:
+        means = {name: _mean(each) for name, each in metrics["inner_w1"].items()}
+        ours, plain = means[metrics["method"]], means["optimal pairs"]
+        if ours is not None and plain is not None and ours > plain:
+            notes.append(
+                f"It LOST against straight lines between optimal pairs on those: W₁ {ours:.4g} "
+                f"against {plain:.4g}."
+            )
     return [
-        *([facts] if train.citation else []),
-        "The diffusion closest to Brownian motion of variance "
-        f"{metrics['rate']:.4g} per unit of time among those that have the law of each snapshot "
-        "at its time: bridges of consecutive snapshots, one after the other. Held-out points of a "
-        "snapshot are carried to the next, and those of the first through all intervals.",
-        f"Training points lost in each interval: {lost}; gained: {gained}. Laws are of those that "
-        f"are seen. {between}",
+        *notes,
+        "Held-out points of a snapshot are carried to the next, and those of the first through all "
+        f"intervals. Training points lost in each interval: {lost}; gained: {gained}. Laws are of "
+        f"those that are seen. {between}",
     ]

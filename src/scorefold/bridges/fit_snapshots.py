@@ -1,0 +1,171 @@
+"""``fit_snapshots``: clouds of points at a few times in, a law of paths through them out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scorefold._types import Key, ReadOnlyDocument, Values
+from scorefold._warnings import warn
+from scorefold.bridges.alternate_history import AlternationHistory
+from scorefold.bridges.currents.fit_current import CurrentHistory, fit_current
+from scorefold.bridges.snapshots.fit_intervals import fit_intervals
+from scorefold.bridges.snapshots.fit_splines import SplineHistory, fit_splines
+from scorefold.bridges.snapshots.inner import Clouds, alike, around_mean, checked_snapshots
+from scorefold.bridges.snapshots.interpolation import interpolate_snapshots
+from scorefold.bridges.snapshots.law import SnapshotBridge
+from scorefold.fitting import History
+from scorefold.manifolds import Manifold
+
+SnapshotMethod = Literal["best", "bridge", "current", "spline", "momentum"]
+PAIRS = "optimal pairs"
+MOVING = ("current", "momentum", "spline")
+"""Methods that are compared by inner snapshots."""
+_MOST = 300
+
+SnapshotCourse = CurrentHistory | SplineHistory | tuple[History | AlternationHistory, ...]
+
+
+class SnapshotHistory(NamedTuple):
+    """How ``fit_snapshots`` came to its result.
+
+    - ``method``: that was taken.
+    - ``inner``: times of the inner snapshots that were left out in turn (four at most).
+    - ``compared``: distances W₁ to them, of each method that was tried and of straight lines
+      between optimal pairs, from what is left. Empty for ``"bridge"``, and where nothing is inner.
+    - ``course``: the history of the method itself: ``CurrentHistory``, ``SplineHistory``, or one
+      ``History`` for each interval.
+    - ``seconds``: of wall clock, of all that was tried.
+    """
+
+    method: str
+    inner: tuple[float, ...]
+    compared: dict[str, tuple[float, ...]]
+    course: SnapshotCourse
+    seconds: float
+
+
+class Contest(NamedTuple):
+    """Methods fitted to the same snapshots, ``fitted`` by name, and what inner snapshots say of
+    them (``SnapshotHistory``)."""
+
+    fitted: dict[str, tuple[SnapshotBridge, CurrentHistory | SplineHistory]]
+    inner: tuple[float, ...]
+    compared: dict[str, tuple[float, ...]]
+
+    @property
+    def best(self) -> str:
+        """That with the least mean distance; the first where nothing is known."""
+        known = [name for name in self.compared if name != PAIRS]
+        return min(known, key=self.mean) if known else next(iter(self.fitted))
+
+    def mean(self, name: str) -> float:
+        return float(np.mean(self.compared[name]))
+
+
+def fit_snapshots(
+    manifold: Manifold,
+    times: Values,
+    points: Sequence[Values],
+    *,
+    key: Key,
+    method: SnapshotMethod = "best",
+    **options: Any,
+) -> tuple[SnapshotBridge, SnapshotHistory]:
+    """A law of paths through all snapshots, and how it was come by.
+
+    - ``"bridge"``: Brownian motion between snapshots; ``options``: those of ``fit_intervals``.
+    - ``"current"``: Brownian motion carried by a drift, learned or given; of ``fit_current``.
+    - ``"momentum"``: velocities that wander, dx = v dt, dv = √ε dW; of ``fit_splines``.
+    - ``"spline"``: the same without noise; of ``fit_splines``.
+    - ``"best"``: that of the last three whose law is nearest (W₁, in the mean) to inner snapshots,
+      each left out in turn; a current may be none at all, which is Brownian motion; of
+      ``fit_current``.
+
+    **Arguments:** ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, lists or frames, shape
+    ``(n_k, *manifold.shape)``.
+    **Warns:** where straight lines between optimal pairs of the neighbours are nearer to inner
+    snapshots than the method that is returned.
+    **Raises:** ``ValueError`` naming the argument for an unknown method, two snapshots with
+    ``"best"``, ``"momentum"`` or ``"spline"``, and what the functions named above raise.
+    """
+    started = time.perf_counter()
+    if method == "bridge":
+        bridge, course = fit_intervals(manifold, times, points, key=key, **options)
+        seconds = time.perf_counter() - started
+        return bridge, SnapshotHistory(method, (), {}, course, seconds)
+    if method not in ("best", *MOVING):
+        raise ValueError(f"method: {method!r} is none of best, bridge, {', '.join(MOVING)}.")
+    found = contest(
+        manifold, times, points, key=key, methods=MOVING if method == "best" else (method,),
+        options=options,
+    )  # fmt: skip
+    taken = found.best
+    if found.compared and found.mean(taken) > found.mean(PAIRS):
+        warn(
+            f"{taken}: straight lines between optimal pairs are nearer to inner snapshots that "
+            f"were left out, W₁ {found.mean(PAIRS):.3g} against {found.mean(taken):.3g}."
+        )
+    law, own = found.fitted[taken]
+    seconds = time.perf_counter() - started
+    return law, SnapshotHistory(taken, found.inner, found.compared, own, seconds)
+
+
+def contest(
+    manifold: Manifold,
+    times: Values,
+    points: Sequence[Values],
+    *,
+    key: Key,
+    methods: Sequence[str] = MOVING,
+    options: ReadOnlyDocument | None = None,
+) -> Contest:
+    """The ``methods`` of ``MOVING`` fitted to the same snapshots, each with its distances to inner
+    ones. With more than one of them ``options`` are those of the current."""
+    at, exact = checked_snapshots(manifold, times, points)
+    if len(at) < 3 and methods != ("current",):
+        raise ValueError("times: two snapshots do not tell how paths bend; method needs to be "
+                         "bridge or current.")  # fmt: skip
+    fitted = {}
+    for name in methods:
+        own = options if name == "current" or len(methods) == 1 else None
+        fitted[name] = _fit(name, manifold, at, exact, key, own or {})
+    compared = {name: course.chosen.each for name, (_, course) in fitted.items() if course.chosen}
+    if not compared:
+        return Contest(fitted, (), {})
+    inside = around_mean(manifold, exact)[1]
+    some = Clouds(manifold, at, jnp.stack(alike(jax.random.split(key, 3)[0], inside, _MOST)))
+    inner = tuple(float(at[k]) for k in some.inner)
+    return Contest(fitted, inner, compared | {PAIRS: _of_pairs(some, key)})
+
+
+def _fit(
+    name: str,
+    manifold: Manifold,
+    at: Values,
+    points: Sequence[Values],
+    key: Key,
+    options: ReadOnlyDocument,
+) -> tuple[SnapshotBridge, CurrentHistory | SplineHistory]:
+    if name == "current":
+        return fit_current(manifold, at, points, key=key, **options)
+    return fit_splines(manifold, at, points, key=key, noise=name == "momentum", **options)
+
+
+def _of_pairs(some: Clouds, key: Key) -> tuple[float, ...]:
+    """W₁ of straight lines between optimal pairs of the two neighbours."""
+    found = []
+    for k in some.inner:
+        rest = some.without(k)
+        pair = slice(k - 1, k + 1)
+        lines = interpolate_snapshots(some.manifold, rest.times[pair], list(rest.clouds[pair]),
+                                      key=key)  # fmt: skip
+        found.append(
+            some.missed(k, lines.sample_at(key, float(some.times[k]), len(rest.clouds[0])))
+        )
+    return tuple(found)

@@ -1,0 +1,88 @@
+"""What inner snapshots, each left out in turn, say of a law of paths through the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Key, NumPyOrJax, Values
+from scorefold.bridges.intake import exact_rows
+from scorefold.bridges.reference.integrated import check_times
+from scorefold.manifolds import Manifold, check_points, pairwise
+
+_SCORED = 4
+"""Inner snapshots that are left out, at most."""
+
+
+class Clouds(NamedTuple):
+    """Snapshots with as many points each, around their mean on flat coordinates: ``clouds``, shape
+    ``(K + 1, n, *shape)``."""
+
+    manifold: Manifold
+    times: np.ndarray
+    clouds: Array
+
+    @property
+    def inner(self) -> list[int]:
+        """Those that are left out in turn: evenly spaced ones, if there are many."""
+        count = len(self.times) - 2
+        if count < 1:
+            return []
+        return [1 + int(k) for k in np.unique(np.linspace(0, count - 1, _SCORED).astype(int))]
+
+    def without(self, k: int) -> Clouds:
+        keep = np.arange(len(self.times)) != k
+        return self._replace(times=self.times[keep], clouds=self.clouds[keep])
+
+    def missed(self, k: int, drawn: NumPyOrJax) -> float:
+        """W₁ with geodesic cost between n draws and the points of snapshot k."""
+        from scipy.optimize import linear_sum_assignment
+
+        apart = pairwise(self.manifold, np.asarray(drawn), np.asarray(self.clouds[k]))
+        i, j = linear_sum_assignment(apart)
+        return float(apart[i, j].mean())
+
+
+def checked_snapshots(
+    manifold: Manifold, times: Values, points: Sequence[Values]
+) -> tuple[np.ndarray, list[NumPyOrJax]]:
+    """**Raises:** ``ValueError`` naming the argument for times that do not increase, points that
+    do not fit them and fewer than 2 points in a snapshot."""
+    at = check_times(times)
+    if len(points) != len(at):
+        raise ValueError(f"points: {len(at)} times need as many snapshots, got {len(points)}.")
+    exact = [exact_rows(manifold, p, f"points[{k}]") for k, p in enumerate(points)]
+    for k, rows in enumerate(exact):
+        if len(rows) < 2:
+            raise ValueError(f"points[{k}]: a snapshot needs 2 points or more, got {len(rows)}.")
+    return at, exact
+
+
+def around_mean(
+    manifold: Manifold, exact: Sequence[NumPyOrJax]
+) -> tuple[np.ndarray | None, list[Array]]:
+    """Flat coordinates around their mean over all snapshots, and that mean (None: there are none),
+    in the precision that they have."""
+    if not manifold.flat_coordinates.any():
+        return None, [jnp.asarray(check_points(manifold, rows, "points")) for rows in exact]
+    every = np.concatenate([np.asarray(rows, np.float64) for rows in exact])
+    origin = np.where(manifold.flat_coordinates, every.mean(axis=0), 0.0)
+    moved = [np.asarray(rows, np.float64) - origin for rows in exact]
+    kinds = {np.asarray(rows).dtype for rows in exact}
+    dtype = jnp.result_type(float) if kinds == {np.dtype(np.float64)} else jnp.float32
+    return origin, [check_points(manifold, jnp.asarray(rows, dtype), "points") for rows in moved]
+
+
+def alike(key: Key, points: Sequence[NumPyOrJax], at_most: int) -> list[NumPyOrJax]:
+    """As many points of each snapshot: some of a large one, those of a small one repeated."""
+    count = min(at_most, max(map(len, points)))
+    found = []
+    for k, rows in zip(jax.random.split(key, len(points)), points, strict=True):
+        order = np.asarray(jax.random.permutation(k, len(rows)))
+        found.append(rows[np.tile(order, -(-count // len(rows)))[:count]])
+    return found
