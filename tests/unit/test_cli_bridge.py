@@ -212,7 +212,8 @@ def test_a_bridge_through_three_files(tmp_path, capsys, by_moments):
     snapshots give."""
     a, b, *reading = tables(tmp_path)
     out = tmp_path / "run"
-    command = ["bridge", a, b, a, *reading, "--method", "bridge", "--times", "0,2,4", "--variance", "0.4", "--steps",
+    command = ["bridge", a, b, a, *reading, "--method", "bridge", "--times", "0,2,4",
+               "--variance", "0.4", "--steps",
                "40", "--quiet", "--out", str(out)]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out

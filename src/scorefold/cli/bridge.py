@@ -19,7 +19,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")
     parser.add_argument("data", metavar="DATA", nargs="+",
                         help="two or more names (scorefold datasets) or files, or the name of a "
-                        "set of snapshots")  # fmt: skip
+                        "set of snapshots, or a table with a column of times (--time)")  # fmt: skip
     add_reading_options(parser)
     add_earth_option(parser)
     parser.add_argument("--model", choices=list(BRIDGES), help="default: light")
@@ -33,6 +33,12 @@ def add_command(commands: argparse._SubParsersAction) -> None:
                       "without noise; best (default): of the last three that which inner snapshots "
                       "choose, each left out in turn")  # fmt: skip
     many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
+    many.add_argument("--time", metavar="COLUMN",
+                      help="the one table DATA has a row for each point, and its time there "
+                      "(numbers or dates)")  # fmt: skip
+    many.add_argument("--id", dest="member", metavar="COLUMN",
+                      help="labels of the members in it, which stay in one part of the "
+                      "split")  # fmt: skip
     many.add_argument("--leave-out", action="store_true",
                       help="also fit every method without each inner snapshot in turn, and "
                       "measure")  # fmt: skip

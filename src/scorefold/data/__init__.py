@@ -16,6 +16,11 @@ from scorefold.data.sources.known import plain_coordinates
 from scorefold.data.sources.loading import load, load_points
 from scorefold.data.sources.registry import REGISTRY, Entry
 from scorefold.data.sources.snapshot_loading import SNAPSHOTS, load_snapshots
+from scorefold.data.sources.snapshot_tables import (
+    SnapshotTable,
+    load_snapshot_table,
+    snapshots_of_cells,
+)
 from scorefold.data.splits.protocols import LEAKING, PROTOCOLS, Split
 from scorefold.data.tables.readers import read_table
 
@@ -38,6 +43,7 @@ __all__ = [
     "Listing",
     "NoisyLinear",
     "Pinwheel",
+    "SnapshotTable",
     "Snapshots",
     "Split",
     "Target",
@@ -46,9 +52,11 @@ __all__ = [
     "load",
     "load_images",
     "load_points",
+    "load_snapshot_table",
     "load_snapshots",
     "plain_coordinates",
     "read_idx",
     "read_table",
+    "snapshots_of_cells",
     "target",
 ]

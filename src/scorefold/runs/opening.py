@@ -22,7 +22,8 @@ def opened(request: FitRequest | BridgeRequest) -> Job:
     """
     if isinstance(request, FitRequest):
         return open_fit(request)
-    return open_snapshots(request) if is_snapshots(request.data) else open_ends(request)
+    many = is_snapshots(request.data) or request.time is not None
+    return open_snapshots(request) if many else open_ends(request)
 
 
 def reopened(run: Run, data_dir: str | None = None) -> Problem:

@@ -145,9 +145,9 @@ def joined_energies(
 
 @eqx.filter_jit
 def moved_energies(
-    manifold: Manifold, times: tuple[float, ...], knots: Array, points: Array, k: int
+    manifold: Manifold, times: tuple[float, ...], knots: Array, points: Array, k: Array
 ) -> Array:
-    """Energies of all paths, moved to pass each of the points at its k-th time, shape
+    """Energies of all paths, moved to pass each of the points at their k-th time, shape
     ``(points, paths)``."""
     return _table(manifold, times, points, knots, lambda x, path: path.at[k].set(x))
 

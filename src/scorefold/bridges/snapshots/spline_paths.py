@@ -82,19 +82,24 @@ class SplinePaths(eqx.Module):
 
     def sample(self, key: Key, at: Values) -> Array:
         """All paths with their noise at the m times ``at``, shape (n, m, *shape)."""
+        return self._out(self._drawn(self.rest, key, at))
+
+    def _drawn(self, rest: Array, key: Key, at: Values) -> Array:
+        """Paths through these knots with their noise. Numbers of paths are filled up to powers of
+        two, so that few programs are compiled."""
         at = np.atleast_1d(np.asarray(at, np.float64))
         _, cov = pinned_moments(self.times, at)
         values, vectors = np.linalg.eigh(self.epsilon * cov)
-        factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], self.rest.dtype)
-        return self._out(_noisy(self.manifold, self.times, self.rest,
-                                jnp.asarray(at, factor.dtype), factor, key))  # fmt: skip
+        factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], rest.dtype)
+        clock = jnp.asarray(at, factor.dtype)
+        drawn = _noisy(self.manifold, self.times, _filled(rest), clock, factor, key)
+        return drawn[: len(rest)]
 
     def sample_at(self, key: Key, t: float, n: int) -> Array:
         """n draws of x(t), shape (n, *shape): paths drawn evenly, then their noise."""
         pick, noise = jax.random.split(key)
         rows = _spread(pick, self.used, n)
-        chosen = eqx.tree_at(lambda m: m.rest, self, self.rest[rows])
-        return chosen.sample(noise, [t])[:, 0]
+        return self._out(self._drawn(self.rest[rows], noise, [t])[:, 0])
 
     def sample_paths(
         self, key: Key, x0: Values, at: Values, *, start: float | None = None
@@ -121,15 +126,14 @@ class SplinePaths(eqx.Module):
             moved = np.asarray(x0, np.float64) - np.asarray(self.origin)
         rows = check_points(self.manifold, jnp.asarray(moved, self.rest.dtype), "x0")
         pick, noise = jax.random.split(key)
-        new = moved_energies(self.manifold, self.times, self.rest, rows, k)
-        known = moved_energies(self.manifold, self.times, self.rest, self.rest[:, k], k)
+        place = jnp.asarray(k)
+        new = moved_energies(self.manifold, self.times, self.rest, _filled(rows), place)
+        known = moved_energies(self.manifold, self.times, self.rest, self.rest[:, k], place)
         scale = max(2.0 * self.epsilon, least_epsilon(known))
         plan = sinkhorn(known, epsilon=scale, tolerance=5e-2, max_iterations=10_000, anneal=0.8)
         chosen = jax.random.categorical(pick, (plan.g[None, :] - new) / scale, axis=-1)
-        knots = self.rest[chosen].at[:, k].set(rows)
-        energy = total_energies(self.manifold, self.times, knots)
-        found = dataclasses.replace(self, rest=knots, energy=energy)
-        return found.sample(noise, wanted)
+        knots = self.rest[chosen[: len(rows)]].at[:, k].set(rows)
+        return self._out(self._drawn(knots, noise, wanted))
 
     def continue_from(self, key: Key, history: Values) -> SplinePaths:
         """Paths that start with a given history: for each the rest of one of the n paths, drawn
@@ -270,6 +274,12 @@ def _without_return(key: Key, cloud: Array, chance: np.ndarray, n: int) -> Array
     with np.errstate(divide="ignore"):
         late = np.where(chance > 0, np.asarray(order) / chance, np.inf)
     return cloud[np.argsort(late, kind="stable")[:n]]
+
+
+def _filled(rows: Array) -> Array:
+    """The rows, repeated up to the next power of two from 32 on."""
+    size = max(32, 1 << (len(rows) - 1).bit_length())
+    return jnp.tile(rows, (-(-size // len(rows)), *(1,) * (rows.ndim - 1)))[:size]
 
 
 def _spread(key: Key, size: int, n: int) -> Array:

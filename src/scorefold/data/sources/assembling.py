@@ -1,5 +1,6 @@
 """From the rows of a table to a data set in three parts."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ _MANY = 50
 
 class Rows(NamedTuple):
     """Rows of a table and how they are points; fields as in ``Dataset``. ``own``: whether it is a
-    table of one's own, whose digits are looked at."""
+    table of one's own, whose digits are looked at; ``beside``: other columns of the same rows."""
 
     coordinates: Coordinates
     values: np.ndarray
@@ -27,11 +28,16 @@ class Rows(NamedTuple):
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     own: bool = False
+    beside: Mapping[str, np.ndarray] | None = None
 
 
-def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
-    """The data set of these rows. **Raises:** ``DataError`` for rows that are no points, or that
-    JAX's default float cannot tell apart, and as ``split``."""
+def points_of(rows: Rows) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The points of all rows, a number for each that is the same for rows of one point, and what
+    was taken for granted.
+
+    **Raises:** ``DataError`` for rows that are no points, or that JAX's default float cannot tell
+    apart.
+    """
     coordinates, values, remarks = rows.coordinates, rows.values, rows.remarks
     if len(values) == 0:
         raise DataError("no usable rows.")
@@ -47,6 +53,13 @@ def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
     if rows.own:
         remarks += check_digits(coordinates, values, labels, dtype)
         remarks += dependent(coordinates, values) + far_rows(coordinates, values)
+    return points, labels, remarks
+
+
+def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
+    """The data set of these rows. **Raises:** as ``points_of`` and ``split``."""
+    coordinates, values = rows.coordinates, rows.values
+    points, labels, remarks = points_of(rows)
     positions = coordinates.positions(values)
     indices = split(
         protocol, positions, seed, labels=labels, groups=rows.groups, blocks=rows.blocks

@@ -57,12 +57,18 @@ def rows_of(
     drop: bool = False,
     drop_value: Dropped = None,
     like: Coordinates | None = None,
+    beside: Sequence[str] = (),
 ) -> Rows:
-    """How a table is read, and what is left out of it. Arguments as for ``load``."""
+    """How a table is read, and what is left out of it. Arguments as for ``load``; ``beside``:
+    columns that are no coordinates, handed on row by row."""
     own = list(table.columns)
-    if group is not None and group not in own:
-        raise nearest("column", group, own)
-    names = _picked(table, columns, group)
+    others = [*beside] if group is None else [*beside, group]
+    for other in others:
+        if other not in own:
+            raise nearest("column", other, own)
+        if own.count(other) > 1:
+            raise DataError(f"more than one column is called {other!r}.")
+    names = _picked(table, columns, others)
     space = _space(manifold, names, columns is not None, own, like)
     if like is None:
         found = _assigned(space, names, columns is not None, table)
@@ -102,17 +108,19 @@ def rows_of(
         problems=problems,
         remarks=(*said, *found.notes, *remarks(coordinates, values)),
         own=True,
+        beside={other: table[other].to_numpy()[keep] for other in beside},
     )
 
 
 def _picked(
-    table: pd.DataFrame, columns: str | Sequence[str] | None, group: str | None
+    table: pd.DataFrame, columns: str | Sequence[str] | None, others: Sequence[str]
 ) -> list[Name]:
-    """The columns stated, or those of points: all but the groups where the table does not say."""
+    """The columns stated, or those of points: all but the ``others`` where the table does not
+    say."""
     own = list(table.columns)
     if columns is None:
         points = table.attrs.get("points", own)
-        return [read_name(column) for column in points if column != group]
+        return [read_name(column) for column in points if column not in others]
     picked = choices(columns, own)
     stated = [name.text for name in picked]
     for column in stated:

@@ -39,10 +39,13 @@ def open_ends(request: BridgeRequest) -> Job:
         if getattr(request, option):
             name = option.replace("_", "-")
             raise RunError(f"--{name}: an option of three or more snapshots only.")
+    if request.member is not None:
+        raise RunError("--id: an option of --time, for one table of snapshots.")
     if len(request.data) != 2:
         raise RunError(
             f"bridge: needs two data sets, got {len(request.data)} ({', '.join(request.data)}), or "
-            f"the name of a set of snapshots: {', '.join(snapshot_names())}."
+            f"the name of a set of snapshots: {', '.join(snapshot_names())}; or one table with a "
+            "column of times (--time COLUMN)."
         )
     a, b = load_alike(request.data, request)
     problem = EndsProblem(request, (a, b), _variance(request.variance, a, b))

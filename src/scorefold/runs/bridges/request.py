@@ -20,14 +20,15 @@ from scorefold.runs.setting import check_settings
 @dataclass(frozen=True, kw_only=True)
 class BridgeRequest(Request):
     """A Schrödinger bridge between two tables, or through three and more snapshots: ``data`` are
-    names or files, or the name of one recorded set of snapshots.
+    names or files, or one: the name of a recorded set of snapshots, or a table with a column of
+    times.
 
     - ``model``: a name of ``BRIDGES`` (default: light). ``variance``: of Brownian motion from the
       first table to the last (default: from the data).
     - of snapshots: ``method``: of ``METHODS`` (default: best), ``model`` and the length of training
       are of "bridge" alone; ``times`` (default: 0, 1, 2, …); ``survivors``: join members that are
       seen at both ends of an interval; ``leave_out``: also fit every method without each inner one,
-      and measure.
+      and measure; of one table: ``time``, its column of times, and ``member``, of labels.
     """
 
     data: tuple[str, ...]
@@ -35,6 +36,8 @@ class BridgeRequest(Request):
     model: str | None = None
     variance: float | None = None
     times: tuple[float, ...] | None = None
+    time: str | None = None
+    member: str | None = None
     survivors: bool = False
     leave_out: bool = False
 
@@ -43,7 +46,8 @@ class BridgeRequest(Request):
         """The request of a run, from its ``run.json``."""
         settings, times = found["settings"], found["settings"]["times"]
         if "method" not in settings:  # of a version that had one
-            settings = {**settings, "method": "bridge" if len(found["bridge"]) > 2 else None}
+            method = "bridge" if len(found["bridge"]) > 2 else None
+            settings = {**settings, "method": method}
         return cls(data=tuple(found["data"]), reading=Reading(**found["options"]),
                    seed=found["seed"], earth=found["earth"],
                    **settings | {"times": None if times is None else tuple(times)})  # fmt: skip
@@ -88,7 +92,17 @@ class BridgeRequest(Request):
         """What ``run.json`` says: ``parts`` holds the points to train, to validate and to test, an
         array for each of ``names``; ``first``: of the first table; ``found``: what follows from
         the data where nothing was stated."""
-        stated = ("method", "model", "variance", "steps", "budget", "times", "survivors")
+        stated = (
+            "method",
+            "model",
+            "variance",
+            "steps",
+            "budget",
+            "times",
+            "survivors",
+            "time",
+            "member",
+        )
         return described(
             self.data,
             bridge=names,

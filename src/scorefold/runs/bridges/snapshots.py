@@ -22,7 +22,7 @@ from scorefold.bridges import (
     snapshot_rate,
 )
 from scorefold.bridges.fit_snapshots import Contest, contest
-from scorefold.data import Dataset, Snapshots, plain_coordinates
+from scorefold.data import Coordinates, Snapshots, plain_coordinates
 from scorefold.report import Axes
 from scorefold.runs.axes import axes_of
 from scorefold.runs.bridges.arrivals import ratio, text
@@ -45,21 +45,64 @@ from scorefold.runs.request import Finished, Job, Lines, Problem, Tables, load_a
 def open_snapshots(request: BridgeRequest) -> Job:
     """Read the tables, or the recorded set."""
     method = request.snapshot_method()
-    sets = load_alike(request.data, request) if len(request.data) > 1 else []
-    labels, parts = _tables(request, sets) if sets else _recorded(request)
+    if request.member is not None and request.time is None:
+        raise RunError("--id is an option of --time: labels of the members in one table.")
+    if request.time is not None:
+        labels, parts, coordinates, remarks = _timed(request)
+    elif len(request.data) > 1:
+        labels, parts, coordinates, remarks = _tables(request)
+    else:
+        labels, parts, coordinates, remarks = _recorded(request)
     train, rate = parts[0], None
     if request.variance is not None:
         rate = request.variance / (train.times[-1] - train.times[0])
     elif method == "bridge":
         rate = snapshot_rate(train.manifold, train.times, train.points)
-    problem = SnapshotsProblem(request, tuple(labels), parts, rate, tuple(sets))
+    problem = SnapshotsProblem(request, tuple(labels), parts, rate, coordinates, tuple(remarks))
     named = request.bridge if method == "bridge" else method
     words = (*map(word_of, request.data), named, str(request.seed))
     return Job.of_one(request.out or f"runs/bridge-{'-'.join(words)}", problem)
 
 
-def _tables(request: BridgeRequest, sets: list[Dataset]) -> tuple[list[str], Parts]:
-    """What to call the snapshots of tables; and their parts."""
+_Read = tuple[list[str], Parts, Coordinates | None, list[str]]
+"""What to call the snapshots; their parts; the coordinates of tables; what should be known."""
+
+
+def _timed(request: BridgeRequest) -> _Read:
+    """One table with a column of times."""
+    assert request.time is not None
+    if len(request.data) != 1:
+        raise RunError(f"--time {request.time}: its column is of one table, got "
+                       f"{len(request.data)} ({', '.join(request.data)}); several tables have "
+                       "--times.")  # fmt: skip
+    if request.times is not None:
+        raise RunError("--time, --times: state one of the two.")
+    options = request.reading.stated()
+    for option in ("group", "protocol"):
+        if option in options:
+            raise RunError(f"--{option} is no option of a table of snapshots: members (--id) stay "
+                           "in one part of the split.")  # fmt: skip
+    found = data.load_snapshot_table(
+        request.data[0], time=request.time, member=request.member, **options
+    )
+    whole = found.snapshots
+    if request.survivors and whole.ids is None:
+        raise RunError("--survivors: state the column of labels, --id COLUMN.")
+    parts = whole.split(request.seed)
+    _refuse_few(parts[0])
+    labels = [f"{whole.name} at {t:.6g} {whole.unit}".strip() for t in whole.times]
+    return labels, parts, found.coordinates, [f"{whole.name}: {r}" for r in found.remarks]
+
+
+def _refuse_few(train: Snapshots) -> None:
+    for t, rows in zip(train.times, train.points, strict=True):
+        if len(rows) < 2:
+            raise RunError(f"{train.name} at {t:g}: {len(rows)} training points are too few for a "
+                           "snapshot.")  # fmt: skip
+
+
+def _tables(request: BridgeRequest) -> _Read:
+    sets = load_alike(request.data, request)
     count = len(sets)
     times = tuple(map(float, range(count) if request.times is None else request.times))
     if len(times) != count or not (np.diff(times) > 1e-30).all() or not np.isfinite(times).all():
@@ -73,10 +116,11 @@ def _tables(request: BridgeRequest, sets: list[Dataset]) -> tuple[list[str], Par
                   tuple(np.asarray(getattr(d, part)) for d in sets))
         for part in ("train", "val", "test")
     )  # fmt: skip
-    return [d.name for d in sets], (train, val, test)
+    remarks = [f"{one.name}: {line}" for one in sets for line in one.warnings]
+    return [d.name for d in sets], (train, val, test), sets[0].coordinates, remarks
 
 
-def _recorded(request: BridgeRequest) -> tuple[list[str], Parts]:
+def _recorded(request: BridgeRequest) -> _Read:
     (name,) = request.data
     if request.times is not None:
         raise RunError(f"--times: {name} has its own times.")
@@ -88,32 +132,33 @@ def _recorded(request: BridgeRequest) -> tuple[list[str], Parts]:
     if request.survivors and found.ids is None:
         raise RunError(f"--survivors: members of {found.name} have no labels.")
     labels = [f"{found.name} at {t:g} {found.unit}".strip() for t in found.times]
-    return labels, found.split(request.seed)
+    return labels, found.split(request.seed), None, []
 
 
 @dataclass(frozen=True)
 class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
     """A law of paths to fit through many snapshots; ``rate``: of Brownian motion, where it is
-    stated or the method's; ``sets``: their tables, none of a recorded set."""
+    stated or the method's; ``coordinates``: of their tables, none of a recorded set."""
 
     request: BridgeRequest
     labels: tuple[str, ...]
     parts: Parts
     rate: float | None
-    sets: tuple[Dataset, ...]
+    coordinates: Coordinates | None
+    warned: tuple[str, ...]
 
     @cached_property
     def described(self) -> Document:
         train, names = self.parts[0], ("train", "val", "test")
         points = {n: list(part.points) for n, part in zip(names, self.parts, strict=True)}
-        coordinates = self.sets[0].coordinates if self.sets else plain_coordinates(train.manifold)
+        coordinates = self.coordinates or plain_coordinates(train.manifold)
         return self.request.described(
             list(self.labels), points, coordinates, times=train.times, rate=self.rate
         )
 
     @property
     def warnings(self) -> list[str]:
-        return [f"{one.name}: {line}" for one in self.sets for line in one.warnings]
+        return list(self.warned)
 
     def announced(self) -> list[str]:
         lines, train = [], self.parts[0]
@@ -222,7 +267,7 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
         return snapshot_tables(metrics)
 
     def page(self, done: Finished[FittedSnapshots]) -> Path:
-        axes = axes_of(self.sets[0].coordinates) if self.sets else Axes()
+        axes = Axes() if self.coordinates is None else axes_of(self.coordinates)
         return write_snapshots_page(done, axes)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
