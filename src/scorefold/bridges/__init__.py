@@ -11,6 +11,7 @@ from scorefold.bridges.currents.drift import (
     potential_drift,
 )
 from scorefold.bridges.currents.fit_current import CurrentHistory, fit_current
+from scorefold.bridges.currents.growth import GivenGrowth, Growth, LearnedGrowth
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
 from scorefold.bridges.currents.snapshot_current import SnapshotCurrent
 from scorefold.bridges.description import BridgeDescription, FittedBridge
@@ -68,9 +69,12 @@ __all__ = [
     "GaussianPotential",
     "GaussianSpline",
     "GivenDrift",
+    "GivenGrowth",
+    "Growth",
     "HeatPotential",
     "LearnedBridge",
     "LearnedDrift",
+    "LearnedGrowth",
     "LightBridge",
     "LightPotential",
     "MixturePair",

@@ -42,6 +42,9 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     many.add_argument("--leave-out", action="store_true",
                       help="also fit every method without each inner snapshot in turn, and "
                       "measure")  # fmt: skip
+    many.add_argument("--growth", action="store_true",
+                      help="of --method current: also learn where members multiply or vanish, and "
+                      "keep it where inner snapshots are nearer with it")  # fmt: skip
     many.add_argument("--survivors", action="store_true",
                       help="of --method bridge: join members seen at both ends of an "
                       "interval")  # fmt: skip

@@ -12,6 +12,7 @@ from scorefold.report.half_steps import half_steps
 from scorefold.report.html import to_png, write_report
 from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.kernels import kernel_ellipses, kernel_shapes
+from scorefold.report.lines_in_time import against_time
 from scorefold.report.maps import Globe, Mollweide, best_centre
 from scorefold.report.paths import trajectories
 from scorefold.report.picture import picture, views_of
@@ -33,6 +34,7 @@ __all__ = [
     "Raster",
     "TorusChart",
     "View",
+    "against_time",
     "arrows",
     "best_centre",
     "coastlines",

@@ -63,7 +63,10 @@ def _read_method(
         return tuple(_read_one(path, one) for one in found["intervals"])
     rows, at = [(one, _lengths(one["each"])) for one in found["trials"]], found["chosen"]
     if "rates" in found:
-        trials = tuple(Trial(one["length"], one["ridge"], one["share"], each) for one, each in rows)
+        trials = tuple(
+            Trial(one["length"], one["ridge"], one["share"], each, one.get("growth", False))
+            for one, each in rows
+        )
         rates = tuple(map(float, found["rates"]))
         return CurrentHistory(trials, None if at is None else trials[at], rates)
     shares = tuple(SplineTrial(one["share"], each) for one, each in rows)

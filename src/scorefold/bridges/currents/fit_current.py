@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,6 +18,14 @@ from jaxtyping import Array
 from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning, warn
 from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields, untrained_drift
+from scorefold.bridges.currents.growth import (
+    GivenGrowth,
+    GrownEnds,
+    Growth,
+    grown_plan,
+    regressed_growth,
+    relaxed_shares,
+)
 from scorefold.bridges.currents.intake import check_drift
 from scorefold.bridges.currents.linearised import Stream, laid_off, stream
 from scorefold.bridges.currents.regression import Velocities, regressed
@@ -43,6 +52,8 @@ _SEGMENTS = 12
 """Of a path while the drift is learned."""
 _UNKNOWNS = 600
 """Coefficients, at most, that are solved for together."""
+_PRICE = 30.0
+"""Nats that a nat of growth costs while it is learned."""
 _TRIALS = 5
 """Rounds of each trial."""
 _LEAST_RATE = 1e-5
@@ -52,12 +63,13 @@ _LEAST_RATE = 1e-5
 class Trial(NamedTuple):
     """A setting that was tried: ``length`` and ``ridge`` (None: no drift), ``share`` of the rate,
     and ``each``: distances W₁ of its laws to inner snapshots, each left out in turn (inf: it has
-    none)."""
+    none); ``growth``: whether growth was learned, too."""
 
     length: float | None
     ridge: float | None
     share: float
     each: tuple[float, ...] = ()
+    growth: bool = False
 
     @property
     def w1(self) -> float:
@@ -81,6 +93,7 @@ def fit_current(
     *,
     key: Key,
     drift: Drift | None = None,
+    growth: Growth | Literal["learn"] | None = None,
     rate: float | None = None,
     period: float | None = None,
     length: float | None = None,
@@ -103,6 +116,11 @@ def fit_current(
 
     - ``times``: t_0 < … < t_K; ``points``: K + 1 arrays, shape ``(n_k, *manifold.shape)``.
     - ``drift``: a ``Drift`` that is known, in place of one that is learned.
+    - ``growth``: births less deaths (``GivenGrowth``), where members multiply or vanish more in one
+      place than in another. Every member of a snapshot still counts once; how many there are in
+      all is said by their numbers (``SnapshotCurrent.mass_at``). ``"learn"``: a regression on
+      what plans want that may take more or less from a member, at a price of 30 nats a nat; it is
+      kept where inner snapshots are nearer with it, by a sixth and by two standard errors.
     - ``rate``: r > 0, variance per unit of time (default: a share of the mean of δ·Σ⁻¹δ/d over the
       pairs of the bridge, round by round from ``snapshot_rate``. The whole mean is the likelihood's
       choice, in which other members in every snapshot look like noise; inner snapshots choose
@@ -136,6 +154,12 @@ def fit_current(
         check_drift(drift, manifold, at, exact)
         origin, inside = None, [jnp.asarray(check_points(manifold, p, "points")) for p in exact]
     mass = tuple(map(len, inside))
+    learn, given = isinstance(growth, str), None if isinstance(growth, str) else growth
+    if given is not None:
+        for t, rows in zip(at, exact, strict=True):
+            given(rows, float(t))
+        if isinstance(given, GivenGrowth) and origin is not None:
+            given = _moved(given, origin)
     rounding = float(jnp.finfo(inside[0].dtype).eps) * float(np.abs(at).max())
     if rounding > 1e-3 * float(np.diff(at).min()):
         raise ValueError(
@@ -153,15 +177,15 @@ def fit_current(
     def untrained(scale: float) -> LearnedDrift:
         return untrained_drift(manifold, every, size, scale, period, features_key)
 
-    learner = _Learner(untrained, drift, start, rate is not None, walk, progress)
+    learner = _Learner(untrained, drift, given, learn, start, rate is not None, walk, progress)
     trials, chosen = learner.chosen(some, length, ridge)
-    found, final, rates = learner.learned(some, chosen, rounds)
+    found, grows, final, rates = learner.whole(some, chosen, rounds)
     if len(rates) < rounds:
         warn(
             f"drift: it ran away in round {len(rates)} of {rounds}; that of the round before is "
             "kept. Take a larger length or ridge."
         )
-    intervals, final = _bridged(found, at, inside, final, True)
+    intervals, final = _bridged(found, grows, at, inside, final, True)
     current = SnapshotCurrent(
         found, jnp.asarray(final, some.clouds.dtype), intervals, tuple(at.tolist()), mass, origin
     )
@@ -174,6 +198,8 @@ class _Learner(NamedTuple):
 
     untrained: Callable[[float], LearnedDrift]
     known: Drift | None
+    growth: Growth | None
+    learns_growth: bool
     rate: float
     fixed_rate: bool
     key: Key
@@ -190,7 +216,7 @@ class _Learner(NamedTuple):
             drifts = [(length, ridge)]
         shares = SHARES[:1] if self.fixed_rate else SHARES
         inner = some.inner
-        if not inner or len(drifts) * len(shares) == 1:
+        if not inner or len(drifts) * len(shares) * (1 + self.learns_growth) == 1:
             if len(drifts) > 1:
                 drifts = [(LENGTHS[1], RIDGES[1])]
                 warn(
@@ -199,7 +225,8 @@ class _Learner(NamedTuple):
                     "learned. State both, or drift."
                 )
             return (), Trial(*drifts[0], 1.0)
-        with progress_bar(len(drifts) + len(shares) - 1, 0, self.progress) as bar:
+        count = len(drifts) + len(shares) - 1 + self.learns_growth
+        with progress_bar(count, 0, self.progress) as bar:
 
             def tried(setting: Trial) -> Trial:
                 found = self._tried(some, inner, setting)
@@ -211,16 +238,46 @@ class _Learner(NamedTuple):
             if trials[0].ridge is None and not _nearer(best, trials[0]):
                 best = trials[0]
             narrower = [tried(best._replace(share=s)) for s in shares[1:]]
-        return (*trials, *narrower), min([best, *narrower], key=lambda trial: trial.w1)
+            best = min([best, *narrower], key=lambda trial: trial.w1)
+            trials += narrower
+            if self.learns_growth:
+                grown = tried(best._replace(growth=True))
+                best = grown if _nearer(grown, best) else best
+                trials.append(grown)
+        return tuple(trials), best
 
     def _tried(self, some: Clouds, left: Sequence[int], setting: Trial) -> Trial:
         missed = []
         for k in left:
             rest = some.without(k)
-            drift, rate, rates = self.learned(rest, setting, _TRIALS)
-            whole = len(rates) == _TRIALS
-            missed.append(_missed(some, rest, k, drift, rate, self.key) if whole else math.inf)
+            drift, growth, rate, rates = self.whole(rest, setting, _TRIALS)
+            miss = functools.partial(_missed, some, rest, k, drift, growth, rate)
+            missed.append(miss(self.key) if len(rates) == _TRIALS else math.inf)
         return setting._replace(each=tuple(missed))
+
+    def whole(
+        self, some: Clouds, setting: Trial, rounds: int
+    ) -> tuple[Drift, Growth | None, float, tuple[float, ...]]:
+        """Drift, growth and rate: with growth to learn, first a drift without, then growth from
+        its paths, then the drift again."""
+        drift, rate, rates = self.learned(some, setting, rounds)
+        if not setting.growth:
+            return drift, self.growth, rate, rates
+        growth = self._grown_along(drift, some, rate)
+        again = self._replace(growth=growth)
+        drift, rate, rates = again.learned(some, setting, rounds)
+        return drift, growth, rate, rates
+
+    def _grown_along(self, drift: Drift, some: Clouds, rate: float) -> Growth:
+        gaps = np.diff(some.times)
+        squares = np.asarray(_seen(drift, some.clouds, _grids(some))[2], np.float64)
+        counts = []
+        for s in squares:
+            nats = jnp.asarray(s / (2.0 * max(rate, _least_rate(s))))
+            counts.append(np.exp(relaxed_shares(nats, jnp.asarray(_PRICE, nats.dtype))))
+        basis, middle = self.untrained(LENGTHS[1]), some.times[:-1] + 0.5 * gaps
+        starts = list(some.clouds[:-1])
+        return regressed_growth(basis, starts, middle.tolist(), gaps, np.stack(counts))
 
     def learned(
         self, some: Clouds, setting: Trial, rounds: int
@@ -230,9 +287,8 @@ class _Learner(NamedTuple):
         drift = self.known or self.untrained(setting.length or 1.0)
         dtype, rate = some.clouds.dtype, self.rate
         rates: list[float] = []
-        spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
-        grids = jnp.asarray(np.stack(spans), dtype)
-        before = drift
+        grids = _grids(some)
+        before, grown = drift, _grown(self.growth, some.times, list(some.clouds))
         for j in range(rounds):
             streams, deltas, squares = _seen(drift, some.clouds, grids)
             known = np.asarray(squares, np.float64)
@@ -243,7 +299,7 @@ class _Learner(NamedTuple):
                         "finite before the next snapshot."
                     )
                 return before, rate, tuple(rates)
-            plans = [_plan(s, rate) for s in known]
+            plans = [_plan(s, rate, g) for s, g in zip(known, grown, strict=True)]
             if not self.fixed_rate:
                 mean = _mean_square(plans, known) / some.manifold.dim
                 rate = max(setting.share * mean, _LEAST_RATE * self.rate)
@@ -254,11 +310,18 @@ class _Learner(NamedTuple):
             rows = jnp.arange(some.clouds.shape[1])
             pairs = zip(keys, plans, strict=True)
             partner = jnp.stack([plan.sample_targets(k, rows) for k, plan in pairs])
-            seen = _motion(some.manifold, streams, deltas, partner, grids)
+            shares = jnp.stack([jnp.exp(plan.log_a) for plan in plans])
+            seen = _motion(some.manifold, streams, deltas, partner, grids, shares)
             assert isinstance(drift, LearnedDrift)
             before = drift
             drift = regressed(drift, seen, jnp.asarray(setting.ridge, dtype))
         return drift, rate, tuple(rates)
+
+
+def _grids(some: Clouds) -> Array:
+    """Times of the paths of each interval while the drift is learned."""
+    spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
+    return jnp.asarray(np.stack(spans), some.clouds.dtype)
 
 
 def _nearer(one: Trial, other: Trial) -> bool:
@@ -291,9 +354,15 @@ def _seen(drift: Drift, clouds: Array, grids: Array) -> tuple[Stream, Array, Arr
 
 @eqx.filter_jit
 def _motion(
-    manifold: Manifold, streams: Stream, deltas: Array, partner: Array, grids: Array
+    manifold: Manifold,
+    streams: Stream,
+    deltas: Array,
+    partner: Array,
+    grids: Array,
+    shares: Array,
 ) -> Velocities:
-    """Velocities along the mean path of each pair, at the middle of each step."""
+    """Velocities along the mean path of each pair, at the middle of each step; ``shares`` of the
+    first snapshots' points, shape ``(K, n)``."""
 
     def path(found: Stream, delta: Array, j: Array, grid: Array) -> Velocities:
         bent = found.bent(delta[j])
@@ -311,23 +380,50 @@ def _motion(
 
     found = jax.lax.map(lambda a: interval(*a), (streams, deltas, partner, grids))
     shape = manifold.shape
+    weight = found.weight * (shares.shape[1] * shares.astype(found.weight.dtype))[:, :, None]
     return Velocities(
         found.at.reshape(-1, *shape), found.time.reshape(-1), found.velocity.reshape(-1, *shape),
-        found.weight.reshape(-1),
+        weight.reshape(-1),
     )  # fmt: skip
 
 
-def _plan(squares: np.ndarray, rate: float, final: bool = False) -> Transport:
+def _plan(
+    squares: np.ndarray, rate: float, grown: GrownEnds | None = None, final: bool = False
+) -> Transport:
     """The plan of the bridge from δ·Σ⁻¹δ, (n, m); one that is ``final`` says what it misses."""
     # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
     most = 10_000 if final else 1000
+
+    def solve(a: Values | None) -> Transport:
+        return sinkhorn(
+            squares / 2.0, a, epsilon=max(rate, _least_rate(squares)),
+            tolerance=2e-2 if final else 1e-2, max_iterations=most, anneal=0.8,
+        )  # fmt: skip
+
     with warnings.catch_warnings():
         if not final:
             warnings.simplefilter("ignore", ScorefoldWarning)
-        return sinkhorn(
-            squares / 2.0, epsilon=max(rate, _least_rate(squares)),
-            tolerance=2e-2 if final else 1e-2, max_iterations=most, anneal=0.8,
-        )  # fmt: skip
+        return solve(None) if grown is None else grown_plan(solve, grown)
+
+
+def _grown(
+    growth: Growth | None, times: np.ndarray, points: Sequence[Array]
+) -> list[GrownEnds | None]:
+    """g at both ends of each interval."""
+    if growth is None:
+        return [None] * (len(times) - 1)
+    values = [growth(rows, float(t)) for t, rows in zip(times, points, strict=True)]
+    gaps = np.diff(times)
+    return [GrownEnds(a, b, float(h))
+            for (a, b), h in zip(itertools.pairwise(values), gaps, strict=True)]  # fmt: skip
+
+
+def _moved(growth: GivenGrowth, origin: np.ndarray) -> Growth:
+    """The same in coordinates around an origin."""
+    return GivenGrowth(
+        growth.manifold,
+        lambda x, t: growth.function(x + jnp.asarray(origin, x.dtype), t),
+    )
 
 
 def _least_rate(squares: np.ndarray) -> float:
@@ -341,11 +437,19 @@ def _mean_square(plans: Sequence[Transport], squares: np.ndarray) -> float:
     return float(np.mean([np.sum(p * s) for p, s in zip(shares, squares, strict=True)]))
 
 
-def _missed(some: Clouds, rest: Clouds, k: int, drift: Drift, rate: float, key: Key) -> float:
+def _missed(
+    some: Clouds,
+    rest: Clouds,
+    k: int,
+    drift: Drift,
+    growth: Growth | None,
+    rate: float,
+    key: Key,
+) -> float:
     """W₁ between the law at the time of the snapshot k and its points; inf where it has none."""
     pair, times = [rest.clouds[k - 1], rest.clouds[k]], rest.times[k - 1 : k + 1]
     try:
-        intervals, rate = _bridged(drift, times, pair, rate, False)
+        intervals, rate = _bridged(drift, growth, times, pair, rate, False)
         current = SnapshotCurrent(
             drift, jnp.asarray(rate, pair[0].dtype), intervals, tuple(times.tolist()), (0, 0)
         )
@@ -357,7 +461,12 @@ def _missed(some: Clouds, rest: Clouds, k: int, drift: Drift, rate: float, key: 
 
 # -- the bridge ------------------------------------------------------------------------------------
 def _bridged(
-    drift: Drift, times: np.ndarray, points: Sequence[Array], rate: float, final: bool
+    drift: Drift,
+    growth: Growth | None,
+    times: np.ndarray,
+    points: Sequence[Array],
+    rate: float,
+    final: bool,
 ) -> tuple[tuple[Interval, ...], float]:
     """The plans of all intervals, on all points, and the rate that they are told apart at."""
     ends_of = list(itertools.pairwise(points))
@@ -367,9 +476,12 @@ def _bridged(
         squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
     rate = max(rate, *map(_least_rate, squares))
     found = []
-    for s, (x, y) in zip(squares, ends_of, strict=True):
-        plan = _plan(s, rate, final)
-        found.append(Interval(x, y, *(jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))))
+    for s, (x, y), grown in zip(squares, ends_of, _grown(growth, times, points), strict=True):
+        plan = _plan(s, rate, grown, final)
+        f, g = (jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))
+        if grown is not None:
+            f = f + (plan.log_a + math.log(len(x))).astype(x.dtype)
+        found.append(Interval(x, y, f, g, None if grown is None else (grown.left, grown.right)))
     return tuple(found), rate
 
 

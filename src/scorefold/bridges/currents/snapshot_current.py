@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from scorefold._fixed import fixed
 from scorefold._hash import structural_hash
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.currents.drift import Drift
+from scorefold.bridges.currents.growth import GrownEnds
 from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
 from scorefold.bridges.reference.integrated import snapshot_time
@@ -30,12 +32,14 @@ _ROWS = 32
 
 class Interval(eqx.Module):
     """Snapshots k and k + 1, shape ``(n, *shape)`` and ``(m, *shape)``, and the potentials of their
-    plan, P_ij = e^{f_i + g_j − c_ij}/nm with c_ij = δ_ij·Σ_i⁻¹ δ_ij / 2r (``Stream``)."""
+    plan, P_ij = e^{f_i + g_j − c_ij}/nm with c_ij = δ_ij·Σ_i⁻¹ δ_ij / 2r (``Stream``). Where
+    members multiply, P counts descendants, and ``growth`` is g at the points of both."""
 
     start: Array = fixed()
     end: Array = fixed()
     f: Array = fixed()
     g: Array = fixed()
+    growth: tuple[Array, Array] | None = fixed(default=None)
 
 
 class SnapshotCurrent(eqx.Module):
@@ -53,6 +57,10 @@ class SnapshotCurrent(eqx.Module):
     per unit of time. They arrive at points of the snapshots. ``mass``: members of each. Where
     there is an ``origin``, flat coordinates inside are those of the points less it: ask
     ``velocity`` and ``parts``, which know, in the place of a ``drift`` that was learned.
+
+    Where members multiply and vanish (``fit_current(growth=)``), ``sample_at`` is the law of those
+    that are there at a time and ``mass_at`` how many they are; a path forward is one line of
+    descent that reaches the next snapshot, a path backward the ancestors of a member.
 
     Source: Shen, Berlinghieri & Broderick 2024, "Multi-marginal Schrödinger bridges with iterative
     reference refinement" (the drift learned, by simulation there).
@@ -94,14 +102,59 @@ class SnapshotCurrent(eqx.Module):
             raise ValueError(f"n must be 1 or more, got {n}.")
         k = self._interval(t)
         pick, walk = jax.random.split(key)
-        start = self.intervals[k].start
-        order = jax.random.permutation(pick, len(start))
-        rows = start[np.tile(np.asarray(order), -(-n // len(start)))[:n]]
+        interval = self.intervals[k]
+        start = interval.start
         if t == self.times[0]:
-            return self._outside(rows)
+            order = np.asarray(jax.random.permutation(pick, len(start)))
+            return self._outside(start[np.tile(order, -(-n // len(start)))[:n]])
         grid = self._grid(k, [t])
-        path = self._walked(k, rows, grid, np.searchsorted(grid, [t]), walk, True)
+        if interval.growth is None:
+            order = np.asarray(jax.random.permutation(pick, len(start)))
+            rows, tilt = np.tile(order, -(-n // len(start)))[:n], None
+        else:
+            weights, tilt = self._there(k, t)
+            turn, shuffle = jax.random.split(pick)
+            levels = (np.arange(n) + float(jax.random.uniform(turn))) / n
+            rows = np.minimum(np.searchsorted(np.cumsum(weights), levels), len(start) - 1)
+            rows = rows[np.asarray(jax.random.permutation(shuffle, n))]
+        path = self._walked(k, start[rows], grid, np.searchsorted(grid, [t]), walk, True, tilt)
         return self._outside(path[:, 0])
+
+    def mass_at(self, t: float) -> float:
+        """How many members there are at time t: those of the snapshots at their times, and between
+        e^{∫g} times what all have in common, e^{c(t − t_k)}; with no growth the latter alone.
+
+        **Raises:** ``ValueError`` for t outside [t_0, t_K].
+        """
+        k = self._interval(t)
+        low, high = self.times[k], self.times[k + 1]
+        part, sizes = (t - low) / (high - low), np.log([self.mass[k], self.mass[k + 1]])
+        if self.intervals[k].growth is None:
+            return float(np.exp((1.0 - part) * sizes[0] + part * sizes[1]))
+        now, then = (math.log(self._alive(k, s)) for s in (part, 0.0))
+        # log of Σ π e^{−R}: 0 at the end; what is missing at the start is in common.
+        common = sizes[0] - sizes[1] - then
+        return float(np.exp(sizes[1] + now + (1.0 - part) * common))
+
+    def _there(self, k: int, t: float) -> tuple[np.ndarray, Array]:
+        """Shares of the starts of interval k among the members at time t, and the logarithms of
+        what their ends weigh."""
+        part = (t - self.times[k]) / (self.times[k + 1] - self.times[k])
+        weights, tilt = self._shares(k, part)
+        return weights / weights.sum(), tilt
+
+    def _alive(self, k: int, part: float) -> float:
+        return float(self._shares(k, part)[0].sum())
+
+    def _shares(self, k: int, part: float) -> tuple[np.ndarray, Array]:
+        """Σ_j P_ij e^{−R_ij} of all starts, and −R of the ends."""
+        interval = self.intervals[k]
+        assert interval.growth is not None
+        ends_of = GrownEnds(*interval.growth, self.times[k + 1] - self.times[k])
+        first, last = ends_of.rest(part)
+        grid = jnp.asarray(self._grid(k, []), interval.start.dtype)
+        logs = _descendants(self.drift, self.rate, interval, grid, -last)
+        return np.exp(np.asarray(logs - first, np.float64)), -last
 
     def sample_paths(
         self, key: Key, x0: Values, at: Values, *, start: float | None = None
@@ -141,13 +194,23 @@ class SnapshotCurrent(eqx.Module):
         return found
 
     def _walked(
-        self, k: int, rows: Array, grid: np.ndarray, places: np.ndarray, key: Key, ahead: bool
+        self,
+        k: int,
+        rows: Array,
+        grid: np.ndarray,
+        places: np.ndarray,
+        key: Key,
+        ahead: bool,
+        tilt: Array | None = None,
     ) -> Array:
         """States at the ``places`` of the grid of paths through an interval, from ``rows`` at its
         first time or at its last."""
+        interval = self.intervals[k]
+        if tilt is not None:
+            interval = dataclasses.replace(interval, g=interval.g + tilt)
         walk = _forward if ahead else _backward
         found = walk(
-            self.drift, self.rate, self.intervals[k], rows, jnp.asarray(grid, rows.dtype),
+            self.drift, self.rate, interval, rows, jnp.asarray(grid, rows.dtype),
             jax.random.split(key, len(rows)), jnp.asarray(places),
         )  # fmt: skip
         fail_at_rows("samples", ~jnp.isfinite(found), "not finite", "The drift runs away.")
@@ -210,6 +273,20 @@ def pinned(manifold: Manifold, found: Stream, end: Array, key: Key, rate: Scalar
 @eqx.filter_jit
 def _velocities(drift: Drift, rows: Array, t: Scalar) -> Array:
     return jax.vmap(lambda x: drift(x, t))(rows)
+
+
+@eqx.filter_jit
+def _descendants(drift: Drift, rate: Scalar, interval: Interval, grid: Array, tilt: Array) -> Array:
+    """log Σ_j P_ij e^{tilt_j}, shape ``(n,)``."""
+    m = drift.manifold
+
+    def one(x: Point) -> Scalar:
+        found = stream(drift, x, grid)
+        cost = costs(found, ends(m, found, interval.end), rate)
+        return jax.nn.logsumexp(interval.g - cost + tilt)
+
+    size = math.log(len(interval.start) * len(interval.end))
+    return interval.f + in_blocks(one, interval.start) - size
 
 
 @eqx.filter_jit

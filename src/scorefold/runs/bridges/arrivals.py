@@ -6,6 +6,8 @@ from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bridges.arrivals import LEAST, EndGap
 from scorefold.metrics import EndDistance
 
+_ADVICE = "Train longer (--steps), or take another --variance."
+
 
 def distance_numbers(found: EndDistance) -> Document:
     """What ``metrics.json`` holds of a distance."""
@@ -21,12 +23,11 @@ def gap_numbers(gap: EndGap) -> Document:
     return found
 
 
-def missed_line(name: str, gap: EndGap) -> str:
+def missed_line(name: str, gap: EndGap, advice: str = _ADVICE) -> str:
     """One line for stderr."""
     return (
         f"the bridge misses {name}: points carried there are {text(gap.value)} standard deviations "
-        f"from real ones along the worst line, where chance stays below {text(gap.floor)}. Train "
-        "longer (--steps), or take another --variance."
+        f"from real ones along the worst line, where chance stays below {text(gap.floor)}. {advice}"
     )
 
 

@@ -35,7 +35,7 @@ _LEAST = 1e-5
 def open_ends(request: BridgeRequest) -> Job:
     """Read the two tables."""
     request.choice()
-    for option in ("method", "times", "leave_out", "survivors"):
+    for option in ("method", "times", "leave_out", "survivors", "growth"):
         if getattr(request, option):
             name = option.replace("_", "-")
             raise RunError(f"--{name}: an option of three or more snapshots only.")

@@ -28,7 +28,8 @@ class BridgeRequest(Request):
     - of snapshots: ``method``: of ``METHODS`` (default: best), ``model`` and the length of training
       are of "bridge" alone; ``times`` (default: 0, 1, 2, …); ``survivors``: join members that are
       seen at both ends of an interval; ``leave_out``: also fit every method without each inner one,
-      and measure; of one table: ``time``, its column of times, and ``member``, of labels.
+      and measure; of one table: ``time``, its column of times, and ``member``, of labels;
+      ``growth``: learn where members multiply or vanish (current, best).
     """
 
     data: tuple[str, ...]
@@ -38,6 +39,7 @@ class BridgeRequest(Request):
     times: tuple[float, ...] | None = None
     time: str | None = None
     member: str | None = None
+    growth: bool = False
     survivors: bool = False
     leave_out: bool = False
 
@@ -81,6 +83,9 @@ class BridgeRequest(Request):
         elif stated:
             raise RunError(f"--{stated[0]} is an option of --method bridge; the method is "
                            f"{method}{'' if self.method else ', the default'}.")  # fmt: skip
+        if self.growth and method not in ("current", "best"):
+            raise RunError("--growth is an option of --method current and best; the method is "
+                           f"{method}.")  # fmt: skip
         if method in ("spline", "momentum") and self.variance is not None:
             raise RunError(f"--variance is no option of --method {method}, which has no Brownian "
                            "motion of positions.")  # fmt: skip

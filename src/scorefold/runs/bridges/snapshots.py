@@ -192,7 +192,8 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
     def _moving(self) -> Document:
         """The options of a current: it finds its own rate, unless one is stated."""
         stated = None if self.request.variance is None else self.rate
-        return {"rate": stated, "progress": self.request.progress}
+        growth = "learn" if self.request.growth else None
+        return {"rate": stated, "progress": self.request.progress, "growth": growth}
 
     def _bridged(
         self, train: Snapshots, val: Snapshots, keeping: ReadOnlyDocument
@@ -253,7 +254,9 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
         """Those of the method."""
         if isinstance(fitted, SnapshotCurrent):
             parts = fitted.parts(single_points(self.parts[0].points))
-            return {"rate": float(fitted.rate), "speeds": dict(parts._asdict())}
+            grown = fitted.intervals[0].growth is not None
+            asked = {"growth_kept": grown} if self.request.growth else {}
+            return {"rate": float(fitted.rate), "speeds": dict(parts._asdict()), **asked}
         if isinstance(fitted, SplinePaths):
             return {"rate": None, "rate_reason": "paths are splines", "epsilon": fitted.epsilon,
                     "paths": fitted.used}  # fmt: skip

@@ -14,6 +14,7 @@ from scorefold._warnings import warn
 from scorefold.bridges import (
     MultiMarginalBridge,
     SnapshotBridge,
+    SnapshotCurrent,
     SnapshotMixture,
     arrival,
     end_gap,
@@ -83,8 +84,12 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
             gap = arrival(own, "b", there, points[k], key=judge, learned_from=worth)
         else:
             gap = end_gap(bridge.manifold, there, points[k], learned_from=worth)
-        if gap.missed:
-            warn(missed_line(labels[k], gap))
+        # Where members multiply unequally, one path from each of them does not end as they do.
+        grown = isinstance(bridge, SnapshotCurrent) and bridge.intervals[k - 1].growth is not None
+        if gap.missed and not grown:
+            bridged = isinstance(bridge, MultiMarginalBridge)
+            advice = () if bridged else ("Take another --method, or more points.",)
+            warn(missed_line(labels[k], gap, *advice))
         rows.append({
             "snapshot": labels[k],
             "time": high,

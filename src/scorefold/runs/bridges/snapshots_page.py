@@ -73,6 +73,8 @@ def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> 
     drawn_flat = manifold.dim > 1 and manifold.picture != "factors"
     if isinstance(bridge, SnapshotCurrent) and drawn_flat:
         figures["The current"] = _current_figure(bridge, train, shown_on)
+    if isinstance(bridge, SnapshotCurrent) and len(set(bridge.mass)) > 1:
+        figures["Members"] = _mass_figure(bridge, metrics["unit"])
     title = f"{names[0]} to {names[-1]}: {_TITLES[metrics['method']]} {len(names)} snapshots"
     shown = {k: ", ".join(map(str, v)) if isinstance(v, list) else v
              for k, v in metrics.items() if k not in _IN_TABLES}  # fmt: skip
@@ -147,6 +149,16 @@ def _current_figure(bridge: SnapshotCurrent, train: Snapshots, shown_on: Shown) 
                          **shown_on)  # fmt: skip
 
 
+def _mass_figure(bridge: SnapshotCurrent, unit: str) -> Figure:
+    """How many members there are at every time, and how many the snapshots have."""
+    at = np.unique(np.concatenate([np.linspace(a, b, 9) for a, b in
+                                   itertools.pairwise(bridge.times)]))  # fmt: skip
+    return report.against_time(
+        at, [bridge.mass_at(float(t)) for t in at], seen=(bridge.times, bridge.mass),
+        label="members", unit=unit,
+    )  # fmt: skip
+
+
 _TITLES = {
     "bridge": "bridges through",
     "current": "a current through",
@@ -177,7 +189,13 @@ def _notes(train: Snapshots, metrics: Document) -> list[str]:
             "time with a drift among those that have the law of each snapshot at its time; the "
             "drift, one for all intervals, is learned from all snapshots together."
         )
-        between = "Snapshots are taken as equal in mass."
+        between = (
+            "Where members multiply or vanish was learned; between snapshots their number follows "
+            "it."
+            if metrics.get("growth_kept")
+            else "Every member of a snapshot counts the same: the law says nothing of births and "
+            "deaths (--growth)."
+        )
     else:
         notes.append(
             "Paths of least bending through one point of every snapshot (integrated Brownian "
