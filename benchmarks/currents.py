@@ -6,10 +6,10 @@ Of the members of each set 45 per cent train and 45 judge (those with labels wit
 100 a snapshot of the vortex, 150 of the other synthetic ones). Each inner snapshot is left out in
 turn; what a method says of its time is compared with the members that judge
 (``metrics.leave_one_out``: W₁ and W₂ with geodesic cost; floor: the training members at that time).
-Settings of currents are chosen by inner snapshots of what is left. The
-noiseless splines are those of ``spline_paths`` with ε = 10⁻¹²; ``momentum`` and ``best`` are those
-of ``fit_snapshots``, which choose by inner snapshots of what is left. ``bridges`` are entropic pairs with
-pinned Brownian motion at ``snapshot_rate``; ``mixture`` draws from the two neighbours by time.
+Settings of currents are chosen by inner snapshots of what is left. The noiseless splines are those
+of ``spline_paths`` with ε = 10⁻¹²; ``momentum`` and ``best`` are those of ``fit_snapshots``, which
+choose by inner snapshots of what is left. ``bridges`` are entropic pairs with pinned Brownian
+motion at ``snapshot_rate``; ``mixture`` draws from the two neighbours by time.
 
 Writes benchmarks/results/currents.json and docs/images/currents.png.
 """
