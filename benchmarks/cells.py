@@ -3,10 +3,10 @@ nothing of what they are asked.
 
     python benchmarks/cells.py --seeds 3 --data-dir DIR
 
-``embryoid`` (five times, five components, 300 cells drawn with replacement a time, 49 per cent train
-and as many judge): all snapshots train; cells of the snapshot before that judge are carried to each
-next one, W₁ to those that judge there (mean over the four steps; published with other cells of the
-same experiment, whitened: .71 to .78); floor: training cells there.
+``embryoid`` (five times, five components, 300 cells drawn with replacement a time, 49 per cent
+train and as many judge): all snapshots train; cells of the snapshot before that judge are carried
+to each next one, W₁ to those that judge there (mean over the four steps; published with other and
+more cells of the same experiment, whitened: .71 to .78); floor: training cells there.
 
 ``cite`` (days 2, 3, 4 and 7, 50 components; 600 cells a day train, 1,500 judge): each of days 3 and
 4 left out; energy distance, half of 2E|X − Y| − E|X − X'| − E|Y − Y'|, and W₁ of 600 draws to 600

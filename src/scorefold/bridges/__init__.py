@@ -11,6 +11,7 @@ from scorefold.bridges.currents.drift import (
     potential_drift,
 )
 from scorefold.bridges.currents.fit_current import CurrentHistory, fit_current
+from scorefold.bridges.currents.gridded import GriddedDrift, gridded_drift, load_gridded_drift
 from scorefold.bridges.currents.growth import GivenGrowth, Growth, LearnedGrowth
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
 from scorefold.bridges.currents.snapshot_current import SnapshotCurrent
@@ -70,6 +71,7 @@ __all__ = [
     "GaussianSpline",
     "GivenDrift",
     "GivenGrowth",
+    "GriddedDrift",
     "Growth",
     "HeatPotential",
     "LearnedBridge",
@@ -109,7 +111,9 @@ __all__ = [
     "fit_splines",
     "gaussian_ipf",
     "gaussian_spline",
+    "gridded_drift",
     "interpolate_snapshots",
+    "load_gridded_drift",
     "mixture_pair",
     "no_drift",
     "potential_drift",
