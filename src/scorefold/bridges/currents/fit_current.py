@@ -38,7 +38,13 @@ from scorefold.bridges.currents.snapshot_current import (
     in_blocks,
 )
 from scorefold.bridges.exact.transport import Transport, sinkhorn
-from scorefold.bridges.snapshots.inner import Clouds, alike, around_mean, checked_snapshots
+from scorefold.bridges.snapshots.inner import (
+    Clouds,
+    alike,
+    around_mean,
+    checked_snapshots,
+    nearer,
+)
 from scorefold.bridges.snapshots.rate import snapshot_rate
 from scorefold.fitting.loop import progress_bar
 from scorefold.manifolds import Manifold, check_points
@@ -235,14 +241,14 @@ class _Learner(NamedTuple):
 
             trials = [tried(Trial(*d, 1.0)) for d in drifts]
             best = min(trials, key=lambda trial: trial.w1)
-            if trials[0].ridge is None and not _nearer(best, trials[0]):
+            if trials[0].ridge is None and not nearer(best.each, trials[0].each):
                 best = trials[0]
             narrower = [tried(best._replace(share=s)) for s in shares[1:]]
             best = min([best, *narrower], key=lambda trial: trial.w1)
             trials += narrower
             if self.learns_growth:
                 grown = tried(best._replace(growth=True))
-                best = grown if _nearer(grown, best) else best
+                best = grown if nearer(grown.each, best.each) else best
                 trials.append(grown)
         return tuple(trials), best
 
@@ -322,16 +328,6 @@ def _grids(some: Clouds) -> Array:
     """Times of the paths of each interval while the drift is learned."""
     spans = [np.linspace(a, b, _SEGMENTS + 1) for a, b in itertools.pairwise(some.times)]
     return jnp.asarray(np.stack(spans), some.clouds.dtype)
-
-
-def _nearer(one: Trial, other: Trial) -> bool:
-    """Whether its distances are smaller by a sixth, and by twice the standard error of the
-    difference: the least of several is small by chance."""
-    gain = np.subtract(other.each, one.each)
-    if not np.isfinite(gain).all():
-        return one.w1 < other.w1
-    error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
-    return bool(gain.mean() > max(2.0 * error, other.w1 / 6.0))
 
 
 @eqx.filter_jit
