@@ -30,8 +30,8 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     many.add_argument("--method", choices=METHODS,
                       help="bridge: Brownian motion between snapshots (--model); current: carried "
                       "by a drift that is learned; momentum, spline: velocities that wander, "
-                      "without noise; best (default): spline, unless inner snapshots, each left out "
-                      "in turn, are clearly nearer to another of the last three")  # fmt: skip
+                      "without noise; best (default): spline, unless inner snapshots that are left "
+                      "out are clearly nearer to another of the last three")  # fmt: skip
     many.add_argument("--times", metavar="T,T,…", help="of the snapshots (default: 0,1,2,…)")
     many.add_argument("--time", metavar="COLUMN",
                       help="the one table DATA has a row for each point, and its time there "

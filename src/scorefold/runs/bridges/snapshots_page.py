@@ -206,8 +206,8 @@ def _notes(train: Snapshots, metrics: Document) -> list[str]:
         between = "Points of large snapshots were drawn, those of small ones repeated."
     if metrics["method_asked"] == "best" and metrics["inner_w1"]:
         notes.append(
-            "The method is chosen by inner snapshots of the training points, each left out in turn: "
-            "splines, unless another is nearer by a sixth and by two standard errors."
+            "The method is chosen by inner snapshots of the training points, each left out in "
+            "turn: splines, unless another is nearer by a sixth and by two standard errors."
         )
     if metrics["inner_w1"]:
         means = {name: _mean(each) for name, each in metrics["inner_w1"].items()}
