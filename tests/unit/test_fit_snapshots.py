@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from scorefold._warnings import ScorefoldWarning
-from scorefold.bridges import SnapshotBridge, end_gap, fit_snapshots, fit_splines
+from scorefold.bridges import GivenDrift, SnapshotBridge, end_gap, fit_snapshots, fit_splines
 from scorefold.bridges.fit_snapshots import PAIRS, Contest
 from scorefold.cli import main
 from scorefold.fitting import load, save
@@ -133,6 +133,54 @@ def test_a_method_behind_straight_lines_says_so():
 
 
 @straight
+@pytest.mark.parametrize("method", ["spline", "current"])
+@pytest.mark.parametrize("zero", [1990.5, 1.6e9])
+def test_times_far_from_zero_lose_nothing(method, zero):
+    """Years in steps of a hundredth, seconds since 1970 in steps of a minute, in float32: the law
+    is that of the same snapshots at times from 0, 1, 2, 3, drawn with the same key."""
+    step = 0.01 if zero < 1e4 else 60.0
+    clouds = [c[:12] for c in moving(Euclidean(1), times=range(4))]
+    more = {"rate": 0.05, "features": 8, "length": 2.0, "ridge": 1e-2}
+    drawn = []
+    for start, unit in ((0.0, 1.0), (zero, step)):
+        given = {**more, "rate": 0.05 / unit} if method == "current" else {}
+        law, _ = fit_snapshots(
+            Euclidean(1), start + unit * np.arange(4), clouds, key=KEY, method=method, **given
+        )
+        t = start + 1.5 * unit
+        drawn.append(np.asarray(law.sample_at(KEY, t, 12)))
+        assert np.isfinite(np.asarray(law.sample_paths(KEY, clouds[0], [t]))).all()
+    np.testing.assert_allclose(drawn[1], drawn[0], atol=2e-3)
+
+
+@straight
+@pytest.mark.parametrize("drift", [None, "given"])
+def test_metres_of_a_map_keep_their_digits(drift):
+    """Float64 coordinates around (5e5, 5e6), where float32 tells apart half a metre."""
+    far = np.array([5e5, 5e6])
+    clouds = [c.astype(np.float64) for c in moving(Euclidean(2), n=12, times=TIMES[:3])]
+    given = {} if drift is None else {
+        "drift": GivenDrift(Euclidean(2), lambda x, t: 0.0 * x), "rate": 0.1
+    }  # fmt: skip
+    method = "spline" if drift is None else "current"
+    law, _ = fit_snapshots(
+        Euclidean(2), TIMES[:3], [c + far for c in clouds], key=KEY, method=method, **given
+    )
+    for draws in (law.sample_at(KEY, 0.0, 12), law.sample_paths(KEY, clouds[0] + far, [0.0])):
+        found = np.sort(np.ravel(np.asarray(draws).reshape(-1, 2)[:, 1])) - 5e6
+        np.testing.assert_allclose(found, np.sort(clouds[0][:, 1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("t", [-0.1, 3.1, np.nan])
+def test_times_outside_are_refused(t):
+    paths, _ = fit_splines(Euclidean(1), TIMES, moving(Euclidean(1), n=4), key=KEY)
+    with pytest.raises(ValueError, match="is outside the snapshots, 0 to 3"):
+        paths.sample_at(KEY, t, 3)
+    with pytest.raises(ValueError, match="n must be 1 or more"):
+        paths.sample_at(KEY, 1.0, 0)
+
+
+@straight
 def test_a_rate_that_is_stated_is_kept():
     clouds = [c[:12] for c in moving(Euclidean(1), times=TIMES[:3])]
     law, history = fit_snapshots(
@@ -168,6 +216,7 @@ def test_far_from_zero_nothing_is_lost(dtype):
         ({"points": 3}, "points: 4 times need as many snapshots, got 3"),
         ({"one": True}, r"points\[1\]: a snapshot needs 2 points or more, got 1"),
         ({"method": "spline", "at_most": 1}, "at_most"),
+        ({"method": "spline", "rate": 1.0}, "rate: is no option of the method 'spline'"),
     ],
 )
 def test_bad_input_is_one_line(change, message):
@@ -225,6 +274,13 @@ def test_the_command_line_follows_a_current(run, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(out)]) == 0
     assert "method" in capsys.readouterr().out
+
+
+def test_a_run_with_other_options_is_not_gone_on_with(run, capsys):
+    _, files, out = run
+    words = ["bridge", *files, "--manifold", "R^2", "--method", "current", "--out", str(out)]
+    assert main([*words, "--growth", "--resume"]) == 2
+    assert "settings.growth" in capsys.readouterr().err
 
 
 def test_the_command_line_takes_splines(run):

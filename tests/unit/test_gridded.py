@@ -53,6 +53,19 @@ def test_a_turning_globe(east):
     np.testing.assert_allclose(found, np.cross([0.0, 0.0, 0.8], x), atol=1.5e-3)
 
 
+@pytest.mark.parametrize("first", [170.0, 260.0, -100.0])
+def test_a_part_of_the_globe_in_any_turn(first):
+    """The field is the longitude of the node, over 1000; points are asked in [−180, 180]. Beyond
+    an end it is that of the end."""
+    lat, lon = np.linspace(10.0, 40.0, 4), first + np.linspace(0.0, 40.0, 41)
+    field = np.ones((4, 1)) * lon / 1000.0
+    drift = gridded_drift(Sphere(2), (lat, lon), (np.zeros_like(field), field))
+    for ask, expected in ((first + 5.5, first + 5.5), (first + 45, first + 40), (first - 9, first)):
+        x = Sphere(2).from_latlon(np.array([20.0]), np.array([(ask + 180.0) % 360.0 - 180.0]))[0]
+        size = float(jnp.linalg.norm(drift(jnp.asarray(x), 0.0)))
+        assert size == pytest.approx(abs(expected) / 1000.0, rel=1e-4)
+
+
 def test_it_is_a_drift_that_can_be_saved(tmp_path):
     """Two snapshots carried by a uniform stream: no drift is learned, the speed is the grid's."""
     axes = (np.array([-5.0, 5.0]), np.array([-5.0, 5.0]))
@@ -77,7 +90,7 @@ def test_files(tmp_path):
             file.createDimension(name, len(nodes))
             file.createVariable(name, "d", (name,))[:] = nodes
         for name, component in (("u", values[0]), ("v", values[1])):
-            file.createVariable(name, "d", ("t", "x", "y"))[:] = component
+            file.createVariable(name, "d", ("y", "t", "x"))[:] = component.transpose(2, 0, 1)
     names = {"axes": ("x", "y"), "values": ("u", "v"), "times": "t"}
     x = jnp.asarray([0.3, 0.2])
     known = gridded_drift(PLANE, axes, values, times=times)(x, 0.4)
@@ -102,6 +115,8 @@ def test_files(tmp_path):
         ({"axes": (np.arange(4.0),)}, "axes, values: R.2 needs 2"),
         ({"axes": (np.array([0.0, 1.0, 1.0, 2.0]), np.arange(5.0))}, r"axes\[0\]: nodes must"),
         ({"axes": (np.arange(3.0), np.arange(5.0))}, "values: the grid has 3 × 3 × 5 nodes"),
+        ({"axes": (np.zeros((4, 1)), np.arange(5.0))}, r"axes.0.: nodes must be a row"),
+        ({"values": (np.zeros((3, 4, 5)), np.zeros((3, 4)))}, "values: components have shapes"),
         ({"values": "land"}, "values: 1 nodes are not finite .land.*fill=0.0"),
         ({"manifold": Sphere(2), "axes": (np.arange(4.0) * 50, np.arange(5.0))}, "latitudes"),
     ],

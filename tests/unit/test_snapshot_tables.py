@@ -72,7 +72,11 @@ def test_a_time_column_with_names_of_the_field_is_no_coordinate(tmp_path):
         ({"day": "own"}, {"time": "day"}, "78 different times|70 different times"),
         ({"day": "one"}, {"time": "day"}, "a snapshot needs 2 points or more, there is one at 99"),
         ({"day": "gap"}, {"time": "day"}, r"is no finite time in.*--drop"),
-        ({"buoy": "b"}, {"time": "day", "member": "buoy"}, "must be 20 different labels"),
+        (
+            {"buoy": "b"},
+            {"time": "day", "member": "buoy"},
+            "the label 'b' is there 20 times at t = 0",
+        ),
         ({}, {"time": "day", "columns": "lat,lon,day", "manifold": "R^3"}, "is no coordinate"),
     ],
 )
@@ -95,7 +99,46 @@ def test_rows_without_a_time_are_left_out_when_asked(tmp_path):
     table.loc[table.index[3], "day"] = np.nan
     found = load_snapshot_table(written(tmp_path, table), time="day", drop=True)
     assert sum(found.snapshots.mass) == len(table) - 1
-    assert any("left out: no time in column 'day'" in line for line in found.remarks)
+    assert any("left out, no time in column 'day'" in line for line in found.remarks)
+
+
+def test_rows_left_out_are_counted_as_in_the_table(tmp_path):
+    table = drifters().reset_index(drop=True)
+    table.loc[2, "lat"] = np.nan
+    table.loc[10, "day"] = np.nan
+    table.loc[12, "buoy"] = np.nan
+    path = written(tmp_path, table)
+    whole = written(tmp_path, table.fillna({"lat": 0.0}), "whole.csv")
+    with pytest.raises(DataError, match="no finite time in row 10"):
+        load_snapshot_table(whole, time="day")
+    found = load_snapshot_table(path, time="day", member="buoy", drop=True)
+    assert any(line.endswith("no time in column 'day': row 10") for line in found.remarks)
+    assert any(line.endswith("no label in column 'buoy': row 12") for line in found.remarks)
+    assert sum(found.snapshots.mass) == len(table) - 3
+
+
+def test_a_label_that_is_missing_is_nobody(tmp_path):
+    table = drifters()
+    table.loc[table.index[:2], "buoy"] = np.nan
+    with pytest.raises(DataError, match=r"column 'buoy' .--id. has no label in rows 0, 1"):
+        load_snapshot_table(written(tmp_path, table), time="day", member="buoy")
+
+
+def test_lengths_of_time_and_numbers_like_dates(tmp_path):
+    stub = cells()
+    stub.obs["age"] = pd.to_timedelta(np.repeat([0, 12, 36], 8), unit="h")
+    found = snapshots_of_cells(stub, time="age")
+    assert found.snapshots.times == (0.0, 0.5, 1.5) and found.snapshots.unit == "days"
+    stub.obs["date"] = np.repeat([20210130, 20210131, 20210201], 8)
+    (line,) = snapshots_of_cells(stub, time="date").remarks
+    assert "read as numbers: if 20210130 is a date" in line
+
+
+def test_a_snapshot_too_small_to_split_is_named(tmp_path, capsys):
+    table = pd.DataFrame({"t": np.repeat([0, 1, 2], [30, 3, 30]), "x": np.arange(63.0)})
+    path = written(tmp_path, table)
+    assert main(["bridge", path, "--time", "t", "--manifold", "R^1", "--method", "spline"]) == 2
+    assert "the 3 points at t = 1 are too few for three parts" in capsys.readouterr().err
 
 
 def cells():
@@ -116,6 +159,10 @@ def test_cells_of_anndata():
     ):
         with pytest.raises(DataError, match=message):
             snapshots_of_cells(cells(), **options)
+    stub = cells()
+    stub.obsm["X_pca"] = stub.obsm["X_pca"][:20]
+    with pytest.raises(DataError, match="has 20 rows, obs 24"):
+        snapshots_of_cells(stub, time="day")
 
 
 def test_cells_of_a_file(tmp_path):
@@ -147,11 +194,11 @@ def test_the_command_line_reads_one_table(tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", str(out)]) == 0
     for more, message in (
-        ([table, "--id", "buoy"], "its column is of one table, got 2"),
+        ([table], "its column is of one table, got 2"),
         (["--times", "0,1"], "--time, --times: state one of the two"),
         (["--group", "buoy"], "--group is no option of a table of snapshots"),
     ):
-        given = [words[0], *more, *words[1:]] if len(more) > 2 else [*words, *more]
+        given = [*words[:2], *more, *words[2:]] if more == [table] else [*words, *more]
         assert main([*given, "--out", str(tmp_path / "other")]) == 2
         said = capsys.readouterr().err
         assert message in said and "Traceback" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -163,6 +164,10 @@ def _fit(
     key: Key,
     options: ReadOnlyDocument,
 ) -> tuple[SnapshotBridge, CurrentHistory | SplineHistory]:
+    known = inspect.signature(fit_current if name == "current" else fit_splines).parameters
+    for option in options:
+        if option not in known or option in ("key", "noise"):
+            raise ValueError(f"{option}: is no option of the method {name!r}.")
     if name == "current":
         return fit_current(manifold, at, points, key=key, **options)
     return fit_splines(manifold, at, points, key=key, noise=name == "momentum", **options)

@@ -108,6 +108,15 @@ class Snapshots:
             names = np.unique(np.concatenate(self.ids))
             cut = [names[rows] for rows in _cut(rng.permutation(len(names)), shares)]
             parts = [[np.flatnonzero(np.isin(own, c)) for c in cut] for own in self.ids]
+        for t, rows in zip(self.times, parts, strict=True):
+            sizes = [len(part) for part in rows]
+            if 0 in sizes:
+                shown = "/".join(map(str, sizes))
+                raise DataError(
+                    f"{self.name}: the {sum(sizes)} points at t = {t:g} are too few for three "
+                    f"parts ({shown} to train, validate and test): join snapshots, or leave this "
+                    "one out."
+                )
         train, val, test = (self.rows([p[j] for p in parts]) for j in range(3))
         return train, val, test
 

@@ -37,6 +37,19 @@ class GivenDrift(Drift):
         return jnp.asarray(self.function(x, jnp.asarray(t, x.dtype)), x.dtype)
 
 
+class MovedDrift(Drift):
+    """b(x + origin, t + zero): a drift in coordinates around an origin and times since another."""
+
+    manifold: Manifold
+    drift: Drift
+    origin: np.ndarray | Array = fixed()
+    zero: float = eqx.field(static=True, default=0.0)
+
+    def __call__(self, x: Point, t: ScalarLike) -> Point:
+        there = x + jnp.asarray(self.origin, x.dtype)
+        return self.drift(there, jnp.asarray(t, x.dtype) + jnp.asarray(self.zero, x.dtype))
+
+
 def no_drift(manifold: Manifold) -> Drift:
     """b = 0: what is left is Brownian motion."""
     return GivenDrift(manifold, _nothing)

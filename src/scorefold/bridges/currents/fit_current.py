@@ -17,7 +17,13 @@ from jaxtyping import Array
 
 from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning, warn
-from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields, untrained_drift
+from scorefold.bridges.currents.drift import (
+    Drift,
+    LearnedDrift,
+    MovedDrift,
+    moving_fields,
+    untrained_drift,
+)
 from scorefold.bridges.currents.growth import (
     GivenGrowth,
     GrownEnds,
@@ -47,7 +53,7 @@ from scorefold.bridges.snapshots.inner import (
 )
 from scorefold.bridges.snapshots.rate import snapshot_rate
 from scorefold.fitting.loop import progress_bar
-from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds import Manifold
 
 LENGTHS = (0.5, 1.0, 2.0)
 RIDGES = (1e-4, 1e-2)
@@ -138,8 +144,8 @@ def fit_current(
 
     **Returns:** the bridge through all points, and what was tried.
     **Raises:** ``ValueError`` naming the argument for times that do not increase, fewer than 2
-    points in a snapshot, a drift that is not finite or not tangent at the points, times far from 0
-    beside their steps, and numbers out of range; ``FloatingPointError`` for a drift that is given
+    points in a snapshot, a drift that is not finite or not tangent at the points, and numbers out
+    of range; ``FloatingPointError`` for a drift that is given
     and runs away.
 
     Source: Shen, Berlinghieri & Broderick 2024 (to and fro, with simulated bridges).
@@ -153,28 +159,26 @@ def fit_current(
     for name, count in (("features", features), ("rounds", rounds), ("at_most", at_most - 1)):
         if count < 1:
             raise ValueError(f"{name}: too small a number.")
-    if drift is None:
-        origin, inside = around_mean(manifold, exact)
-    else:
-        # It is asked in the coordinates that it was given for.
+    if drift is not None:
         check_drift(drift, manifold, at, exact)
-        origin, inside = None, [jnp.asarray(check_points(manifold, p, "points")) for p in exact]
-    mass = tuple(map(len, inside))
+    # Times are counted from t_0, and flat coordinates from their mean: they keep their digits.
+    origin, inside = around_mean(manifold, exact)
+    clock = at - at[0]
+    if drift is not None:
+        moved = np.zeros(manifold.shape) if origin is None else origin
+        drift = MovedDrift(manifold, drift, moved, float(at[0]))
+    if isinstance(growth, str) and growth != "learn":
+        raise ValueError(f'growth: must be a Growth or "learn", got {growth!r}.')
     learn, given = isinstance(growth, str), None if isinstance(growth, str) else growth
     if given is not None:
         for t, rows in zip(at, exact, strict=True):
             given(rows, float(t))
-        if isinstance(given, GivenGrowth) and origin is not None:
-            given = _moved(given, origin)
-    rounding = float(jnp.finfo(inside[0].dtype).eps) * float(np.abs(at).max())
-    if rounding > 1e-3 * float(np.diff(at).min()):
-        raise ValueError(
-            f"times: {inside[0].dtype} keeps {at[-1]:.10g} to {rounding:.1g}, too coarse for steps "
-            f"of {np.diff(at).min():g}. Subtract {at[0]:.10g} from all times."
-        )
+        if isinstance(given, GivenGrowth):
+            given = _moved(given, origin, float(at[0]))
+    mass = tuple(map(len, inside))
     start = snapshot_rate(manifold, at, inside) if rate is None else rate
     pick, features_key, walk = jax.random.split(key, 3)
-    some = Clouds(manifold, at, jnp.stack(alike(pick, inside, at_most)))
+    some = Clouds(manifold, clock, jnp.stack(alike(pick, inside, at_most)))
     size = max(1, min(features, _UNKNOWNS // _solved_together(manifold) - 1))
     if period is not None:
         size = max(1, size // 3)
@@ -191,7 +195,7 @@ def fit_current(
             f"drift: it ran away in round {len(rates)} of {rounds}; that of the round before is "
             "kept. Take a larger length or ridge."
         )
-    intervals, final = _bridged(found, grows, at, inside, final, True)
+    intervals, final = _bridged(found, grows, clock, inside, final, True)
     current = SnapshotCurrent(
         found, jnp.asarray(final, some.clouds.dtype), intervals, tuple(at.tolist()), mass, origin
     )
@@ -414,11 +418,12 @@ def _grown(
             for (a, b), h in zip(itertools.pairwise(values), gaps, strict=True)]  # fmt: skip
 
 
-def _moved(growth: GivenGrowth, origin: np.ndarray) -> Growth:
-    """The same in coordinates around an origin."""
+def _moved(growth: GivenGrowth, origin: np.ndarray | None, zero: float) -> GivenGrowth:
+    """The same in coordinates around an origin and times since ``zero``."""
+    middle = np.zeros(growth.manifold.shape) if origin is None else origin
     return GivenGrowth(
         growth.manifold,
-        lambda x, t: growth.function(x + jnp.asarray(origin, x.dtype), t),
+        lambda x, t: growth.function(x + jnp.asarray(middle, x.dtype), t + zero),
     )
 
 

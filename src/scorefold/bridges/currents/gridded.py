@@ -46,9 +46,11 @@ class GriddedDrift(Drift):
             if len(nodes) == 1:
                 corners.append([(0, jnp.ones((), x.dtype))])
                 continue
-            if self.joined and k == len(self.axes) - 1:
-                at = nodes[0] + jnp.mod(at - nodes[0], 360.0)
-                nodes = jnp.append(nodes, nodes[0] + 360.0)
+            if sphere and k == len(self.axes) - 1:
+                # Whatever turn they are counted in; of a part of the globe, to the nearer end.
+                first = nodes[0] if self.joined else 0.5 * (nodes[0] + nodes[-1]) - 180.0
+                at = first + jnp.mod(at - first, 360.0)
+                nodes = jnp.append(nodes, nodes[0] + 360.0) if self.joined else nodes
             low = jnp.clip(jnp.searchsorted(nodes, at, side="right") - 1, 0, len(nodes) - 2)
             part = jnp.clip((at - nodes[low]) / (nodes[low + 1] - nodes[low]), 0.0, 1.0)
             corners.append([(low, 1.0 - part), ((low + 1) % len(axis), part)])
@@ -87,9 +89,16 @@ def gridded_drift(
     names = ["times"] + [f"axes[{k}]" for k in range(len(axes))]
     nodes = [np.zeros(1) if times is None else np.asarray(times, np.float64)]
     nodes += [np.asarray(axis, np.float64) for axis in axes]
+    for name, axis in zip(names, nodes, strict=True):
+        if axis.ndim != 1 or not len(axis):
+            raise ValueError(f"{name}: nodes must be a row of numbers, got shape {axis.shape}.")
     if len(axes) != manifold.dim or len(values) != manifold.dim:
         raise ValueError(f"axes, values: {manifold.name} needs {manifold.dim} of each, got "
                          f"{len(axes)} and {len(values)}.")  # fmt: skip
+    shapes = {np.shape(v) for v in values}
+    if len(shapes) > 1:
+        raise ValueError(f"values: components have shapes {', '.join(map(str, sorted(shapes)))}; "
+                         "each must be the grid's.")  # fmt: skip
     field = np.stack([np.asarray(v, np.float64) for v in values], axis=-1)
     if times is None:
         field = field[None]
@@ -136,14 +145,14 @@ def load_gridded_drift(
     scale: float = 1.0,
 ) -> GriddedDrift:
     """``gridded_drift`` of the arrays with these names in an ``.npz`` file, or of these variables
-    in a NetCDF file (classic format by SciPy, NetCDF 4 where xarray is installed). ``scale``:
-    multiplies the components, 1/6.371e6 for metres on S².
+    in a NetCDF file (classic format by SciPy, NetCDF 4 where xarray is installed), whose
+    dimensions may come in any order. ``scale``: multiplies the components, 1/6.371e6 for metres on
+    S².
 
     **Raises:** ``ValueError`` naming the file, and the names that it has.
     """
     path = Path(path)
-    wanted = [*([] if times is None else [times]), *axes, *values]
-    found = _arrays(path, wanted)
+    found = _arrays(path, [*([] if times is None else [times]), *axes], values)
     try:
         return gridded_drift(
             manifold,
@@ -156,7 +165,7 @@ def load_gridded_drift(
         raise ValueError(f"{path}: {error}") from error
 
 
-def _arrays(path: Path, wanted: Sequence[str]) -> Mapping[str, np.ndarray]:
+def _arrays(path: Path, axes: Sequence[str], values: Sequence[str]) -> Mapping[str, np.ndarray]:
     if not path.is_file():
         raise ValueError(f"{path} is missing, or not a file.")
     if path.stat().st_size > _MOST:
@@ -167,22 +176,51 @@ def _arrays(path: Path, wanted: Sequence[str]) -> Mapping[str, np.ndarray]:
         if kind[:2] == b"PK":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: np.asarray(stored[name], np.float64)
-                        for name in _known(path, wanted, list(stored))}  # fmt: skip
+                        for name in _known(path, [*axes, *values], list(stored))}  # fmt: skip
         if kind[:3] == b"CDF":
             from scipy.io import netcdf_file
 
             with netcdf_file(path, mmap=False, maskandscale=True) as stored:
-                return {name: np.ma.filled(np.ma.asarray(stored.variables[name][:], np.float64),
-                                           np.nan)
-                        for name in _known(path, wanted, list(stored.variables))}  # fmt: skip
+                own = stored.variables
+                return _in_order(path, axes, values, {
+                    name: (own[name].dimensions,
+                           np.ma.filled(np.ma.asarray(own[name][:], np.float64), np.nan))
+                    for name in _known(path, [*axes, *values], list(own))
+                })  # fmt: skip
         if kind == b"\x89HDF":
-            return _of_xarray(path, wanted)
+            return _of_xarray(path, axes, values)
+    except ValueError as error:
+        line = str(error)
+        raise ValueError(line if line.startswith(str(path)) else f"{path}: {line}") from error
     except (OSError, KeyError, TypeError, EOFError, zipfile.BadZipFile, struct.error) as error:
         raise ValueError(f"{path}: could not be read ({type(error).__name__}).") from error
     raise ValueError(f"{path}: is neither .npz nor NetCDF.")
 
 
-def _of_xarray(path: Path, wanted: Sequence[str]) -> Mapping[str, np.ndarray]:
+def _in_order(
+    path: Path,
+    axes: Sequence[str],
+    values: Sequence[str],
+    found: Mapping[str, tuple[Sequence[str], np.ndarray]],
+) -> Mapping[str, np.ndarray]:
+    """Components with their dimensions in the order of the axes, as the file names them."""
+    order = []
+    for name in axes:
+        dimensions = found[name][0]
+        if len(dimensions) != 1:
+            raise ValueError(f"{path}: {name!r} has {len(dimensions)} dimensions: an axis has one.")
+        order.append(dimensions[0])
+    out = {name: found[name][1] for name in axes}
+    for name in values:
+        dimensions, array = found[name]
+        if sorted(dimensions) != sorted(order):
+            raise ValueError(f"{path}: {name!r} is on {', '.join(dimensions)}, not on "
+                             f"{', '.join(order)}.")  # fmt: skip
+        out[name] = array.transpose([list(dimensions).index(one) for one in order])
+    return out
+
+
+def _of_xarray(path: Path, axes: Sequence[str], values: Sequence[str]) -> Mapping[str, np.ndarray]:
     try:
         import xarray
     except ImportError as error:
@@ -190,8 +228,10 @@ def _of_xarray(path: Path, wanted: Sequence[str]) -> Mapping[str, np.ndarray]:
             f"{path}: NetCDF 4 is read by xarray: pip install xarray h5netcdf."
         ) from error
     with xarray.open_dataset(path, decode_times=False) as stored:
-        names = _known(path, wanted, list(map(str, stored.variables)))
-        return {name: np.asarray(stored[name].values, np.float64) for name in names}
+        names = _known(path, [*axes, *values], list(map(str, stored.variables)))
+        found = {name: (tuple(map(str, stored[name].dims)),
+                        np.asarray(stored[name].values, np.float64)) for name in names}  # fmt: skip
+    return _in_order(path, axes, values, found)
 
 
 def _known(path: Path, wanted: Sequence[str], own: Sequence[str]) -> Sequence[str]:

@@ -43,9 +43,12 @@ class GivenGrowth(Growth):
     function: Callable[[Point, Scalar], Scalar] = eqx.field(static=True)
 
     def __call__(self, x: Values, t: float) -> Array:
-        """**Raises:** ``ValueError`` naming rows where it is not finite."""
+        """**Raises:** ``ValueError`` where it is no number, and naming rows where it is not
+        finite."""
         rows = check_points(self.manifold, x, "points")
         values = _values(self.function, rows, jnp.asarray(t, rows.dtype))
+        if values.shape != (len(rows),):
+            raise ValueError(f"growth: must be one number for a point, got {values.shape[1:]}.")
         bad = np.flatnonzero(~np.isfinite(np.asarray(values)))
         if bad.size:
             raise ValueError(f"growth: is not finite at rows {bad[:10].tolist()} of the points at "

@@ -55,8 +55,9 @@ class SnapshotCurrent(eqx.Module):
 
     Paths are of members that move with the ``drift`` b between snapshots; ``rate`` is r, variance
     per unit of time. They arrive at points of the snapshots. ``mass``: members of each. Where
-    there is an ``origin``, flat coordinates inside are those of the points less it: ask
-    ``velocity`` and ``parts``, which know, in the place of a ``drift`` that was learned.
+    there is an ``origin``, flat coordinates inside are those of the points less it, and times
+    inside are those since t_0: ask ``velocity`` and ``parts``, which know, in the place of
+    ``drift``.
 
     Where members multiply and vanish (``fit_current(growth=)``), ``sample_at`` is the law of those
     that are there at a time and ``mass_at`` how many they are; a path forward is one line of
@@ -85,12 +86,14 @@ class SnapshotCurrent(eqx.Module):
         """The drift b(x, t) at points x, tangent vectors of the shape of ``x``."""
         rows = self._inside(x, "x")
         flat = rows.reshape(-1, *self.manifold.shape)
-        return _velocities(self.drift, flat, jnp.asarray(t, rows.dtype)).reshape(rows.shape)
+        return _velocities(self.drift, flat, jnp.asarray(t - self.times[0], rows.dtype)).reshape(
+            rows.shape
+        )
 
     def parts(self, points: Sequence[Values]) -> DriftParts:
         """``drift_parts`` of the drift at snapshots, ``points`` of each of the times."""
         inside = [self._inside(p, f"points[{k}]") for k, p in enumerate(points)]
-        return drift_parts(self.drift, self.times, inside)
+        return drift_parts(self.drift, [t - self.times[0] for t in self.times], inside)
 
     def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax:
         """n draws of the law at time t, shape ``(n, *shape)``: each point of the snapshot before t
@@ -152,7 +155,7 @@ class SnapshotCurrent(eqx.Module):
         assert interval.growth is not None
         ends_of = GrownEnds(*interval.growth, self.times[k + 1] - self.times[k])
         first, last = ends_of.rest(part)
-        grid = jnp.asarray(self._grid(k, []), interval.start.dtype)
+        grid = jnp.asarray(self._grid(k, []) - self.times[0], interval.start.dtype)
         logs = _descendants(self.drift, self.rate, interval, grid, -last)
         return np.exp(np.asarray(logs - first, np.float64)), -last
 
@@ -210,7 +213,7 @@ class SnapshotCurrent(eqx.Module):
             interval = dataclasses.replace(interval, g=interval.g + tilt)
         walk = _forward if ahead else _backward
         found = walk(
-            self.drift, self.rate, interval, rows, jnp.asarray(grid, rows.dtype),
+            self.drift, self.rate, interval, rows, jnp.asarray(grid - self.times[0], rows.dtype),
             jax.random.split(key, len(rows)), jnp.asarray(places),
         )  # fmt: skip
         fail_at_rows("samples", ~jnp.isfinite(found), "not finite", "The drift runs away.")
@@ -228,7 +231,12 @@ class SnapshotCurrent(eqx.Module):
 
     def _grid(self, k: int, stops: Sequence[float]) -> np.ndarray:
         """Times of an interval, with those asked for."""
-        return np.union1d(np.linspace(self.times[k], self.times[k + 1], STEPS + 1), stops)
+        low, high = self.times[k], self.times[k + 1]
+        nodes = np.linspace(low, high, STEPS + 1)
+        # No two times are nearer than floats tell apart.
+        for t in stops:
+            nodes = nodes[np.abs(nodes - t) > 1e-5 * (high - low)]
+        return np.union1d(nodes, np.union1d(stops, [low, high]))
 
     def _inside(self, x: Values, name: str) -> Array:
         if self.origin is None:

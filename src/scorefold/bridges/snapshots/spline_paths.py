@@ -59,13 +59,27 @@ class SplinePaths(eqx.Module):
     origin: np.ndarray | Array | None = fixed(default=None)
 
     @property
-    def knots(self) -> Array:
+    def knots(self) -> NumPyOrJax:
         return self._out(self.rest)
 
-    def _out(self, rest: Array) -> Array:
+    def _out(self, rest: Array) -> NumPyOrJax:
         if self.origin is None:
             return rest
-        return jnp.asarray(np.asarray(rest, np.float64) + np.asarray(self.origin), rest.dtype)
+        return np.asarray(rest, np.float64) + np.asarray(self.origin)
+
+    @property
+    def _clock(self) -> tuple[float, ...]:
+        """Times since t_0: years and seconds since 1970 keep their digits."""
+        return tuple(t - self.times[0] for t in self.times)
+
+    def _since(self, at: Values) -> np.ndarray:
+        """Times since t_0 of times that must be between snapshots."""
+        wanted = np.atleast_1d(np.asarray(at, np.float64))
+        for t in wanted:
+            if not self.times[0] <= t <= self.times[-1]:
+                raise ValueError(f"t: {t:g} is outside the snapshots, {self.times[0]:g} to "
+                                 f"{self.times[-1]:g}.")  # fmt: skip
+        return wanted - self.times[0]
 
     @property
     def used(self) -> int:
@@ -75,28 +89,33 @@ class SplinePaths(eqx.Module):
     def lost(self) -> tuple[int, ...]:
         return tuple(max(a - b, 0) for a, b in zip(self.mass[:-1], self.mass[1:], strict=True))
 
-    def curves(self, at: Values) -> Array:
+    def curves(self, at: Values) -> NumPyOrJax:
         """All paths without noise at the m times ``at``, shape (n, m, *shape)."""
-        at = jnp.asarray(at, self.rest.dtype)
-        return self._out(_curves(self.manifold, self.times, self.rest, at))
+        clock = jnp.asarray(self._since(at), self.rest.dtype)
+        return self._out(_curves(self.manifold, self._clock, self.rest, clock))
 
-    def sample(self, key: Key, at: Values) -> Array:
+    def sample(self, key: Key, at: Values) -> NumPyOrJax:
         """All paths with their noise at the m times ``at``, shape (n, m, *shape)."""
         return self._out(self._drawn(self.rest, key, at))
 
     def _drawn(self, rest: Array, key: Key, at: Values) -> Array:
         """Paths through these knots with their noise. Numbers of paths are filled up to powers of
         two, so that few programs are compiled."""
-        at = np.atleast_1d(np.asarray(at, np.float64))
-        _, cov = pinned_moments(self.times, at)
+        since = self._since(at)
+        _, cov = pinned_moments(self._clock, since)
         values, vectors = np.linalg.eigh(self.epsilon * cov)
         factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], rest.dtype)
-        clock = jnp.asarray(at, factor.dtype)
-        drawn = _noisy(self.manifold, self.times, _filled(rest), clock, factor, key)
+        clock = jnp.asarray(since, factor.dtype)
+        drawn = _noisy(self.manifold, self._clock, _filled(rest), clock, factor, key)
         return drawn[: len(rest)]
 
-    def sample_at(self, key: Key, t: float, n: int) -> Array:
-        """n draws of x(t), shape (n, *shape): paths drawn evenly, then their noise."""
+    def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax:
+        """n draws of x(t), shape (n, *shape): paths drawn evenly, then their noise.
+
+        **Raises:** ``ValueError`` for t outside [t_0, t_K] and n < 1.
+        """
+        if n < 1:
+            raise ValueError(f"n must be 1 or more, got {n}.")
         pick, noise = jax.random.split(key)
         rows = _spread(pick, self.used, n)
         return self._out(self._drawn(self.rest[rows], noise, [t])[:, 0])
@@ -115,11 +134,7 @@ class SplinePaths(eqx.Module):
 
         **Raises:** ``ValueError`` for times outside [t_0, t_K] and a ``start`` that is none.
         """
-        wanted = np.atleast_1d(np.asarray(at, np.float64))
-        for t in wanted:
-            if not self.times[0] <= t <= self.times[-1]:
-                raise ValueError(f"at: {t:g} is outside the snapshots, {self.times[0]:g} to "
-                                 f"{self.times[-1]:g}.")  # fmt: skip
+        self._since(at)
         k = self.times.index(snapshot_time(self.times, start))
         moved: Values = x0
         if self.origin is not None:
@@ -127,13 +142,13 @@ class SplinePaths(eqx.Module):
         rows = check_points(self.manifold, jnp.asarray(moved, self.rest.dtype), "x0")
         pick, noise = jax.random.split(key)
         place = jnp.asarray(k)
-        new = moved_energies(self.manifold, self.times, self.rest, _filled(rows), place)
-        known = moved_energies(self.manifold, self.times, self.rest, self.rest[:, k], place)
+        new = moved_energies(self.manifold, self._clock, self.rest, _filled(rows), place)
+        known = moved_energies(self.manifold, self._clock, self.rest, self.rest[:, k], place)
         scale = max(2.0 * self.epsilon, least_epsilon(known))
         plan = sinkhorn(known, epsilon=scale, tolerance=5e-2, max_iterations=10_000, anneal=0.8)
         chosen = jax.random.categorical(pick, (plan.g[None, :] - new) / scale, axis=-1)
         knots = self.rest[chosen[: len(rows)]].at[:, k].set(rows)
-        return self._out(self._drawn(knots, noise, wanted))
+        return self._out(self._drawn(knots, noise, at))
 
     def continue_from(self, key: Key, history: Values) -> SplinePaths:
         """Paths that start with a given history: for each the rest of one of the n paths, drawn
@@ -154,13 +169,13 @@ class SplinePaths(eqx.Module):
             raise ValueError(f"history: has {m} knots, must have 1 to {len(self.times) - 1}.")
         for k in range(m):
             check_points(self.manifold, history[:, k], f"history[:, {k}]")
-        known = joined_energies(self.manifold, self.times, self.rest[:, :m], self.rest[:, m:])
+        known = joined_energies(self.manifold, self._clock, self.rest[:, :m], self.rest[:, m:])
         scale = 1.0 / (2.0 * self.epsilon)
         plan = sinkhorn(known * scale, anneal=0.8)
-        new = joined_energies(self.manifold, self.times, history, self.rest[:, m:])
+        new = joined_energies(self.manifold, self._clock, history, self.rest[:, m:])
         ends = jax.random.categorical(key, plan.g[None, :] - new * scale, axis=-1)
         knots = jnp.concatenate([history, self.rest[ends, m:]], axis=1)
-        energy = total_energies(self.manifold, self.times, knots)
+        energy = total_energies(self.manifold, self._clock, knots)
         return dataclasses.replace(self, rest=knots, energy=energy)
 
 
@@ -231,15 +246,16 @@ def spline_paths(
         for k, c, w in zip(jax.random.split(pick, len(t)), clouds, chances, strict=True)
     ]
     cloud = jnp.stack([c.astype(drawn[0].dtype) for c in drawn])
-    index: NumPyOrJax = match(manifold, t, cloud)
+    clock = tuple(s - t[0] for s in t)
+    index: NumPyOrJax = match(manifold, clock, cloud)
     if epsilon is None:
-        bending = total_energies(manifold, t, joined(cloud, index))
+        bending = total_energies(manifold, clock, joined(cloud, index))
         epsilon = float(jnp.mean(bending)) / ((len(t) - 2) * manifold.dim)
         epsilon = max(epsilon, float(jnp.finfo(cloud.dtype).tiny))
     if sweeps:
-        index = heat_matching(manifold, t, cloud, jnp.asarray(index), epsilon, walk, sweeps)
+        index = heat_matching(manifold, clock, cloud, jnp.asarray(index), epsilon, walk, sweeps)
     knots = joined(cloud, index)
-    energy = total_energies(manifold, t, knots)
+    energy = total_energies(manifold, clock, knots)
     return SplinePaths(manifold, t, knots, float(epsilon), energy, mass, origin)
 
 

@@ -19,7 +19,8 @@ _MANY = 50
 
 class Rows(NamedTuple):
     """Rows of a table and how they are points; fields as in ``Dataset``. ``own``: whether it is a
-    table of one's own, whose digits are looked at; ``beside``: other columns of the same rows."""
+    table of one's own, whose digits are looked at; ``beside``: other columns of the same rows;
+    ``kept``: their numbers in the table as read."""
 
     coordinates: Coordinates
     values: np.ndarray
@@ -29,6 +30,7 @@ class Rows(NamedTuple):
     remarks: tuple[str, ...] = ()
     own: bool = False
     beside: Mapping[str, np.ndarray] | None = None
+    kept: np.ndarray | None = None
 
 
 def points_of(rows: Rows) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:

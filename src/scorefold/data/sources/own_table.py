@@ -109,6 +109,7 @@ def rows_of(
         remarks=(*said, *found.notes, *remarks(coordinates, values)),
         own=True,
         beside={other: table[other].to_numpy()[keep] for other in beside},
+        kept=np.flatnonzero(keep),
     )
 
 

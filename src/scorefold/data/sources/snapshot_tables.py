@@ -85,12 +85,16 @@ def load_snapshot_table(
         table = own_table(name)
         found = rows_of(table, manifold=manifold, columns=columns, degrees=degrees, drop=drop,
                         drop_value=drop_value, beside=beside)  # fmt: skip
-        if set(beside) & set(found.coordinates.columns):
-            raise DataError(f"column {time!r}: a column of times or labels is no coordinate.")
+        both = [column for column in beside if column in found.coordinates.columns]
+        if both:
+            raise DataError(f"column {both[0]!r}: a column of times or labels is no coordinate.")
         points, _, remarks = points_of(found)
-        assert found.beside is not None
-        at, unit, said = _times(time, found.beside[time], drop)
-        labels = None if member is None else found.beside[member]
+        assert found.beside is not None and found.kept is not None
+        at, unit, said = _times(time, found.beside[time], found.kept, drop)
+        labels = None
+        if member is not None:
+            labels, lost = _labels(member, found.beside[member], found.kept, drop)
+            at, said = np.where(labels == "", np.nan, at), (*said, *lost)
         snapshots = _gathered(called, found.coordinates.manifold, time, at, points, labels, unit)
         return SnapshotTable(snapshots, found.coordinates, (*remarks, *said))
     except DataError as error:
@@ -111,14 +115,24 @@ def snapshots_of_cells(
     for column in (time, *([] if member is None else [member])):
         if column not in cells.obs:
             raise nearest("column of obs", column, list(cells.obs))
-    points = np.asarray(cells.obsm[use], np.float64)
+    matrix = cells.obsm[use]
+    # Sparse matrices and frames have ways of their own to become arrays.
+    matrix = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+    points, entries = np.asarray(matrix, np.float64), np.asarray(cells.obs[time])
+    if not len(entries):
+        raise DataError("obs has no rows.")
+    if len(points) != len(entries):
+        raise DataError(f"obsm[{use!r}] has {len(points)} rows, obs {len(entries)}.")
     if points.ndim != 2:
         raise DataError(f"obsm[{use!r}] has shape {points.shape}, not (cells, d).")
     if not np.isfinite(points).all():
         bad = np.logical_not(np.isfinite(points).all(axis=1))
         raise DataError(f"obsm[{use!r}] is not finite in {rows(bad)}.")
-    at, unit, said = _times(time, np.asarray(cells.obs[time]), False)
-    labels = None if member is None else np.asarray(cells.obs[member])
+    every = np.arange(len(points))
+    at, unit, said = _times(time, entries, every, False)
+    labels = None
+    if member is not None:
+        labels, _ = _labels(member, np.asarray(cells.obs[member]), every, False)
     space = Euclidean(points.shape[1])
     found = _gathered(name, space, time, at, points, labels, unit)
     return SnapshotTable(found, plain_coordinates(space), said)
@@ -149,18 +163,52 @@ def _of_h5ad(
     return found
 
 
-def _times(name: str, entries: np.ndarray, drop: bool) -> tuple[np.ndarray, str, tuple[str, ...]]:
+def _labels(
+    name: str, entries: np.ndarray, kept: np.ndarray, drop: bool
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as text, empty where there is none."""
+    import pandas as pd
+
+    bad = np.array(pd.isna(pd.Series(entries)))
+    labels = np.where(bad, "", entries.astype(str))
+    bad |= labels == ""
+    if not bad.any():
+        return labels, ()
+    where = _numbered(bad, kept)
+    if not drop:
+        raise DataError(f"column {name!r} (--id) has no label in {where}: leave these rows out by "
+                        "drop=True (--drop), or leave out --id.")  # fmt: skip
+    return labels, (f"left out, no label in column {name!r}: {where}",)
+
+
+def _numbered(bad: np.ndarray, kept: np.ndarray) -> str:
+    """Rows by their numbers in the table as read."""
+    whole = np.zeros(int(kept[-1]) + 1, bool)
+    whole[kept[bad]] = True
+    return rows(whole)
+
+
+def _times(
+    name: str, entries: np.ndarray, kept: np.ndarray, drop: bool
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
     """Times as float64 (NaN: left out), their unit, and what was taken for granted."""
     import pandas as pd
 
-    series = pd.Series(entries)
-    unit: str = ""
+    series, unit = pd.Series(entries), ""
+    stamps: pd.Series | None = None
     said: tuple[str, ...] = ()
-    if getattr(series.dtype, "kind", "O") == "M":
+    kind = getattr(series.dtype, "kind", "O")
+    if isinstance(series.dtype, pd.PeriodDtype):
+        stamps = pd.Series(series.dt.to_timestamp())
+    elif kind == "M":
         stamps = series
+    elif kind == "m":
+        at, unit = series.dt.total_seconds().to_numpy(np.float64) / 86400.0, "days"
+        said = (f"column {name!r} holds lengths of time: times are in days",)
+    elif kind == "c":
+        raise DataError(f"column {name!r} (--time) holds complex numbers, which are no times.")
     else:
         at = pd.to_numeric(series, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        stamps = None
         if not np.isfinite(at).any():
             stamps = pd.to_datetime(series.astype(str), errors="coerce", utc=True, format="ISO8601")
             if not stamps.notna().any():
@@ -168,6 +216,9 @@ def _times(name: str, entries: np.ndarray, drop: bool) -> tuple[np.ndarray, str,
                     f"column {name!r} (--time) holds neither numbers nor dates such as "
                     f"2024-05-31 (first value: {str(entries[0])[:40]!r}): write times as numbers."
                 )
+        elif _like_dates(at):
+            said = (f"column {name!r} is read as numbers: if {at[np.isfinite(at)][0]:.0f} is a "
+                    "date, write it with dashes, 2024-05-31",)  # fmt: skip
     if stamps is not None:
         first = stamps.min()
         at = ((stamps - first).dt.total_seconds() / 86400.0).to_numpy(np.float64)
@@ -176,12 +227,22 @@ def _times(name: str, entries: np.ndarray, drop: bool) -> tuple[np.ndarray, str,
     bad = ~np.isfinite(at)
     if bad.any() and not drop:
         raise DataError(
-            f"column {name!r} (--time) is no finite time in {rows(bad)}: repair these rows, or "
-            "leave them out: drop=True (--drop)."
+            f"column {name!r} (--time) is no finite time in {_numbered(bad, kept)}: repair these "
+            "rows, or leave them out: drop=True (--drop)."
         )
     if bad.any():
-        said = (*said, f"{rows(bad)} are left out: no time in column {name!r}")
+        said = (*said, f"left out, no time in column {name!r}: {_numbered(bad, kept)}")
     return at, unit, said
+
+
+def _like_dates(at: np.ndarray) -> bool:
+    """Whether all are whole numbers such as 20240531."""
+    known = at[np.isfinite(at)]
+    month, day = known // 100 % 100, known % 100
+    whole = (
+        known == np.round(known)
+    ).all() and 1800_00_00 < known.min() <= known.max() < 2200_00_00
+    return bool(whole and ((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())
 
 
 def _gathered(
@@ -209,6 +270,12 @@ def _gathered(
         raise DataError(f"column {column!r} (--time): a snapshot needs 2 points or more, there is "
                         f"one at {', '.join(few[:8])}.")  # fmt: skip
     kept = np.asarray(points)
-    ids = None if labels is None else tuple(labels[r].astype(str) for r in own)
+    ids = None if labels is None else tuple(labels[r] for r in own)
+    for t, labelled in zip(times, ids or (), strict=False):
+        twice, counts = np.unique(labelled, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(f"the label {str(twice[np.argmax(counts)])[:40]!r} is there "
+                            f"{counts.max()} times at t = {t:g}: members (--id) are seen once at "
+                            "a time.")  # fmt: skip
     clouds = tuple(kept[r] for r in own)
     return Snapshots(name, manifold, tuple(times.tolist()), clouds, ids, unit, licence="unknown")

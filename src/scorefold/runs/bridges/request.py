@@ -98,16 +98,9 @@ class BridgeRequest(Request):
         array for each of ``names``; ``first``: of the first table; ``found``: what follows from
         the data where nothing was stated."""
         stated = (
-            "method",
-            "model",
-            "variance",
-            "steps",
-            "budget",
-            "times",
-            "survivors",
-            "time",
-            "member",
-        )
+            "method", "model", "variance", "steps", "budget", "times", "survivors", "time",
+            "member", "growth",
+        )  # fmt: skip
         return described(
             self.data,
             bridge=names,

@@ -90,7 +90,7 @@ def _timed(request: BridgeRequest) -> _Read:
         raise RunError("--survivors: state the column of labels, --id COLUMN.")
     parts = whole.split(request.seed)
     _refuse_few(parts[0])
-    labels = [f"{whole.name} at {t:.6g} {whole.unit}".strip() for t in whole.times]
+    labels = [f"{whole.name} at {t:.12g} {whole.unit}".strip() for t in whole.times]
     return labels, parts, found.coordinates, [f"{whole.name}: {r}" for r in found.remarks]
 
 
