@@ -229,7 +229,7 @@ def test_gradient_of_a_potential_is_a_gradient():
 @pytest.mark.parametrize(
     "m",
     [
-        SO3(),
+        pytest.param(SO3(), marks=pytest.mark.slow),
         *(pytest.param(m, marks=pytest.mark.slow) for m in (Torus(2), Hyperbolic(2), Sphere(3))),
     ],
     ids=lambda m: m.name,

@@ -43,15 +43,14 @@ straight = pytest.mark.filterwarnings("ignore:.*straight lines between optimal p
     [
         (Euclidean(2), "spline"),
         (Euclidean(2), "momentum"),
-        (Sphere(2), "spline"),
-        (Sphere(2), "current"),
+        (Torus(2), "spline"),
         *(
             pytest.param(m, "spline", marks=pytest.mark.slow)
-            for m in (Torus(2), SO3(), Product(Sphere(2), Euclidean(1)))
+            for m in (Sphere(2), SO3(), Product(Sphere(2), Euclidean(1)))
         ),
         *(
             pytest.param(m, "current", marks=pytest.mark.slow)
-            for m in (Torus(2), SO3(), Euclidean(2), Product(Sphere(2), Euclidean(1)))
+            for m in (Sphere(2), Torus(2), SO3(), Euclidean(2), Product(Sphere(2), Euclidean(1)))
         ),
     ],
     ids=lambda value: getattr(value, "name", value),
@@ -133,8 +132,7 @@ def test_a_method_behind_straight_lines_says_so():
 
 
 @straight
-@pytest.mark.parametrize("method", ["spline", "current"])
-@pytest.mark.parametrize("zero", [1990.5, 1.6e9])
+@pytest.mark.parametrize(("method", "zero"), [("spline", 1.6e9), ("current", 1990.5)])
 def test_times_far_from_zero_lose_nothing(method, zero):
     """Years in steps of a hundredth, seconds since 1970 in steps of a minute, in float32: the law
     is that of the same snapshots at times from 0, 1, 2, 3, drawn with the same key."""

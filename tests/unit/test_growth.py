@@ -108,7 +108,7 @@ def test_members_that_multiply_stay_in_their_lane():
     assert grown.mass_at(0.5) == pytest.approx(30 * (8**0.5 + 2**0.5) / 2**0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("eightfold", [True, False])
+@pytest.mark.parametrize("eightfold", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_growth_is_learned_where_there_is_some(eightfold):
     """Six snapshots of the two lanes, 50 of each: where the upper multiplies eightfold and the
     lower doubles, growth in the upper is larger by log 4 within a tenth, and members keep their

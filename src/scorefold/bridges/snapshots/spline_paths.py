@@ -73,13 +73,17 @@ class SplinePaths(eqx.Module):
         return tuple(t - self.times[0] for t in self.times)
 
     def _since(self, at: Values) -> np.ndarray:
-        """Times since t_0 of times that must be between snapshots."""
+        """Times since t_0."""
         wanted = np.atleast_1d(np.asarray(at, np.float64))
-        for t in wanted:
+        if not np.isfinite(wanted).all():
+            raise ValueError(f"at: times must be finite, got {wanted}.")
+        return wanted - self.times[0]
+
+    def _check_inside(self, at: Values) -> None:
+        for t in np.atleast_1d(np.asarray(at, np.float64)):
             if not self.times[0] <= t <= self.times[-1]:
                 raise ValueError(f"t: {t:g} is outside the snapshots, {self.times[0]:g} to "
-                                 f"{self.times[-1]:g}.")  # fmt: skip
-        return wanted - self.times[0]
+                                 f"{self.times[-1]:g}; sample goes on beyond.")  # fmt: skip
 
     @property
     def used(self) -> int:
@@ -90,12 +94,14 @@ class SplinePaths(eqx.Module):
         return tuple(max(a - b, 0) for a, b in zip(self.mass[:-1], self.mass[1:], strict=True))
 
     def curves(self, at: Values) -> NumPyOrJax:
-        """All paths without noise at the m times ``at``, shape (n, m, *shape)."""
+        """All paths without noise at the m times ``at``, shape (n, m, *shape); outside the knots
+        they go straight on."""
         clock = jnp.asarray(self._since(at), self.rest.dtype)
         return self._out(_curves(self.manifold, self._clock, self.rest, clock))
 
     def sample(self, key: Key, at: Values) -> NumPyOrJax:
-        """All paths with their noise at the m times ``at``, shape (n, m, *shape)."""
+        """All paths with their noise at the m times ``at``, shape (n, m, *shape), which may lie
+        outside the knots."""
         return self._out(self._drawn(self.rest, key, at))
 
     def _drawn(self, rest: Array, key: Key, at: Values) -> Array:
@@ -116,6 +122,7 @@ class SplinePaths(eqx.Module):
         """
         if n < 1:
             raise ValueError(f"n must be 1 or more, got {n}.")
+        self._check_inside(t)
         pick, noise = jax.random.split(key)
         rows = _spread(pick, self.used, n)
         return self._out(self._drawn(self.rest[rows], noise, [t])[:, 0])
@@ -134,7 +141,7 @@ class SplinePaths(eqx.Module):
 
         **Raises:** ``ValueError`` for times outside [t_0, t_K] and a ``start`` that is none.
         """
-        self._since(at)
+        self._check_inside(at)
         k = self.times.index(snapshot_time(self.times, start))
         moved: Values = x0
         if self.origin is not None:
