@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scorefold._types import Values
@@ -17,7 +16,7 @@ def against_time(
     times: Values,
     values: Values,
     *,
-    seen: tuple[Sequence[float], Sequence[float]],
+    seen: tuple[Values, Values],
     label: str,
     unit: str = "",
 ) -> Figure:
