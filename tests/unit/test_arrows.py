@@ -30,6 +30,20 @@ def test_a_patch_near_the_pole_is_a_map_of_its_own():
     plt.close(figure)
 
 
+@pytest.mark.parametrize("size", [1e-1, 1e-4, 1e-7])
+def test_patches_of_any_size_keep_their_shape(size):
+    """In the tangent plane of the middle distances from it are those on the sphere: points on a
+    circle around it are drawn on a circle of that radius in degrees."""
+    m, turn = Sphere(2), np.linspace(0.0, 2 * np.pi, 40, endpoint=False)
+    middle = np.array([1.0, 0.0, 0.0])
+    x = np.stack([np.full(40, np.cos(size)), np.sin(size) * np.cos(turn),
+                  np.sin(size) * np.sin(turn)], axis=1)  # fmt: skip
+    figure = arrows(m, x, np.cross(middle, x))
+    (found,) = quivers(figure)
+    np.testing.assert_allclose(np.hypot(*found.XY.T), np.degrees(size), rtol=1e-6)
+    plt.close(figure)
+
+
 def test_globes_and_planes():
     x = RNG.normal(size=(60, 3))
     x /= np.linalg.norm(x, axis=1, keepdims=True)

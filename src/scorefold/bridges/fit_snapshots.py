@@ -34,6 +34,7 @@ PAIRS = "optimal pairs"
 MOVING = ("current", "momentum", "spline")
 """Methods that are compared by inner snapshots."""
 _MOST = 300
+"""Points of a snapshot, as of the fits."""
 
 SnapshotCourse = CurrentHistory | SplineHistory | tuple[History | AlternationHistory, ...]
 
@@ -138,20 +139,25 @@ def contest(
     options: ReadOnlyDocument | None = None,
 ) -> Contest:
     """The ``methods`` of ``MOVING`` fitted to the same snapshots, each with its distances to inner
-    ones. With more than one of them ``options`` are those of the current."""
+    ones. With more than one of them ``options`` are those of the current, but for ``at_most``,
+    which is that of all: distances are compared between as many points."""
+    options = options or {}
+    shared = {name: value for name, value in options.items() if name == "at_most"}
     at, exact = checked_snapshots(manifold, times, points)
-    if len(at) < 3 and methods != ("current",):
+    if len(at) < 3 and tuple(methods) != ("current",):
         raise ValueError("times: two snapshots do not tell how paths bend; method needs to be "
                          "bridge or current.")  # fmt: skip
     fitted = {}
     for name in methods:
-        own = options if name == "current" or len(methods) == 1 else None
-        fitted[name] = _fit(name, manifold, at, exact, key, own or {})
+        own = options if name == "current" or len(methods) == 1 else shared
+        fitted[name] = _fit(name, manifold, at, exact, key, own)
     compared = {name: course.chosen.each for name, (_, course) in fitted.items() if course.chosen}
     if not compared:
         return Contest(fitted, (), {})
     inside = around_mean(manifold, exact)[1]
-    some = Clouds(manifold, at, jnp.stack(alike(jax.random.split(key, 3)[0], inside, _MOST)))
+    # Drawn with the same key as in the fits: the same points.
+    rows = alike(jax.random.split(key, 3)[0], inside, shared.get("at_most", _MOST))
+    some = Clouds(manifold, at, jnp.stack(rows))
     inner = tuple(float(at[k]) for k in some.inner)
     return Contest(fitted, inner, compared | {PAIRS: _of_pairs(some, key)})
 

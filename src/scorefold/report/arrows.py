@@ -111,12 +111,12 @@ def _draw_patch(
 
     def seen(points: np.ndarray) -> np.ndarray:
         part = np.stack([points @ east, points @ north], axis=-1)
-        away = np.arccos(np.clip(points @ middle, -1.0, 1.0))[..., None]
         length = np.linalg.norm(part, axis=-1, keepdims=True)
+        away = np.arctan2(length, (points @ middle)[..., None])
         return np.degrees(part * away / np.maximum(length, 1e-12))
 
     a, b, grey = seen(first), seen(last), seen(np.asarray(behind, np.float64))
-    reach = 1.15 * float(np.abs(np.concatenate([grey, b])).max())
+    reach = 1.15 * float(np.abs(np.concatenate([grey, b])).max()) or 1.0
     step = float(10.0 ** np.floor(np.log10(reach)))
     lat = math.degrees(math.asin(float(np.clip(middle[2], -1.0, 1.0))))
     lines = np.arange(math.floor((lat - 2 * reach) / step), math.ceil((lat + 2 * reach) / step) + 1)

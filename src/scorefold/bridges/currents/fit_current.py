@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Values
-from scorefold._warnings import ScorefoldWarning, warn
+from scorefold._warnings import warn
 from scorefold.bridges.currents.drift import (
     Drift,
     LearnedDrift,
@@ -26,24 +25,26 @@ from scorefold.bridges.currents.drift import (
 )
 from scorefold.bridges.currents.growth import (
     GivenGrowth,
-    GrownEnds,
     Growth,
-    grown_plan,
     regressed_growth,
     relaxed_shares,
 )
 from scorefold.bridges.currents.intake import check_drift
 from scorefold.bridges.currents.linearised import Stream, laid_off, stream
+from scorefold.bridges.currents.plans import (
+    bridged,
+    grown_ends,
+    least_rate,
+    mean_square,
+    moved_growth,
+    plan_of,
+)
 from scorefold.bridges.currents.regression import Velocities, regressed
 from scorefold.bridges.currents.snapshot_current import (
-    STEPS,
-    Interval,
     SnapshotCurrent,
     costs,
     ends,
-    in_blocks,
 )
-from scorefold.bridges.exact.transport import Transport, sinkhorn
 from scorefold.bridges.snapshots.inner import (
     Clouds,
     alike,
@@ -122,7 +123,7 @@ def fit_current(
     ``period`` T also its first harmonic in time. Its length and ridge are those whose law at the
     inner snapshots, each left out in turn, is nearest to them (W₁). Unless it is nearer than no
     drift at all by a sixth and by two standard errors, there is none: Brownian motion is the
-    reference, as of ``fit_snapshots``.
+    reference, as of ``fit_intervals``.
 
     **Arguments:**
 
@@ -145,8 +146,7 @@ def fit_current(
     **Returns:** the bridge through all points, and what was tried.
     **Raises:** ``ValueError`` naming the argument for times that do not increase, fewer than 2
     points in a snapshot, a drift that is not finite or not tangent at the points, and numbers out
-    of range; ``FloatingPointError`` for a drift that is given
-    and runs away.
+    of range; ``FloatingPointError`` for a drift that is given and runs away.
 
     Source: Shen, Berlinghieri & Broderick 2024 (to and fro, with simulated bridges).
     """
@@ -174,7 +174,7 @@ def fit_current(
         for t, rows in zip(at, exact, strict=True):
             given(rows, float(t))
         if isinstance(given, GivenGrowth):
-            given = _moved(given, origin, float(at[0]))
+            given = moved_growth(given, origin, float(at[0]))
     mass = tuple(map(len, inside))
     start = snapshot_rate(manifold, at, inside) if rate is None else rate
     pick, features_key, walk = jax.random.split(key, 3)
@@ -195,7 +195,7 @@ def fit_current(
             f"drift: it ran away in round {len(rates)} of {rounds}; that of the round before is "
             "kept. Take a larger length or ridge."
         )
-    intervals, final = _bridged(found, grows, clock, inside, final, True)
+    intervals, final = bridged(found, grows, clock, inside, final, True)
     current = SnapshotCurrent(
         found, jnp.asarray(final, some.clouds.dtype), intervals, tuple(at.tolist()), mass, origin
     )
@@ -283,7 +283,7 @@ class _Learner(NamedTuple):
         squares = np.asarray(_seen(drift, some.clouds, _grids(some))[2], np.float64)
         counts = []
         for s in squares:
-            nats = jnp.asarray(s / (2.0 * max(rate, _least_rate(s))))
+            nats = jnp.asarray(s / (2.0 * max(rate, least_rate(s))))
             counts.append(np.exp(relaxed_shares(nats, jnp.asarray(_PRICE, nats.dtype))))
         basis, middle = self.untrained(LENGTHS[1]), some.times[:-1] + 0.5 * gaps
         starts = list(some.clouds[:-1])
@@ -298,7 +298,7 @@ class _Learner(NamedTuple):
         dtype, rate = some.clouds.dtype, self.rate
         rates: list[float] = []
         grids = _grids(some)
-        before, grown = drift, _grown(self.growth, some.times, list(some.clouds))
+        before, grown = drift, grown_ends(self.growth, some.times, list(some.clouds))
         for j in range(rounds):
             streams, deltas, squares = _seen(drift, some.clouds, grids)
             known = np.asarray(squares, np.float64)
@@ -309,9 +309,9 @@ class _Learner(NamedTuple):
                         "finite before the next snapshot."
                     )
                 return before, rate, tuple(rates)
-            plans = [_plan(s, rate, g) for s, g in zip(known, grown, strict=True)]
+            plans = [plan_of(s, rate, g) for s, g in zip(known, grown, strict=True)]
             if not self.fixed_rate:
-                mean = _mean_square(plans, known) / some.manifold.dim
+                mean = mean_square(plans, known) / some.manifold.dim
                 rate = max(setting.share * mean, _LEAST_RATE * self.rate)
             rates.append(rate)
             if setting.ridge is None:
@@ -387,57 +387,6 @@ def _motion(
     )  # fmt: skip
 
 
-def _plan(
-    squares: np.ndarray, rate: float, grown: GrownEnds | None = None, final: bool = False
-) -> Transport:
-    """The plan of the bridge from δ·Σ⁻¹δ, (n, m); one that is ``final`` says what it misses."""
-    # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
-    most = 10_000 if final else 1000
-
-    def solve(a: Values | None) -> Transport:
-        return sinkhorn(
-            squares / 2.0, a, epsilon=max(rate, _least_rate(squares)),
-            tolerance=2e-2 if final else 1e-2, max_iterations=most, anneal=0.8,
-        )  # fmt: skip
-
-    with warnings.catch_warnings():
-        if not final:
-            warnings.simplefilter("ignore", ScorefoldWarning)
-        return solve(None) if grown is None else grown_plan(solve, grown)
-
-
-def _grown(
-    growth: Growth | None, times: np.ndarray, points: Sequence[Array]
-) -> list[GrownEnds | None]:
-    """g at both ends of each interval."""
-    if growth is None:
-        return [None] * (len(times) - 1)
-    values = [growth(rows, float(t)) for t, rows in zip(times, points, strict=True)]
-    gaps = np.diff(times)
-    return [GrownEnds(a, b, float(h))
-            for (a, b), h in zip(itertools.pairwise(values), gaps, strict=True)]  # fmt: skip
-
-
-def _moved(growth: GivenGrowth, origin: np.ndarray | None, zero: float) -> GivenGrowth:
-    """The same in coordinates around an origin and times since ``zero``."""
-    middle = np.zeros(growth.manifold.shape) if origin is None else origin
-    return GivenGrowth(
-        growth.manifold,
-        lambda x, t: growth.function(x + jnp.asarray(middle, x.dtype), t + zero),
-    )
-
-
-def _least_rate(squares: np.ndarray) -> float:
-    """Below the rounding of costs no plan is told from an assignment."""
-    return 8.0 * float(jnp.finfo(jnp.result_type(float)).eps) * float(np.ptp(squares))
-
-
-def _mean_square(plans: Sequence[Transport], squares: np.ndarray) -> float:
-    """The mean of δ·Σ⁻¹δ under the plans."""
-    shares = [np.exp(np.asarray(plan.log_plan, np.float64)) for plan in plans]
-    return float(np.mean([np.sum(p * s) for p, s in zip(shares, squares, strict=True)]))
-
-
 def _missed(
     some: Clouds,
     rest: Clouds,
@@ -450,7 +399,7 @@ def _missed(
     """W₁ between the law at the time of the snapshot k and its points; inf where it has none."""
     pair, times = [rest.clouds[k - 1], rest.clouds[k]], rest.times[k - 1 : k + 1]
     try:
-        intervals, rate = _bridged(drift, growth, times, pair, rate, False)
+        intervals, rate = bridged(drift, growth, times, pair, rate, False)
         current = SnapshotCurrent(
             drift, jnp.asarray(rate, pair[0].dtype), intervals, tuple(times.tolist()), (0, 0)
         )
@@ -458,43 +407,6 @@ def _missed(
     except (ValueError, FloatingPointError):  # the drift runs away
         return math.inf
     return some.missed(k, drawn)
-
-
-# -- the bridge ------------------------------------------------------------------------------------
-def _bridged(
-    drift: Drift,
-    growth: Growth | None,
-    times: np.ndarray,
-    points: Sequence[Array],
-    rate: float,
-    final: bool,
-) -> tuple[tuple[Interval, ...], float]:
-    """The plans of all intervals, on all points, and the rate that they are told apart at."""
-    ends_of = list(itertools.pairwise(points))
-    squares = []
-    for (low, high), (x, y) in zip(itertools.pairwise(times), ends_of, strict=True):
-        grid = jnp.asarray(np.linspace(low, high, STEPS + 1), x.dtype)
-        squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
-    rate = max(rate, *map(_least_rate, squares))
-    found = []
-    for s, (x, y), grown in zip(squares, ends_of, _grown(growth, times, points), strict=True):
-        plan = _plan(s, rate, grown, final)
-        f, g = (jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))
-        if grown is not None:
-            f = f + (plan.log_a + math.log(len(x))).astype(x.dtype)
-        found.append(Interval(x, y, f, g, None if grown is None else (grown.left, grown.right)))
-    return tuple(found), rate
-
-
-@eqx.filter_jit
-def _squares(drift: Drift, x: Array, y: Array, grid: Array) -> Array:
-    m = drift.manifold
-
-    def one(p: Array) -> Array:
-        found = stream(drift, p, grid)
-        return 2.0 * costs(found, ends(m, found, y), jnp.ones((), p.dtype))
-
-    return in_blocks(one, x)
 
 
 def _solved_together(manifold: Manifold) -> int:

@@ -248,8 +248,8 @@ def _latlon(x: Point) -> list[Array]:
 
 
 def _east_north(x: Point, components: Array) -> Point:
-    """The tangent vector of (north, east); at a pole, where they are not told apart, 0 apart from
-    what is left of them."""
+    """The tangent vector with these components (north, east); 0 at a pole itself, where neither
+    has a direction."""
     flat = jnp.sqrt(jnp.maximum(x[0] ** 2 + x[1] ** 2, jnp.finfo(x.dtype).tiny))
     east = jnp.stack([-x[1], x[0], jnp.zeros_like(x[0])]) / flat
     north = jnp.cross(x, east)

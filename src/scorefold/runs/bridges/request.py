@@ -47,9 +47,6 @@ class BridgeRequest(Request):
     def of(cls, found: ReadOnlyDocument) -> BridgeRequest:
         """The request of a run, from its ``run.json``."""
         settings, times = found["settings"], found["settings"]["times"]
-        if "method" not in settings:  # of a version that had one
-            method = "bridge" if len(found["bridge"]) > 2 else None
-            settings = {**settings, "method": method}
         return cls(data=tuple(found["data"]), reading=Reading(**found["options"]),
                    seed=found["seed"], earth=found["earth"],
                    **settings | {"times": None if times is None else tuple(times)})  # fmt: skip

@@ -168,11 +168,11 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
                 f"{name} on {train.manifold.name}: {sizes} points to train, validate and test"
             )
         if any(train.lost):
-            meaning = (
-                "an interval joins those seen at both its ends (--survivors)."
-                if self.request.survivors
-                else "all that are seen are joined, and others move into their place."
-            )
+            meaning = "all that are seen are joined, and others move into their place."
+            if self.request.survivors:
+                meaning = "an interval joins those seen at both its ends (--survivors)."
+            elif self.request.growth:
+                meaning = "where members multiply or vanish is learned (--growth)."
             lines.append(f"lost from one snapshot to the next: {', '.join(map(str, train.lost))} "
                          f"training points; {meaning}")  # fmt: skip
         return lines
@@ -242,6 +242,8 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
             "manifold": train.manifold.name,
             "seed": self.request.seed,
             **self._numbers(fitted, course),
+            **({"growth_kept": isinstance(fitted, SnapshotCurrent)
+                and fitted.intervals[0].growth is not None} if self.request.growth else {}),
             "survivors": self.request.survivors,
             **{f"n_{name}": list(part.mass)
                for name, part in zip(("train", "val", "test"), self.parts, strict=True)},
@@ -254,9 +256,7 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
         """Those of the method."""
         if isinstance(fitted, SnapshotCurrent):
             parts = fitted.parts(single_points(self.parts[0].points))
-            grown = fitted.intervals[0].growth is not None
-            asked = {"growth_kept": grown} if self.request.growth else {}
-            return {"rate": float(fitted.rate), "speeds": dict(parts._asdict()), **asked}
+            return {"rate": float(fitted.rate), "speeds": dict(parts._asdict())}
         if isinstance(fitted, SplinePaths):
             return {"rate": None, "rate_reason": "paths are splines", "epsilon": fitted.epsilon,
                     "paths": fitted.used}  # fmt: skip

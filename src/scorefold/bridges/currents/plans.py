@@ -1,0 +1,108 @@
+"""Plans of the intervals between snapshots, from the costs of a drift and from growth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scorefold._types import Values
+from scorefold._warnings import ScorefoldWarning
+from scorefold.bridges.currents.drift import Drift
+from scorefold.bridges.currents.growth import GivenGrowth, GrownEnds, Growth, grown_plan
+from scorefold.bridges.currents.linearised import stream
+from scorefold.bridges.currents.snapshot_current import STEPS, Interval, costs, ends, in_blocks
+from scorefold.bridges.exact.transport import Transport, sinkhorn
+
+
+def plan_of(
+    squares: np.ndarray, rate: float, grown: GrownEnds | None = None, final: bool = False
+) -> Transport:
+    """The plan of the bridge from δ·Σ⁻¹δ, (n, m); one that is ``final`` says what it misses."""
+    # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
+    most = 10_000 if final else 1000
+
+    def solve(a: Values | None) -> Transport:
+        return sinkhorn(
+            squares / 2.0, a, epsilon=max(rate, least_rate(squares)),
+            tolerance=2e-2 if final else 1e-2, max_iterations=most, anneal=0.8,
+        )  # fmt: skip
+
+    with warnings.catch_warnings():
+        if not final:
+            warnings.simplefilter("ignore", ScorefoldWarning)
+        return solve(None) if grown is None else grown_plan(solve, grown)
+
+
+def grown_ends(
+    growth: Growth | None, times: np.ndarray, points: Sequence[Array]
+) -> list[GrownEnds | None]:
+    """g at both ends of each interval."""
+    if growth is None:
+        return [None] * (len(times) - 1)
+    values = [growth(rows, float(t)) for t, rows in zip(times, points, strict=True)]
+    gaps = np.diff(times)
+    return [GrownEnds(a, b, float(h))
+            for (a, b), h in zip(itertools.pairwise(values), gaps, strict=True)]  # fmt: skip
+
+
+def moved_growth(growth: GivenGrowth, origin: np.ndarray | None, zero: float) -> GivenGrowth:
+    """The same in coordinates around an origin and times since ``zero``."""
+    middle = np.zeros(growth.manifold.shape) if origin is None else origin
+    return GivenGrowth(
+        growth.manifold,
+        lambda x, t: growth.function(x + jnp.asarray(middle, x.dtype), t + zero),
+    )
+
+
+def least_rate(squares: np.ndarray) -> float:
+    """Below the rounding of costs no plan is told from an assignment."""
+    return 8.0 * float(jnp.finfo(jnp.result_type(float)).eps) * float(np.ptp(squares))
+
+
+def mean_square(plans: Sequence[Transport], squares: np.ndarray) -> float:
+    """The mean of δ·Σ⁻¹δ under the plans."""
+    shares = [np.exp(np.asarray(plan.log_plan, np.float64)) for plan in plans]
+    return float(np.mean([np.sum(p * s) for p, s in zip(shares, squares, strict=True)]))
+
+
+def bridged(
+    drift: Drift,
+    growth: Growth | None,
+    times: np.ndarray,
+    points: Sequence[Array],
+    rate: float,
+    final: bool,
+) -> tuple[tuple[Interval, ...], float]:
+    """The plans of all intervals, on all points, and the rate that they are told apart at."""
+    ends_of = list(itertools.pairwise(points))
+    squares = []
+    for (low, high), (x, y) in zip(itertools.pairwise(times), ends_of, strict=True):
+        grid = jnp.asarray(np.linspace(low, high, STEPS + 1), x.dtype)
+        squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
+    rate = max(rate, *map(least_rate, squares))
+    found = []
+    for s, (x, y), grown in zip(squares, ends_of, grown_ends(growth, times, points), strict=True):
+        plan = plan_of(s, rate, grown, final)
+        f, g = (jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))
+        if grown is not None:
+            f = f + (plan.log_a + math.log(len(x))).astype(x.dtype)
+        found.append(Interval(x, y, f, g, None if grown is None else (grown.left, grown.right)))
+    return tuple(found), rate
+
+
+@eqx.filter_jit
+def _squares(drift: Drift, x: Array, y: Array, grid: Array) -> Array:
+    m = drift.manifold
+
+    def one(p: Array) -> Array:
+        found = stream(drift, p, grid)
+        return 2.0 * costs(found, ends(m, found, y), jnp.ones((), p.dtype))
+
+    return in_blocks(one, x)
