@@ -33,7 +33,7 @@ from scorefold._provenance import provenance
 from scorefold.bridges import SnapshotMixture, fit_snapshots, interpolate_snapshots
 
 TARGET = Path(__file__).parent / "results" / "cells.json"
-METHODS = ("bridge", "current", "momentum", "spline")
+METHODS = ("best", "bridge", "current", "momentum", "spline")
 PLAIN = ("optimal pairs", "random pairs", "mixture")
 TRAIN, JUDGE, DRAWS = 600, 1500, 600
 

@@ -17,6 +17,10 @@ great-circle distance in kilometres of the true position from the mean of the dr
 vectors in space). Their bridges join the storms that are seen at both ends of an interval; their
 rate is the one of TRACK_RATES with the least mean error for validation storms.
 
+``--parts currents``: the same tracks, walked along a current that is learned from the snapshots of
+all training storms (``fit_current``, ridge CURRENT_RIDGE, variance per hour CURRENT_RATE; its
+length is the one of LENGTHS with the least mean error for validation storms).
+
 Writes benchmarks/results/hurricanes.json and docs/images/hurricanes.png.
 """
 
@@ -41,13 +45,20 @@ import numpy as np
 
 from scorefold import data
 from scorefold._provenance import provenance
-from scorefold.bridges import HeatPotential, LightBridge, fit_intervals, interpolate_snapshots
+from scorefold.bridges import (
+    HeatPotential,
+    LightBridge,
+    fit_current,
+    fit_intervals,
+    interpolate_snapshots,
+)
 from scorefold.manifolds import Euclidean, Sphere
 from scorefold.metrics import leave_one_out
 
 RATES = (2e-5, 8e-5, 3.2e-4)
 """Variance per hour, radians²; 2e-5 is √(24 · 2e-5) rad = 140 km in a day along each axis."""
 TRACK_RATES = (2e-5, 8e-5, 3.2e-4)
+LENGTHS, CURRENT_RIDGE, CURRENT_RATE = (0.5, 1.0, 2.0), 1e-2, 8e-5
 SHARES, TRACK_SHARES = (0.45, 0.1, 0.45), (0.8, 0.1, 0.1)
 EARTH_KM, DRAWS, COMPONENTS, STEPS = 6371.0, 64, 128, 300
 BLUR, TAU = 2e-4, 2e-3
@@ -279,19 +290,49 @@ def follow(train, val, test, rate: float, seed: int) -> tuple[dict, np.ndarray]:
         states.append(now)
     predicted["optimal pairs of the nearest storm"] = np.stack(states, axis=1)[:, None]
     predicted["where it began"] = np.repeat(first[:, None], len(train.times), axis=1)[:, None]
-    errors = {}
-    for name, paths in predicted.items():
-        middle = paths.mean(axis=1)
-        middle = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
-        errors[name] = {}
-        for k, hours in enumerate(test.times):
-            if k:
-                here = np.isin(test.ids[0], test.ids[k])
-                order = np.argsort(test.ids[k])
-                rows = order[np.searchsorted(test.ids[k][order], test.ids[0][here])]
-                apart = great_circle(middle[here, k], test.points[k][rows])
-                errors[name][f"{hours:g}"] = float(apart.mean())
-    return errors, predicted[chained]
+    return {name: track_errors(test, paths) for name, paths in predicted.items()}, predicted[
+        chained
+    ]
+
+
+def track_errors(test, paths: np.ndarray) -> dict:
+    """Mean distance in km by hours of the true positions from the mean of predicted paths, shape
+    (storms, draws, times, 3)."""
+    middle = paths.mean(axis=1)
+    middle = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
+    found = {}
+    for k, hours in enumerate(test.times):
+        if k:
+            here = np.isin(test.ids[0], test.ids[k])
+            order = np.argsort(test.ids[k])
+            rows = order[np.searchsorted(test.ids[k][order], test.ids[0][here])]
+            apart = great_circle(middle[here, k], test.points[k][rows])
+            found[f"{hours:g}"] = float(apart.mean())
+    return found
+
+
+def currents(snapshots, seed: int) -> dict:
+    started = time.process_time()
+    train, val, test = snapshots.split(seed, TRACK_SHARES)
+    tried, laws = {}, {}
+    for length in LENGTHS:
+        laws[length], _ = fit_current(
+            SPHERE, train.times, single(train.points), key=jax.random.key(seed), length=length,
+            ridge=CURRENT_RIDGE, rate=CURRENT_RATE,
+        )  # fmt: skip
+        tried[length] = statistics.fmean(along(laws[length], val, seed).values())
+    length = min(tried, key=tried.get)
+    errors = {"current": along(laws[length], test, seed)}
+    print(seed, length, tried, json.dumps(errors), flush=True)
+    return {"seed": seed, "length": length, "validation_km_of_lengths": tried,
+            "tracks_km": errors, "processor_seconds": time.process_time() - started,
+            "load_average": os.getloadavg()[0]}  # fmt: skip
+
+
+def along(law, storms, seed: int) -> dict:
+    starts = np.repeat(storms.points[0], DRAWS, axis=0).astype(np.float32)
+    paths = law.sample_paths(jax.random.key(seed + 300), starts, list(storms.times))
+    return track_errors(storms, np.asarray(paths).reshape(-1, DRAWS, len(storms.times), 3))
 
 
 def great_circle(x, y) -> np.ndarray:
@@ -332,7 +373,11 @@ def draw(test, drawn: np.ndarray) -> None:
     figure.savefig(target, dpi=110)
 
 
-PARTS = {"left-out": (left_out, summary), "tracks": (tracks, summary_of_tracks)}
+PARTS = {
+    "left-out": (left_out, summary),
+    "tracks": (tracks, summary_of_tracks),
+    "currents": (currents, summary_of_tracks),
+}
 TARGET = Path(__file__).parent / "results" / "hurricanes.json"
 
 

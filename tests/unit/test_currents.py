@@ -130,11 +130,11 @@ def unit(v):
 def evolved(drift, x, times, noise, rng):
     """Fresh members at each time: the drift's path with a little noise at its end."""
     m, clouds = drift.manifold, []
+    last = jax.jit(jax.vmap(lambda p, g: drifted(drift, p, g)[-1], (0, None)))
     for k, t in enumerate(times):
         rows = jnp.asarray(x(rng), jnp.float32)
         if k:
-            grid = jnp.linspace(times[0], t, 40 * k + 1, dtype=jnp.float32)
-            rows = jax.jit(jax.vmap(lambda p, g=grid: drifted(drift, p, g)[-1]))(rows)
+            rows = last(rows, jnp.linspace(times[0], t, 40 * len(times), dtype=jnp.float32))
         keys = jax.random.split(jax.random.key(k), len(rows))
         move = lambda p, q: m.exp(p, noise * m.normal(q, p))  # noqa: E731
         clouds.append(np.asarray(jax.vmap(move)(rows, keys)))
@@ -144,11 +144,12 @@ def evolved(drift, x, times, noise, rng):
 def speed_error(current, drift, clouds, times):
     """|b − b_true| over |b_true|, root mean squares over all points."""
     m, off, size = current.manifold, 0.0, 0.0
+    norm = jax.jit(jax.vmap(m.norm))
     for t, rows in zip(times, clouds, strict=True):
         true = jax.vmap(lambda p, t=t: drift(p, jnp.float32(t)))(rows)
         found = jnp.asarray(current.velocity(t, rows), true.dtype)
-        off += float(np.sum(jax.vmap(m.norm)(rows, found - true) ** 2))
-        size += float(np.sum(jax.vmap(m.norm)(rows, true) ** 2))
+        off += float(np.sum(norm(rows, found - true) ** 2))
+        size += float(np.sum(norm(rows, true) ** 2))
     return math.sqrt(off / size)
 
 
@@ -161,7 +162,9 @@ def test_learns_a_rotation_of_the_sphere():
     start = lambda rng: unit(rng.normal([1.0, 0.0, 0.3], 0.25, size=(150, 3)))  # noqa: E731
     times = [0.0, 1.0, 2.0, 3.0, 4.0]
     clouds = evolved(drift, start, times, 0.01, rng)
-    current, history = fit_current(m, times, clouds, key=jax.random.key(0), length=1.0, ridge=1e-2)
+    current, history = fit_current(
+        m, times, clouds, key=jax.random.key(0), length=1.0, ridge=1e-2, features=40
+    )
     assert speed_error(current, drift, clouds, times) < 0.15
     assert [trial.share for trial in history.trials] == [1.0, 0.1, 0.01]
     assert history.rates[-1] < history.rates[0]
@@ -183,7 +186,7 @@ def test_learns_an_eddy_in_the_plane():
     drift = GivenDrift(m, eddy)
     start = lambda rng: rng.normal([1.0, 0.0], [0.35, 0.25], size=(100, 2))  # noqa: E731
     clouds = evolved(drift, start, times, 0.01, rng)
-    current, history = fit_current(m, times, clouds, key=jax.random.key(0))
+    current, history = fit_current(m, times, clouds, key=jax.random.key(0), features=60)
     assert speed_error(current, drift, clouds, times) < 0.4
     still = history.trials[0]
     assert still.ridge is None and history.chosen.w1 < 0.75 * still.w1
@@ -210,7 +213,7 @@ def test_nothing_pulls():
     clouds = [
         rng.normal(0.0, math.sqrt(0.25 + 0.2 * t), size=(100, 2)).astype(np.float32) for t in steps
     ]
-    current, _ = fit_current(m, steps, clouds, key=jax.random.key(0))
+    current, _ = fit_current(m, steps, clouds, key=jax.random.key(0), features=60)
     assert current.parts(clouds).speed < 0.3
 
 

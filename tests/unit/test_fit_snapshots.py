@@ -34,7 +34,9 @@ def moving(m, n=24, speed=0.4, seed=0, times=TIMES):
 
 
 # On a straight way straight lines are as good as anything: that one says so is no news here.
-straight = pytest.mark.filterwarnings("ignore:.*straight lines between optimal pairs")
+straight = pytest.mark.filterwarnings(
+    "ignore:.*straight lines between optimal pairs", "ignore:.*of three snapshots left out"
+)
 
 
 @straight
@@ -102,7 +104,7 @@ def test_the_best_is_nearest_to_inner_snapshots():
     angles = 0.9 * np.arange(5)
     rng = np.random.default_rng(0)
     clouds = [np.stack([np.cos(a), np.sin(a)]) + 0.05 * rng.normal(size=(20, 2)) for a in angles]
-    law, history = fit_snapshots(m, angles, clouds, key=KEY)
+    law, history = fit_snapshots(m, angles, clouds, key=KEY, features=40)
     means = {name: np.mean(each) for name, each in history.compared.items()}
     assert set(means) == {"current", "momentum", "spline", PAIRS}
     assert history.method == "spline" or means[history.method] < 5 / 6 * means["spline"]
@@ -167,6 +169,12 @@ def test_metres_of_a_map_keep_their_digits(drift):
     for draws in (law.sample_at(KEY, 0.0, 12), law.sample_paths(KEY, clouds[0] + far, [0.0])):
         found = np.sort(np.ravel(np.asarray(draws).reshape(-1, 2)[:, 1])) - 5e6
         np.testing.assert_allclose(found, np.sort(clouds[0][:, 1]), atol=1e-6)
+
+
+def test_three_snapshots_do_not_test_how_paths_bend():
+    clouds = [c[:12] for c in moving(Euclidean(1), times=TIMES[:3])]
+    with pytest.warns(ScorefoldWarning, match="nothing has tested how they bend"):
+        fit_snapshots(Euclidean(1), TIMES[:3], clouds, key=KEY, method="spline")
 
 
 @pytest.mark.parametrize("t", [-0.1, 3.1, np.nan])

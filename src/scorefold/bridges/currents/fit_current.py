@@ -61,7 +61,7 @@ RIDGES = (1e-4, 1e-2)
 SHARES = (1.0, 0.1, 0.01)
 """What is compared: lengths of the features in deviations of the points, ridges, and for the best
 of them shares of the mean square that the rate takes."""
-_SEGMENTS = 12
+_SEGMENTS = 6
 """Of a path while the drift is learned."""
 _UNKNOWNS = 600
 """Coefficients, at most, that are solved for together."""
@@ -122,7 +122,8 @@ def fit_current(
     of the velocities along its paths; it starts from no drift. One drift serves all intervals, with
     ``period`` T also its first harmonic in time. Its length and ridge are those whose law at the
     inner snapshots, each left out in turn, is nearest to them (W₁). Unless it is nearer than no
-    drift at all by a sixth and by two standard errors, there is none: Brownian motion is the
+    drift at all by a sixth and by two standard errors (at the whole rate, or the best of them at
+    the share that no drift takes), there is none: Brownian motion is the
     reference, as of ``fit_intervals``.
 
     **Arguments:**
@@ -248,8 +249,15 @@ class _Learner(NamedTuple):
             if trials[0].ridge is None and not nearer(best.each, trials[0].each):
                 best = trials[0]
             narrower = [tried(best._replace(share=s)) for s in shares[1:]]
-            best = min([best, *narrower], key=lambda trial: trial.w1)
             trials += narrower
+            best = min([best, *narrower], key=lambda trial: trial.w1)
+            pulling = [trial for trial in trials if trial.ridge is not None]
+            if best.ridge is None and best.share < 1.0 and pulling:
+                # What noise hid at the whole rate may be seen at a smaller one.
+                bar.total = count + 1
+                again = tried(min(pulling, key=lambda t: t.w1)._replace(share=best.share))
+                best = again if nearer(again.each, best.each) else best
+                trials.append(again)
             if self.learns_growth:
                 grown = tried(best._replace(growth=True))
                 best = grown if nearer(grown.each, best.each) else best
@@ -280,9 +288,9 @@ class _Learner(NamedTuple):
 
     def _grown_along(self, drift: Drift, some: Clouds, rate: float) -> Growth:
         gaps = np.diff(some.times)
-        squares = np.asarray(_seen(drift, some.clouds, _grids(some))[2], np.float64)
         counts = []
-        for s in squares:
+        for (x, y), grid in zip(itertools.pairwise(some.clouds), _grids(some), strict=True):
+            s = np.asarray(_seen(drift, x, grid, y)[2], np.float64)
             nats = jnp.asarray(s / (2.0 * max(rate, least_rate(s))))
             counts.append(np.exp(relaxed_shares(nats, jnp.asarray(_PRICE, nats.dtype))))
         basis, middle = self.untrained(LENGTHS[1]), some.times[:-1] + 0.5 * gaps
@@ -300,8 +308,9 @@ class _Learner(NamedTuple):
         grids = _grids(some)
         before, grown = drift, grown_ends(self.growth, some.times, list(some.clouds))
         for j in range(rounds):
-            streams, deltas, squares = _seen(drift, some.clouds, grids)
-            known = np.asarray(squares, np.float64)
+            pairs = zip(itertools.pairwise(some.clouds), grids, strict=True)
+            each = [_seen(drift, x, grid, y) for (x, y), grid in pairs]
+            known = np.stack([np.asarray(squares, np.float64) for _, _, squares in each])
             if not np.isfinite(known).all():
                 if j == 0:
                     raise FloatingPointError(
@@ -318,10 +327,12 @@ class _Learner(NamedTuple):
                 continue
             keys = jax.random.split(jax.random.fold_in(self.key, j), len(plans))
             rows = jnp.arange(some.clouds.shape[1])
-            pairs = zip(keys, plans, strict=True)
-            partner = jnp.stack([plan.sample_targets(k, rows) for k, plan in pairs])
-            shares = jnp.stack([jnp.exp(plan.log_a) for plan in plans])
-            seen = _motion(some.manifold, streams, deltas, partner, grids, shares)
+            seen = [
+                _motion(
+                    some.manifold, *found[:2], p.sample_targets(k, rows), grid, jnp.exp(p.log_a)
+                )
+                for found, p, grid, k in zip(each, plans, grids, keys, strict=True)
+            ]
             assert isinstance(drift, LearnedDrift)
             before = drift
             drift = regressed(drift, seen, jnp.asarray(setting.ridge, dtype))
@@ -335,21 +346,17 @@ def _grids(some: Clouds) -> Array:
 
 
 @eqx.filter_jit
-def _seen(drift: Drift, clouds: Array, grids: Array) -> tuple[Stream, Array, Array]:
-    """Streams from all points of all snapshots but the last, deviations of the next snapshot's
-    points from their ends, (K, n, n, d), and δ·Σ⁻¹δ, (K, n, n)."""
+def _seen(drift: Drift, x: Array, grid: Array, later: Array) -> tuple[Stream, Array, Array]:
+    """Streams from all points of a snapshot, deviations of the next snapshot's points from their
+    ends, (n, n, d), and δ·Σ⁻¹δ, (n, n)."""
     m = drift.manifold
 
-    def one(x: Array, grid: Array, later: Array) -> tuple[Stream, Array, Array]:
-        found = stream(drift, x, grid)
+    def one(p: Array) -> tuple[Stream, Array, Array]:
+        found = stream(drift, p, grid)
         deltas = ends(m, found, later)
-        return found, deltas, 2.0 * costs(found, deltas, jnp.ones((), x.dtype))
+        return found, deltas, 2.0 * costs(found, deltas, jnp.ones((), p.dtype))
 
-    def interval(inputs: tuple[Array, Array, Array]) -> tuple[Stream, Array, Array]:
-        x, grid, later = inputs
-        return jax.vmap(lambda p: one(p, grid, later))(x)
-
-    return jax.lax.map(interval, (clouds[:-1], grids, clouds[1:]))
+    return jax.vmap(one)(x)
 
 
 @eqx.filter_jit
@@ -358,13 +365,13 @@ def _motion(
     streams: Stream,
     deltas: Array,
     partner: Array,
-    grids: Array,
+    grid: Array,
     shares: Array,
 ) -> Velocities:
     """Velocities along the mean path of each pair, at the middle of each step; ``shares`` of the
-    first snapshots' points, shape ``(K, n)``."""
+    first snapshot's points, shape ``(n,)``."""
 
-    def path(found: Stream, delta: Array, j: Array, grid: Array) -> Velocities:
+    def path(found: Stream, delta: Array, j: Array) -> Velocities:
         bent = found.bent(delta[j])
         x = laid_off(manifold, found, bent)
         h = jnp.diff(grid)
@@ -375,12 +382,9 @@ def _motion(
         wide = h.reshape(-1, *(1,) * len(manifold.shape))
         return Velocities(middle, grid[:-1] + 0.5 * h, ahead / wide, h)
 
-    def interval(found: Stream, delta: Array, j: Array, grid: Array) -> Velocities:
-        return jax.vmap(path, (0, 0, 0, None))(found, delta, j, grid)
-
-    found = jax.lax.map(lambda a: interval(*a), (streams, deltas, partner, grids))
+    found = jax.vmap(path)(streams, deltas, partner)
     shape = manifold.shape
-    weight = found.weight * (shares.shape[1] * shares.astype(found.weight.dtype))[:, :, None]
+    weight = found.weight * (len(shares) * shares.astype(found.weight.dtype))[:, None]
     return Velocities(
         found.at.reshape(-1, *shape), found.time.reshape(-1), found.velocity.reshape(-1, *shape),
         weight.reshape(-1),

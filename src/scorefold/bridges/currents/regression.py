@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -27,18 +30,23 @@ class Velocities(NamedTuple):
     weight: Array
 
 
+def regressed(drift: LearnedDrift, seen: Sequence[Velocities], ridge: Scalar) -> LearnedDrift:
+    """The coefficients that minimise Σ_i w_i |b(x_i, t_i) − v_i|² / Σ w_i + λ|C|², over all that is
+    ``seen``."""
+    sums = [_sums(drift, part) for part in seen]
+    gram, right, total = (functools.reduce(operator.add, each) for each in zip(*sums, strict=True))
+    return dataclasses.replace(drift, coefficients=_solved(drift, gram, right, total, ridge))
+
+
 @eqx.filter_jit
-def regressed(drift: LearnedDrift, seen: Velocities, ridge: Scalar) -> LearnedDrift:
-    """The coefficients that minimise Σ_i w_i |b(x_i, t_i) − v_i|² / Σ w_i + λ|C|²."""
-    total = jnp.sum(seen.weight)
-    weight = seen.weight / total
+def _sums(drift: LearnedDrift, seen: Velocities) -> tuple[Array, Array, Scalar]:
+    """Σ w φφᵀ, Σ w φv and Σ w."""
     flat = drift.manifold.periods is not None
     count, fields = drift.coefficients.shape
-    size = count if flat else count * fields
-    ridges = ridge * jnp.eye(size, dtype=weight.dtype)
+    size, sides = (count, fields) if flat else (count * fields, 1)
     design = _flat_design if flat else _design
-    sides = fields if flat else 1
-    zero = (jnp.zeros((size, size), weight.dtype), jnp.zeros((size, sides), weight.dtype))
+    dtype = seen.weight.dtype
+    zero = (jnp.zeros((size, size), dtype), jnp.zeros((size, sides), dtype))
 
     def add(sums: tuple[Array, Array], part: Velocities) -> tuple[tuple[Array, Array], None]:
         rows, values, w = design(drift, part)
@@ -46,10 +54,16 @@ def regressed(drift: LearnedDrift, seen: Velocities, ridge: Scalar) -> LearnedDr
         gram = sums[0] + matmul(weighted.T, rows)
         return (gram, sums[1] + matmul(weighted.T, values)), None
 
-    gram, right = jax.lax.scan(add, zero, _chunks(seen._replace(weight=weight)))[0]
-    factor = jax.scipy.linalg.cho_factor(gram + ridges)
-    found = jax.scipy.linalg.cho_solve(factor, right)
-    return dataclasses.replace(drift, coefficients=found.reshape(count, fields))
+    gram, right = jax.lax.scan(add, zero, _chunks(seen))[0]
+    return gram, right, jnp.sum(seen.weight)
+
+
+@eqx.filter_jit
+def _solved(drift: LearnedDrift, gram: Array, right: Array, total: Scalar, ridge: Scalar) -> Array:
+    ridges = ridge * jnp.eye(len(gram), dtype=gram.dtype)
+    factor = jax.scipy.linalg.cho_factor(gram / total + ridges)
+    found = jax.scipy.linalg.cho_solve(factor, right / total)
+    return found.reshape(drift.coefficients.shape)
 
 
 def _flat_design(drift: LearnedDrift, part: Velocities) -> tuple[Array, Array, Array]:

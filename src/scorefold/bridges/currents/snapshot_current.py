@@ -233,10 +233,16 @@ class SnapshotCurrent(eqx.Module):
         """Times of an interval, with those asked for."""
         low, high = self.times[k], self.times[k + 1]
         nodes = np.linspace(low, high, STEPS + 1)
+        between = sorted({t for t in stops if low < t < high})
+        inner = 1 + np.array([np.argmin(np.abs(nodes[1:-1] - t)) for t in between], int)
+        if len(set(inner.tolist())) == len(between):
+            # In the place of the nearest: as many times whatever is asked for, one program.
+            nodes[inner] = between
+            return nodes
         # No two times are nearer than floats tell apart.
-        for t in stops:
+        for t in between:
             nodes = nodes[np.abs(nodes - t) > 1e-5 * (high - low)]
-        return np.union1d(nodes, np.union1d(stops, [low, high]))
+        return np.union1d(nodes, [low, *between, high])
 
     def _inside(self, x: Values, name: str) -> Array:
         if self.origin is None:

@@ -9,13 +9,11 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, NumPyOrJax
-from scorefold.bridges.snapshots.splines import spline_energy
+from scorefold.bridges.snapshots.splines import SplineClock, spline_energy
 from scorefold.manifolds import Manifold, pairwise
 
 
-def match(
-    manifold: Manifold, times: tuple[float, ...], cloud: Array, rounds: int = 50
-) -> np.ndarray:
+def match(manifold: Manifold, clock: SplineClock, cloud: Array, rounds: int = 50) -> np.ndarray:
     """A matching whose total spline energy no exchange at one snapshot, and none of ends at one
     cut, can lower. It starts from assignments of least squared distance, snapshot by snapshot, of
     the points themselves or of where the paths would go on to: whichever bends less in all.
@@ -26,18 +24,18 @@ def match(
     from scipy.optimize import linear_sum_assignment
 
     count = len(cloud)
-    starts = [_assigned(manifold, times, cloud, ahead) for ahead in (False, True)]
+    starts = [_assigned(manifold, clock, cloud, ahead) for ahead in (False, True)]
     if count < 3:
         return starts[0]
-    values = [_total(manifold, times, cloud, index) for index in starts]
+    values = [_total(manifold, clock, cloud, index) for index in starts]
     index, best = starts[int(np.argmin(values))], min(values)
     for _ in range(rounds):
         for k in range(count):
             for other in (np.arange(count) == k, np.arange(count) >= k)[: 1 + (k > 0)]:
-                costs = _crossed(manifold, times, joined(cloud, index), jnp.asarray(other))
+                costs = _crossed(manifold, clock, joined(cloud, index), jnp.asarray(other))
                 donor = linear_sum_assignment(np.asarray(costs))[1]
                 index = np.where(other[None, :], index[donor], index)
-        energy = _total(manifold, times, cloud, index)
+        energy = _total(manifold, clock, cloud, index)
         if not energy < best * (1.0 - 1e-6):
             break
         best = energy
@@ -47,7 +45,7 @@ def match(
 @eqx.filter_jit
 def heat_matching(
     manifold: Manifold,
-    times: tuple[float, ...],
+    clock: SplineClock,
     cloud: Array,
     index: Array,
     epsilon: float,
@@ -68,7 +66,7 @@ def heat_matching(
 
     def energies(index):
         knots = jax.vmap(lambda row: jax.vmap(lambda c, i: c[i])(cloud, row))(index)
-        return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
+        return jax.vmap(lambda path: spline_energy(manifold, clock, path))(knots)
 
     def sweep(state, k):
         index, energy = state
@@ -100,9 +98,7 @@ def heat_matching(
     return index
 
 
-def _assigned(
-    manifold: Manifold, times: tuple[float, ...], cloud: Array, ahead: bool
-) -> np.ndarray:
+def _assigned(manifold: Manifold, clock: SplineClock, cloud: Array, ahead: bool) -> np.ndarray:
     """Each snapshot assigned to the one before it, or to where that would be with the velocity it
     came with, by least squared distance."""
     from scipy.optimize import linear_sum_assignment
@@ -113,43 +109,41 @@ def _assigned(
     for k in range(count - 1):
         here = cloud[k][index[:, k]]
         if ahead and k:
-            ratio = (times[k + 1] - times[k]) / (times[k] - times[k - 1])
+            ratio = (clock.at[k + 1] - clock.at[k]) / (clock.at[k] - clock.at[k - 1])
             here = _onward(manifold, cloud[k - 1][index[:, k - 1]], here, ratio)
         index[:, k + 1] = linear_sum_assignment(pairwise(manifold, here, cloud[k + 1]) ** 2)[1]
     return index
 
 
-def _total(manifold: Manifold, times: tuple[float, ...], cloud: Array, index: np.ndarray) -> float:
-    return float(np.sum(total_energies(manifold, times, joined(cloud, index))))
+def _total(manifold: Manifold, clock: SplineClock, cloud: Array, index: np.ndarray) -> float:
+    return float(np.sum(total_energies(manifold, clock, joined(cloud, index))))
 
 
 @eqx.filter_jit
-def _onward(manifold: Manifold, before: Array, here: Array, ratio: float) -> Array:
+def _onward(manifold: Manifold, before: Array, here: Array, ratio: Array) -> Array:
     """exp_x(−r log_x(y)) for the point y before x."""
     return jax.vmap(lambda y, x: manifold.exp(x, -ratio * manifold.log(x, y)))(before, here)
 
 
 @eqx.filter_jit
-def total_energies(manifold: Manifold, times: tuple[float, ...], knots: Array) -> Array:
+def total_energies(manifold: Manifold, clock: SplineClock, knots: Array) -> Array:
     """∫|x″|² of each path, shape (n,)."""
-    return jax.vmap(lambda path: spline_energy(manifold, times, path))(knots)
+    return jax.vmap(lambda path: spline_energy(manifold, clock, path))(knots)
 
 
 @eqx.filter_jit
-def joined_energies(
-    manifold: Manifold, times: tuple[float, ...], heads: Array, tails: Array
-) -> Array:
+def joined_energies(manifold: Manifold, clock: SplineClock, heads: Array, tails: Array) -> Array:
     """Energies of all paths made of one head and one tail, shape (heads, tails)."""
-    return _table(manifold, times, heads, tails, lambda head, tail: jnp.concatenate([head, tail]))
+    return _table(manifold, clock, heads, tails, lambda head, tail: jnp.concatenate([head, tail]))
 
 
 @eqx.filter_jit
 def moved_energies(
-    manifold: Manifold, times: tuple[float, ...], knots: Array, points: Array, k: Array
+    manifold: Manifold, clock: SplineClock, knots: Array, points: Array, k: Array
 ) -> Array:
     """Energies of all paths, moved to pass each of the points at their k-th time, shape
     ``(points, paths)``."""
-    return _table(manifold, times, points, knots, lambda x, path: path.at[k].set(x))
+    return _table(manifold, clock, points, knots, lambda x, path: path.at[k].set(x))
 
 
 def least_epsilon(costs: Array) -> float:
@@ -158,18 +152,18 @@ def least_epsilon(costs: Array) -> float:
 
 
 @eqx.filter_jit
-def _crossed(manifold: Manifold, times: tuple[float, ...], knots: Array, other: Array) -> Array:
+def _crossed(manifold: Manifold, clock: SplineClock, knots: Array, other: Array) -> Array:
     """Energies with the knots marked in ``other``, shape (K + 1,), of path i replaced by those of
     path j, shape (n, n)."""
     mask = other.reshape(-1, *(1,) * len(manifold.shape))
-    return _table(manifold, times, knots, knots, lambda path, donor: jnp.where(mask, donor, path))
+    return _table(manifold, clock, knots, knots, lambda path, donor: jnp.where(mask, donor, path))
 
 
 def _table(
-    manifold: Manifold, times: tuple[float, ...], rows: Array, columns: Array, join: Callable
+    manifold: Manifold, clock: SplineClock, rows: Array, columns: Array, join: Callable
 ) -> Array:
     def row(first: Array) -> Array:
-        return jax.vmap(lambda other: spline_energy(manifold, times, join(first, other)))(columns)
+        return jax.vmap(lambda other: spline_energy(manifold, clock, join(first, other)))(columns)
 
     return jax.lax.map(row, rows, batch_size=32)
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key, NumPyOrJax, Values
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Values
 from scorefold.bridges.exact.transport import sinkhorn
 from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import (
@@ -29,7 +29,7 @@ from scorefold.bridges.snapshots.spline_matching import (
     moved_energies,
     total_energies,
 )
-from scorefold.bridges.snapshots.splines import spline_at, spline_velocities
+from scorefold.bridges.snapshots.splines import SplineClock, spline_at, spline_velocities
 from scorefold.manifolds import Manifold, check_points
 
 
@@ -68,9 +68,9 @@ class SplinePaths(eqx.Module):
         return np.asarray(rest, np.float64) + np.asarray(self.origin)
 
     @property
-    def _clock(self) -> tuple[float, ...]:
+    def _clock(self) -> SplineClock:
         """Times since t_0: years and seconds since 1970 keep their digits."""
-        return tuple(t - self.times[0] for t in self.times)
+        return _clock(self.times, self.rest.dtype)
 
     def _since(self, at: Values) -> np.ndarray:
         """Times since t_0."""
@@ -96,8 +96,8 @@ class SplinePaths(eqx.Module):
     def curves(self, at: Values) -> NumPyOrJax:
         """All paths without noise at the m times ``at``, shape (n, m, *shape); outside the knots
         they go straight on."""
-        clock = jnp.asarray(self._since(at), self.rest.dtype)
-        return self._out(_curves(self.manifold, self._clock, self.rest, clock))
+        since = jnp.asarray(self._since(at), self.rest.dtype)
+        return self._out(_curves(self.manifold, self._clock, self.rest, since))
 
     def sample(self, key: Key, at: Values) -> NumPyOrJax:
         """All paths with their noise at the m times ``at``, shape (n, m, *shape), which may lie
@@ -108,11 +108,11 @@ class SplinePaths(eqx.Module):
         """Paths through these knots with their noise. Numbers of paths are filled up to powers of
         two, so that few programs are compiled."""
         since = self._since(at)
-        _, cov = pinned_moments(self._clock, since)
+        _, cov = pinned_moments(np.subtract(self.times, self.times[0]), since)
         values, vectors = np.linalg.eigh(self.epsilon * cov)
         factor = jnp.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[None, :], rest.dtype)
-        clock = jnp.asarray(since, factor.dtype)
-        drawn = _noisy(self.manifold, self._clock, _filled(rest), clock, factor, key)
+        when = jnp.asarray(since, factor.dtype)
+        drawn = _noisy(self.manifold, self._clock, _filled(rest), when, factor, key)
         return drawn[: len(rest)]
 
     def sample_at(self, key: Key, t: float, n: int) -> NumPyOrJax:
@@ -253,7 +253,7 @@ def spline_paths(
         for k, c, w in zip(jax.random.split(pick, len(t)), clouds, chances, strict=True)
     ]
     cloud = jnp.stack([c.astype(drawn[0].dtype) for c in drawn])
-    clock = tuple(s - t[0] for s in t)
+    clock = _clock(t, cloud.dtype)
     index: NumPyOrJax = match(manifold, clock, cloud)
     if epsilon is None:
         bending = total_energies(manifold, clock, joined(cloud, index))
@@ -264,6 +264,10 @@ def spline_paths(
     knots = joined(cloud, index)
     energy = total_energies(manifold, clock, knots)
     return SplinePaths(manifold, t, knots, float(epsilon), energy, mass, origin)
+
+
+def _clock(times: tuple[float, ...], dtype: DTypeLike) -> SplineClock:
+    return SplineClock.of(np.subtract(times, times[0]), dtype)
 
 
 def _origin(manifold: Manifold, clouds: list[NumPyOrJax]) -> np.ndarray | None:
@@ -313,28 +317,27 @@ def _spread(key: Key, size: int, n: int) -> Array:
 
 
 @eqx.filter_jit
-def _curves(manifold: Manifold, times: tuple[float, ...], knots: Array, at: Array) -> Array:
+def _curves(manifold: Manifold, clock: SplineClock, knots: Array, at: Array) -> Array:
     def one(path):
-        v = spline_velocities(manifold, times, path)
-        return jax.vmap(lambda t: spline_at(manifold, times, path, v, t))(at)
+        v = spline_velocities(manifold, clock, path)
+        return jax.vmap(lambda t: spline_at(manifold, clock, path, v, t))(at)
 
     return jax.vmap(one)(knots)
 
 
 @eqx.filter_jit
 def _noisy(
-    manifold: Manifold, times: tuple[float, ...], knots: Array, at: Array, factor: Array, key: Key
+    manifold: Manifold, clock: SplineClock, knots: Array, at: Array, factor: Array, key: Key
 ) -> Array:
-    clock = jnp.asarray(times, knots.dtype)
-    piece = jnp.clip(jnp.searchsorted(clock, at, side="right") - 1, 0, len(times) - 1)
+    piece = jnp.clip(jnp.searchsorted(clock.at, at, side="right") - 1, 0, len(clock.at) - 1)
 
     def one(path, k):
-        v = spline_velocities(manifold, times, path)
+        v = spline_velocities(manifold, clock, path)
         z = jax.random.normal(k, (len(at), manifold.dim), path.dtype)
         noise = jnp.matmul(factor, z, precision="highest")
 
         def point(t, knot, c):
-            x = spline_at(manifold, times, path, v, t)
+            x = spline_at(manifold, clock, path, v, t)
             # The noise is 0 at knots, so frames need not agree from one piece to the next.
             frame = jax.vmap(lambda e: manifold.transport(path[knot], x, e))(
                 manifold.frame(path[knot])

@@ -1,14 +1,34 @@
 """Cubic splines through points of a manifold, one path at a time."""
 
-import itertools
+from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Scalar, ScalarLike
+from scorefold._types import DTypeLike, Scalar, ScalarLike, Values
 from scorefold.bridges.reference.integrated import knot_slopes, position_precision
 from scorefold.manifolds import Manifold
+
+
+class SplineClock(eqx.Module):
+    """Times of knots and what follows from them alone, as arrays: one program serves all times.
+
+    ``at``: t_0 < … < t_K; ``slopes``: B of ``knot_slopes``; ``precision``: Q of
+    ``position_precision``, both of shape ``(K + 1, K + 1)``.
+    """
+
+    at: Array
+    slopes: Array
+    precision: Array
+
+    @classmethod
+    def of(cls, times: Values | SplineClock, dtype: DTypeLike) -> SplineClock:
+        if isinstance(times, SplineClock):
+            return times
+        parts = times, knot_slopes(times), position_precision(times)
+        return cls(*(jnp.asarray(part, dtype) for part in parts))
 
 
 def unroll(manifold: Manifold, path: Array) -> tuple[Array, Array]:
@@ -35,24 +55,25 @@ def unroll(manifold: Manifold, path: Array) -> tuple[Array, Array]:
     return jnp.concatenate([zero[None], u]), jnp.concatenate([frame[None], frames])
 
 
-def spline_energy(manifold: Manifold, times: tuple[float, ...], path: Array) -> Scalar:
+def spline_energy(manifold: Manifold, times: Values | SplineClock, path: Array) -> Scalar:
     """u·Q u of the unrolled path: ∫|x″|² dt of the natural cubic spline on flat space; 0 for a
     geodesic run at constant speed on every manifold. Unchanged by isometries."""
     u, _ = unroll(manifold, path)
-    q = jnp.asarray(position_precision(times), path.dtype)
+    q = SplineClock.of(times, path.dtype).precision
     return jnp.sum(u * jnp.matmul(q, u, precision="highest"))
 
 
-def spline_velocities(manifold: Manifold, times: tuple[float, ...], path: Array) -> Array:
+def spline_velocities(manifold: Manifold, times: Values | SplineClock, path: Array) -> Array:
     """Velocities at the knots, tangent vectors of the shape of ``path``: those of the natural
     cubic spline through the unrolled path, rolled back."""
     u, frames = unroll(manifold, path)
-    v = jnp.matmul(jnp.asarray(knot_slopes(times), path.dtype), u, precision="highest")
+    slopes = SplineClock.of(times, path.dtype).slopes
+    v = jnp.matmul(slopes, u, precision="highest")
     return jnp.sum(v.reshape(*v.shape, *(1,) * len(manifold.shape)) * frames, axis=1)
 
 
 def spline_at(
-    manifold: Manifold, times: tuple[float, ...], path: Array, velocities: Array, t: ScalarLike
+    manifold: Manifold, times: Values | SplineClock, path: Array, velocities: Array, t: ScalarLike
 ) -> Array:
     """The C¹ curve through the knots with those velocities, at time t (a number). Between knots it
     is de Casteljau's cubic with geodesics in place of segments,
@@ -65,24 +86,24 @@ def spline_at(
     Source: Park & Ravani 1995; Popiel & Noakes 2007 (end velocities of such curves).
     """
     time = jnp.asarray(t, path.dtype)
-    knots = jnp.asarray(times, path.dtype)
-    k = jnp.clip(jnp.searchsorted(knots, time, side="right") - 1, 0, len(times) - 2)
-    start, end = path[k], path[k + 1]
+    knots = SplineClock.of(times, path.dtype).at
+    k = jnp.clip(jnp.searchsorted(knots, time, side="right") - 1, 0, len(knots) - 2)
     h = knots[k + 1] - knots[k]
     share = jnp.clip((time - knots[k]) / h, 0.0, 1.0)
+    # Together, so that the map is compiled once: control points, and the ends that go on.
+    from_knot = jnp.stack([k, k + 1, jnp.zeros_like(k), jnp.full_like(k, len(knots) - 1)])
+    spans = jnp.stack([h / 3.0, -h / 3.0, time - knots[0], time - knots[-1]])
+    moves = spans.reshape(-1, *(1,) * len(manifold.shape)) * velocities[from_knot]
+    ahead = jax.vmap(manifold.exp)(path[from_knot], moves)
 
     def between(a: Array, b: Array) -> Array:
         return manifold.exp(a, share * manifold.log(a, b))
 
-    points = [
-        start,
-        manifold.exp(start, h / 3.0 * velocities[k]),
-        manifold.exp(end, -h / 3.0 * velocities[k + 1]),
-        end,
-    ]
-    while len(points) > 1:
-        points = [between(a, b) for a, b in itertools.pairwise(points)]
-    before = manifold.exp(path[0], (time - knots[0]) * velocities[0])
-    after = manifold.exp(path[-1], (time - knots[-1]) * velocities[-1])
-    inside = jnp.where(time < knots[0], before, points[0])
-    return jnp.where(time > knots[-1], after, inside)
+    def level(points: Array, _: None) -> tuple[Array, None]:
+        found = jax.vmap(between)(points[:-1], points[1:])
+        return jnp.concatenate([found, points[-1:]]), None
+
+    points = jnp.stack([path[k], ahead[0], ahead[1], path[k + 1]])
+    points, _ = jax.lax.scan(level, points, length=3)
+    inside = jnp.where(time < knots[0], ahead[2], points[0])
+    return jnp.where(time > knots[-1], ahead[3], inside)
