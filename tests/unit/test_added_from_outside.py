@@ -12,7 +12,7 @@ import scorefold as sf
 from scorefold import runs
 from scorefold.bridges import LightBridge
 from scorefold.cli import main
-from scorefold.cli.commands import COMMANDS
+from scorefold.cli.commands import COMMANDS, Command
 from scorefold.data.sources.registry import REGISTRY, Entry, Source
 from scorefold.models import HeatKernelDensity
 from scorefold.runs import BRIDGES, END_MEASURES, MEASURES, MODELS
@@ -142,12 +142,13 @@ def test_a_data_set(tmp_path, monkeypatch, capsys):
 
 
 def test_a_command(monkeypatch, capsys):
-    def add_command(commands):
-        parser = commands.add_parser("greet", help="say hello")
+    def add_options(parser):
         parser.add_argument("name")
         parser.set_defaults(command=lambda arguments: print(f"hello {arguments.name}") or 0)
 
-    monkeypatch.setattr("scorefold.cli.commands.COMMANDS", [*COMMANDS, add_command])
+    monkeypatch.setattr(
+        "scorefold.cli.commands.COMMANDS", COMMANDS | {"greet": Command("say hello", add_options)}
+    )
     assert main(["greet", "world"]) == 0
     assert capsys.readouterr().out == "hello world\n"
     assert main(["gret", "world"]) == 2

@@ -64,6 +64,8 @@ def commands():
     (found,) = [
         a.choices for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)
     ]
+    for command in found.values():
+        command.complete()
     return found
 
 
@@ -200,3 +202,13 @@ def test_the_module_is_the_command():
     words = [sys.executable, "-m", "scorefold", "--version"]
     found = subprocess.run(words, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"scorefold \d+\S+", found.stdout.strip()) and not found.stderr
+
+
+def test_help_needs_no_jax():
+    """``scorefold --help`` and mistakes in the command are said before JAX is imported."""
+    code = (
+        "import sys; from scorefold.cli import main; "
+        "found = [main(words) for words in (['--help'], ['--version'], ['ft'])]; "
+        "assert found == [0, 0, 2] and 'jax' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

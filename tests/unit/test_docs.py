@@ -35,6 +35,8 @@ def subcommands():
     (commands,) = [
         a.choices for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)
     ]
+    for command in commands.values():
+        command.complete()
     return commands
 
 

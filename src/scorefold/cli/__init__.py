@@ -43,12 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:
     from scorefold.cli.commands import build_parser
-    from scorefold.cli.terminal import Terminal
-    from scorefold.runs import RunError
+    from scorefold.runs.errors import RunError
 
     try:
         arguments = build_parser().parse_args(argv)
         from scorefold._cache import keep_compilations
+        from scorefold.cli.terminal import Terminal
 
         keep_compilations()
         arguments.listener = Terminal(stops, notices, not getattr(arguments, "progress", True))

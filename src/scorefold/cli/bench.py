@@ -5,17 +5,17 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scorefold.cli.parser import few
+from scorefold.cli.options import few
+from scorefold.cli.parser import Parser
 from scorefold.runs import RunError
 
 if TYPE_CHECKING:
     from scorefold.bench.contract import TableRequest
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
+def add_options(bench: Parser) -> None:
     from scorefold.bench.registry import ABOUT
 
-    bench = commands.add_parser("bench", help="compute a table of the papers")
     what = "; ".join(f"{name}: {line}" for name, line in ABOUT.items())
     bench.add_argument("table", choices=[*ABOUT, "all"], help=f"{what}; all: one after the other")
     length = bench.add_mutually_exclusive_group()

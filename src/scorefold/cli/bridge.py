@@ -3,7 +3,7 @@ report out."""
 
 import argparse
 
-from scorefold.cli.parser import (
+from scorefold.cli.options import (
     add_earth_option,
     add_reading_options,
     add_run_options,
@@ -11,12 +11,12 @@ from scorefold.cli.parser import (
     reading,
     stated,
 )
+from scorefold.cli.parser import Parser
 from scorefold.runs import BRIDGES, BridgeRequest, RunError, carry_out
 from scorefold.runs.bridges.choices import LENGTH, METHODS
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("bridge", help="a Schrödinger bridge between data sets")
+def add_options(parser: Parser) -> None:
     parser.add_argument("data", metavar="DATA", nargs="+",
                         help="two or more names (scorefold datasets) or files, or the name of a "
                         "set of snapshots, or a table with a column of times (--time)")  # fmt: skip

@@ -2,15 +2,15 @@
 
 import argparse
 
-from scorefold.cli.parser import add_drop_options, real, seed, stated, whole
+from scorefold.cli.options import add_drop_options, real, seed, stated, whole
+from scorefold.cli.parser import Parser
 from scorefold.runs import carry
 from scorefold.runs.tables import ENDINGS
 
 _time = real(-1e30, 1e30)
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("carry", help="move points along a fitted bridge")
+def add_options(parser: Parser) -> None:
     parser.add_argument("folder", metavar="DIR", help="the folder of a bridge")
     parser.add_argument("points", metavar="POINTS", help="a table with the columns of the bridge's")
     parser.add_argument("--out", metavar="FILE", required=True, help=", ".join(ENDINGS))

@@ -1,35 +1,50 @@
-"""All commands of ``scorefold``: a new one is a file beside this, and an entry of ``COMMANDS``."""
+"""All commands of ``scorefold``: a new one is a file beside this, and a line of ``COMMANDS``."""
 
-import argparse
 from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
 
 from scorefold._version import __version__
-from scorefold.cli import bench, bridge, carry, evaluate, facts, fit, report, sample
 from scorefold.cli.parser import Parser
 
-COMMANDS: list[Callable[[argparse._SubParsersAction], None]] = [
-    fit.add_command,
-    sample.add_command,
-    evaluate.add_command,
-    report.add_command,
-    bridge.add_command,
-    carry.add_command,
-    facts.add_commands,
-    bench.add_command,
-]
-"""Each adds its parser, which sets ``command``, a function of the parsed arguments."""
+
+class Command(NamedTuple):
+    """``help``: what it does; ``add_options``: adds its options to its parser, and sets
+    ``command``, a function of the parsed arguments."""
+
+    help: str
+    add_options: Callable[[Parser], None]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def _of(file: str) -> Callable[[Parser], None]:
+    """Those of a file beside this, which is imported when its command is asked for:
+    ``scorefold --help`` needs none of them, nor JAX."""
+    return lambda parser: import_module(f"scorefold.cli.{file}").add_options(parser)
+
+
+COMMANDS = {
+    "fit": Command("fit a model to data", _of("fit")),
+    "sample": Command("draw from a fitted model", _of("sample")),
+    "evaluate": Command("held-out numbers of a fitted model or bridge", _of("evaluate")),
+    "report": Command("write the report of a run again", _of("report")),
+    "bridge": Command("a Schrödinger bridge between data sets", _of("bridge")),
+    "carry": Command("move points along a fitted bridge", _of("carry")),
+    "audit": Command("what is wrong with a data set", _of("audit")),
+    "datasets": Command("the data sets known by name", _of("datasets")),
+    "bench": Command("compute a table of the papers", _of("bench")),
+}
+
+
+def build_parser() -> Parser:
+    """The parser of all commands, whose own parsers have their options once they are asked for."""
     parser = Parser(
         prog="scorefold",
         description="Learn, sample and score distributions on flat space and on manifolds.",
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in COMMANDS:
-        add(commands)
-    for command in commands.choices.values():
-        command.set_defaults(parser=command)
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.help)
+        own.options = command.add_options
+        own.set_defaults(parser=own)
     return parser

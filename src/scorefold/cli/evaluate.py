@@ -3,12 +3,12 @@
 import argparse
 import json
 
-from scorefold.cli.parser import add_drop_options, stated
+from scorefold.cli.options import add_drop_options, stated
+from scorefold.cli.parser import Parser
 from scorefold.runs import evaluate
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("evaluate", help="held-out numbers of a fitted model or bridge")
+def add_options(parser: Parser) -> None:
     parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument(
         "points", metavar="DATA", nargs="?",

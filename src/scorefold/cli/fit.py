@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from scorefold import _installed
-from scorefold.cli.parser import (
-    Parser,
+from scorefold.cli.options import (
     add_data_options,
     add_earth_option,
     add_run_options,
@@ -16,13 +15,13 @@ from scorefold.cli.parser import (
     reading,
     stated,
 )
+from scorefold.cli.parser import Parser
 from scorefold.runs import MODELS, FitRequest, carry_out
 from scorefold.runs.models.choices import LEAST, model_choice, model_settings
 from scorefold.runs.setting import TRAINING
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("fit", help="fit a model to data")
+def add_options(parser: Parser) -> None:
     add_data_options(parser)
     parser.add_argument(
         "--model", type=_model_name, metavar=f"{{{','.join(MODELS)}}}",
@@ -42,7 +41,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     for setting in TRAINING[2:]:
         add_setting(parser, setting)
     parser.set_defaults(command=_fit)
-    assert isinstance(parser, Parser)
     parser.prepare = functools.partial(_add_settings_of_guests, parser)
 
 

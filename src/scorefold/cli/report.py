@@ -2,12 +2,12 @@
 
 import argparse
 
-from scorefold.cli.parser import add_earth_option, stated
+from scorefold.cli.options import add_earth_option, stated
+from scorefold.cli.parser import Parser
 from scorefold.runs import draw_again
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("report", help="write the report of a run again")
+def add_options(parser: Parser) -> None:
     parser.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     add_earth_option(parser)

@@ -2,13 +2,13 @@
 
 import argparse
 
-from scorefold.cli.parser import seed, stated, whole
+from scorefold.cli.options import seed, stated, whole
+from scorefold.cli.parser import Parser
 from scorefold.runs import write_draws
 from scorefold.runs.tables import ENDINGS
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    sample = commands.add_parser("sample", help="draw from a fitted model")
+def add_options(sample: Parser) -> None:
     sample.add_argument("folder", metavar="DIR", help="the folder of a run, or of several seeds")
     sample.add_argument(
         "-n", type=whole(1, 10**10), default=1000, metavar="N", help="how many (default: 1000)"

@@ -21,46 +21,22 @@ goes by a ``Listener``. ``Run`` is the folder; ``evaluate`` and ``draw_again`` w
 are dictionaries by name: an entry more is known to all of these, and to the command line.
 """
 
-from scorefold.runs.bridges.carry import carry
-from scorefold.runs.bridges.choices import BRIDGES, BridgeChoice
-from scorefold.runs.bridges.ends_measures import END_MEASURES
-from scorefold.runs.bridges.request import BridgeRequest
-from scorefold.runs.bridges.snapshots_measures import SNAPSHOT_MEASURES
-from scorefold.runs.errors import RunError
-from scorefold.runs.evaluation import Evaluation, evaluate
-from scorefold.runs.folder import Run
-from scorefold.runs.listener import Listener
-from scorefold.runs.measures import Measure
-from scorefold.runs.models.choices import MODELS, ModelChoice, ModelTask
-from scorefold.runs.models.draws import write_draws
-from scorefold.runs.models.measures import MEASURES
-from scorefold.runs.models.request import FitRequest
-from scorefold.runs.path import Outcome, carry_out, draw_again
-from scorefold.runs.reading import Reading
-from scorefold.runs.setting import Setting
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BRIDGES",
-    "END_MEASURES",
-    "MEASURES",
-    "MODELS",
-    "SNAPSHOT_MEASURES",
-    "BridgeChoice",
-    "BridgeRequest",
-    "Evaluation",
-    "FitRequest",
-    "Listener",
-    "Measure",
-    "ModelChoice",
-    "ModelTask",
-    "Outcome",
-    "Reading",
-    "Run",
-    "RunError",
-    "Setting",
-    "carry",
-    "carry_out",
-    "draw_again",
-    "evaluate",
-    "write_draws",
-]
+if TYPE_CHECKING:
+    from scorefold.runs._public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> object:
+    """Names are imported when the first of them is asked for: what is wrong with a command line is
+    said before JAX is imported."""
+    if not name.startswith("_") or name == "__all__":
+        public = import_module("scorefold.runs._public")
+        if name == "__all__" or name in public.__all__:
+            return getattr(public, name)
+    raise AttributeError(f"module 'scorefold.runs' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *import_module("scorefold.runs._public").__all__})
