@@ -266,3 +266,53 @@ def test_what_cannot_be_matched_says_why():
         spline_paths(flat, [0, 1], [x, x], 1.0, key=key, weights=[None, -np.ones(4)])
     with pytest.raises(ValueError, match="epsilon must be"):
         spline_paths(flat, [0, 1], [x, x], -1.0, key=key)
+
+
+def _grid(m):
+    """Points of a quadrature and their weights: R², T², S² (midpoints in latitude)."""
+    if m == sf.Euclidean(2):
+        axis = np.linspace(-6.0, 6.0, 241)
+        points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        return points, np.full(len(points), (axis[1] - axis[0]) ** 2)
+    lon = -np.pi + 2 * np.pi / 240 * (np.arange(240) + 0.5)
+    if m == sf.Torus(2):
+        points = np.stack(np.meshgrid(lon, lon), axis=-1).reshape(-1, 2)
+        return points, np.full(len(points), (2 * np.pi / 240) ** 2)
+    z = -1 + 2 / 240 * (np.arange(240) + 0.5)
+    lon, z = (a.ravel() for a in np.meshgrid(lon, z))
+    r = np.sqrt(1 - z * z)
+    return np.stack([r * np.cos(lon), r * np.sin(lon), z], 1), np.full(len(z), 4 * np.pi / 240**2)
+
+
+@pytest.mark.parametrize("m", [sf.Euclidean(2), sf.Torus(2), sf.Sphere(2)], ids=lambda m: m.name)
+def test_positions_have_a_density(m):
+    """It integrates to 1 (1e-3, by quadrature), and means under it are those of draws, within five
+    standard errors; float32 is float64 but for rounding."""
+    o = m.origin(jnp.float64)
+    steps = 0.5 * np.random.default_rng(3).normal(size=(3, 4, m.dim))
+    clouds = [
+        np.asarray(jax.vmap(lambda b: m.exp(o, m.from_components(o, b)))(jnp.asarray(c)))
+        for c in steps
+    ]
+    t, (times, epsilon) = 1.3, ((0.0, 1.0, 2.0), 0.6)
+    paths = spline_paths(m, times, clouds, epsilon, key=jax.random.key(0))
+    grid, weights = _grid(m)
+    p = np.exp(np.asarray(paths.log_prob(t, grid)))
+    assert np.sum(weights * p) == pytest.approx(1.0, abs=1e-3)
+    drawn = np.asarray(paths.sample_at(jax.random.key(1), t, 20_000))
+    seen = (np.cos, np.sin) if m == sf.Torus(2) else (np.asarray, np.square)
+    for f in seen:
+        expected = np.sum((weights * p)[:, None] * f(grid), axis=0)
+        error = f(drawn).std(axis=0) / math.sqrt(len(drawn))
+        assert (np.abs(f(drawn).mean(axis=0) - expected) < 5 * error).all()
+    single = spline_paths(
+        m, times, [c.astype(np.float32) for c in clouds], epsilon, key=jax.random.key(0)
+    )
+    np.testing.assert_allclose(
+        single.log_prob(t, drawn[:50].astype(np.float32)), paths.log_prob(t, drawn[:50]), atol=2e-3
+    )
+    assert paths.log_prob(t, drawn[0]).shape == ()
+    still = spline_paths(m, times, clouds, 1e-40, key=jax.random.key(0))
+    for law, when in ((paths, 1.0), (still, t)):
+        with pytest.raises(ValueError, match="has no density"):
+            law.log_prob(when, drawn[:2])

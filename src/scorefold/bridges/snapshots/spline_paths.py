@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -126,6 +127,40 @@ class SplinePaths(eqx.Module):
         pick, noise = jax.random.split(key)
         rows = _spread(pick, self.used, n)
         return self._out(self._drawn(self.rest[rows], noise, [t])[:, 0])
+
+    def log_prob(self, t: float, x: Values) -> Array:
+        """The density of x(t) in nats, with respect to Riemannian volume, at points ``x`` of shape
+        ``(n, *shape)``, or at one; shape ``(n,)`` or ``()``:
+
+            log 1/n Σ_i N(v_i; 0, ε V(t) 1) e^{−log |det d(exp_{x_i(t)})_{v_i}|},
+            v_i = log_{x_i(t)}(x),
+
+        x_i(t) the splines, V of ``pinned_moments``: what ``sample_at`` draws from, exact on flat
+        space and, where the noise is narrow beside the distance of the cut locus (beyond which it
+        is cut off), on every manifold.
+
+        **Raises:** ``ValueError`` for t outside [t_0, t_K], at a knot, and where there is no noise:
+        the law is then of single points, and has no density.
+        """
+        self._check_inside(t)
+        _, cov = pinned_moments(np.subtract(self.times, self.times[0]), self._since(t))
+        variance = self.epsilon * float(cov[0, 0])
+        moved: Values = x
+        if self.origin is not None:
+            moved = np.asarray(x, np.float64) - np.asarray(self.origin)
+        points = check_points(self.manifold, jnp.asarray(moved, self.rest.dtype), "x")
+        middle = _curves(
+            self.manifold, self._clock, self.rest, jnp.asarray(self._since(t), self.rest.dtype)
+        )[:, 0]
+        reach = float(jnp.abs(middle).max())
+        if not variance > (8.0 * float(jnp.finfo(middle.dtype).eps) * (1.0 + reach)) ** 2:
+            raise ValueError(
+                f"t: at {t:g} the law is of {self.used} points and has no density: paths pass "
+                "their knots, and splines without noise have none anywhere (noise=True, epsilon)."
+            )
+        rows = points.reshape(-1, *self.manifold.shape)
+        found = _densities(self.manifold, middle, rows, jnp.asarray(variance, rows.dtype))
+        return found[0] if points.ndim == len(self.manifold.shape) else found
 
     def sample_paths(
         self, key: Key, x0: Values, at: Values, *, start: float | None = None
@@ -347,3 +382,19 @@ def _noisy(
         return jax.vmap(point)(at, piece, noise)
 
     return jax.vmap(one)(knots, jax.random.split(key, len(knots)))
+
+
+@eqx.filter_jit
+def _densities(manifold: Manifold, centres: Array, rows: Array, variance: Array) -> Array:
+    """log 1/n Σ of the laws of exp_z(N(0, variance 1)), shape ``(rows,)``."""
+    d = manifold.dim
+
+    def at(x: Array) -> Array:
+        def one(z: Array) -> Array:
+            v = manifold.log(z, x)
+            return -0.5 * manifold.inner(z, v, v) / variance - manifold.exp_log_det(z, v)
+
+        whole = jax.nn.logsumexp(jax.vmap(one)(centres)) - math.log(len(centres))
+        return whole - 0.5 * d * jnp.log(2.0 * math.pi * variance)
+
+    return jax.lax.map(at, rows, batch_size=64)
