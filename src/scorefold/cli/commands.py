@@ -31,6 +31,7 @@ COMMANDS = {
     "carry": Command("move points along a fitted bridge", _of("carry")),
     "audit": Command("what is wrong with a data set", _of("audit")),
     "datasets": Command("the data sets known by name", _of("datasets")),
+    "doctor": Command("what is wrong with a run, or with the installation", _of("doctor")),
     "bench": Command("compute a table of the papers", _of("bench")),
 }
 

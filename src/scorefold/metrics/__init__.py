@@ -10,6 +10,7 @@ from scorefold.metrics.bridge_paths import (
 )
 from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_bures
 from scorefold.metrics.copying import Copying, copying, mann_whitney
+from scorefold.metrics.draws_density import DrawsAgainstDensity, draws_against_density
 from scorefold.metrics.end_distance import EndDistance, end_distance
 from scorefold.metrics.generalisation import Generalisation, generalisation
 from scorefold.metrics.leave_one_out import LeftOut, leave_one_out
@@ -29,6 +30,7 @@ from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasse
 
 __all__ = [
     "Copying",
+    "DrawsAgainstDensity",
     "EndDistance",
     "FlowEnergy",
     "Generalisation",
@@ -46,6 +48,7 @@ __all__ = [
     "circle_wasserstein",
     "conditional_bures",
     "copying",
+    "draws_against_density",
     "end_distance",
     "energy_distance",
     "flow_energy",

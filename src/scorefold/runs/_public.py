@@ -5,6 +5,7 @@ from scorefold.runs.bridges.choices import BRIDGES, BridgeChoice
 from scorefold.runs.bridges.ends_measures import END_MEASURES
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.bridges.snapshots_measures import SNAPSHOT_MEASURES
+from scorefold.runs.doctor import Check, examine, installation
 from scorefold.runs.errors import RunError
 from scorefold.runs.evaluation import Evaluation, evaluate
 from scorefold.runs.folder import Run
@@ -26,6 +27,7 @@ __all__ = [
     "SNAPSHOT_MEASURES",
     "BridgeChoice",
     "BridgeRequest",
+    "Check",
     "Evaluation",
     "FitRequest",
     "Listener",
@@ -41,5 +43,7 @@ __all__ = [
     "carry_out",
     "draw_again",
     "evaluate",
+    "examine",
+    "installation",
     "write_draws",
 ]
