@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -158,11 +157,6 @@ def source(load: Sequence[float]) -> Document:
     from scorefold._provenance import provenance
 
     return {**provenance(), "load": [round(v, 2) for v in load], "date": time.strftime("%Y-%m-%d")}
-
-
-def machine_load() -> float:
-    """Programs that run or wait, mean of a minute; not known on some systems."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 
 
 def by_rest_of_name(runs: Iterable[Result]) -> Mapping[tuple[str, str, str], list[Result]]:

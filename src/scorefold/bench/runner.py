@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,18 +13,23 @@ from scorefold._warnings import warn
 from scorefold.bench.contract import Cell, Result, Table, TableRequest
 from scorefold.bench.markdown import markdown
 from scorefold.bench.registry import find_table
-from scorefold.bench.results import Results, machine_load, source
+from scorefold.bench.results import Results, source
+from scorefold.bench.workers import Done, Execute, in_turn
 from scorefold.data import DataError
 from scorefold.fitting.lock import locked
 
 
 def run_table(
-    table: Table | str, out: Path | str | None = None, request: TableRequest | None = None
+    table: Table | str,
+    out: Path | str | None = None,
+    request: TableRequest | None = None,
+    execute: Execute = in_turn,
 ) -> Results:
     """All runs that are asked for of a table, those of an earlier call included.
 
     **Arguments:** ``table``: one, or its name; ``out``: the folder of ``results.json``,
-    ``table.md`` and the figures, where a table that was begun is gone on with; None keeps nothing.
+    ``table.md`` and the figures, where a table that was begun is gone on with; None keeps nothing;
+    ``execute``: who makes the runs: this process, ``in_pool(workers)`` or ``on_ray(address)``.
     A run that fails says so in a warning and is left out; the others go on.
     **Raises:** ``ValueError`` for names that the table does not have, and for a folder with another
     table; ``DataError`` for a data set that ``request`` names and that cannot be used, and where
@@ -46,22 +50,28 @@ def run_table(
         gone_on_with = bool(results.runs)
         with _drawable(results):
             markdown(found, results.runs)
-        refused: dict[tuple[str, str], DataError] = {}
-        for cell in cells:
-            if cell.name in results or (cell.data, cell.protocol) in refused:
+        refused: dict[tuple[str, str], str] = {}
+
+        def wanted(cell: Cell) -> bool:
+            return (cell.data, cell.protocol) not in refused
+
+        todo = [cell for cell in cells if cell.name not in results]
+        for done in execute(todo, wanted):
+            for line in done.said:
+                warn(line)
+            if done.kind != "data":
+                keep(done, results)
                 continue
-            try:
-                run_cell(cell, results)
-            except DataError as error:
-                if cell.data in (request.data or ()):
-                    raise
-                said = str(error) in map(str, refused.values())
-                refused[cell.data, cell.protocol] = error
+            cell = done.cell
+            if cell.data in (request.data or ()):
+                raise DataError(done.error)
+            if done.error not in refused.values():
+                warn(f"{cell.data} is left out: {done.error}")
+            if wanted(cell):
                 results.failed += 1
-                if not said:
-                    warn(f"{cell.data} is left out: {error}")
+            refused[cell.data, cell.protocol] = done.error
         if refused and not results.runs:
-            raise next(iter(refused.values()))
+            raise DataError(next(iter(refused.values())))
         if folder is not None and results.runs:
             with _drawable(results) if gone_on_with else nullcontext():
                 write_table(found, results, folder)
@@ -80,24 +90,18 @@ def _drawable(results: Results) -> Iterator[None]:
         ) from error
 
 
-def run_cell(cell: Cell, results: Results) -> None:
-    """Measure one cell, and keep and print what was found, or say why there is nothing.
-
-    **Raises:** ``DataError`` for a data set that cannot be used."""
-    before, started = machine_load(), time.perf_counter()
-    try:
-        measured = cell.make()
-    except DataError:
-        raise
-    except Exception as error:
+def keep(done: Done, results: Results) -> None:
+    """Keep and print what was found of a cell, or say why there is nothing."""
+    cell, measured = done.cell, done.measured
+    if measured is None:
         what = f"{cell.method} on {cell.data}, {cell.protocol}, seed {cell.seed}"
-        warn(f"{what} failed and is left out: {type(error).__name__}: {error}")
+        warn(f"{what} failed and is left out: {done.error}")
         results.failed += 1
         return
     if cell.file is not None:
         measured = dataclasses.replace(measured, more={**measured.more, "file": cell.file})
-    run = results.add(cell.name, measured, source((before, machine_load())))
-    print(_line(results.table, run, time.perf_counter() - started), flush=True)
+    run = results.add(cell.name, measured, source(done.load))
+    print(_line(results.table, run, done.seconds), flush=True)
     if results.folder is not None:
         write_whole(results.folder / "table.md", markdown(results.table, results.runs))
 

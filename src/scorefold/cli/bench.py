@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scorefold.cli.executors import add_execution_options, execution
 from scorefold.cli.options import few
 from scorefold.cli.parser import Parser
 from scorefold.runs import RunError
@@ -30,6 +31,7 @@ def add_options(bench: Parser) -> None:
         help="results.json, table.md and figures; a table begun there is gone on with (default: "
         "runs/bench-NAME, with the length behind it)",
     )  # fmt: skip
+    add_execution_options(bench)
     bench.add_argument("--gpu", action="store_true", help="refuse to run without a GPU")
     bench.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
     bench.set_defaults(command=_bench)
@@ -80,7 +82,8 @@ def _bench(arguments: argparse.Namespace) -> int:
         for name, of_table in asked.items():
             if of_table is None:
                 continue
-            results = run_table(name, out / name if every else out, of_table)
+            folder = out / name if every else out
+            results = run_table(name, folder, of_table, execution(arguments))
             failed += results.failed
             print(markdown(results.table, results.runs))
     except ValueError as error:

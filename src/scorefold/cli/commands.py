@@ -33,6 +33,7 @@ COMMANDS = {
     "datasets": Command("the data sets known by name", _of("datasets")),
     "doctor": Command("what is wrong with a run, or with the installation", _of("doctor")),
     "bench": Command("compute a table of the papers", _of("bench")),
+    "grid": Command("compute a table of one's own", _of("grid")),
 }
 
 

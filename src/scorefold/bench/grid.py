@@ -1,0 +1,235 @@
+"""A table of one's own: data sets × protocols × methods × seeds, from a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from scorefold import data
+from scorefold._types import Document, ReadOnlyDocument
+from scorefold.bench.contract import Cell, Measurement, Table, TableMeasure, TableRequest
+from scorefold.bench.curves import learning_curves
+from scorefold.bench.fitted import Method, file_hash, likelihood
+from scorefold.runs.errors import RunError
+from scorefold.runs.models.choices import MODELS, choose_model, model_choice
+from scorefold.runs.reading import Reading, is_named
+from scorefold.runs.setting import TRAINING, check_settings
+
+_READING = tuple(field.name for field in fields(Reading) if field.name != "protocol")
+_TOP = ("title", "data", "protocols", "seeds", "methods")
+_LARGEST = 2**20
+_MOST = 100_000
+_TRAINING = tuple(setting.name for setting in TRAINING)
+
+
+@dataclasses.dataclass(frozen=True)
+class GridData:
+    """A data set of a grid: ``name`` in the table, ``source`` a name or a file, how it is read."""
+
+    name: str
+    source: str
+    reading: ReadOnlyDocument
+
+
+def grid_table(path: str | Path) -> tuple[Table, int]:
+    """The table that a file describes, and the number of its seeds:
+
+        title = "Events"                                    # of the table
+        data = ["airports", {file = "my.csv", manifold = "S^2", columns = "lat,lon"}]
+        protocols = ["grouped"]                             # default
+        seeds = 2                                           # 0 and 1; default 1
+
+        [methods.kernel]                                    # a name, and options of ``fit``
+        steps = 200
+
+        [methods.score]
+        model = "score"                                     # default: the name
+        width = [64, 128]                                   # a method for each value
+
+    Files stand where the TOML file does. Options of a method are those of ``fit --model``.
+
+    **Raises:** ``ValueError`` with the line of what is unknown or out of range, and the nearest
+    word.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ValueError("there is no such file.")
+        if path.stat().st_size > _LARGEST:
+            raise ValueError("too large a file.")
+        text = path.read_text(encoding="utf-8")
+        found = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    try:
+        return _table(found, path)
+    except _Wrong as wrong:
+        line = _line_of(text, wrong.word)
+        place = f"{path}, line {line}" if line else f"{path}"
+        raise ValueError(f"{place}: {wrong}") from None
+    except RunError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+class _Wrong(ValueError):
+    """``word``: where it stands in the file."""
+
+    def __init__(self, word: str, message: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def _line_of(text: str, word: str) -> int | None:
+    for number, line in enumerate(text.splitlines(), start=1):
+        bare = line.split("#")[0]
+        words = "".join(" " if c in "\"'.[]{}=," else c for c in bare).split()
+        if word in words or word in bare.split('"') or word in bare.split("'"):
+            return number
+    return None
+
+
+def _unknown(word: object, known: Sequence[str], what: str) -> _Wrong:
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return _Wrong(str(word), f"{word!r:.60} is no {what}.{hint} Known: {', '.join(known)}.")
+
+
+def _table(found: Document, path: Path) -> tuple[Table, int]:
+    for key in found:
+        if key not in _TOP:
+            raise _unknown(key, _TOP, "key of a grid")
+    for key in ("data", "methods"):
+        if not found.get(key):
+            raise _Wrong(key, f"{key}: a grid needs some.")
+    seeds = found.get("seeds", 1)
+    if type(seeds) is not int or not 1 <= seeds <= 1000:
+        raise _Wrong("seeds", f"seeds: {seeds!r:.60} is not a whole number from 1 to 1,000.")
+    title = found.get("title", path.stem)
+    if not (isinstance(title, str) and title.isprintable()):
+        raise _Wrong("title", "title: must be a line of text.")
+    sets = _data(found["data"], path.parent)
+    protocols = found.get("protocols", ["grouped"])
+    if not (isinstance(protocols, list) and protocols):
+        raise _Wrong("protocols", "protocols: must be a list of words.")
+    for word in protocols:
+        if word not in data.PROTOCOLS:
+            raise _unknown(word, data.PROTOCOLS, "protocol")
+    methods = _methods(found["methods"])
+    count = len(sets) * len(protocols) * len(methods) * seeds
+    if count > _MOST:
+        raise _Wrong("data", f"{count:,} runs: a grid has {_MOST:,} at most.")
+
+    def cells(request: TableRequest) -> Iterator[Cell]:
+        hashes = {one.name: None if is_named(one.source) else file_hash(one.source) for one in sets}
+        every = itertools.product(range(request.seeds or seeds), methods.items(), protocols, sets)
+        for seed, (name, method), protocol, one in every:
+            make = functools.partial(_measure, request.data_dir, one, protocol, method, seed)
+            yield Cell(one.name, protocol, name, seed, make, hashes[one.name])
+
+    return Table(
+        name=f"grid {path.stem}",
+        title=title,
+        measures={
+            "test_nll": TableMeasure("test NLL (nats)"),
+            "val_nll": TableMeasure("validation NLL (nats)"),
+        },
+        data=tuple(one.name for one in sets),
+        protocols=tuple(protocols),
+        methods=tuple(methods),
+        cells=cells,
+        figures=_figures,
+    ), seeds
+
+
+def _data(found: object, folder: Path) -> list[GridData]:
+    if not isinstance(found, list):
+        raise _Wrong("data", "data: must be a list of names, files and tables { file = … }.")
+    sets = []
+    for entry in found:
+        known = ("name", "file", *_READING)
+        if isinstance(entry, str):
+            entry = {"name": entry} if is_named(entry) else {"file": entry}
+        if not isinstance(entry, dict):
+            raise _Wrong("data", f"data: {entry!r:.60} is neither a name nor a table.")
+        for key in entry:
+            if key not in known:
+                raise _unknown(key, known, "key of data")
+        file = entry.get("file")
+        source = str(folder / str(file)) if file is not None else str(entry.get("name"))
+        name = str(entry.get("name", Path(str(file)).stem))
+        if not (name.isprintable() and "|" not in name and name):
+            raise _Wrong("name", f"data: {name!r:.60} is no name of a column.")
+        if file is None and not is_named(source):
+            raise _unknown(source, [row.name for row in data.datasets()], "data set")
+        if file is not None and not Path(source).is_file():
+            raise _Wrong(str(file), f"no file {source}.")
+        reading = {k: v for k, v in entry.items() if k in _READING}
+        sets.append(GridData(name, source, reading))
+    if len({one.name for one in sets}) < len(sets):
+        raise _Wrong("data", "data: two of them have one name: state name = … for one.")
+    return sets
+
+
+def _methods(found: object) -> dict[str, Method]:
+    if not isinstance(found, dict):
+        raise _Wrong("methods", "methods: must be tables, [methods.NAME].")
+    methods: dict[str, Method] = {}
+    for name, options in found.items():
+        if not isinstance(options, dict):
+            raise _Wrong(name, f"methods: {name} must be a table, [methods.{name}].")
+        model = str(options.get("model", name))
+        try:
+            choice = model_choice(model)
+        except RunError:
+            raise _unknown(model, tuple(MODELS), "model") from None
+        settings = {key: value for key, value in options.items() if key != "model"}
+        known = [setting.name for setting in choice.known()]
+        for key in settings:
+            if key not in known:
+                raise _unknown(key, ("model", *known), f"option of {model}")
+        many = {key: value for key, value in settings.items() if isinstance(value, list)}
+        for values in itertools.product(*many.values()):
+            one = {**settings, **dict(zip(many, values, strict=True))}
+            for key, value in one.items():
+                try:
+                    check_settings({key: value}, choice.known(), f"model {model}")
+                except RunError as error:
+                    raise _Wrong(key, str(error)) from None
+            check_settings(one, choice.known(), f"model {model}")
+            label = ", ".join([name, *(f"{k} {one[k]}" for k in many)])
+            methods[label] = _method(model, one)
+    return methods
+
+
+def _method(model: str, stated: Mapping[str, object]) -> Method:
+    training = {k: v for k, v in stated.items() if k in _TRAINING}
+    budget = model_choice(model).budget
+    if budget is not None and not {"steps", "budget"} & training.keys():
+        training["budget"] = budget
+    rest = {k: v for k, v in stated.items() if k not in _TRAINING}
+    return Method(model, rest, {"default": training})  # type: ignore[dict-item]
+
+
+def _measure(
+    data_dir: str | None, one: GridData, protocol: str, method: Method, seed: int
+) -> Measurement:
+    loaded = data.load(one.source, protocol=protocol, seed=seed, data_dir=data_dir, **one.reading)
+    choose_model(method.model, {}, loaded)
+    return likelihood(method, loaded, "default")
+
+
+def _figures(runs: Sequence, folder: Path) -> Iterator[tuple]:
+    for name, protocol in dict.fromkeys((run.data, run.protocol) for run in runs):
+        own = [r for r in runs if (r.data, r.protocol, r.seed) == (name, protocol, 0)]
+        curved = {r.method: r for r in own if len(r.more.get("curve", ())) > 2}
+        if curved:
+            yield (
+                f"curves-{name}-{protocol}".replace("/", "-"),
+                learning_curves(curved, f"{name}, {protocol}", "validation NLL (nats)"),
+            )
