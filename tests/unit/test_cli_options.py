@@ -24,6 +24,7 @@ COMMANDS = {
     "carry": ["carry", "no", "no.csv", "--out", "x.csv"],
     "audit": ["audit", "no.csv"],
     "bench": ["bench", "wpo"],
+    "grid": ["grid", "no.toml"],
 }
 REAL = ["nan", "inf", "-inf", "1e400", "-1", "one", "", "1e39", "\x1b[31m1"]
 COUNT = ["0", "-3", "1.5", "nan", "1e3", "²", "10" * 2500, "", "one", str(10**12)]
@@ -56,6 +57,8 @@ NUMERIC = {
     ("carry", "--seed"): [*COUNT[1:], str(10**40)],
     ("audit", "--seed"): [*COUNT[1:], str(10**40)],
     ("bench", "--seeds"): COUNT,
+    ("bench", "--workers"): COUNT,
+    ("grid", "--workers"): COUNT,
 }
 
 
