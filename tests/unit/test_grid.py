@@ -106,6 +106,12 @@ def test_the_command_line_in_this_process_and_in_others(folder, capsys):
         assert second[name] == pytest.approx(values, abs=1e-4), name
     assert main([*words, str(folder / "turn")]) == 0
     assert "seed 0  test" not in capsys.readouterr().out
+    text = (folder / "two.toml").read_text()
+    (folder / "two.toml").write_text(text.replace('"x,y"}]', '"y,x"}]'))
+    assert main([*words, str(folder / "turn")]) == 0
+    said = capsys.readouterr()
+    assert "kde on u: options have changed since 2 of its runs were made" in said.err
+    assert said.out.count("seed 0  test") == 1
     rows = np.random.default_rng(1).normal(size=(120, 2))
     np.savetxt(folder / "t.csv", rows, delimiter=",", header="x,y", comments="")
     assert main([*words, str(folder / "turn")]) == 0

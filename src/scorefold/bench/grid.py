@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import hashlib
 import itertools
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -130,7 +132,7 @@ def _table(found: Document, path: Path) -> tuple[Table, int]:
         every = itertools.product(range(request.seeds or seeds), methods.items(), protocols, sets)
         for seed, (name, method), protocol, one in every:
             make = functools.partial(_measure, request.data_dir, one, protocol, method, seed)
-            yield Cell(one.name, protocol, name, seed, make, hashes[one.name])
+            yield Cell(one.name, protocol, name, seed, make, hashes[one.name], _hash(one, method))
 
     return Table(
         name=f"grid {path.stem}",
@@ -145,6 +147,12 @@ def _table(found: Document, path: Path) -> tuple[Table, int]:
         cells=cells,
         figures=_figures,
     ), seeds
+
+
+def _hash(one: GridData, method: Method) -> str:
+    stated = (one.reading, method.model, method.stated, method.trained)
+    text = json.dumps(stated, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _data(found: object, folder: Path) -> list[GridData]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from scorefold._files import write_whole
 from scorefold._types import Document
-from scorefold.bench.contract import Length, Measurement, Name, Result, Table, plain
+from scorefold.bench.contract import Cell, Length, Measurement, Name, Result, Table, plain
 
 FILE = "results.json"
 
@@ -39,6 +39,14 @@ class Results:
         kept = [r for r in self.runs if r.data != data or r.more.get("file") == file]
         count, self.runs = len(self.runs) - len(kept), kept
         return count
+
+    def forget_others(self, cells: Iterable[Cell]) -> list[Result]:
+        """Leave out the runs that cells of other options made, and return them."""
+        stated = {cell.name: cell.options for cell in cells if cell.options}
+        gone = [r for r in self.runs
+                if r.name in stated and r.more.get("options") != stated[r.name]]  # fmt: skip
+        self.runs = [run for run in self.runs if run not in gone]
+        return gone
 
     def add(self, name: Name, found: Measurement, source: Document) -> Result:
         data, protocol, method, seed = name

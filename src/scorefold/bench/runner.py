@@ -47,6 +47,13 @@ def run_table(
                     f"{data} has changed since {count} of its runs were made: they are left out, "
                     "and those that are asked for made again."
                 )
+        gone = results.forget_others(cells)
+        for method, data in dict.fromkeys((run.method, run.data) for run in gone):
+            warn(
+                f"{method} on {data}: options have changed since "
+                f"{sum((r.method, r.data) == (method, data) for r in gone)} of its runs were "
+                "made: they are made again."
+            )
         gone_on_with = bool(results.runs)
         with _drawable(results):
             markdown(found, results.runs)
@@ -98,8 +105,9 @@ def keep(done: Done, results: Results) -> None:
         warn(f"{what} failed and is left out: {done.error}")
         results.failed += 1
         return
-    if cell.file is not None:
-        measured = dataclasses.replace(measured, more={**measured.more, "file": cell.file})
+    told = {"file": cell.file, "options": cell.options}
+    told = {name: value for name, value in told.items() if value is not None}
+    measured = dataclasses.replace(measured, more={**measured.more, **told})
     run = results.add(cell.name, measured, source(done.load))
     print(_line(results.table, run, done.seconds), flush=True)
     if results.folder is not None:
