@@ -38,8 +38,8 @@ def test_a_good_run(run, capsys):
     assert name == str(run / "run")
     found = {check["name"]: check["verdict"] for check in checks}
     assert found == dict.fromkeys(
-        ("numbers", "versions", "data", "leak", "total mass", "draws", "draws and density",
-         "memorisation", "precision"), "ok",
+        ("numbers", "versions", "data", "leak", "likelihood", "total mass", "draws",
+         "draws and density", "memorisation", "precision"), "ok",
     )  # fmt: skip
 
 
@@ -64,11 +64,18 @@ def test_what_is_wrong_is_found(run, tmp_path, capsys, monkeypatch):
         (run / "t.csv").write_text(text.replace("1", "2", 1))
         assert verdicts(tmp_path / "run")["data"] == "wrong"
         assert main(["doctor", str(tmp_path / "run")]) == 1
-        assert "1 thing is wrong." in capsys.readouterr().out
+        assert "1 thing is wrong; " in capsys.readouterr().out
         (run / "t.csv").unlink()
         assert verdicts(tmp_path / "run")["data"] == "unknown"
     finally:
         (run / "t.csv").write_text(text)
+    document["test_nll"] -= 1.0
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(document))
+    assert verdicts(tmp_path / "run")["likelihood"] == "wrong"
+    (tmp_path / "run" / "metrics.json").write_text("{")
+    assert verdicts(tmp_path / "run")["numbers"] == "wrong"
+    (tmp_path / "run" / "history.json").write_text("[]")
+    assert verdicts(tmp_path / "run")["history"] == "wrong"
     (tmp_path / "run" / "metrics.json").unlink()
     assert verdicts(tmp_path / "run")["numbers"] == "wrong"
 
@@ -89,3 +96,19 @@ def test_a_data_folder_that_is_not_there(monkeypatch, capsys):
 def test_what_is_no_run(tmp_path, capsys):
     assert main(["doctor", str(tmp_path)]) == 2
     assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_a_bridge_that_does_not_arrive(tmp_path, capsys):
+    """Its ends are read where ``bridge`` writes them."""
+    rng = np.random.default_rng(0)
+    for name in ("a.csv", "b.csv"):
+        rows = rng.normal(size=(60, 1))
+        np.savetxt(tmp_path / name, rows, delimiter=",", header="x", comments="")
+    words = ["bridge", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--manifold", "R^1",
+             "--columns", "x", "--steps", "20", "--no-report", "--quiet"]  # fmt: skip
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    document = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for missed, verdict in ((False, "ok"), (True, "wrong")):
+        document["ends"]["b"] |= {"missed": missed, "miss": 0.1, "miss_floor": 0.3}
+        (tmp_path / "run" / "metrics.json").write_text(json.dumps(document))
+        assert verdicts(tmp_path / "run")["arrival b"] == verdict

@@ -54,9 +54,32 @@ def test_a_lost_mode_and_a_shift():
         assert (found.p_value > 1e-3) == right, found
 
 
+@pytest.mark.parametrize("n", [400, 1000])
+def test_edges_are_no_alarm(n):
+    """A bounded support, where draws near an edge are rare; draws beyond it are none of p."""
+    m = Euclidean(1)
+
+    def log_prob(x):
+        inside = (np.asarray(x)[:, 0] >= 0) & (np.asarray(x)[:, 0] <= 1)
+        return np.where(inside, 0.0, -np.inf)
+
+    for k in range(12):
+        rows = np.random.default_rng(k).random((n, 1)).astype(np.float32)
+        assert draws_against_density(m, log_prob, rows, jax.random.key(k)).p_value > 1e-3
+    assert draws_against_density(m, log_prob, 1.2 * rows, jax.random.key(0)).p_value == 0.0
+
+
+def test_a_few_draws_far_away_hide_nothing():
+    m, rng = Euclidean(1), np.random.default_rng(0)
+    rows = 0.7 * rng.normal(size=(1000, 1))
+    rows[:3] = [[1e4], [-1e5], [3e4]]
+    found = draws_against_density(m, lambda x: -0.5 * x[:, 0] ** 2, rows, jax.random.key(0))
+    assert found.p_value < 1e-3
+
+
 def test_what_is_refused():
     m, rows = Euclidean(1), np.zeros((100, 1), np.float32)
     with pytest.raises(ValueError, match="80 or more"):
         draws_against_density(m, lambda x: x[:, 0], rows[:70], jax.random.key(0))
-    with pytest.raises(ValueError, match="not finite at most"):
+    with pytest.raises(ValueError, match="is no number at 100 of 100"):
         draws_against_density(m, lambda x: np.nan * x[:, 0], rows, jax.random.key(0))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scorefold._warnings import ScorefoldWarning
-from scorefold.bench import Cell, Measurement, TableRequest, find_table, run_table
+from scorefold.bench import Cell, Measurement, Results, TableRequest, find_table, run_table
 from scorefold.bench.grid import grid_table
 from scorefold.bench.registry import ABOUT
 from scorefold.bench.workers import in_pool, in_turn, on_ray
@@ -65,6 +65,14 @@ def test_a_file_is_a_table(folder):
         ("columns =", "colums =", "line 2: 'colums' is no key of data. Did you mean 'columns'"),
         ("u.csv", "airprots", "line 3: no file"),
         ("title =", "title", "Expected '='"),
+        ('["random"]', '["random", "random"]', "line 4: protocols: one stands there twice"),
+        ("[2, 3]", "[]", "line 11: steps: the list is empty"),
+        ("[2, 3]", "[2, 2]", "two of them are called 'small steps, steps 2'"),
+        ('"small steps"', '"a|b"', "methods: 'a|b' is no name"),
+        ('columns = "x,y"},', "columns = 3},", "line 2: columns: 3 is not text"),
+        ('columns = "x,y"},', 'drop = "no"},', "line 2: drop: 'no' is not true or false"),
+        ('{name = "mine"', '{name = "volcano"', "line 2: data: 'volcano' is a data set of another"),
+        ("seeds = 2", "seeds = " + "[" * 3000, "two.toml: "),
         ("[methods.kde]", "[other]", "line 7: 'other' is no key of a grid"),
         ('{name = "mine"', '{name = "u"', "line 2: data: two of them have one name"),
     ],
@@ -80,9 +88,13 @@ def test_mistakes_have_a_line(folder, old, new, words, capsys):
 
 def test_no_file_and_two_executors(tmp_path, capsys):
     assert main(["grid", str(tmp_path / "no.toml")]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert "no.toml: is no file" in capsys.readouterr().err
     assert main(["grid", "x.toml", "--workers", "0"]) == 2
     assert main(["grid", "x.toml", "--workers", "2", "--ray"]) == 2
+
+
+def kept(folder):
+    return Results(grid_table(folder.parent / "two.toml")[0], "default", folder).runs
 
 
 def numbers(folder):
@@ -110,8 +122,17 @@ def test_the_command_line_in_this_process_and_in_others(folder, capsys):
     (folder / "two.toml").write_text(text.replace('"x,y"}]', '"y,x"}]'))
     assert main([*words, str(folder / "turn")]) == 0
     said = capsys.readouterr()
-    assert "kde on u: options have changed since 2 of its runs were made" in said.err
+    assert "u has changed since 2 of its runs were made" in said.err
     assert said.out.count("seed 0  test") == 1
+    # Fewer seeds of other options: no run of the old ones is averaged with the new.
+    fewer = GRID.split("[methods.kde]")[0].replace("seeds = 2", "seeds = 1")
+    (folder / "two.toml").write_text(fewer + '[methods.kde]\nmodel = "wrapped-normal"\n')
+    assert main([*words, str(folder / "turn")]) in (0, 1)
+    assert "kde on mine: options have changed since 2 of its runs" in capsys.readouterr().err
+    assert all(run.seed == 0 for run in kept(folder / "turn"))
+    (folder / "two.toml").write_text(text)
+    assert main([*words, str(folder / "turn")]) == 0
+    capsys.readouterr()
     rows = np.random.default_rng(1).normal(size=(120, 2))
     np.savetxt(folder / "t.csv", rows, delimiter=",", header="x,y", comments="")
     assert main([*words, str(folder / "turn")]) == 0

@@ -8,12 +8,14 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from scorefold import data
+from scorefold._oneline import one_line
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bench.contract import Cell, Measurement, Table, TableMeasure, TableRequest
 from scorefold.bench.curves import learning_curves
@@ -62,13 +64,13 @@ def grid_table(path: str | Path) -> tuple[Table, int]:
     path = Path(path)
     try:
         if not path.is_file():
-            raise ValueError("there is no such file.")
+            raise ValueError("is no file.")
         if path.stat().st_size > _LARGEST:
             raise ValueError("too large a file.")
         text = path.read_text(encoding="utf-8")
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (UnicodeDecodeError, OSError, ValueError, RecursionError) as error:
+        raise ValueError(one_line(f"{path}: {error}")) from error
     try:
         return _table(found, path)
     except _Wrong as wrong:
@@ -88,10 +90,14 @@ class _Wrong(ValueError):
 
 
 def _line_of(text: str, word: str) -> int | None:
-    for number, line in enumerate(text.splitlines(), start=1):
-        bare = line.split("#")[0]
-        words = "".join(" " if c in "\"'.[]{}=," else c for c in bare).split()
-        if word in words or word in bare.split('"') or word in bare.split("'"):
+    """Where it is a key, or else a word."""
+    lines = [line.split("#")[0] for line in text.splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if line.split("=")[0].strip().strip("\"'") == word:
+            return number
+    for number, line in enumerate(lines, start=1):
+        words = "".join(" " if c in "\"'.[]{}=," else c for c in line).split()
+        if word in words or word in line.split('"') or word in line.split("'"):
             return number
     return None
 
@@ -120,19 +126,18 @@ def _table(found: Document, path: Path) -> tuple[Table, int]:
     if not (isinstance(protocols, list) and protocols):
         raise _Wrong("protocols", "protocols: must be a list of words.")
     for word in protocols:
-        if word not in data.PROTOCOLS:
+        if not isinstance(word, str) or word not in data.PROTOCOLS:
             raise _unknown(word, data.PROTOCOLS, "protocol")
-    methods = _methods(found["methods"])
-    count = len(sets) * len(protocols) * len(methods) * seeds
-    if count > _MOST:
-        raise _Wrong("data", f"{count:,} runs: a grid has {_MOST:,} at most.")
+    if len(set(protocols)) < len(protocols):
+        raise _Wrong("protocols", "protocols: one stands there twice.")
+    methods = _methods(found["methods"], _MOST // (len(sets) * len(protocols) * seeds))
 
     def cells(request: TableRequest) -> Iterator[Cell]:
-        hashes = {one.name: None if is_named(one.source) else file_hash(one.source) for one in sets}
+        hashes = {one.name: _hash_of_data(one, request.data_dir) for one in sets}
         every = itertools.product(range(request.seeds or seeds), methods.items(), protocols, sets)
         for seed, (name, method), protocol, one in every:
             make = functools.partial(_measure, request.data_dir, one, protocol, method, seed)
-            yield Cell(one.name, protocol, name, seed, make, hashes[one.name], _hash(one, method))
+            yield Cell(one.name, protocol, name, seed, make, hashes[one.name], _hash(method))
 
     return Table(
         name=f"grid {path.stem}",
@@ -149,8 +154,17 @@ def _table(found: Document, path: Path) -> tuple[Table, int]:
     ), seeds
 
 
-def _hash(one: GridData, method: Method) -> str:
-    stated = (one.reading, method.model, method.stated, method.trained)
+def _hash_of_data(one: GridData, data_dir: str | None) -> str:
+    """Of its content, where it comes from and how it is read."""
+    content = data_dir if is_named(one.source) else file_hash(one.source)
+    return _digest((content, Path(one.source).name, one.reading))
+
+
+def _hash(method: Method) -> str:
+    return _digest((method.model, method.stated, method.trained))
+
+
+def _digest(stated: object) -> str:
     text = json.dumps(stated, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -165,30 +179,58 @@ def _data(found: object, folder: Path) -> list[GridData]:
             entry = {"name": entry} if is_named(entry) else {"file": entry}
         if not isinstance(entry, dict):
             raise _Wrong("data", f"data: {entry!r:.60} is neither a name nor a table.")
-        for key in entry:
+        for key, value in entry.items():
             if key not in known:
                 raise _unknown(key, known, "key of data")
+            _check_kind(key, value)
+        if not entry.keys() & {"name", "file"}:
+            raise _Wrong("data", "data: a table there needs name or file.")
         file = entry.get("file")
         source = str(folder / str(file)) if file is not None else str(entry.get("name"))
         name = str(entry.get("name", Path(str(file)).stem))
-        if not (name.isprintable() and "|" not in name and name):
-            raise _Wrong("name", f"data: {name!r:.60} is no name of a column.")
+        _check_name("data", name)
+        if file is not None and is_named(name):
+            raise _Wrong(name, f"data: {name!r} is a data set of another kind: state another name.")
         if file is None and not is_named(source):
             raise _unknown(source, [row.name for row in data.datasets()], "data set")
         if file is not None and not Path(source).is_file():
             raise _Wrong(str(file), f"no file {source}.")
         reading = {k: v for k, v in entry.items() if k in _READING}
+        if "drop_value" in reading:
+            codes = reading["drop_value"]
+            reading["drop_value"] = [
+                str(v) for v in (codes if isinstance(codes, list) else [codes])
+            ]
         sets.append(GridData(name, source, reading))
     if len({one.name for one in sets}) < len(sets):
         raise _Wrong("data", "data: two of them have one name: state name = … for one.")
     return sets
 
 
-def _methods(found: object) -> dict[str, Method]:
+_KINDS: dict[str, tuple[type, ...]] = {
+    "drop": (bool,), "degrees": (bool,), "drop_value": (str, int, float, list)
+}  # fmt: skip
+
+
+def _check_kind(key: str, value: object) -> None:
+    kinds = _KINDS.get(key, (str,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        words = {bool: "true or false", str: "text"}.get(kinds[0], "text")
+        words = "a number, text or a list of them" if key == "drop_value" else words
+        raise _Wrong(key, f"{key}: {value!r:.60} is not {words}.")
+
+
+def _check_name(what: str, name: str) -> None:
+    if not (name.isprintable() and "|" not in name and name.strip()):
+        raise _Wrong(what, f"{what}: {name!r:.60} is no name: it must be printable, without |.")
+
+
+def _methods(found: object, most: int) -> dict[str, Method]:
     if not isinstance(found, dict):
         raise _Wrong("methods", "methods: must be tables, [methods.NAME].")
     methods: dict[str, Method] = {}
     for name, options in found.items():
+        _check_name("methods", name)
         if not isinstance(options, dict):
             raise _Wrong(name, f"methods: {name} must be a table, [methods.{name}].")
         model = str(options.get("model", name))
@@ -202,6 +244,11 @@ def _methods(found: object) -> dict[str, Method]:
             if key not in known:
                 raise _unknown(key, ("model", *known), f"option of {model}")
         many = {key: value for key, value in settings.items() if isinstance(value, list)}
+        for key, listed in many.items():
+            if not listed:
+                raise _Wrong(key, f"{key}: the list is empty.")
+        if math.prod(map(len, many.values())) > most:
+            raise _Wrong(name, f"{name}: a grid has {_MOST:,} runs at most.")
         for values in itertools.product(*many.values()):
             one = {**settings, **dict(zip(many, values, strict=True))}
             for key, value in one.items():
@@ -211,7 +258,11 @@ def _methods(found: object) -> dict[str, Method]:
                     raise _Wrong(key, str(error)) from None
             check_settings(one, choice.known(), f"model {model}")
             label = ", ".join([name, *(f"{k} {one[k]}" for k in many)])
+            if label in methods:
+                raise _Wrong(name, f"methods: two of them are called {label!r}.")
             methods[label] = _method(model, one)
+    if len(methods) > most:
+        raise _Wrong("methods", f"methods: a grid has {_MOST:,} runs at most.")
     return methods
 
 

@@ -41,10 +41,13 @@ class Results:
         return count
 
     def forget_others(self, cells: Iterable[Cell]) -> list[Result]:
-        """Leave out the runs that cells of other options made, and return them."""
-        stated = {cell.name: cell.options for cell in cells if cell.options}
-        gone = [r for r in self.runs
-                if r.name in stated and r.more.get("options") != stated[r.name]]  # fmt: skip
+        """Leave out the runs that methods of other options made, of all seeds, and return them."""
+        stated = {cell.name[:3]: cell.options for cell in cells if cell.options}
+        gone = []
+        for run in self.runs:
+            own = run.more.get("options")
+            if stated.get(run.name[:3], own) != own:
+                gone.append(run)
         self.runs = [run for run in self.runs if run not in gone]
         return gone
 

@@ -251,4 +251,8 @@ def _serve(there: Connection) -> None:
             make = there.recv()
         except (EOFError, OSError):
             return
-        there.send(_elsewhere(make))
+        found = _elsewhere(make)
+        try:
+            there.send(found)
+        except OSError:  # the process that asked is gone
+            return

@@ -32,7 +32,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
         wide = max(len(check.name) for check in checks)
         for check in checks:
             print(f"{check.verdict:<8} {check.name:<{wide}}  {check.words}")
-    print(
-        f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong." if wrong else "All is well."
-    )
+    untold = sum(check.verdict == "unknown" for _, checks in found for check in checks)
+    count = f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong"
+    said = count if wrong else "Nothing is wrong"
+    print(said + (f"; {untold} could not be told." if untold else "."))
     return 1 if wrong else 0

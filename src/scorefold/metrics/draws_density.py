@@ -22,6 +22,10 @@ _TUNED = 4
 _SPANS = tuple(4.0 * 2.0**-k for k in range(10))
 """Of flows, in deviations of the draws."""
 _STEPS = 16
+_UNSEEN = 7.0
+"""An event whose chance is this over n is not seen among n draws once in e⁷."""
+_IMPOSSIBLE = 1e-3
+"""Share of draws whose density may be 0 by rounding at an edge."""
 _ROUNDING = 2e-4
 """Of log p in float32, which need not have mean 0."""
 """Of Runge–Kutta along a field."""
@@ -50,12 +54,14 @@ def draws_against_density(
     where f is, and its mean is compared with its standard error for flows g of up to six Killing
     fields, and f = 1 and up to six coordinates of the embedding. How long a flow lasts is what a
     quarter of the draws finds most suspicious; the others are tested with it. p need not be
-    normalised. Draws of another law that is symmetric in the same way may pass; ones that are too
-    narrow, too wide, moved, or lack a mode do not.
+    normalised. Draws that are too narrow, too wide, moved, or lack a mode that is near are found.
+    Those of another law that is symmetric in the same way may pass, and those that lack a mode
+    farther than four of their deviations away, or have other weights of modes so far apart.
 
     **Arguments:** ``log_prob``: of a batch; asked for at up to forty times as many points as there
     are draws; ``draws``: shape ``(n, *manifold.shape)``, n ≥ 80.
-    **Raises:** ``ValueError`` for fewer draws, and where log p is not finite at most of them.
+    **Raises:** ``ValueError`` for fewer draws, and where log p is NaN or ∞ at one of them. Where it
+    is −∞ at more than one in a thousand, they are no draws of p: ``p_value`` is 0.
     """
     x = check_points(manifold, draws, "draws")
     if x.ndim == len(manifold.shape) or len(x) < 80:
@@ -65,8 +71,15 @@ def draws_against_density(
     x = x[jax.random.permutation(shuffle, len(x))]
     first, rest = x[:tuned], x[tuned:]
     known = np.asarray(log_prob(x), np.float64)
-    if not np.isfinite(known).mean() > 0.5:
-        raise ValueError("log_prob: is not finite at most of the draws.")
+    if known.shape != (len(x),):
+        raise ValueError(f"log_prob: must give one number for each of {len(x)} points, got shape "
+                         f"{known.shape}.")  # fmt: skip
+    bad = int((np.isnan(known) | np.isposinf(known)).sum())
+    if bad:
+        raise ValueError(f"log_prob: is no number at {bad} of {len(x)} draws.")
+    if np.isneginf(known).sum() > max(1.0, _IMPOSSIBLE * len(x)):
+        # p has no such draws.
+        return DrawsAgainstDensity(math.inf, 0.0, 1, len(rest))
     weights, spread = _weights(manifold, first, lines)
     found: list[float] = []
     for mix in _mixes(manifold, fields, x.dtype):
@@ -79,7 +92,10 @@ def draws_against_density(
             each = []
             for k in range(len(spans)):
                 back, up, down = moved[2 * k + 1], kept[2 * k], kept[2 * k + 1]
-                each.append([_deviation(f(x) * up - f(back) * down) for f in weights])
+                rows = [(f(x), f(back)) for f in weights]
+                each.append(
+                    [_deviation(a * up - b * down, float(np.abs(a).max())) for a, b in rows]
+                )
             return each
 
         most = [max(zs) for zs in tried(_SPANS, first, known[:tuned])]
@@ -89,14 +105,17 @@ def draws_against_density(
     return DrawsAgainstDensity(z, chance, len(found), len(rest))
 
 
-def _deviation(x: np.ndarray) -> float:
-    """|mean| in standard errors, rounding included: under a symmetry of p nothing else varies."""
-    return float(abs(x.mean()) / math.hypot(x.std(ddof=1) / math.sqrt(len(x)), _ROUNDING))
+def _deviation(x: np.ndarray, most: float) -> float:
+    """|mean| in standard errors, rounding included: under a symmetry of p nothing else varies. What
+    draws that were not seen (at an edge, say) may add, each ``most``, is taken off."""
+    beyond = max(0.0, abs(float(x.mean())) - most * _UNSEEN / len(x))
+    return float(beyond / math.hypot(x.std(ddof=1) / math.sqrt(len(x)), _ROUNDING))
 
 
 def _kept(moved: np.ndarray, known: np.ndarray) -> np.ndarray:
     """min(1, p(gx)/p(x)); 0 where p(gx) is."""
-    change = moved - known
+    with np.errstate(invalid="ignore"):  # −∞ less −∞
+        change = moved - known
     return np.exp(np.minimum(0.0, np.where(np.isnan(change), -np.inf, change)))
 
 
@@ -125,7 +144,9 @@ def _weights(
         scale = spread[k] or 1.0
         return lambda x: np.clip((_embedded(manifold, x) @ axes[k] - middle[k]) / scale, -3.0, 3.0)
 
-    size = float(np.sqrt(seen.var(axis=0).mean())) or 1.0
+    # By medians: a few draws far away do not set it.
+    off = np.median(np.abs(seen - np.median(seen, axis=0)), axis=0) * 1.4826
+    size = float(np.sqrt(np.mean(off**2)) or np.sqrt(seen.var(axis=0).mean())) or 1.0
     return [lambda x: np.ones(len(x)), *map(along, range(len(axes)))], size
 
 

@@ -20,6 +20,7 @@ from scorefold._oneline import one_line
 from scorefold._provenance import provenance
 from scorefold._types import Document
 from scorefold.data import DataError
+from scorefold.fitting import DamagedFile
 from scorefold.manifolds import Sphere
 from scorefold.metrics import draws_against_density
 from scorefold.runs.errors import RunError
@@ -35,7 +36,7 @@ DRAWS = 1000
 """That are tested against the density, at most."""
 CHANCE = 1e-3
 """Of a false alarm, below which draws are said not to be of the density."""
-_MASS, _LEAK, _DEFECT, _PRECISION = 0.01, 0.01, 1e-4, 0.02
+_MASS, _LEAK, _DEFECT, _PRECISION, _SAME = 0.01, 0.01, 1e-4, 0.02, 2e-3
 _PEOPLE = {
     "pandas": "data frames", "pyarrow": "Parquet tables", "h5py": "HDF5 and .h5ad tables",
     "netCDF4": "winds and currents on grids", "plotly": "tables of bench as pages",
@@ -64,15 +65,41 @@ def examine(
     **Raises:** ``RunError`` for a folder that is no finished run.
     """
     top, listener = Run.open(folder), listener or Listener()
-    return [(str(run.folder), list(_of_run(run, data_dir, listener))) for run in top.seeds or [top]]
+    found = [(str(run.folder), _whole(run, data_dir, listener)) for run in top.seeds or [top]]
+    return found if not top.seeds else [(str(top.folder), list(_of_seeds(top))), *found]
+
+
+def _whole(run: Run, data_dir: str | None, listener: Listener) -> list[Check]:
+    found: list[Check] = []
+    try:
+        for check in _of_run(run, data_dir, listener):
+            found.append(check)
+    except (RunError, DamagedFile, OSError, ValueError) as error:
+        found.append(Check("files", "wrong", one_line(str(error))))
+    return found
+
+
+def _of_seeds(top: Run) -> Iterator[Check]:
+    try:
+        top.metrics()
+        yield Check("numbers", "ok", "metrics.json sums up the seeds")
+    except (RunError, OSError) as error:
+        yield Check("numbers", "wrong", one_line(str(error)))
 
 
 def _of_run(run: Run, data_dir: str | None, listener: Listener) -> Iterator[Check]:
-    numbers = run.measured()
+    try:
+        numbers, words = run.measured(), "metrics.json is missing, or of another model file"
+    except RunError as error:
+        numbers, words = None, one_line(str(error))
     if numbers is None:
-        yield Check("numbers", "wrong", "metrics.json is missing, or of another model file")
+        yield Check("numbers", "wrong", words)
     else:
         yield Check("numbers", "ok", "metrics.json is of the model that is there")
+    try:
+        run.history()
+    except (RunError, OSError, ValueError) as error:
+        yield Check("history", "wrong", one_line(str(error)))
     yield from _versions(numbers or {})
     try:
         problem = reopened(run, data_dir)
@@ -95,8 +122,8 @@ def _of_run(run: Run, data_dir: str | None, listener: Listener) -> Iterator[Chec
     points = None if dataset is not None else np.zeros((0, *fitted.manifold.shape), np.float32)
     subject = MeasuredModel(fitted, dataset, run.single()["seed"], points)
     for name, check in (
-        ("total mass", _mass), ("draws", _on_the_manifold), ("draws and density", _draws),
-        ("memorisation", _memory), ("precision", _precision),
+        ("likelihood", _likelihood), ("total mass", _mass), ("draws", _on_the_manifold),
+        ("draws and density", _draws), ("memorisation", _memory), ("precision", _precision),
     ):  # fmt: skip
         with listener.doing(f"looking at {name}"):
             yield _guarded(name, check, subject, numbers or {})
@@ -115,8 +142,23 @@ def _guarded(
 
 
 # -- of a model ------------------------------------------------------------------------------------
+def _likelihood(subject: MeasuredModel, numbers: Document) -> tuple[Verdict, str]:
+    if not len(subject.test):
+        return "unknown", "the test points are not there"
+    now, then = MEASURES["likelihood"].of(subject)["test_nll"], numbers.get("test_nll")
+    if now is None:
+        return "wrong", "log p is not finite at a test point"
+    if then is None:
+        return "unknown", f"test NLL {now:.4f} nats; metrics.json has none"
+    same = abs(now - then) <= _SAME * max(1.0, abs(now))
+    words = f"test NLL {now:.4f} nats" + (", as metrics.json says" if same else
+                                         f"; metrics.json says {then:.4f}")  # fmt: skip
+    return ("ok" if same else "wrong"), words
+
+
 def _mass(subject: MeasuredModel, numbers: Document) -> tuple[Verdict, str]:
-    found = numbers if "normalisation" in numbers else MEASURES["mass"].of(subject)
+    known = numbers.get("normalisation") is not None or numbers.get("normalisation_reason")
+    found = numbers if known else MEASURES["mass"].of(subject)
     value, error = found["normalisation"], found.get("normalisation_error") or 0.0
     if value is None:
         return "unknown", f"cannot be measured: {found.get('normalisation_reason')}"
@@ -135,10 +177,11 @@ def _on_the_manifold(subject: MeasuredModel, _: Document) -> tuple[Verdict, str]
 
 
 def _draws(subject: MeasuredModel, _: Document) -> tuple[Verdict, str]:
-    model = subject.model
-    found = draws_against_density(
-        model.manifold, model.log_prob, subject.draws[:DRAWS], jax.random.key(0)
-    )
+    model, draws = subject.model, subject.draws[:DRAWS]
+    bad = int((~np.isfinite(np.asarray(model.log_prob(draws)))).sum())
+    if bad:
+        return "wrong", f"log p is not finite at {bad} of {len(draws)} draws"
+    found = draws_against_density(model.manifold, model.log_prob, draws, jax.random.key(0))
     words = (
         f"of {found.n} draws and {found.tests} tests the worst is {found.z:.1f} standard errors "
         f"off (p = {found.p_value:.2g})"
@@ -151,7 +194,7 @@ def _memory(subject: MeasuredModel, numbers: Document) -> tuple[Verdict, str]:
     if found is None:
         return "unknown", str(numbers.get("generalisation_reason") or "not measured")
     said = {name: part["verdict"] for name, part in found.items()
-            if isinstance(part, dict) and "verdict" in part}  # fmt: skip
+            if isinstance(part, dict) and isinstance(part.get("verdict"), str)}  # fmt: skip
     copies = [name.replace("_", " ") for name, words in said.items() if "copies" in words]
     if copies:
         return "wrong", f"draws copy training points, by {' and '.join(copies)}"
@@ -178,11 +221,10 @@ def _precision(subject: MeasuredModel, _: Document) -> tuple[Verdict, str]:
 
 # -- of a bridge -----------------------------------------------------------------------------------
 def _arrivals(numbers: Document) -> Iterator[Check]:
-    ends = numbers.get("arrivals")
-    rows = list(ends.items()) if isinstance(ends, dict) else list(enumerate(ends or []))
-    rows += [
-        (name, numbers[name]) for name in ("end", "start") if isinstance(numbers.get(name), dict)
-    ]
+    rows: list[tuple[object, object]] = []
+    for key in ("ends", "arrivals"):
+        found = numbers.get(key)
+        rows += list(found.items()) if isinstance(found, dict) else list(enumerate(found or []))
     told = [(name, row) for name, row in rows if isinstance(row, dict) and "missed" in row]
     for name, row in told:
         missed = row["missed"]
