@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -192,8 +193,9 @@ def test_a_killed_cell_loses_no_other():
 
 
 @pytest.mark.slow
-def test_on_a_local_ray_cluster(folder, capsys):
+def test_on_a_local_ray_cluster(folder, capsys, monkeypatch):
     pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where these cells are found
     checked(on_ray()(CELLS, lambda cell: cell.data != "f"))
     words = ["grid", str(folder / "two.toml"), "--out"]
     assert main([*words, str(folder / "ray"), "--ray"]) == 0
