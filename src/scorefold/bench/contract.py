@@ -77,8 +77,8 @@ class Result(Measurement):
 @dataclass(frozen=True)
 class Cell:
     """A run that can be made: its name, and what measures it. ``file``: a hash of the user's file
-    that it is made of, ``options``: of what a user states of its data and method: a run of another
-    hash is made again."""
+    that it is made of and of how it is read, ``options``: of what the user states of its method: a
+    run of another hash is made again."""
 
     data: str
     protocol: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import itertools
@@ -20,6 +19,7 @@ from scorefold._types import Document, ReadOnlyDocument
 from scorefold.bench.contract import Cell, Measurement, Table, TableMeasure, TableRequest
 from scorefold.bench.curves import learning_curves
 from scorefold.bench.fitted import Method, file_hash, likelihood
+from scorefold.data._errors import nearest
 from scorefold.runs.errors import RunError
 from scorefold.runs.models.choices import MODELS, choose_model, model_choice
 from scorefold.runs.reading import Reading, is_named
@@ -41,8 +41,8 @@ class GridData:
     reading: ReadOnlyDocument
 
 
-def grid_table(path: str | Path) -> tuple[Table, int]:
-    """The table that a file describes, and the number of its seeds:
+def grid_table(path: str | Path) -> Table:
+    """The table that a file describes:
 
         title = "Events"                                    # of the table
         data = ["airports", {file = "my.csv", manifold = "S^2", columns = "lat,lon"}]
@@ -103,12 +103,10 @@ def _line_of(text: str, word: str) -> int | None:
 
 
 def _unknown(word: object, known: Sequence[str], what: str) -> _Wrong:
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return _Wrong(str(word), f"{word!r:.60} is no {what}.{hint} Known: {', '.join(known)}.")
+    return _Wrong(str(word), str(nearest(what, str(word), known)))
 
 
-def _table(found: Document, path: Path) -> tuple[Table, int]:
+def _table(found: Document, path: Path) -> Table:
     for key in found:
         if key not in _TOP:
             raise _unknown(key, _TOP, "key of a grid")
@@ -151,7 +149,7 @@ def _table(found: Document, path: Path) -> tuple[Table, int]:
         methods=tuple(methods),
         cells=cells,
         figures=_figures,
-    ), seeds
+    )
 
 
 def _hash_of_data(one: GridData, data_dir: str | None) -> str:
@@ -190,7 +188,7 @@ def _data(found: object, folder: Path) -> list[GridData]:
         name = str(entry.get("name", Path(str(file)).stem))
         _check_name("data", name)
         if file is not None and is_named(name):
-            raise _Wrong(name, f"data: {name!r} is a data set of another kind: state another name.")
+            raise _Wrong(name, f"data: {name!r} is a known data set, no file: state another name.")
         if file is None and not is_named(source):
             raise _unknown(source, [row.name for row in data.datasets()], "data set")
         if file is not None and not Path(source).is_file():

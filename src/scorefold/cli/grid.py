@@ -31,7 +31,7 @@ def _grid(arguments: argparse.Namespace) -> int:
         f"stopped; runs that were made are kept in {out}, the same command goes on with them"
     )
     try:
-        table, _ = grid_table(arguments.file)
+        table = grid_table(arguments.file)
         request = TableRequest(data_dir=arguments.data_dir)
         results = run_table(table, out, request, execution(arguments))
     except ValueError as error:

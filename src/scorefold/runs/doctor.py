@@ -37,7 +37,7 @@ DRAWS = 1000
 CHANCE = 1e-3
 """Of a false alarm, below which draws are said not to be of the density."""
 _MASS, _LEAK, _DEFECT, _PRECISION, _SAME = 0.01, 0.01, 1e-4, 0.02, 2e-3
-_PEOPLE = {
+_PACKAGES = {
     "pandas": "data frames", "pyarrow": "Parquet tables", "h5py": "HDF5 and .h5ad tables",
     "netCDF4": "winds and currents on grids", "plotly": "tables of bench as pages",
     "sklearn": "peers of bench", "ott": "peers of bench",
@@ -177,11 +177,13 @@ def _on_the_manifold(subject: MeasuredModel, _: Document) -> tuple[Verdict, str]
 
 
 def _draws(subject: MeasuredModel, _: Document) -> tuple[Verdict, str]:
-    model, draws = subject.model, subject.draws[:DRAWS]
-    bad = int((~np.isfinite(np.asarray(model.log_prob(draws)))).sum())
-    if bad:
-        return "wrong", f"log p is not finite at {bad} of {len(draws)} draws"
-    found = draws_against_density(model.manifold, model.log_prob, draws, jax.random.key(0))
+    model, key = subject.model, jax.random.fold_in(jax.random.key(subject.seed), 10)
+    try:
+        found = draws_against_density(model.manifold, model.log_prob, subject.draws[:DRAWS], key)
+    except ValueError as error:  # log p is no number at a draw
+        return "wrong", one_line(str(error))
+    if math.isinf(found.z):
+        return "wrong", "log p is −∞ at more than one draw in a thousand"
     words = (
         f"of {found.n} draws and {found.tests} tests the worst is {found.z:.1f} standard errors "
         f"off (p = {found.p_value:.2g})"
@@ -275,7 +277,7 @@ def _installed() -> Iterator[tuple[str, Verdict, str]]:
         "note" if free < 1.0 else "ok",
         f"{free:.1f} GiB free in the folder that you are in",
     )
-    for name, what in _PEOPLE.items():
+    for name, what in _PACKAGES.items():
         if importlib.util.find_spec(name) is None:
             yield f"package {name}", "note", f"not installed: {what} need it"
     data = os.environ.get("SCOREFOLD_DATA_DIR")
