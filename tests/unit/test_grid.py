@@ -66,7 +66,7 @@ def test_a_file_is_a_table(folder):
         (
             "width = 8",
             "widht = 8",
-            "line 12: option of kernel 'widht'. Did you mean 'width'",
+            "line 12: Unknown option of kernel 'widht'. Did you mean",
         ),
         ("width = 8", "width = 0", "line 12: width: 0 is not a whole number"),
         ("width = 8", "n = true", "line 12: Unknown option of kernel 'n'"),

@@ -57,10 +57,10 @@ def examine(
     folder: str | os.PathLike, *, data_dir: str | None = None, listener: Listener | None = None
 ) -> list[tuple[str, list[Check]]]:
     """The checks of a finished run, or of each seed below a folder, by the name of its folder:
-    digests of its data and of its model, versions and device, repeated points in training and test
-    parts, the total mass, draws on the manifold and against the density
-    (``metrics.draws_against_density``), memorisation, float32 against float64; of a bridge, whether
-    its laws arrive.
+    digests of its data and of its model, its history, versions and device, repeated points in
+    training and test parts, the test NLL measured anew, the total mass, draws on the manifold and
+    against the density (``metrics.draws_against_density``), memorisation, float32 against float64;
+    of a bridge, whether its laws arrive. What is damaged is a check that is wrong.
 
     **Raises:** ``RunError`` for a folder that is no finished run.
     """
