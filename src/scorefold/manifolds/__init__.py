@@ -7,7 +7,7 @@ from scorefold.manifolds.charts import CoordinateChart, Exponential, Stereograph
 from scorefold.manifolds.euclidean import Euclidean
 from scorefold.manifolds.hyperbolic import Hyperbolic
 from scorefold.manifolds.names import manifold_from_name
-from scorefold.manifolds.neighbours import nearest, pairwise
+from scorefold.manifolds.neighbours import count_within, nearest, pairwise
 from scorefold.manifolds.points import check_points, exact_points
 from scorefold.manifolds.product import Product
 from scorefold.manifolds.so3 import SO3
@@ -30,6 +30,7 @@ __all__ = [
     "System",
     "Torus",
     "check_points",
+    "count_within",
     "exact_points",
     "manifold_from_name",
     "nearest",

@@ -70,6 +70,29 @@ def nearest(
     return indices, distances
 
 
+def count_within(
+    manifold: Manifold, points: Values, queries: Values, radius: np.ndarray
+) -> np.ndarray:
+    """How many of ``points`` are within a geodesic distance, up to rounding, of each of m
+    ``queries``: shape ``(m,)``. ``radius``: shape ``(m,)``. By a tree where the flat distance
+    decides, by all distances elsewhere."""
+    x, q = rows_of(manifold, "points", points), rows_of(manifold, "queries", queries)
+    chords, asked = manifold.chords(x), manifold.chords(q)
+    if chords is None or asked is None or not chords.ordered:
+        count, step = np.empty(len(q), np.int64), max(1, _CELLS // (4 * len(x)))
+        for start in range(0, len(q), step):
+            rows = slice(start, start + step)
+            inside = manifold.distances(q[rows, None], x[None]) <= radius[rows, None]
+            count[rows] = inside.sum(1)
+        return count
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(chords.coordinates, boxsize=chords.periods)
+    reach = manifold.chord(np.maximum(radius, 0.0)) * (1 + 1e-12)
+    found = tree.query_ball_point(asked.coordinates, reach, return_length=True, workers=-1)
+    return np.where(radius < 0, 0, found)
+
+
 def pairwise(manifold: Manifold, x: Values, y: Values) -> np.ndarray:
     """Geodesic distances of all pairs, shape ``(n, m)``, float64; 8 n m bytes."""
     a, b = rows_of(manifold, "x", x), rows_of(manifold, "y", y)
@@ -118,7 +141,7 @@ def _by_tree(
             mine = own[todo] if own is not None else None
             indices[todo], distances[todo] = _all(manifold, x, q[todo], need, mine)
             break
-        chord, index = tree.query(asked[todo], k=np.arange(1, wide + 1))
+        chord, index = tree.query(asked[todo], k=np.arange(1, wide + 1), workers=-1)
         exact = manifold.distances(q[todo, None], x[index])
         if own is not None:
             exact = np.where(index == own[todo, None], np.inf, exact)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from scorefold._blocks import by_blocks, device, is_traced
+from scorefold._choice import Choice
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
@@ -25,8 +28,9 @@ from scorefold.kernels import (
 from scorefold.kernels.local.best_start import with_best_start
 from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
+from scorefold.kernels.local.learner import KernelLearner
+from scorefold.kernels.local.many import ManyCrossFit
 from scorefold.kernels.local.neighbourhood import resolution
-from scorefold.kernels.local.queries import Queries
 from scorefold.kernels.local.settle import settled
 from scorefold.kernels.local.shares import Shares
 from scorefold.kernels.wrapped.truncated import cheaper_log_prob
@@ -34,6 +38,8 @@ from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
 from scorefold.models.standardise import Units, to_inner
+
+L = TypeVar("L", CrossFit, ManyCrossFit)
 
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 _SHARE = 12
@@ -46,6 +52,10 @@ _BLOCK = 1 << 18
 """Pairs of a point and a kernel at a time."""
 _LEFT_OUT = 1e-4
 """Share of the density that ``log_prob`` may leave out where many kernels are summed."""
+_MOST = 89
+"""The largest neighbourhood of very many kernels by default: they start as wide as is likeliest."""
+_MANY = 1 << 15
+"""Kernels of which not all are computed in every step of training."""
 _WIDE = 1.0
 """A floor above this, in radians or standard deviations, is warned of."""
 _FAMILIES: dict[str, type[KernelFamily]] = {
@@ -89,8 +99,10 @@ class KernelModel(Description["FittedKernelModel"]):
     - ``folds``; ``grouped``: equal points share a fold, so that none is held out beside a copy
       (right where test points are new); False where test points may repeat training points.
     - ``candidates``: nearest kernels that a point is judged by while fitting, besides the
-      widest 32 and a random 96 that stand for the rest. The fitted model sums over all. Of
-      more than 32768 training points, so many, evenly taken, are judged; all carry kernels.
+      widest 32 and a random 96 that stand for the rest. The fitted model sums over all. More
+      than 32768 kernels are fitted in a time for each step that does not grow with them
+      (``ManyCrossFit``): 16384 points are judged, by kernels of equal weight that stand for
+      all, neighbourhoods go to 89, and training starts as wide as is likeliest.
     - ``width``, ``depth``: of the network.
     - ``kernel``: ``"wrapped"``; ``"heat"``, heat kernels of learned bandwidths τ_i, Σ_i = τ_i·1,
       whose score is exact at every noise level; ``"esag"`` (S²), elliptically symmetric angular
@@ -144,12 +156,19 @@ class KernelModel(Description["FittedKernelModel"]):
                 f"floor: kernels of {self.floor:g}{unit} and more are wider than the data: what "
                 "is left is the background."
             )
-        learner = with_best_start(self.cross_fit(key, points), points, self.candidates)
-        return KernelTrainer(self, learner, units)
+        learner: KernelLearner
+        if self._kernels(len(points)) > _MANY:
+            learner = self._start(ManyCrossFit, key, points)
+        else:
+            learner = self.cross_fit(key, points)
+        return KernelTrainer(self, with_best_start(learner, points, self.candidates), units)
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The kernels before training, for data in inner coordinates."""
-        return CrossFit.start(
+        return self._start(CrossFit, key, data)
+
+    def _start(self, kind: type[L], key: Key, data: Array) -> L:
+        return kind.start(
             self.manifold,
             data,
             self._counts(len(data)),
@@ -168,9 +187,14 @@ class KernelModel(Description["FittedKernelModel"]):
         every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
         return tuple(sorted(every))
 
+    def _kernels(self, n: int) -> int:
+        return n if self.landmarks is None else min(n, self.landmarks)
+
     def _counts(self, n: int) -> tuple[int, ...]:
         most = (n - 1) * 3 // 4
-        if self.counts is None:
+        if self.counts is None and self._kernels(n) > _MANY:
+            most = min(most, _MOST)
+        elif self.counts is None:
             held = _NUMBERS // (n * self.manifold.dim)
             most = min(most, max(55, held), max(_LARGE, n // _SHARE))
         usable = tuple(k for k in self.every_count() if k <= most)
@@ -189,10 +213,10 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
     """Kernels, learned by the likelihood of points that are left out with their whole fold."""
 
     description: KernelModel
-    learner: CrossFit
+    learner: KernelLearner
     units: Units = fixed()
 
-    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Queries:
+    def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> PyTree:
         points = to_inner(self.description.manifold, self.units, data, name)
         return self.learner.queries(
             points, held_out=held_out, candidates=self.description.candidates
@@ -204,21 +228,24 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
         place = batch_rows(key, step // learner.folds, learner.by_fold.shape[1], size)
         return learner.by_fold[step % learner.folds, place]
 
-    def batch_loss(self, x: Queries, key: Key) -> Array:
-        return -self.learner.log_prob(x, x.fold[0])
+    def batch_loss(self, x: PyTree, key: Key) -> Array:
+        return -self.learner.log_prob(x, x.fold[0], key)
 
-    def validate(self, x: Queries, key: Key) -> Scalar:
+    def validate(self, x: PyTree, key: Key) -> Scalar:
         """Mean NLL in the user's units, by the kernels within sight."""
-        value = jnp.mean(self.learner.log_prob(x, x.fold[0]))
+        value = jnp.mean(self.learner.log_prob(x, x.fold[0], key))
         return jnp.asarray(self.units.log_volume, value.dtype) - value
 
-    def model(self, data: Queries, val: Queries | None) -> FittedKernelModel:
+    def model(self, data: PyTree, val: PyTree | None) -> FittedKernelModel:
         """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
         held-out points ask for (``settled``); nothing else is kept of the data."""
         learner = settled(self.learner, data, val)
-        mixture = quick_jit(CrossFit.mixture)(learner)
         return FittedKernelModel(
-            self.description, learner.covariance, learner.shares, mixture, self.units
+            self.description,
+            learner.covariance,
+            learner.shares,
+            learner.whole_mixture(),
+            self.units,
         )
 
 
@@ -342,4 +369,5 @@ def _score(mixture: WrappedMixture, rows: Array, s: Array) -> Array:
 
 @eqx.filter_jit
 def _draw(mixture: WrappedMixture, keys: Array) -> Array:
-    return jax.lax.map(mixture.sample, keys, batch_size=4096)
+    choice = Choice.of(mixture.log_weights)
+    return jax.lax.map(lambda key: mixture.sample(key, choice), keys, batch_size=4096)

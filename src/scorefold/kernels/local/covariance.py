@@ -30,6 +30,8 @@ _MAIN, _REST = 0.7, 0.03
 """Other starts of a: of one neighbourhood, and of all others together."""
 _LESS = (0.0, -3.5)
 """Other starts of the round parts, in logarithms."""
+_WIDER = tuple(math.log(2.0) * k for k in range(7))
+"""Starts of many kernels: what is added to the logarithms of all variances."""
 _LEAST, _MOST = -30.0, 12.0
 """Bounds on what network and constants add to the logarithm of a variance: on a law without shape
 wider is always better, and variances would grow until they overflow."""
@@ -57,6 +59,12 @@ class LocalKernels(NamedTuple):
     """f, shape ``(n, t)``."""
     log_shares: Array
     """log g, the narrow kernel first, shape ``(n, t + 1)``."""
+
+    def rounded(self) -> LocalKernels:
+        """With the mean of each kernel's variances in every direction."""
+        on = diagonal_of(self.shift.shape[1])
+        even = jnp.mean(self.covariance[:, on], axis=1, keepdims=True)
+        return self._replace(covariance=jnp.zeros_like(self.covariance).at[:, on].set(even))
 
 
 class _Outputs(NamedTuple):
@@ -177,6 +185,22 @@ class LocalCovariance(eqx.Module):
                 every.diagonals + less[:, None],
                 every.roundness + less,
                 every.isotropic + less,
+            ),
+        )
+
+    def wider(self) -> LocalCovariance:
+        """Starts along a leading axis: variances 1, 2, 4, … 64 times as large."""
+        more = jnp.asarray(_WIDER, self.shares.dtype)
+        every = jax.tree.map(
+            lambda a: jnp.broadcast_to(a, (len(more), *a.shape)), eqx.filter(self, eqx.is_array)
+        )
+        return eqx.tree_at(
+            lambda c: (c.shares, c.diagonals, c.isotropic),
+            every,
+            (
+                every.shares + more[:, None],
+                every.diagonals + more[:, None],
+                every.isotropic + more,
             ),
         )
 

@@ -16,8 +16,8 @@ from scorefold._types import Key
 from scorefold.kernels.local.as_mixture import as_mixture
 from scorefold.kernels.local.covariance import LocalCovariance, LocalKernels
 from scorefold.kernels.local.densities import even_densities, learned_densities
+from scorefold.kernels.local.learner import KernelLearner
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, folds_of
-from scorefold.kernels.local.precision import diagonal_of
 from scorefold.kernels.local.queries import KernelSites, Queries, broad_densities, scored_rows
 from scorefold.kernels.local.shares import Shares
 from scorefold.kernels.local.statistics import FoldStatistics
@@ -25,37 +25,27 @@ from scorefold.kernels.wrapped.background import broad_laws
 from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
-from scorefold.noising import Reference
 
 _SHARE = -4.0
 """Start of the log odds of a broad law."""
+_MARGIN = 0.2
 _SPARE, _SPARE_MORE = 1.15, 8
 """Of the neighbours so many times more, and so many, are looked up than are left, in the mean, when
 those of a fold are taken out."""
 
 
-class CrossFit(eqx.Module):
-    """Kernels at n centres with learned coefficients and shares, and the folds of the data. A point
-    of a fold is held out with it: its density is that of the kernels of other folds, with
-    neighbourhoods that are taken without the fold.
+class CrossFit(KernelLearner[Queries]):
+    """Kernels at n centres, all of which are computed in every step.
 
-    That density is of wrapped normal laws whatever the ``family`` of the mixture that is built:
-    laws of one covariance Σ differ by the order of curvature · Σ.
+    The density of queries is of wrapped normal laws whatever the ``family`` of the mixture that is
+    built: laws of one covariance Σ differ by the order of curvature · Σ.
 
-    ``fold``: of each centre; ``fold_of_point``: of each data point; ``by_fold``: rows of the points
-    of each fold that are asked about, repeated to equal length; ``broad``: laws behind the kernels.
+    ``fold``: of each centre.
     """
 
-    manifold: Manifold
-    covariance: LocalCovariance
-    shares: Shares
-    broad: tuple[Reference, ...] = fixed()
     centres: Array = fixed()
     fold: Array = fixed()
-    fold_of_point: Array = fixed()
-    by_fold: Array = fixed()
     statistics: FoldStatistics = fixed()
-    family: KernelFamily = WrappedFamily()
 
     @classmethod
     def start(
@@ -76,13 +66,8 @@ class CrossFit(eqx.Module):
         """Before training: kernels at all points of ``data``, or at so many ``landmarks``."""
         shuffle, draw = jax.random.split(key)
         fold = folds_of(data, folds, shuffle, grouped=grouped)
-        folds = int(fold.max()) + 1
-        # Enough neighbours that the largest count is left when a fold is taken out.
-        wanted = math.ceil(_SPARE * counts[-1] * folds / max(folds - 1, 1)) + _SPARE_MORE
-        rows = None
-        if landmarks is not None and landmarks < len(data):
-            order = jax.random.permutation(jax.random.fold_in(key, 2), len(data))
-            rows = np.sort(np.asarray(order)[:landmarks])
+        wanted = looked_up(counts, int(fold.max()) + 1)
+        rows = drawn_landmarks(landmarks, len(data), key)
         centres = data if rows is None else data[rows]
         around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1), rows)
         statistics = FoldStatistics.of(manifold, centres, around, counts, fold, floor)
@@ -99,7 +84,7 @@ class CrossFit(eqx.Module):
             centres=centres,
             fold=jnp.asarray(fold if rows is None else fold[rows], jnp.int32),
             fold_of_point=jnp.asarray(fold, jnp.int32),
-            by_fold=jnp.asarray(_rows_by_fold(fold), jnp.int32),
+            by_fold=jnp.asarray(rows_by_fold(fold[scored_rows(len(fold))]), jnp.int32),
             statistics=statistics,
             family=WrappedFamily() if family is None else family,
         )
@@ -132,11 +117,18 @@ class CrossFit(eqx.Module):
             family=family,
         )
 
-    @property
-    def folds(self) -> int:
-        return self.by_fold.shape[0]
+    def starts(self) -> tuple[LocalCovariance, float]:
+        """Coefficients to start from, along a leading axis, and by how many nats a point another
+        must beat the first, the even ones: from these training ends best unless they are far off.
+        """
+        return self.covariance.starts(), _MARGIN
 
     # -- points that are asked about ---------------------------------------------------------------
+    def first(self, data: Array, count: int, candidates: int) -> Queries:
+        """At most so many points of the first fold, as queries."""
+        rows = scored_rows(len(data))[np.asarray(self.by_fold[0, :count])]
+        return self.left_out(data, rows, candidates)
+
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Queries:
         """Points as queries: ``held_out`` ones see all kernels; training points, 32768 of them at
         most, those of other folds."""
@@ -159,8 +151,9 @@ class CrossFit(eqx.Module):
         return found._replace(broad=broad)
 
     # -- density -----------------------------------------------------------------------------------
-    def log_prob(self, x: Queries, fold: Array) -> Array:
-        """log p of queries, shape ``(n,)``, by kernels without the points of ``fold``."""
+    def log_prob(self, x: Queries, fold: Array, key: Key | None = None) -> Array:
+        """log p of queries, shape ``(n,)``, by kernels without the points of ``fold``. Nothing is
+        drawn."""
         return jax.nn.logsumexp(self.parts(x, fold) + self.shares.logarithms()[None], axis=1)
 
     def parts(self, x: Queries, fold: Array) -> Array:
@@ -174,6 +167,25 @@ class CrossFit(eqx.Module):
             parts.append(even_densities(self.manifold, kept, x, bandwidth))
         return jnp.concatenate(parts, axis=1)
 
+    def all_parts(self, x: Queries, fold: Array, bandwidths: Array) -> Array:
+        """Log densities of the learned kernels, the broad laws and kernels of each of some
+        bandwidths, shape ``(n, parts)``."""
+        alone = eqx.tree_at(
+            lambda k: k.shares.bandwidth, self, None, is_leaf=lambda leaf: leaf is None
+        )
+        even = even_densities(self.manifold, self.fold != fold, x, bandwidths)
+        return jnp.concatenate([alone.parts(x, fold), even], axis=1)
+
+    def spread(self, x: Queries) -> float:
+        """Root mean square of the distances to the kernels that are seen, for one axis."""
+        square = np.asarray(jnp.sum(x.vectors * x.vectors, -1), np.float64)
+        counts = np.asarray(x.log_counts) > -math.inf
+        return math.sqrt(float(square[counts].mean()) / self.manifold.dim)
+
+    def whole_mixture(self) -> WrappedMixture:
+        """``mixture``, compiled."""
+        return quick_jit(CrossFit.mixture)(self)
+
     def mixture(self, without: Array | None = None) -> WrappedMixture:
         """The kernels with nothing left out, or ``without`` a fold: its kernels keep their rows
         with weight 0, and the neighbourhoods of the others are taken without its points."""
@@ -186,21 +198,30 @@ class CrossFit(eqx.Module):
     # -- inside ------------------------------------------------------------------------------------
     def _kernels(self, fold: Array) -> LocalKernels:
         found = self.covariance(*self.statistics.without(fold))
-        if not self.family.round:
-            return found
-        on = diagonal_of(self.manifold.dim)
-        even = jnp.mean(found.covariance[:, on], axis=1, keepdims=True)
-        return found._replace(covariance=jnp.zeros_like(found.covariance).at[:, on].set(even))
+        return found.rounded() if self.family.round else found
 
     def _sites(self) -> KernelSites:
         sizes = np.asarray(self.statistics.features[-1][:, self.covariance.middle])
         return KernelSites(self.manifold, self.centres, sizes, np.asarray(self.fold), self.folds)
 
 
-def _rows_by_fold(fold: np.ndarray) -> np.ndarray:
-    """Rows of the points of each fold that are asked about, repeated to equal length."""
-    asked = fold[scored_rows(len(fold))]
-    rows = [np.flatnonzero(asked == f) for f in range(int(fold.max()) + 1)]
+def looked_up(counts: tuple[int, ...], folds: int) -> int:
+    """Neighbours to look up: enough that the largest count is left when a fold is taken out."""
+    return math.ceil(_SPARE * counts[-1] * folds / max(folds - 1, 1)) + _SPARE_MORE
+
+
+def drawn_landmarks(landmarks: int | None, n: int, key: Key) -> np.ndarray | None:
+    """Rows of so many of n points, drawn at random; None where they are all."""
+    if landmarks is None or landmarks >= n:
+        return None
+    order = jax.random.permutation(jax.random.fold_in(key, 2), n)
+    return np.sort(np.asarray(order)[:landmarks])
+
+
+def rows_by_fold(asked: np.ndarray) -> np.ndarray:
+    """Rows of the points of each fold, repeated to equal length: ``asked``: the fold of each point
+    that is asked about."""
+    rows = [np.flatnonzero(asked == f) for f in range(int(asked.max()) + 1)]
     # A fold of which no point is asked about: the points of another take its turn.
     rows = [r if len(r) else max(rows, key=len) for r in rows]
     return np.stack([np.resize(r, max(map(len, rows))) for r in rows])

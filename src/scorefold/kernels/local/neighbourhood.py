@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -15,6 +16,10 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.precision import diagonal_of
 from scorefold.manifolds import Manifold, nearest
+
+R = TypeVar("R")
+
+_Pair = tuple[Array, Array]
 
 _ROWS = 1 << 13
 
@@ -33,15 +38,8 @@ class Neighbourhoods(eqx.Module):
     def of(
         cls, manifold: Manifold, points: Array, m: int, rows: np.ndarray | None = None
     ) -> Neighbourhoods:
-        if rows is None:
-            centres = points
-            index, _ = nearest(manifold, points, points, m, exclude_self=True)
-        else:
-            centres = points[rows]
-            near, _ = nearest(manifold, points, centres, m + 1)
-            # The point itself goes to the end; where copies hid it, the farthest does.
-            order = np.argsort(near == rows[:, None], axis=1, kind="stable")
-            index = np.take_along_axis(near, order, axis=1)[:, :m]
+        index = neighbours(manifold, points, m, rows)
+        centres = points if rows is None else points[rows]
         return cls(jnp.asarray(index, jnp.int32), logs_in_frames(manifold, centres, points[index]))
 
     def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
@@ -50,18 +48,54 @@ class Neighbourhoods(eqx.Module):
         ``(n, len(counts), d)``. ``keep``: a mask of all points as neighbours. Neighbours
         that are missing count as zero.
         """
-        rows, columns = np.tril_indices(self.vectors.shape[-1])
+        one = lambda index, vectors: moments_of(vectors, keep[index], counts)  # noqa: E731
+        return _each(one, self.index, self.vectors)
 
-        def one(index: Array, vectors: Array) -> Array:
-            outer = vectors[:, rows] * vectors[:, columns]
-            kept = keep[index]
-            rank = jnp.cumsum(kept)
-            each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
-            both = jnp.concatenate([outer, vectors], -1)
-            return jnp.matmul(jnp.stack(each).astype(outer.dtype), both, precision="highest")
 
-        moments = _each(one, self.index, self.vectors)
-        return moments[..., : len(rows)], moments[..., len(rows) :]
+def neighbours(
+    manifold: Manifold, points: Array, m: int, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Rows of the m neighbours of each point, or of these ``rows``, nearest first, the point itself
+    left out: shape ``(n, m)``."""
+    if rows is None:
+        return nearest(manifold, points, points, m, exclude_self=True)[0]
+    near, _ = nearest(manifold, points, points[rows], m + 1)
+    # The point itself goes to the end; where copies hid it, the farthest does.
+    order = np.argsort(near == rows[:, None], axis=1, kind="stable")
+    return np.take_along_axis(near, order, axis=1)[:, :m]
+
+
+def moments_of(vectors: Array, kept: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
+    """(C_k, μ_k) of one point from the vectors of its neighbours, ``(m, d)``, of which those count
+    that are ``kept``: ``(K, d(d+1)/2)`` and ``(K, d)`` for K ``counts``."""
+    rows, columns = np.tril_indices(vectors.shape[-1])
+    outer = vectors[:, rows] * vectors[:, columns]
+    rank = jnp.cumsum(kept)
+    each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
+    both = jnp.concatenate([outer, vectors], -1)
+    moments = jnp.matmul(jnp.stack(each).astype(outer.dtype), both, precision="highest")
+    return moments[..., : len(rows)], moments[..., len(rows) :]
+
+
+def moments_of_rows(vectors: Array, kept: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
+    """``moments_of`` for many points at once, ``(n, m, d)`` and ``(n, m)``: a neighbour of all of
+    them after another, which for small K and d takes a tenth of the time of n small products."""
+    n, _, d = vectors.shape
+    rows, columns = np.tril_indices(d)
+    sizes = jnp.asarray(counts, jnp.int32)[:, None]
+
+    def add(carry: _Pair, row: _Pair) -> tuple[_Pair, None]:
+        (rank, total), (v, counted) = carry, row
+        rank = rank + counted.astype(rank.dtype)
+        both = jnp.concatenate([v[rows] * v[columns], v])
+        some = (counted[None] & (rank[None] <= sizes)).astype(v.dtype)
+        return (rank, total + some[:, None] * both[None]), None
+
+    start = jnp.zeros(n, jnp.int32), jnp.zeros((len(counts), len(rows) + d, n), vectors.dtype)
+    by_neighbour = jnp.transpose(vectors, (1, 2, 0)), kept.T
+    (_, total), _ = jax.lax.scan(add, start, by_neighbour)
+    total = jnp.transpose(total / sizes[:, :, None].astype(total.dtype), (2, 0, 1))
+    return total[..., : len(rows)], total[..., len(rows) :]
 
 
 @eqx.filter_jit
@@ -75,14 +109,25 @@ def logs_in_frames(manifold: Manifold, centres: Array, points: Array) -> Array:
     return _each(jax.vmap(one, (None, 0)), centres, points)
 
 
-def _each(function: Callable[..., Array], *rows: Array) -> Array:
+@eqx.filter_jit
+def logs_of_neighbours(manifold: Manifold, centres: Array, data: Array, index: Array) -> Array:
+    """log_{z_i}(x_j) in the frame at z_i for the rows j of ``data`` in ``index``, ``(n, m)``:
+    shape ``(n, m, d)``. Neighbours are looked up some at a time."""
+
+    def one(z: Array, rows: Array) -> Array:
+        return jax.vmap(lambda x: manifold.components(z, manifold.log(z, x)))(data[rows])
+
+    return _each(one, centres, index)
+
+
+def _each(function: Callable[..., R], *rows: Array) -> R:
     """Row by row; of many rows, so few at a time that memory is that of the result."""
     if len(rows[0]) <= 2 * _ROWS:
         return jax.vmap(function)(*rows)
     return jax.lax.map(lambda row: function(*row), rows, batch_size=_ROWS)
 
 
-def shape_features(moments: Array, floor: float, d: int) -> Array:
+def shape_features(moments: Array, floor: float | Array, d: int) -> Array:
     """Logarithms of size and of roundness of each packed moment, shape ``(n, 2K)``:
 
     log (tr C_k / d + floor²),   log (tr C_k² / (tr C_k)²), from −log d (round) to 0 (a line).

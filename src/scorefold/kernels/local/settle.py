@@ -1,19 +1,20 @@
 """Shares settled at the end of training, by held-out points."""
 
 import math
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from scorefold._blocks import evenly
 from scorefold._compile import quick_jit
-from scorefold.kernels.local.crossfit import CrossFit
-from scorefold.kernels.local.densities import even_densities
-from scorefold.kernels.local.queries import Queries
+from scorefold.kernels.local.learner import KernelLearner
 from scorefold.kernels.local.shares import Shares, likeliest_shares
+
+L = TypeVar("L", bound=KernelLearner)
 
 _ASKED = 512
 """Points of each fold, and eight times as many held-out ones, that are asked."""
@@ -26,7 +27,7 @@ _WORTH = 0.02
 """Kernels of one bandwidth with a smaller share are left away."""
 
 
-def settled(learner: CrossFit, train: Queries, held_out: Queries | None) -> CrossFit:
+def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
     """The learned kernels with the likeliest shares of all parts, by points that had no part in
     them: training points, each by the kernels of other folds, and held-out ones,
 
@@ -77,7 +78,7 @@ def settled(learner: CrossFit, train: Queries, held_out: Queries | None) -> Cros
     return eqx.tree_at(lambda k: k.shares, learner, Shares.of(logs, even))
 
 
-def _bandwidths(learner: CrossFit, x: Queries) -> np.ndarray:
+def _bandwidths(learner: KernelLearner, x: PyTree) -> np.ndarray:
     """Standard deviations from a quarter of the distance to the nearest kernel to the spread."""
     square = np.asarray(jnp.sum(x.vectors * x.vectors, -1), np.float64)
     counts = np.asarray(x.log_counts) > -math.inf
@@ -85,22 +86,12 @@ def _bandwidths(learner: CrossFit, x: Queries) -> np.ndarray:
     counts = counts.reshape(square.shape)
     near = np.where(counts & (square > 0), square, np.inf).min(1)
     near = near[np.isfinite(near)]
-    high = math.sqrt(float(square[counts].mean()) / learner.manifold.dim)
     floor = float(learner.covariance.floor)
     low = 0.25 * math.sqrt(float(np.median(near)) / learner.manifold.dim) if len(near) else floor
-    high = max(high, floor)
-    if learner.manifold.compact:
-        high = max(_WIDEST, floor)
+    high = max(_WIDEST if learner.manifold.compact else learner.spread(x), floor)
     return np.geomspace(min(max(low, floor), high), high, _GRID)
 
 
-def _densities(learner: CrossFit, blocks: Queries, bandwidths: Array) -> Array:
+def _densities(learner: KernelLearner, blocks: PyTree, bandwidths: Array) -> Array:
     """Log densities of the parts and of kernels of each bandwidth, a block of a fold at a time."""
-
-    def one(x: Queries) -> Array:
-        fold = x.fold[0]
-        parts = learner.parts(x, fold)
-        even = even_densities(learner.manifold, learner.fold != fold, x, bandwidths)
-        return jnp.concatenate([parts, even], axis=1)
-
-    return jax.lax.map(one, blocks)
+    return jax.lax.map(lambda x: learner.all_parts(x, x.fold[0], bandwidths), blocks)

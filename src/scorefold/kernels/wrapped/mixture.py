@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._choice import Choice
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.kernels.wrapped.background import density_at
@@ -93,10 +94,10 @@ class WrappedMixture(eqx.Module):
         return self.manifold.gradient(x, jax.grad(lambda y: self.log_prob(y, s))(x))
 
     # -- draws -------------------------------------------------------------------------------------
-    def sample(self, key: Key) -> Point:
-        """One draw."""
+    def sample(self, key: Key, choice: Choice | None = None) -> Point:
+        """One draw. For many, ``choice`` is ``Choice.of(log_weights)``, made once."""
         which, pick, ahead, far = jax.random.split(key, 4)
-        i = jax.random.categorical(pick, self.log_weights)
+        i = (Choice.of(self.log_weights) if choice is None else choice).draw(pick)
         z, dtype = self.centres[i], self.centres.dtype
         near = self.family.sample(ahead, self.manifold, z, self.axes[i], self.variances[i])
         lost = jnp.log(jax.random.uniform(which, (), dtype)) < self.log_share
