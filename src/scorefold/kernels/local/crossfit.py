@@ -26,8 +26,6 @@ from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 
-_SHARE = -4.0
-"""Start of the log odds of a broad law."""
 _MARGIN = 0.2
 _SPARE, _SPARE_MORE = 1.15, 8
 """Of the neighbours so many times more, and so many, are looked up than are left, in the mean, when
@@ -79,7 +77,7 @@ class CrossFit(KernelLearner[Queries]):
         return cls(
             manifold=manifold,
             covariance=covariance,
-            shares=Shares.of(jnp.pad(jnp.full((len(broad),), _SHARE, data.dtype), (1, 0))),
+            shares=Shares.start(len(broad), data.dtype),
             broad=broad,
             centres=centres,
             fold=jnp.asarray(fold if rows is None else fold[rows], jnp.int32),

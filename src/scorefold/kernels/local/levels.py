@@ -12,6 +12,7 @@ from scorefold.manifolds import Manifold, count_within, nearest
 _NEAREST = 40
 """Kernels of each level that a point sees."""
 _THINNED, _LEVELS = 8, 3
+MOST_SEEN = _LEVELS * _NEAREST
 """A level has one of so many kernels of the one before; so many levels."""
 
 

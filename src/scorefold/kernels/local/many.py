@@ -20,7 +20,7 @@ from scorefold.kernels.local.covariance import LocalCovariance, LocalKernels
 from scorefold.kernels.local.crossfit import drawn_landmarks, looked_up, rows_by_fold
 from scorefold.kernels.local.densities import Normals, even_sums, normals
 from scorefold.kernels.local.learner import KernelLearner
-from scorefold.kernels.local.levels import seen_by
+from scorefold.kernels.local.levels import MOST_SEEN, seen_by
 from scorefold.kernels.local.neighbourhood import (
     Neighbourhoods,
     folds_of,
@@ -47,13 +47,11 @@ _NUMBERS = 3 << 26
 """Numbers that the neighbourhoods seen by judged points may take: of more, fewer are judged."""
 _HELD = 1 << 28
 """Coordinates of neighbours that are kept."""
-_FEWEST, _SEEN = 1 << 11, 120
+_FEWEST = 1 << 11
 _FIRST = 2048
 """Points that are asked for a start."""
 _ROWS, _QUERIES = 1 << 13, 256
 """Kernels, and points, at a time."""
-_SHARE = -4.0
-"""Start of the log odds of a broad law."""
 
 
 class ManyQueries(NamedTuple):
@@ -87,6 +85,12 @@ class KernelPool(NamedTuple):
     centres: Array
     fold: Array
     statistics: FoldStatistics
+
+    @property
+    def judged(self) -> int:
+        """How many points there is room to judge by the neighbourhoods of the kernels they see."""
+        each = sum(math.prod(a.shape[2:]) for a in jax.tree.leaves(self.statistics))
+        return int(np.clip(_NUMBERS // (MOST_SEEN * each), _FEWEST, _SCORED))
 
 
 class _Far(NamedTuple):
@@ -158,13 +162,11 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
             depth=depth, dim=manifold.dim, key=draw,
         )  # fmt: skip
         broad = broad_laws(manifold, data)
-        odds = jnp.pad(jnp.full((len(broad),), _SHARE, data.dtype), (1, 0))
-        each = sum(math.prod(a.shape[2:]) for a in jax.tree.leaves(pool.statistics))
-        judged = evenly(len(data), _fitting(each))
+        judged = evenly(len(data), pool.judged)
         return cls(
             manifold=manifold,
             covariance=covariance,
-            shares=Shares.of(odds),
+            shares=Shares.start(len(broad), data.dtype),
             family=family,
             counts=counts,
             broad=broad,
@@ -189,24 +191,20 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
     # -- points that are asked about ---------------------------------------------------------------
     def first(self, data: Array, count: int, candidates: int) -> ManyQueries:
         """Points of the first fold, as queries."""
-        rows = evenly(len(data), self._fitting)[np.asarray(self.by_fold[0, :_FIRST])]
+        rows = evenly(len(data), self.pool.judged)[np.asarray(self.by_fold[0, :_FIRST])]
         return self.left_out(data, rows)
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> ManyQueries:
         """Points as queries: ``held_out`` ones see all kernels, training points those of other
         folds. Of many, some are taken evenly."""
         if held_out:
-            some = evenly(len(data), min(_HELD_OUT, self._fitting))
+            some = evenly(len(data), min(_HELD_OUT, self.pool.judged))
             return self._seen(data[some], np.full(len(some), self.folds))
-        return self.left_out(data, evenly(len(data), self._fitting))
+        return self.left_out(data, evenly(len(data), self.pool.judged))
 
     def left_out(self, data: Array, rows: np.ndarray) -> ManyQueries:
         """These rows of the training points as queries."""
         return self._seen(data[rows], np.asarray(self.fold_of_point)[rows])
-
-    @property
-    def _fitting(self) -> int:
-        return _fitting(sum(math.prod(a.shape[2:]) for a in jax.tree.leaves(self.pool.statistics)))
 
     def _seen(self, points: Array, held_out: np.ndarray) -> ManyQueries:
         fold = np.asarray(self.fold_of_point)
@@ -326,11 +324,6 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
             self.manifold, self.centres, kernels, jnp.ones(n, bool), self.shares, self.broad,
             self.family,
         )  # fmt: skip
-
-
-def _fitting(numbers: int) -> int:
-    """How many points can be judged, where a kernel's neighbourhoods take so many numbers."""
-    return int(np.clip(_NUMBERS // (_SEEN * numbers), _FEWEST, _SCORED))
 
 
 def _views(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:

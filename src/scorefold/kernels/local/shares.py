@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._types import DTypeLike
 
+_BROAD = -4.0
+"""Start of the log odds of a broad law."""
 _MOST = 20.0
 """Bound on log odds."""
 _STEPS = 2000
@@ -24,6 +27,11 @@ class Shares(eqx.Module):
 
     odds: Array
     bandwidth: Array | None = fixed(default=None)
+
+    @classmethod
+    def start(cls, broad: int, dtype: DTypeLike) -> Shares:
+        """Before training: so many broad laws, all but learned kernels."""
+        return cls.of(jnp.pad(jnp.full((broad,), _BROAD, dtype), (1, 0)))
 
     @classmethod
     def of(cls, log_shares: Array, bandwidth: Array | None = None) -> Shares:
