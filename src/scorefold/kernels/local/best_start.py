@@ -13,14 +13,11 @@ from scorefold.kernels.local.learner import KernelLearner
 
 L = TypeVar("L", bound=KernelLearner)
 
-_ASKED = 1024
-"""Points asked about the coefficients to start from."""
-
 
 def with_best_start(learner: L, data: Array, candidates: int) -> L:
     """``learner`` with those of its ``starts`` that make the points of the first fold most likely,
     by kernels without that fold."""
-    return quick_jit(_best)(learner, learner.first(data, _ASKED, candidates))
+    return quick_jit(_best)(learner, learner.first(data, candidates))
 
 
 def _best(learner: L, x: PyTree) -> L:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +25,8 @@ from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 
-_MARGIN = 0.2
+_FIRST, _MARGIN = 1024, 0.2
+"""Points asked for a start, and nats a point by which another must beat the even one."""
 _SPARE, _SPARE_MORE = 1.15, 8
 """Of the neighbours so many times more, and so many, are looked up than are left, in the mean, when
 those of a fold are taken out."""
@@ -122,9 +122,9 @@ class CrossFit(KernelLearner[Queries]):
         return self.covariance.starts(), _MARGIN
 
     # -- points that are asked about ---------------------------------------------------------------
-    def first(self, data: Array, count: int, candidates: int) -> Queries:
-        """At most so many points of the first fold, as queries."""
-        rows = scored_rows(len(data))[np.asarray(self.by_fold[0, :count])]
+    def first(self, data: Array, candidates: int) -> Queries:
+        """At most 1024 points of the first fold, as queries."""
+        rows = scored_rows(len(data))[np.asarray(self.by_fold[0, :_FIRST])]
         return self.left_out(data, rows, candidates)
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Queries:
@@ -166,13 +166,9 @@ class CrossFit(KernelLearner[Queries]):
         return jnp.concatenate(parts, axis=1)
 
     def all_parts(self, x: Queries, fold: Array, bandwidths: Array) -> Array:
-        """Log densities of the learned kernels, the broad laws and kernels of each of some
-        bandwidths, shape ``(n, parts)``."""
-        alone = eqx.tree_at(
-            lambda k: k.shares.bandwidth, self, None, is_leaf=lambda leaf: leaf is None
-        )
+        """The learned kernels, the broad laws and kernels of each bandwidth."""
         even = even_densities(self.manifold, self.fold != fold, x, bandwidths)
-        return jnp.concatenate([alone.parts(x, fold), even], axis=1)
+        return jnp.concatenate([self.parts(x, fold), even], axis=1)
 
     def spread(self, x: Queries) -> float:
         """Root mean square of the distances to the kernels that are seen, for one axis."""
@@ -216,10 +212,10 @@ def drawn_landmarks(landmarks: int | None, n: int, key: Key) -> np.ndarray | Non
     return np.sort(np.asarray(order)[:landmarks])
 
 
-def rows_by_fold(asked: np.ndarray) -> np.ndarray:
-    """Rows of the points of each fold, repeated to equal length: ``asked``: the fold of each point
-    that is asked about."""
+def rows_by_fold(asked: np.ndarray, width: int | None = None) -> np.ndarray:
+    """Rows of the points of each fold, repeated to equal length, or ``width`` of each. ``asked``:
+    the fold of each point that is asked about."""
     rows = [np.flatnonzero(asked == f) for f in range(int(asked.max()) + 1)]
     # A fold of which no point is asked about: the points of another take its turn.
     rows = [r if len(r) else max(rows, key=len) for r in rows]
-    return np.stack([np.resize(r, max(map(len, rows))) for r in rows])
+    return np.stack([np.resize(r, width or max(map(len, rows))) for r in rows])

@@ -47,8 +47,8 @@ class KernelLearner(eqx.Module, Generic[Q]):
         must beat the first."""
 
     @abc.abstractmethod
-    def first(self, data: Array, count: int, candidates: int) -> Q:
-        """At most so many points of the first fold, as queries."""
+    def first(self, data: Array, candidates: int) -> Q:
+        """Points of the first fold that are asked for a start, as queries."""
 
     @abc.abstractmethod
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Q:

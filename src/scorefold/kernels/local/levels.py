@@ -12,8 +12,8 @@ from scorefold.manifolds import Manifold, count_within, nearest
 _NEAREST = 40
 """Kernels of each level that a point sees."""
 _THINNED, _LEVELS = 8, 3
-MOST_SEEN = _LEVELS * _NEAREST
 """A level has one of so many kernels of the one before; so many levels."""
+MOST_SEEN = _LEVELS * _NEAREST
 
 
 class Seen(NamedTuple):
@@ -42,7 +42,8 @@ def seen_by(
 ) -> Seen:
     """For each point, held out with a fold whose kernels do not count, the nearest 40 kernels, then
     the nearest 40 of an eighth of all that are farther, and of a 64th. Those of a level stand for
-    all kernels between its distance and that of the level before, which are counted.
+    all kernels between its distance and that of the level before, which are counted; where more
+    than 40 kernels are copies of one another, so do the first 40.
 
     Which eighth is drawn for each point: were it one for all, its kernels would be judged in the
     name of others everywhere, and training would find them out.
@@ -51,7 +52,7 @@ def seen_by(
     centres, points = np.asarray(centres), np.asarray(points)
     order = rng.permutation(n)
     counted = n - np.bincount(fold, minlength=int(held_out.max()) + 1)[held_out]
-    inner, within = np.full(len(points), -1.0), np.zeros(len(points))
+    inner, before, near_by = np.full(len(points), -1.0), np.zeros(len(points)), 0.0
     kernels, log_counts = [], []
     for level in range(how_many(n)):
         parts = _THINNED**level
@@ -64,19 +65,16 @@ def seen_by(
             if len(mine):
                 near, distance[mine] = nearest(manifold, centres[some], points[mine], at.shape[1])
                 at[mine] = some[near]
-        kept = (fold[at] != held_out[:, None]) & (distance > inner[:, None])
+        beyond = distance > inner[:, None]
+        kept = (fold[at] != held_out[:, None]) & beyond
         outer = np.maximum(inner, distance[:, -1])
-        if level == 0:
-            stands, within = np.ones(len(points)), kept.sum(1).astype(float)
-        else:
-            now = counted / n * count_within(manifold, centres, points, outer)
-            now = np.maximum(now, within)
-            stands = np.maximum((now - within) / np.maximum(kept.sum(1), 1), 1.0)
-            within = now
+        within = count_within(manifold, centres, points, outer)
+        stands = np.maximum((within - before) / np.maximum(beyond.sum(1), 1), 1.0)
+        near_by = near_by + stands * kept.sum(1)
         with np.errstate(divide="ignore"):
             log_counts.append(np.where(kept, np.log(stands)[:, None], -np.inf))
         kernels.append(at)
-        inner = outer
-    far = np.maximum(counted - within, 0.0)
+        inner, before = outer, within
+    far = np.maximum(counted - near_by, 0.0)
     far = np.where(far < 0.5, 0.0, far)
     return Seen(np.concatenate(kernels, 1), np.concatenate(log_counts, 1), inner, far)

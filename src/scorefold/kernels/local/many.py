@@ -175,7 +175,7 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
             index=index,
             vectors=vectors,
             fold_of_point=jnp.asarray(fold, jnp.int32),
-            by_fold=jnp.asarray(rows_by_fold(fold[judged]), jnp.int32),
+            by_fold=jnp.asarray(rows_by_fold(fold[judged], -(-len(judged) // folds)), jnp.int32),
             pool=pool,
         )
 
@@ -189,7 +189,7 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
         return self.data if self.rows is None else self.data[self.rows]
 
     # -- points that are asked about ---------------------------------------------------------------
-    def first(self, data: Array, count: int, candidates: int) -> ManyQueries:
+    def first(self, data: Array, candidates: int) -> ManyQueries:
         """Points of the first fold, as queries."""
         rows = evenly(len(data), self.pool.judged)[np.asarray(self.by_fold[0, :_FIRST])]
         return self.left_out(data, rows)
@@ -308,7 +308,7 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
 
     def spread(self, x: ManyQueries) -> float:
         """Root mean square of the distances between points and kernels, for one axis."""
-        centres = self.pool.centres[:_FAR]
+        centres = self.pool.centres[evenly(len(self.pool.centres), _FAR)]
         square = jnp.sum(quick_jit(_views)(self.manifold, centres, centres)[0] ** 2, -1)
         return math.sqrt(float(jnp.mean(square)) / self.manifold.dim)
 
