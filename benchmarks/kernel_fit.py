@@ -23,6 +23,8 @@ from typing import Any
 
 OUT = Path(__file__).parent / "results" / "kernel_fit.json"
 CASES = ("S2:1e4", "S2:1e5", "S2:1e6", "T4:1e4", "T4:1e5", "T7:1e4", "T7:1e5")
+_LAW, _SEED = 11, 1
+"""Not the law and the points (5, 0) on which the settings of many kernels were chosen."""
 TEST, DRAWS = 4000, 10**6
 
 
@@ -91,15 +93,15 @@ def one(case: str) -> dict[str, Any]:
     imported = time.perf_counter() - since
     name, size = case.split(":")
     n, d = int(float(size)), int(name[1:])
-    law = _Sphere(np.random.default_rng(5)) if name[0] == "S" else _Torus(
-        d, np.random.default_rng(5)
+    law = _Sphere(np.random.default_rng(_LAW)) if name[0] == "S" else _Torus(
+        d, np.random.default_rng(_LAW)
     )  # fmt: skip
     manifold = sf.Sphere(d) if name[0] == "S" else sf.Torus(d)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(_SEED)
     data, test = (law.draw(m, rng).astype(np.float32) for m in (n, TEST))
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # noqa: E731
     since, cpu = time.perf_counter(), time.process_time()
-    key = jax.random.key(0)
+    key = jax.random.key(_SEED)
     model, history = sf.fit(sf.KernelModel(manifold), data, key=key, progress=False)
     fit, fit_cpu, fit_peak = time.perf_counter() - since, time.process_time() - cpu, peak()
     since = time.perf_counter()
@@ -112,7 +114,8 @@ def one(case: str) -> dict[str, Any]:
     return {
         "case": case,
         "points": n,
-        "seed": 0,
+        "seed": _SEED,
+        "law": _LAW,
         "import_seconds": imported,
         "fit_seconds": fit,
         "fit_cpu_seconds": fit_cpu,
