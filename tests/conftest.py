@@ -24,6 +24,8 @@ import pytest
 from scorefold._cache import keep_compilations
 
 keep_compilations()
+# Tests of meshes take several; everything else is on the first.
+jax.config.update("jax_num_cpu_devices", 4)
 # Small ones too: reading one takes 3 ms, compiling it 30 to 50.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 # Computed where it is asked for: once in some thousand tests the other thread never answered.

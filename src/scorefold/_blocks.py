@@ -8,6 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from scorefold._mesh import (
+    current_mesh,
+    devices_of_rows,
+    fetched,
+    fill,
+    on_mesh,
+    rows_by_device,
+    shared_out,
+)
 from scorefold._types import DTypeLike, Key, NumPyOrJax, Values
 
 R = TypeVar("R")
@@ -21,21 +30,30 @@ _NUMBER = np.float32(0.0)
 
 
 def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
-    """``jax.vmap(function)(x)``, ``size`` rows at a time, in whole blocks.
+    """``jax.vmap(function)(x)``, ``size`` rows at a time, in whole blocks; on a mesh each device
+    has its share of the rows.
 
     The last block is filled up with copies of the last row. ``jax.lax.map`` computes what is left
     over in a second program instead; where both hold many small factorisations, XLA's processor
     backend has been seen not to come back (jaxlib 0.10.2).
     """
-    fill = -len(x) % size if len(x) > size else 0
-    whole = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (fill, *x.shape[1:]))])
-    return jax.lax.map(function, whole, batch_size=size)[: len(x)]
+    n, devices = len(x), devices_of_rows()
+    size = max(1, min(size, -(-n // devices)))
+    at = jnp.minimum(jnp.arange(-(-n // (devices * size)) * devices * size), n - 1)
+    whole = x if len(at) == n else x[at]
+    if devices == 1:
+        return jax.lax.map(function, whole, batch_size=size)[:n]
+    # Axes: block, device, row.
+    cut = jnp.swapaxes(whole.reshape(devices, -1, size, *x.shape[1:]), 0, 1)
+    found = jax.lax.map(jax.vmap(jax.vmap(function)), rows_by_device(cut, 1))
+    return jnp.swapaxes(found, 0, 1).reshape(len(at), *found.shape[3:])[:n]
 
 
 def by_blocks(function: Callable[..., R], *rows: NumPyOrJax, most: int = _SIZES[-1]) -> R:
     """``function(*rows)`` for a compiled function of arrays with one leading axis, called with 1,
     32, 1024 or 32768 rows only (``most`` at most), so that four programs serve every number of
-    rows, whatever sizes are asked for. Blocks are filled up with copies of the last row.
+    rows, whatever sizes are asked for. Blocks are filled up with copies of the last row. On a mesh
+    (``use_mesh``) the rows of a block lie in shares on its devices.
 
     **Arguments:** ``rows``: NumPy or JAX arrays of n rows; ``function``: returns a tree of arrays
     with a row for each row. Cutting and joining are done by NumPy, which compiles nothing.
@@ -43,16 +61,19 @@ def by_blocks(function: Callable[..., R], *rows: NumPyOrJax, most: int = _SIZES[
     """
     n = len(rows[0])
     sizes = list(blocks(n, most))
-    if sizes == [(0, n)] or is_traced(rows) or inside_jit():
+    if is_traced(rows) or inside_jit():
+        return function(*(device(a) for a in rows))
+    if sizes == [(0, n)] and current_mesh() is None:
         return function(*(device(a) for a in rows))
     host = [np.asarray(a) for a in rows]
     parts = []
     for first, size in sizes:
-        at = np.minimum(np.arange(first, first + size), n - 1)
-        found = function(*(device(a[at]) for a in host))
+        at = np.minimum(np.arange(first, first + size + fill(size)), n - 1)
+        with on_mesh():
+            found = function(*(shared_out(a[at]) for a in host))
         if is_traced(found):  # of something traced that is no row
             return function(*(device(a) for a in rows))
-        parts.append(jax.tree.map(np.asarray, found))
+        parts.append(cut(fetched(found), size))
     return jax.tree.map(lambda *a: device(np.concatenate(a)[:n]), *parts)
 
 
@@ -108,6 +129,11 @@ def device(x: Values, dtype: DTypeLike | None = None) -> Array:
     if isinstance(x, jax.Array):
         return x if dtype is None or x.dtype == dtype else device(np.asarray(x), dtype)
     return jax.device_put(np.asarray(x, dtype))
+
+
+def cut(tree: PyTree, n: int) -> PyTree:
+    """The first n rows of every array."""
+    return jax.tree.map(lambda a: a[:n], tree)
 
 
 def is_traced(tree: PyTree) -> bool:

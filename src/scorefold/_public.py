@@ -1,6 +1,7 @@
 """The names of ``scorefold``, in one place: its ``__getattr__`` hands them out."""
 
 from scorefold import data, proximal
+from scorefold._mesh import device_mesh, use_mesh
 from scorefold._version import __version__
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import LightBridge, brownian_reference, fit_bridge
@@ -126,6 +127,7 @@ __all__ = [
     "default_noising",
     "default_output",
     "density_mass",
+    "device_mesh",
     "divergence",
     "fit",
     "fit_bridge",
@@ -137,5 +139,6 @@ __all__ = [
     "sample_reverse",
     "save",
     "solve_log_prob",
+    "use_mesh",
     "walk",
 ]

@@ -48,12 +48,14 @@ def _run(argv: Sequence[str] | None, stops: Stops, notices: Notices) -> int:
     try:
         arguments = build_parser().parse_args(argv)
         from scorefold._cache import keep_compilations
+        from scorefold.cli.devices import chosen_devices
         from scorefold.cli.terminal import Terminal
 
         keep_compilations()
         arguments.listener = Terminal(stops, notices, not getattr(arguments, "progress", True))
         stops.begun()
-        return arguments.command(arguments)
+        with chosen_devices(arguments):
+            return arguments.command(arguments)
     except RunError as error:
         return _failed(error, 2)
     except SystemExit as stop:

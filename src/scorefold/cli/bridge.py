@@ -3,6 +3,7 @@ report out."""
 
 import argparse
 
+from scorefold.cli.devices import add_device_option
 from scorefold.cli.options import (
     add_earth_option,
     add_reading_options,
@@ -49,6 +50,7 @@ def add_options(parser: Parser) -> None:
                       help="of --method bridge: join members seen at both ends of an "
                       "interval")  # fmt: skip
     add_run_options(parser, "runs/bridge-A-B-MODEL-SEED", LENGTH)
+    add_device_option(parser)
     parser.set_defaults(command=_bridge)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from scorefold.cli.devices import add_device_option
 from scorefold.cli.options import add_drop_options, stated
 from scorefold.cli.parser import Parser
 from scorefold.runs import evaluate
@@ -21,6 +22,7 @@ def add_options(parser: Parser) -> None:
                         help="likelihood and total mass only")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.add_argument("--data-dir", help="folder with data files (SCOREFOLD_DATA_DIR)")
+    add_device_option(parser)
     parser.set_defaults(command=_evaluate)
 
 

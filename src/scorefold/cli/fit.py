@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from scorefold import _installed
+from scorefold.cli.devices import add_device_option, add_processes_option
 from scorefold.cli.options import (
     add_data_options,
     add_earth_option,
@@ -40,6 +41,8 @@ def add_options(parser: Parser) -> None:
     add_run_options(parser, "runs/DATA-MODEL-PROTOCOL-SEED", TRAINING[:2])
     for setting in TRAINING[2:]:
         add_setting(parser, setting)
+    add_device_option(parser)
+    add_processes_option(parser)
     parser.set_defaults(command=_fit)
     parser.prepare = functools.partial(_add_settings_of_guests, parser)
 

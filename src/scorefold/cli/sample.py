@@ -2,6 +2,7 @@
 
 import argparse
 
+from scorefold.cli.devices import add_device_option
 from scorefold.cli.options import seed, stated, whole
 from scorefold.cli.parser import Parser
 from scorefold.runs import write_draws
@@ -20,6 +21,7 @@ def add_options(sample: Parser) -> None:
     score.add_argument(
         "--steps", type=whole(1, 10**6), metavar="N", help="of the SDE (default: 200)"
     )
+    add_device_option(sample)
     sample.set_defaults(command=_sample)
 
 

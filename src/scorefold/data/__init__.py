@@ -22,6 +22,7 @@ from scorefold.data.sources.snapshot_tables import (
     snapshots_of_cells,
 )
 from scorefold.data.splits.protocols import LEAKING, PROTOCOLS, Split
+from scorefold.data.tables.on_disk import map_parquet
 from scorefold.data.tables.readers import read_table
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "load_points",
     "load_snapshot_table",
     "load_snapshots",
+    "map_parquet",
     "plain_coordinates",
     "read_idx",
     "read_table",

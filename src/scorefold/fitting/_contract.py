@@ -91,6 +91,10 @@ class Trainer(eqx.Module, Generic[M_co]):
     """Whether ``examples`` of its own depend on the data alone, not on what was drawn: seeds that
     are trained side by side then share one copy."""
 
+    streams: ClassVar[bool] = False
+    """Whether examples are made row by row and ``model`` needs none of them: data may then stay on
+    disk."""
+
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> PyTree:
         """What batches are taken of: arrays with one row for each row of ``data``, by default the
         data. Asked once for the training points and once for the held-out ones; errors call them

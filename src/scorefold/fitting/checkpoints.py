@@ -39,7 +39,8 @@ R = TypeVar("R", bound=Recorded)
 class Checkpoints:
     """``checkpoint-<step>.safetensors`` files of one run, identified by ``identity``.
 
-    Whoever makes one holds the lock of the directory: what a killed save left behind is removed.
+    Whoever makes one holds the lock of the directory, or reads it after the process that does:
+    what a killed save left behind is removed.
     """
 
     def __init__(self, directory: Path, identity: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -13,10 +13,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from scorefold._blocks import typed_key
 from scorefold._fixed import trainable
+from scorefold._mesh import on_one_device, use_mesh
+from scorefold._processes import leads
 from scorefold._types import Key, Values
 from scorefold.fitting._contract import Description, Trainer
 from scorefold.fitting.errors import NonFiniteLoss
@@ -26,7 +29,8 @@ from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
-from scorefold.fitting.state import TrainState, TrainTask
+from scorefold.fitting.state import CAPACITY, TrainState, TrainTask
+from scorefold.fitting.stream import RowStream, check_rows, rows_to_measure
 
 M = TypeVar("M")
 
@@ -52,6 +56,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     save_every: float = 30.0,
+    mesh: Mesh | None = None,
     progress: bool = True,
 ) -> tuple[M, History]:
     """θ* = argmin_θ E[loss_θ(x)] by Adam; returns the fitted model and what happened.
@@ -65,6 +70,10 @@ def fit(
     - ``data``: n points, shape ``(n, …)``: NumPy or JAX arrays, nested lists, data frames. Training
       has its dtype if that is float32, or float64 with JAX's 64 bits on, else JAX's default float;
       models with flat coordinates centre and scale them in 64 bits before.
+      Rows may stay on disk: a memory map (``numpy.load(file, mmap_mode="r")``) is read batch by
+      batch where the model is a network (score models, flows), and the result is that of the
+      same rows in memory. Of more than 2²⁰ rows, units and resolution are those of 2²⁰ evenly
+      spaced ones. Other models load all of it.
     - ``val``: held-out points, or None.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
       the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` (default
@@ -88,6 +97,11 @@ def fit(
       (the last two are kept). SIGINT and SIGTERM then save and raise ``Interrupted``.
       ``resume``: go on from the last one, if there is one. With the same arguments on the same
       machine, the result is that of an uninterrupted run, on a processor bit for bit.
+    - ``mesh``: devices to train on, such as ``device_mesh("all")`` (default: that of ``use_mesh``,
+      or one device). The data lie on each, the rows of a batch in equal shares, and gradients are
+      summed: the result is that of one device up to rounding. Checkpoints do not depend on it.
+      A mesh over several processes (``jax.distributed``): each calls ``fit`` with the same
+      arguments and gets the same model; the first writes, to a directory that all can read.
     - ``progress``: a bar on stderr.
 
     **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
@@ -102,17 +116,30 @@ def fit(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
     )  # fmt: skip
+    on_disk = data if isinstance(data, np.memmap) else None
+    if on_disk is not None:
+        data = rows_to_measure(on_disk)
     raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))
     key = typed_key(key)
-    with nullcontext() if out is None else locked(Path(out)):
+    with ExitStack() as stack:
+        stack.enter_context(use_mesh(mesh))
+        stack.enter_context(_held(out))
         since = time.monotonic()
-        trainer = description.trainer(jax.random.fold_in(key, _INIT), raw.data)
+        first, stream = jax.random.fold_in(key, _INIT), None
+        trainer = description.trainer(first, raw.data)
+        if on_disk is not None and trainer.streams:
+            check_rows(trainer, on_disk)
+            stream = RowStream(trainer, on_disk, key, settings.batch_size, CAPACITY)
+            stack.callback(stream.close)
+        elif on_disk is not None and len(on_disk) > len(raw.data):
+            raw = raw._replace(data=numbers("data", np.asarray(on_disk)))
+            trainer = description.trainer(first, raw.data)
         rest, state = _split(trainer)
-        examples, held_out = _examples(trainer, raw)
+        examples, held_out = _examples(trainer, raw, with_data=stream is None)
         task = TrainTask(rest, examples, held_out, key, settings, None)
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
-        loop = run(description, task, state, plan, checkpointing, progress, prepared)
-    return _result(trainer, loop, 0, key)
+        loop = run(description, task, state, plan, checkpointing, progress, prepared, stream)
+        return _result(trainer, loop, 0, key)
 
 
 def fit_seeds(
@@ -135,6 +162,7 @@ def fit_seeds(
     out: str | Path | None = None,
     resume: bool = False,
     save_every: float = 30.0,
+    mesh: Mesh | None = None,
     progress: bool = True,
 ) -> list[tuple[M, History]]:
     """``[fit(model, data, key=k, …) for k in keys]``, trained side by side under ``vmap``.
@@ -154,7 +182,7 @@ def fit_seeds(
     runs = len(keys) if stacked else None
     both = _Raw(numbers("data", data, runs), None if val is None else numbers("val", val, runs))
     each = [both.run(i) for i in range(len(keys))] if stacked else [both] * len(keys)
-    with nullcontext() if out is None else locked(Path(out)):
+    with use_mesh(mesh), _held(out):
         since = time.monotonic()
         trainers = [
             description.trainer(jax.random.fold_in(k, _INIT), raw.data)
@@ -174,7 +202,12 @@ def fit_seeds(
         task = TrainTask(rest, examples, held_out, jnp.stack(keys), settings, (axis, axis))
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
         loop = run(description, task, state, plan, checkpointing, progress, prepared)
-    return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
+        return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
+
+
+def _held(out: str | Path | None) -> AbstractContextManager[object]:
+    """The lock of the directory of the run; of several processes the first has it."""
+    return locked(Path(out)) if out is not None and leads() else nullcontext()
 
 
 class _Raw(NamedTuple):
@@ -224,8 +257,10 @@ def _settings(
     return settings, Plan.choose(steps, budget, validate_every, own.steps, longest)
 
 
-def _examples(trainer: Trainer[object], raw: _Raw, which: str = "") -> tuple[PyTree, PyTree]:
-    examples = trainer.examples(raw.data, f"data{which}")
+def _examples(
+    trainer: Trainer[object], raw: _Raw, which: str = "", *, with_data: bool = True
+) -> tuple[PyTree, PyTree]:
+    examples = trainer.examples(raw.data, f"data{which}") if with_data else None
     if raw.val is None:
         return examples, None
     return examples, trainer.examples(raw.val, f"val{which}", held_out=True)
@@ -254,7 +289,8 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
     if loop.task.axes is not None:
         params = jax.tree.map(lambda p: p[run], params)
     _, rest = eqx.partition(trainer, trainable(trainer))
-    trained, task = eqx.combine(params, rest), loop.task
+    params, task = on_one_device((params, loop.task))
+    trained = eqx.combine(params, rest)
     parts = [task.data, task.val]
     if task.axes is not None:
         parts = [

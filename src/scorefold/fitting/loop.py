@@ -1,5 +1,6 @@
 """The loop on the host: pieces of compiled training, validations, time, progress."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from jaxtyping import Array, PyTree
 from tqdm import tqdm
 
 from scorefold._blocks import listed
+from scorefold._mesh import current_mesh, everywhere
+from scorefold._processes import leads, of_the_first
 from scorefold._warnings import warn
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
@@ -27,6 +30,7 @@ from scorefold.fitting.state import (
     train,
     validate,
 )
+from scorefold.fitting.stream import RowStream
 
 _PIECE_SECONDS = 0.5
 """Aim for the time between two looks at the host: progress, interrupts, checkpoints."""
@@ -49,13 +53,19 @@ def _say_if_few(steps: int, compile_seconds: float, budget: float) -> None:
 
 class Loop:
     """One run (or several side by side) from its first step to its last. ``prepared``: seconds
-    that its trainer took to make."""
+    that its trainer took to make; ``stream``: where the data come from, if not from memory."""
 
     def __init__(
-        self, task: TrainTask, state: TrainState, plan: Plan, prepared: float = 0.0
+        self,
+        task: TrainTask,
+        state: TrainState,
+        plan: Plan,
+        prepared: float = 0.0,
+        stream: RowStream | None = None,
     ) -> None:
-        self.task = task
-        self.state = state
+        self.stream, self._window = stream, 0
+        self.task = everywhere(task)
+        self.state = everywhere(state)
         self.plan = plan
         self.rate = 0.0
         self.validation_seconds = 0.0
@@ -71,11 +81,13 @@ class Loop:
 
     def begin(self) -> None:
         """Compile, validate the initial parameters, settle the number of steps."""
+        self._stage(0)
         first = self._compile()
         compile_seconds = self.seconds - self.prepared
         steps, every = self.plan.steps, self.plan.validate_every
         if self.plan.budget is not None:
             steps, every = self._afford(self.plan.budget, every)
+            steps, every = (int(n) for n in of_the_first(steps, every))
             _say_if_few(steps, compile_seconds, self.plan.budget)
         self.state = self.state.with_total(steps)
         self.record = Record.empty(self.state.runs, steps, every or -(-steps // 20))
@@ -85,8 +97,9 @@ class Loop:
 
     def resume(self, state: TrainState, record: Record) -> None:
         """Go on from a checkpoint; a finished run is only taken up again."""
-        self.state, self.record, self.before = state, record, record.seconds
+        self.state, self.record, self.before = everywhere(state), record, record.seconds
         if not record.stopped:
+            self._stage(record.steps)
             with self._memory_hint():
                 self.state, _ = train(self.task, self.state, jnp.int32(0))
                 self.state = jax.block_until_ready(self.state)
@@ -108,28 +121,33 @@ class Loop:
                 jax.block_until_ready(self.state)
                 return None
             copy = copied(self.state)
-            # The longer of the two first: while it compiles, the other can be traced.
-            trace(self.task, self.state)
-            with ThreadPoolExecutor(1) as pool:
-                validated = pool.submit(validate_copy)
+            if current_mesh() is not None:
+                # Devices that wait for each other must be given their programs in one order.
                 self.state, _ = train(self.task, self.state, jnp.int32(0))
-                jax.block_until_ready(self.state)
-                validated.result()
+            else:
+                # The longer of the two first: while it compiles, the other can be traced.
+                trace(self.task, self.state)
+                with ThreadPoolExecutor(1) as pool:
+                    validated = pool.submit(validate_copy)
+                    self.state, _ = train(self.task, self.state, jnp.int32(0))
+                    jax.block_until_ready(self.state)
+                    validated.result()
             self.state, nll = found[0] if found else validate(self.task, self.state)
             return np.atleast_1d(np.asarray(nll))
 
-    def _afford(self, budget: float, every: int | None) -> tuple[int, int | None]:
+    def _afford(self, budget: float, every: int | None) -> tuple[int, int]:
         """How many steps the budget buys, measured on a copy of the state: the run itself is
         then the same, bit for bit, as one that was given this number of steps."""
         count, taken = 1, 0.0
         state = copied(self.state)
         # Where compiling took most of the budget, the few steps measured are the more valuable.
-        while taken == 0.0 or (taken < max(0.05, 0.01 * budget) and self.seconds < 0.9 * budget):
+        spent = 0.0
+        while taken == 0.0 or (taken < max(0.05, 0.01 * budget) and spent < 0.9 * budget):
             count = min(CAPACITY, 4 * count)
             since = time.monotonic()
             state, losses = train(self.task, state, jnp.int32(count))
             jax.block_until_ready(losses)
-            taken = time.monotonic() - since
+            taken, spent = of_the_first(time.monotonic() - since, self.seconds)
             if count == CAPACITY:
                 break
         self.rate = count / taken if taken > 0 else 1.0
@@ -157,17 +175,19 @@ class Loop:
             self._non_finite()
         if record.stopped:
             return
-        with progress_bar(record.total, step, progress) as bar:
+        with progress_bar(record.total, step, progress and leads()) as bar:
             while not record.stopped:
                 stop = min(record.total, (step // record.every + 1) * record.every)
-                count = min(CAPACITY, stop - step, max(1, int(_PIECE_SECONDS * self.rate)))
+                most = min(self._staged(step), stop - step)
+                count = min(most, max(1, int(_PIECE_SECONDS * self.rate)))
                 if budget is not None and self.rate > 0:
                     # Half of what is left at a time: the speed may fall in the meantime.
                     left = 0.97 * budget - self.seconds - self.validation_seconds
                     count = min(count, int(0.5 * left * self.rate))
                     if count < 1 and step > 0:
                         record.stopped = "budget"
-                count = max(1, count)
+                count, over = (int(n) for n in of_the_first(max(1, count), len(record.stopped)))
+                record.stopped = "budget" if over else ""
                 if not record.stopped:
                     losses = self._advance(step, count)
                     record.add_losses(step, losses)
@@ -196,6 +216,20 @@ class Loop:
                         record.stopped = "steps"
                 record.seconds = self.seconds
                 between(due)
+
+    def _staged(self, step: int) -> int:
+        """Steps from ``step`` on that the data at hand suffice for."""
+        if self.stream is None:
+            return CAPACITY
+        if step >= self._window + self.stream.steps:
+            self._stage(step)
+        return self._window + self.stream.steps - step
+
+    def _stage(self, step: int) -> None:
+        if self.stream is not None:
+            data, self._window = everywhere(self.stream.window(step)), step
+            first = everywhere(jnp.int32(step))
+            self.task = dataclasses.replace(self.task, data=data, first=first)
 
     def _advance(self, step: int, count: int) -> np.ndarray:
         since = time.monotonic()
@@ -239,7 +273,8 @@ class Loop:
         record = self.record
         share = _VALIDATION_SHARE * left / max(self.validation_seconds, 1e-9)
         steps = record.total - step
-        record.every = max(record.every, -(-steps // max(1, int(share))))
+        (every,) = of_the_first(max(record.every, -(-steps // max(1, int(share)))))
+        record.every = int(every)
 
     def _non_finite(self) -> None:
         """Look at the batch again, example by example; the state is still the one before it. Warn
@@ -250,6 +285,8 @@ class Loop:
         means = np.abs(self.record.sums[run][used] / self.record.counts[used])
         diverged = len(means) > 0 and bool(means[-1] > 100 * np.median(means))
         rows, losses, again = (np.asarray(a) for a in examine(self.task, self.state))
+        if self.stream is not None:
+            rows = self.stream.row_numbers(rows)
         if self.task.axes is not None:
             rows, losses, again = rows[run], losses[run], again[run]
         bad = np.unique(rows[~np.isfinite(losses)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from scorefold._blas import one_blas_thread
+from scorefold._processes import first_before_others, largest, leads, require_same, several
 from scorefold._types import Document
 from scorefold.fitting._contract import Description
 from scorefold.fitting.checkpoints import Checkpoints, R
@@ -22,6 +24,7 @@ from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.loop import Loop
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import TrainState, TrainTask
+from scorefold.fitting.stream import RowStream
 
 
 class Checkpointing(NamedTuple):
@@ -50,17 +53,20 @@ class Checkpointer(Generic[R]):
         """The state and the record to go on from."""
         self._checkpoints: Checkpoints | None = None
         self._interrupts, self._every = Interrupts(), checkpointing.save_every
+        lines: dict[str, str] = {}
+        if checkpointing.out is not None or several():
+            for name, value in identity.items():
+                lines |= describe(value, name)
+        require_same(lines)
         if checkpointing.out is None:
             if checkpointing.resume:
                 raise ValueError("resume=True needs out, the directory of the run to go on with.")
             return
-        lines: dict[str, str] = {}
-        for name, value in identity.items():
-            lines |= describe(value, name)
-        self._checkpoints = Checkpoints(Path(checkpointing.out), lines)
-        if checkpointing.resume:
-            self.found = self._checkpoints.restore(like, join)
-        elif self._checkpoints.files():
+        with first_before_others():
+            self._checkpoints = Checkpoints(Path(checkpointing.out), lines)
+            if checkpointing.resume:
+                self.found = self._checkpoints.restore(like, join)
+        if not checkpointing.resume and self._checkpoints.files():
             raise FileExistsError(
                 f"{checkpointing.out} holds checkpoints of a run: pass resume=True (--resume) to "
                 "go on with it, or choose another directory."
@@ -80,14 +86,22 @@ class Checkpointer(Generic[R]):
 
     def note(self, state: PyTree, record: R, where: str, *, due: bool) -> None:
         """Save, if it is ``due``, time, or a signal has come; after a signal raise ``Interrupted``,
-        which says ``where`` the run stopped."""
-        pending = self._interrupts.pending
-        waited = time.monotonic() - self._saved >= self._every
-        if self._checkpoints is None or not (due or pending or waited):
+        which says ``where`` the run stopped. Of several processes the first saves, and a signal to
+        one is one to all."""
+        if self._checkpoints is None:
             return
-        path = self._checkpoints.save(state, record)
+        signalled = largest(self._interrupts.pending or 0)
+        waited = time.monotonic() - self._saved >= self._every
+        if not (due or signalled or waited):
+            return
+        path = self._checkpoints.directory
+        if leads():
+            path = self._checkpoints.save(state, record)
         self._saved = time.monotonic()
-        if pending := self._interrupts.pending:
+        if not several():
+            signalled = self._interrupts.pending or 0
+        if signalled:
+            pending = signal.Signals(signalled)
             raise Interrupted(
                 f"{pending.name}: stopped {where}, saved to {path}. To go on, run the same again "
                 "with resume=True (--resume).",
@@ -105,11 +119,13 @@ def run(
     checkpointing: Checkpointing,
     progress: bool,
     prepared: float,
+    stream: RowStream | None = None,
 ) -> Loop:
     """Train to the end; ``description`` identifies the run, ``prepared`` are the seconds that were
-    spent on its trainer."""
-    loop = Loop(task, state, plan, prepared)
-    parts = {name: getattr(task, name) for name in ("data", "val", "key")}
+    spent on its trainer; ``stream``: see ``Loop``."""
+    loop = Loop(task, state, plan, prepared, stream)
+    data = task.data if stream is None else stream.rows
+    parts = {"data": data, "val": task.val, "key": task.key}
     identity = {"model": description, "settings": task.settings, "plan": plan, **parts}
     with Checkpointer(checkpointing, identity, state, Record.join) as checkpointer:
 

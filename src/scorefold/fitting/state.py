@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from scorefold._compile import quick_jit
+from scorefold._mesh import on_mesh, rows_by_device, same_on_each_device
 from scorefold._types import Key, Scalar
 from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
@@ -64,7 +65,8 @@ class TrainTask(eqx.Module):
     """Everything that stays the same while a model is trained.
 
     ``model`` is the model without its trained arrays; ``axes`` is None for one run, or says for
-    several runs at once whether data and validation data have a leading axis of runs.
+    several runs at once whether data and validation data have a leading axis of runs. With
+    ``first``, ``data`` are the batches of step ``first`` and those after it, one after another.
     """
 
     model: PyTree
@@ -73,6 +75,7 @@ class TrainTask(eqx.Module):
     key: Array
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
+    first: Array | None = None
 
     def per_run(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function(model, data, val, key, state)``, mapped over runs where there are several."""
@@ -94,19 +97,22 @@ def train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState,
     the result does not depend on how the steps are divided into pieces. A step whose loss or
     gradient is not finite changes nothing except ``failed``, and ends the call.
     """
-    return quick_jit(_train, donate="all-except-first")(task, state, count)
+    with on_mesh():
+        return quick_jit(_train, donate="all-except-first")(task, state, count)
 
 
 def trace(task: TrainTask, state: TrainState) -> None:
     """Make ready what ``train`` will compile, which needs the interpreter; compiling does not."""
-    quick_jit(_train, donate="all-except-first").lower(  # type: ignore[attr-defined]
-        task, state, jnp.int32(0)
-    )
+    with on_mesh():
+        quick_jit(_train, donate="all-except-first").lower(  # type: ignore[attr-defined]
+            task, state, jnp.int32(0)
+        )
 
 
 def copied(state: TrainState) -> TrainState:
     """A copy that shares no buffer, by one program instead of one for each shape."""
-    return quick_jit(_copies, level=0)(state)
+    with on_mesh():
+        return quick_jit(_copies, level=0)(state)
 
 
 def _copies(tree: T) -> T:
@@ -115,7 +121,8 @@ def _copies(tree: T) -> T:
 
 def validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
     """Validate the averaged parameters, keep them if they are the best so far."""
-    return quick_jit(_validate, donate="all-except-first")(task, state)
+    with on_mesh():
+        return quick_jit(_validate, donate="all-except-first")(task, state)
 
 
 def _start(params: PyTree) -> TrainState:
@@ -142,7 +149,7 @@ def _train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState
     packing = Packing(shapes)
 
     def one(model: PyTree, data: PyTree, _: None, key: Key, state: TrainState) -> Stepped:
-        return _step(model, data, key, state, task.settings, packing)
+        return _step(model, data, key, state, task.settings, packing, task.first)
 
     step, each = task.per_run(one), task.each
     losses = jnp.zeros((*state.step.shape, CAPACITY), jnp.float32)
@@ -158,7 +165,7 @@ def _train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState
 
     start = (jnp.zeros_like(count), each(lambda s: s.changed(packing.pack))(state), losses)
     _, state, losses = jax.lax.while_loop(unfinished, body, start)
-    return each(lambda s: s.changed(packing.unpack))(state), losses
+    return same_on_each_device((each(lambda s: s.changed(packing.unpack))(state), losses))
 
 
 def _validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
@@ -180,7 +187,8 @@ def _validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
         }
         return dataclasses.replace(state, **best, stale=stale), nll
 
-    return task.per_run(one)(task.model, task.data, task.val, task.key, state)
+    found = task.per_run(one)(task.model, task.data, task.val, task.key, state)
+    return same_on_each_device(found)
 
 
 def _require(value: Array, axes: int, trainer: PyTree, method: str, what: str) -> None:
@@ -190,35 +198,51 @@ def _require(value: Array, axes: int, trainer: PyTree, method: str, what: str) -
         )
 
 
-@eqx.filter_jit
 def examine(task: TrainTask, state: TrainState) -> tuple[Array, Array, Array]:
     """Row numbers and per-example losses of the batch that the state is about to take, and the
     losses with another key: the same where a model draws no noise."""
+    with on_mesh():
+        return _examine(task, state)
 
+
+@eqx.filter_jit
+def _examine(task: TrainTask, state: TrainState) -> tuple[Array, Array, Array]:
     def one(
         model: PyTree, data: PyTree, _: None, key: Key, state: TrainState
     ) -> tuple[Array, Array, Array]:
-        x, rows, loss_key = _batch(model, data, key, state.step, task.settings.batch_size)
+        size = task.settings.batch_size
+        x, rows, loss_key = _batch(model, data, key, state.step, size, task.first)
         trained = eqx.combine(state.params, model)
         again = trained.batch_loss(x, jax.random.fold_in(loss_key, 1))
         return rows, trained.batch_loss(x, loss_key), again
 
-    return task.per_run(one)(task.model, task.data, None, task.key, state)
+    found = task.per_run(one)(task.model, task.data, None, task.key, state)
+    return same_on_each_device(found)
 
 
 def _batch(
-    model: PyTree, data: PyTree, key: Key, step: Array, size: int
+    model: PyTree, data: PyTree, key: Key, step: Array, size: int, first: Array | None
 ) -> tuple[PyTree, Array, Key]:
     order, noise = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-    rows = model.batch_rows(order, step, len(jax.tree.leaves(data)[0]), size)
-    return jax.tree.map(lambda a: a[rows], data), rows, jax.random.fold_in(noise, step)
+    if first is None:
+        rows = model.batch_rows(order, step, len(jax.tree.leaves(data)[0]), size)
+    else:
+        rows = (step - first) * size + jnp.arange(size, dtype=jnp.int32)
+    batch = rows_by_device(jax.tree.map(lambda a: a[rows], data))
+    return batch, rows, jax.random.fold_in(noise, step)
 
 
 def _step(
-    model: PyTree, data: PyTree, key: Key, state: TrainState, settings: Settings, packing: Packing
+    model: PyTree,
+    data: PyTree,
+    key: Key,
+    state: TrainState,
+    settings: Settings,
+    packing: Packing,
+    first: Array | None,
 ) -> Stepped:
     """One step of a state whose trees are packed."""
-    x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size)
+    x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size, first)
 
     def objective(params: PyTree) -> Scalar:
         losses = eqx.combine(params, model).batch_loss(x, loss_key)

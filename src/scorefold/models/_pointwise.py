@@ -5,7 +5,6 @@ import abc
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
@@ -44,4 +43,4 @@ def _log_densities(model: PointwiseModel, rows: Array) -> Array:
 
 @eqx.filter_jit
 def _draws(model: PointwiseModel, keys: Array) -> Array:
-    return jax.lax.map(model.draw, keys, batch_size=model.rows_together)
+    return in_blocks(model.draw, keys, model.rows_together)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from scorefold._blocks import as_array, device
+from scorefold._blocks import as_array, device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, ScalarLike, Values
 from scorefold.heat import TransitionMixture
@@ -110,10 +109,10 @@ class _EmpiricalScore(eqx.Module):
 
 @eqx.filter_jit
 def _log_prob(field: _EmpiricalScore, x: Array, s: Scalar) -> Array:
-    return jax.lax.map(field.at(s, x.dtype).log_prob, x, batch_size=_CHUNK)
+    return in_blocks(field.at(s, x.dtype).log_prob, x, _CHUNK)
 
 
 @eqx.filter_jit
 def _score(field: _EmpiricalScore, x: Array, t: Scalar, s_min: float) -> Array:
     s = jnp.maximum(field.noising.schedule.s(t), s_min)
-    return jax.lax.map(field.at(s, x.dtype).score, x, batch_size=_CHUNK)
+    return in_blocks(field.at(s, x.dtype).score, x, _CHUNK)

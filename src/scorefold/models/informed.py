@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, device, inside_jit, is_traced
+from scorefold._blocks import by_blocks, device, in_blocks, inside_jit, is_traced
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
@@ -235,4 +235,4 @@ def _score(mixture: WrappedMixture, field: ResidualField, rows: Array, s: Scalar
     level = jnp.clip(s, field.s_min, field.s_max)
     rest = jnp.where(inside, jax.vmap(lambda p: field(p, level))(rows), 0.0)
     size = max(1, min(len(rows), _PAIRS // len(mixture.centres)))
-    return jax.lax.map(lambda x: mixture.score(x, s), rows, batch_size=size) + rest
+    return in_blocks(lambda x: mixture.score(x, s), rows, size) + rest

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from scorefold._blocks import by_blocks, device, is_traced
+from scorefold._blocks import by_blocks, device, in_blocks, is_traced
 from scorefold._choice import Choice
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
@@ -358,16 +357,16 @@ class FittedKernelModel(Model):
 @eqx.filter_jit
 def _log_prob(mixture: WrappedMixture, rows: Array) -> Array:
     size = max(1, min(len(rows), _BLOCK // len(mixture.centres)))
-    return jax.lax.map(mixture.log_prob, rows, batch_size=size)
+    return in_blocks(mixture.log_prob, rows, size)
 
 
 @eqx.filter_jit
 def _score(mixture: WrappedMixture, rows: Array, s: Array) -> Array:
     size = max(1, min(len(rows), _BLOCK // len(mixture.centres)))
-    return jax.lax.map(lambda x: mixture.score(x, s), rows, batch_size=size)
+    return in_blocks(lambda x: mixture.score(x, s), rows, size)
 
 
 @eqx.filter_jit
 def _draw(mixture: WrappedMixture, keys: Array) -> Array:
     choice = Choice.of(mixture.log_weights)
-    return jax.lax.map(lambda key: mixture.sample(key, choice), keys, batch_size=4096)
+    return in_blocks(lambda key: mixture.sample(key, choice), keys, 4096)

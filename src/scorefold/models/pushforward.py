@@ -110,6 +110,7 @@ class PushforwardTrainer(Trainer["FittedPushforward"]):
     """The trainer of the score model of u, and the chart."""
 
     shared_examples: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     description: PushforwardScoreModel
     chart: CoordinateChart

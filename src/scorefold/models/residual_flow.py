@@ -60,7 +60,7 @@ def flow_draws(
         y, _ = _flow(field, kernels, y, ends, np.ones(steps, bool))
         return _given(mixture, last, y, jnp.asarray(field.s_min, dtype))
 
-    return jax.lax.map(one, keys, batch_size=max(1, _PAIRS // len(mixture.centres)))
+    return in_blocks(one, keys, max(1, _PAIRS // len(mixture.centres)))
 
 
 def _given(mixture: WrappedMixture, key: Key, y: Point, s: Scalar) -> Point:

@@ -125,6 +125,7 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
     """A field that learns the score by the loss of its description."""
 
     shared_examples: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     description: ScoreModel
     field: TangentField

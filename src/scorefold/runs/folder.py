@@ -13,6 +13,7 @@ import equinox as eqx
 
 from scorefold import fitting
 from scorefold._files import remove_leftovers, write_whole
+from scorefold._processes import leads
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Coordinates, DataError
 from scorefold.fitting import DirectoryInUse
@@ -87,7 +88,10 @@ class Run:
 
     # -- what was trained ------------------------------------------------------------------------
     def keep(self, model: eqx.Module, course: histories.Course) -> None:
-        """Save what training gave. A model file says that its history is there too."""
+        """Save what training gave. A model file says that its history is there too. Of several
+        processes the first saves."""
+        if not leads():
+            return
         write_whole(self.file("history.json"), histories.text(course))
         fitting.save(self.model_file, model)
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scorefold._mesh import one_device
 from scorefold._oneline import one_line
+from scorefold._processes import leads, several, wait_for_all
 from scorefold._provenance import provenance
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._version import __version__
@@ -34,13 +36,18 @@ class Outcome:
 
 def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = None) -> Outcome:
     """Fit what a request asks for, measure it, and draw its page. What is there already, of this
-    request with ``resume``, is not done again.
+    request with ``resume``, is not done again. Of several processes (see ``use_mesh``) that train
+    together, the first writes, measures and draws, on devices of its own.
 
     **Raises:** ``RunError`` for what cannot be carried out, ``DataError`` for what cannot be read,
     before anything is written; what ``fit`` raises.
     """
     listener = listener or Listener()
     job = opened(request)
+    if not leads():
+        fit_missing(job)
+        wait_for_all()
+        return Outcome(Run(job.folder), {}, "trained with the others; the first process measures.")
     with claimed(job.described, request.resume):
         for line in job.first.announced():
             listener.tell(line)
@@ -56,11 +63,14 @@ def carry_out(request: FitRequest | BridgeRequest, listener: Listener | None = N
             "command with --resume does the rest"
         )
         listener.check()
-        metrics = job.summary([
-            _finish(run, problem, request, listener) for run, problem in job.problems.items()
-        ])  # fmt: skip
+        # The other processes of a run have gone home: this one measures by itself.
+        with one_device() if several() else contextlib.nullcontext():
+            metrics = job.summary([
+                _finish(run, problem, request, listener) for run, problem in job.problems.items()
+            ])  # fmt: skip
         if len(job.problems) > 1:
             Run(job.folder).write("metrics.json", metrics)
+    wait_for_all()
     return Outcome(Run(job.folder), metrics, in_columns(job.first.lines(metrics), job.folder, 16))
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from scorefold._blocks import blocks, device, inside_jit, is_traced, split_data
+from scorefold._blocks import blocks, cut, device, inside_jit, is_traced, split_data
+from scorefold._mesh import fetched, fill, on_mesh, rows_by_device, shared_out
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold.manifolds import Manifold
 
@@ -58,14 +59,18 @@ def in_chunks(
     impl = None if keys is None else jax.random.key_impl(keys)
     parts = []
     for first, size in blocks(n, chunk):
-        at = np.minimum(np.arange(first, first + size), n - 1)
-        drawn = None if data is None else jax.random.wrap_key_data(device(data[at]), impl=impl)
-        part = solve(device(host[at]), drawn)
+        at = np.minimum(np.arange(first, first + size + fill(size)), n - 1)
+        with on_mesh():
+            drawn = None
+            if data is not None:
+                drawn = jax.random.wrap_key_data(shared_out(data[at]), impl=impl)
+            part = solve(shared_out(host[at]), drawn)
+        part = part if is_traced(part) else fetched(part)
         _check_finished(part.finished, first, min(first + size, n), limits)
         repeated = (
             jnp.broadcast_to(a, size) if is_traced(a) else np.full(size, a) for a in part[1:]
         )
-        parts.append(Solved(part.value, *repeated))
+        parts.append(Solved(cut(part.value, size), *repeated))
     return _joined(parts, n)
 
 
@@ -101,14 +106,15 @@ def _joined(parts: list[Solved], n: int) -> Solved:
 
 
 def _traced(solve: Solver, rows: Array, keys: Array | None, chunk: int) -> Solved:
-    """The same inside a JAX transformation: one program, chunk after chunk."""
+    """The same inside a JAX transformation: one program, chunk after chunk; on a mesh the rows of
+    a chunk lie in shares on its devices."""
     n = len(rows)
     size = min(chunk, n)
     at = np.minimum(np.arange(-(-n // size) * size), n - 1)
     cut = lambda a: a[at].reshape(-1, size, *a.shape[1:])  # noqa: E731
 
     def one(part: tuple[Array, Array | None]) -> Solved:
-        found = solve(*part)
+        found = solve(*rows_by_device(part))
         return Solved(found.value, *(jnp.full((size,), a) for a in found[1:]))
 
     if n == size:

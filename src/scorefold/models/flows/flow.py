@@ -90,6 +90,7 @@ class FlowTrainer(Trainer["FittedFlow"]):
     """A velocity on its way; what it minimises is that of the description."""
 
     shared_examples: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     description: FlowDescription
     field: VelocityField

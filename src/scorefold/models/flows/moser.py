@@ -122,6 +122,7 @@ class MoserVelocity(TangentField):
 
 class MoserTrainer(Trainer["FittedMoserFlow"]):
     shared_examples: ClassVar[bool] = True
+    streams: ClassVar[bool] = True
 
     description: MoserFlow
     displacement: Displacement
