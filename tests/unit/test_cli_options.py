@@ -45,7 +45,7 @@ NUMERIC = {
     ("fit", "--components"): COUNT,
     ("fit", "--starts"): COUNT,
     ("fit", "--start-laws"): COUNT,
-    ("fit", "--devices"): [*COUNT, "some", "99999"],
+    ("fit", "--devices"): [*COUNT, "some"],
     ("fit", "--distributed"): ["", "auto,1", "host", "host:1,2,2", "host:1,-1,2", "h:1,0,0"],
     ("bridge", "--devices"): COUNT,
     ("sample", "--devices"): COUNT,
