@@ -29,7 +29,7 @@ _FILLED_UP = 1024
 _NUMBER = np.float32(0.0)
 
 
-def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
+def in_blocks(function: Callable[[Array], R], x: Array, size: int) -> R:
     """``jax.vmap(function)(x)``, ``size`` rows at a time, in whole blocks; on a mesh each device
     has its share of the rows.
 
@@ -42,11 +42,12 @@ def in_blocks(function: Callable[[Array], Array], x: Array, size: int) -> Array:
     at = jnp.minimum(jnp.arange(-(-n // (devices * size)) * devices * size), n - 1)
     whole = x if len(at) == n else x[at]
     if devices == 1:
-        return jax.lax.map(function, whole, batch_size=size)[:n]
+        return cut(jax.lax.map(function, whole, batch_size=size), n)
     # Axes: block, device, row.
-    cut = jnp.swapaxes(whole.reshape(devices, -1, size, *x.shape[1:]), 0, 1)
-    found = jax.lax.map(jax.vmap(jax.vmap(function)), rows_by_device(cut, 1))
-    return jnp.swapaxes(found, 0, 1).reshape(len(at), *found.shape[3:])[:n]
+    shares = jnp.swapaxes(whole.reshape(devices, -1, size, *x.shape[1:]), 0, 1)
+    found = jax.lax.map(jax.vmap(jax.vmap(function)), rows_by_device(shares, 1))
+    joined = lambda a: jnp.swapaxes(a, 0, 1).reshape(len(at), *a.shape[3:])[:n]  # noqa: E731
+    return jax.tree.map(joined, found)
 
 
 def by_blocks(function: Callable[..., R], *rows: NumPyOrJax, most: int = _SIZES[-1]) -> R:

@@ -148,7 +148,7 @@ def on_one_device(tree: R) -> R:
     """Arrays that were on each device of a mesh, where JAX puts arrays."""
 
     def one(a: Array) -> Array:
-        if len(a.sharding.device_set) == 1:
+        if isinstance(a, jax.core.Tracer) or len(a.sharding.device_set) == 1:
             return a
         if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
             data = jax.device_put(fetched(jax.random.key_data(a)))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import scorefold as sf
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import (
     GaussianBridge,
@@ -302,3 +303,44 @@ def test_a_constant_in_the_costs_changes_no_plan():
     )
     with pytest.raises(ValueError, match="at least one row and one column"):
         sinkhorn(np.zeros((0, 3)))
+
+
+@pytest.mark.parametrize("manifold", [sf.Sphere(2), sf.Euclidean(2), sf.Torus(1)], ids=repr)
+@pytest.mark.parametrize("variance", [0.1, 100.0])
+def test_transport_without_a_matrix_is_transport(manifold, variance):
+    """Potentials, numbers, draws and means of costs that are computed row by row, also where ε is
+    far above them."""
+    reference = brownian_reference(manifold, variance)
+    keys = jax.random.split(jax.random.key(0), 2)
+    o = manifold.origin(jnp.float64)
+    some = lambda k, n: jax.vmap(  # noqa: E731
+        lambda v: manifold.exp(o, manifold.from_components(o, v))
+    )(0.5 * jax.random.normal(k, (n, manifold.dim), jnp.float64))
+    x, y = some(keys[0], 23), some(keys[1], 31)
+    a = jnp.arange(1.0, 24.0)
+    plans = [transport(reference, x, y, a, matrix=matrix) for matrix in (True, False)]
+    assert all(bool(plan.converged) for plan in plans)
+    names = ("f", "g", "cost", "entropy", "value", "log_plan", "log_conditional", "error", "costs")
+    for name in names:
+        one, two = (getattr(plan, name) for plan in plans)
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-9, err_msg=name)
+    means = [plan.barycentre(y.reshape(31, -1)) for plan in plans]
+    np.testing.assert_allclose(*means, rtol=1e-9, atol=1e-12)
+    rows, targets = plans[1].sample_pairs(jax.random.key(1), 4000)
+    seen = np.zeros((23, 31))
+    np.add.at(seen, (np.asarray(rows), np.asarray(targets)), 1.0)
+    expected = 4000 * np.exp(np.asarray(plans[1].log_plan))
+    # Pearson's statistic, mean 712 and deviation √1425 where counts are Poisson.
+    assert np.sum((seen - expected) ** 2 / expected) < 712 + 6 * 1425**0.5
+
+
+def test_transport_on_a_mesh():
+    reference = brownian_reference(sf.Sphere(2), 0.3)
+    x, y = (sf.data.HeatMixture(sf.Sphere(2), np.eye(3)[:2], s=[0.1, 0.1]).sample(
+        jax.random.key(i), 25 + i) for i in (0, 1))  # fmt: skip
+    alone = transport(reference, x, y, matrix=False)
+    with sf.use_mesh(sf.device_mesh(4)):
+        shared = transport(reference, x, y, matrix=False)
+        np.testing.assert_allclose(shared.cost, alone.cost, rtol=1e-5)
+    np.testing.assert_allclose(shared.f, alone.f, rtol=1e-4, atol=1e-4)
+    assert len(shared.f.sharding.device_set) == 1

@@ -1,7 +1,7 @@
 """Entropic transport between weighted point sets, in log space."""
 
-import functools
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import equinox as eqx
@@ -10,8 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from scorefold._blocks import in_blocks, is_traced
+from scorefold._mesh import fetched, on_mesh, on_one_device
 from scorefold._types import DTypeLike, Key, Scalar, Values
 from scorefold._warnings import warn
+from scorefold.bridges.exact.costs import (
+    CELLS,
+    Costs,
+    PointCosts,
+    extremes,
+    mean_of_columns,
+    mean_of_rows,
+)
 from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
@@ -24,17 +34,19 @@ class Transport(eqx.Module):
         P_ij = a_i b_j e^{(f_i + g_j − C_ij)/ε}.
 
     ``error`` is the L¹ distance of both marginals of P from a and b, as P comes out in its dtype;
-    ``converged`` says whether it is at most the tolerance. Arrays of n × m numbers are made when
-    asked for.
+    ``converged`` says whether it is at most the tolerance. Arrays of n × m numbers (``costs``,
+    ``log_plan``, ``log_conditional``) are made when asked for; the rest is computed row by row
+    where the costs are no matrix (``PointCosts``).
 
     What a cost has in x alone and in y alone moves f and g and no plan. ``transport`` keeps such
     parts apart, ``alone`` = (u, v) with C_ij = R_ij + u_i + v_j, so that they take no digits from
-    what is left, R = ``rest``: far apart clouds have the plan of near ones.
+    what is left, R: far apart clouds have the plan of near ones. ``given`` is R as it is kept,
+    ``rest`` as a matrix.
 
     Source: Cuturi 2013; Peyré & Cuturi 2019, Section 4.
     """
 
-    rest: Float[Array, "n m"]
+    given: Costs
     log_a: Float[Array, " n"]
     log_b: Float[Array, " m"]
     rest_f: Float[Array, " n"]
@@ -44,6 +56,11 @@ class Transport(eqx.Module):
     error: Scalar
     iterations: Int[Array, ""]
     converged: Bool[Array, ""]
+
+    @property
+    def rest(self) -> Array:
+        """R, shape (n, m)."""
+        return self.given.matrix() if isinstance(self.given, PointCosts) else self.given
 
     @property
     def costs(self) -> Array:
@@ -63,38 +80,37 @@ class Transport(eqx.Module):
     @property
     def log_plan(self) -> Array:
         """log P, shape (n, m)."""
-        return self.log_a[:, None] + self.log_b[None, :] + self._log_density
+        return _by_row(self, "_log_plan_row")
 
     @property
     def log_conditional(self) -> Array:
         """log P(j | i), each row a law on the m targets, shape (n, m)."""
-        scores = self.log_b[None, :] + (self.rest_g[None, :] - self.rest) / self.epsilon
-        return jax.nn.log_softmax(scores, axis=1)
+        return _by_row(self, "_log_conditional_row")
 
     @property
     def cost(self) -> Scalar:
         """⟨C, P⟩."""
-        return jnp.sum(jnp.exp(self.log_plan) * self.rest) + self._means(*self.alone)
+        return jnp.sum(_by_row(self, "_cost_row")) + self._means(*self.alone)
 
     @property
     def entropy(self) -> Scalar:
         """KL(P ‖ a ⊗ b) in nats, ≥ 0: the mutual information of the two ends."""
-        return jnp.sum(jnp.exp(self.log_plan) * self._log_density)
+        return jnp.sum(_by_row(self, "_entropy_row"))
 
     @property
     def value(self) -> Scalar:
         """⟨a, f⟩ + ⟨b, g⟩ − ε(ΣP − 1), the dual objective: a lower bound of the minimum, equal to
         ⟨C, P⟩ + ε KL once converged. Its derivative in ``costs`` is P."""
         # ΣP − Σ a ⊗ b, which large ε leaves many digits of.
-        prior = jnp.exp(self.log_a[:, None] + self.log_b[None, :])
-        density = jnp.where(prior > 0, self._log_density, 0.0)
-        rest = self.epsilon * jnp.sum(prior * jnp.expm1(density))
-        return self._means(self.f, self.g) - rest
+        return self._means(self.f, self.g) - self.epsilon * jnp.sum(_by_row(self, "_excess_row"))
 
     def sample_targets(self, key: Key, rows: Values) -> Array:
         """For each source index in ``rows`` one target index drawn from P(j | i)."""
         rows = jnp.asarray(rows)
-        return jax.random.categorical(key, self.log_conditional[rows], axis=-1)
+        if not isinstance(self.given, PointCosts):
+            scores = jax.vmap(self._log_conditional_row)(rows.ravel(), self.given[rows.ravel()])
+            return jax.random.categorical(key, scores.reshape(*rows.shape, -1), axis=-1)
+        return _targets(self, rows, jax.random.split(key, rows.size)).reshape(rows.shape)
 
     def sample_pairs(self, key: Key, n: int) -> tuple[Array, Array]:
         """n pairs of indices (i, j) drawn from P."""
@@ -105,8 +121,7 @@ class Transport(eqx.Module):
     def barycentre(self, targets: Values) -> Array:
         """Σ_j P(j | i) y_j for ``targets`` y on flat space, shape (m, d): the conditional mean of
         the target given each source, shape (n, d)."""
-        points = jnp.asarray(targets, self.rest.dtype)
-        return jnp.matmul(jnp.exp(self.log_conditional), points, precision="highest")
+        return _barycentre(self, jnp.asarray(targets, self.log_a.dtype))
 
     def _means(self, u: Array, v: Array) -> Scalar:
         """⟨a, u⟩ + ⟨b, v⟩ with 0·u = 0 whatever u is."""
@@ -114,13 +129,68 @@ class Transport(eqx.Module):
         first, last = (jnp.sum(jnp.where(jnp.isneginf(w), 0.0, jnp.exp(w) * p)) for w, p in pairs)
         return first + last
 
-    @property
-    def _log_density(self) -> Array:
-        return (self.rest_f[:, None] + self.rest_g[None, :] - self.rest) / self.epsilon
+    # Of row i, R_i· given:
+    def _log_density_row(self, i: Array, row: Array) -> Array:
+        return (self.rest_f[i] + self.rest_g - row) / self.epsilon
+
+    def _log_plan_row(self, i: Array, row: Array) -> Array:
+        return self.log_a[i] + self.log_b + self._log_density_row(i, row)
+
+    def _log_conditional_row(self, i: Array, row: Array) -> Array:
+        return jax.nn.log_softmax(self.log_b + (self.rest_g - row) / self.epsilon)
+
+    def _cost_row(self, i: Array, row: Array) -> Scalar:
+        return jnp.sum(jnp.exp(self._log_plan_row(i, row)) * row)
+
+    def _entropy_row(self, i: Array, row: Array) -> Scalar:
+        return jnp.sum(jnp.exp(self._log_plan_row(i, row)) * self._log_density_row(i, row))
+
+    def _excess_row(self, i: Array, row: Array) -> Scalar:
+        """Σ_j P_ij − a_i b_j."""
+        prior = jnp.exp(self.log_a[i] + self.log_b)
+        density = jnp.where(prior > 0, self._log_density_row(i, row), 0.0)
+        return jnp.sum(prior * jnp.expm1(density))
+
+
+_ROW_BY_ROW = 2**28
+"""Costs beyond which ``transport`` makes no matrix: 1 GiB in float32."""
+
+
+@eqx.filter_jit
+def _by_row(plan: Transport, name: str) -> Array:
+    """What the method ``name`` says of every row."""
+    function = getattr(plan, name)
+    if isinstance(plan.given, PointCosts):
+        return plan.given.by_row(function)
+    return jax.vmap(function)(jnp.arange(len(plan.log_a)), plan.given)
+
+
+@eqx.filter_jit
+def _barycentre(plan: Transport, points: Array) -> Array:
+    def one(i: Array, row: Array) -> Array:
+        shares = jnp.exp(plan._log_conditional_row(i, row))
+        return jnp.matmul(shares, points, precision="highest")
+
+    if isinstance(plan.given, PointCosts):
+        return plan.given.by_row(one)
+    return jnp.matmul(jnp.exp(plan.log_conditional), points, precision="highest")
+
+
+@eqx.filter_jit
+def _targets(plan: Transport, rows: Array, keys: Array) -> Array:
+    """A target for each of the rows, with a key each."""
+    costs, flat = plan.given, rows.ravel()
+    assert isinstance(costs, PointCosts)
+
+    def one(k: Array) -> Array:
+        row = costs.row(flat[k])
+        return jax.random.categorical(keys[k], plan._log_conditional_row(flat[k], row))
+
+    return in_blocks(one, jnp.arange(len(flat)), max(1, CELLS // costs.shape[1]))
 
 
 def sinkhorn(
-    costs: Values,
+    costs: Values | PointCosts,
     a: Values | None = None,
     b: Values | None = None,
     *,
@@ -136,7 +206,8 @@ def sinkhorn(
 
     **Arguments:**
 
-    - ``costs``: C, shape (n, m), finite. ``a``, ``b``: weights ≥ 0, divided by their sums
+    - ``costs``: C, shape (n, m), finite: a matrix, or ``PointCosts``, of which no matrix is made.
+      ``a``, ``b``: weights ≥ 0, divided by their sums
       (default: equal).
     - ``epsilon``: ε > 0 in the units of C; C = ½|x − y|² with ε = σ² and C = |x − y|² with
       ε = 2σ² are both the bridge of Brownian motion of variance σ².
@@ -153,7 +224,7 @@ def sinkhorn(
     after ``max_iterations``. Not under a JAX transformation: ask ``converged`` there.
     """
     low = 0.0
-    if not isinstance(costs, jax.Array):
+    if not isinstance(costs, jax.Array | PointCosts):
         costs = np.asarray(costs)
         kind = costs.dtype if costs.dtype.kind == "f" else np.dtype(float)
         costs = costs.astype(np.float64)
@@ -169,16 +240,19 @@ def sinkhorn(
                     f"({np.finfo(narrow).max:.3g}). Divide costs and epsilon by a constant."
                 )
         costs = costs.astype(narrow)
-    costs = jnp.asarray(costs)
-    if costs.size == 0:
+    if not isinstance(costs, PointCosts):
+        costs = jnp.asarray(costs)
+    if 0 in costs.shape:
         raise ValueError(f"costs: needs at least one row and one column, got shape {costs.shape}.")
-    if not jnp.issubdtype(costs.dtype, jnp.floating):
+    if isinstance(costs, jax.Array) and not jnp.issubdtype(costs.dtype, jnp.floating):
         costs = costs.astype(jnp.result_type(float))
-    if costs.ndim != 2:
+    if len(costs.shape) != 2:
         raise ValueError(f"costs: shape must be (n, m), got {costs.shape}.")
-    traced = isinstance(costs, jax.core.Tracer)
+    traced = is_traced(costs)
     if not traced:
-        bad = np.flatnonzero(~np.isfinite(np.asarray(costs)).all(axis=1))
+        with on_mesh():
+            least, most = (fetched(part) for part in extremes(costs))
+        bad = np.flatnonzero(~(np.isfinite(least) & np.isfinite(most)))
         if bad.size:
             raise ValueError(f"costs: rows {bad[:10].tolist()} are not finite. Repair them first.")
     if not (math.isfinite(epsilon) and epsilon > 0):
@@ -191,7 +265,7 @@ def sinkhorn(
         raise ValueError(f"anneal must be a factor between 0 and 1, got {anneal!r}.")
     dtype = costs.dtype
     if not traced:
-        reach, eps = float(jnp.ptp(costs)), float(jnp.finfo(dtype).eps)
+        reach, eps = float(most.max() - least.min()), float(jnp.finfo(dtype).eps)
         spread = reach / epsilon
         if not spread * eps < 1.0:
             raise ValueError(
@@ -212,18 +286,32 @@ def sinkhorn(
     if g.shape != (m,):
         raise ValueError(f"start: shape must be ({m},), got {g.shape}.")
     scalar = jnp.asarray(epsilon, dtype)
-    first = scalar if anneal is None else jnp.maximum(jnp.ptp(fixed), scalar)
+    first = scalar
+    if anneal is not None:
+        least, most = extremes(fixed)
+        first = jnp.maximum(jnp.max(most) - jnp.min(least), scalar)
     rate = jnp.asarray(anneal or 1.0, dtype)
     # Where ε is large beside the costs, marginals are nearly right with potentials far from it.
     gentle = not traced and spread < 1.0
     goal = tolerance
     if gentle:
-        rounding = 4.0 * eps * float(jnp.abs(costs).max()) / epsilon
+        rounding = 4.0 * eps * float(np.maximum(np.abs(least), np.abs(most)).max()) / epsilon
         goal = min(tolerance, max(tolerance * spread, rounding))
-    f, g, iterations = _iterate(
-        fixed, log_a, log_b, scalar, g, goal, max_iterations, first, rate, gentle
-    )
-    error = _error(fixed, log_a, log_b, f, g, scalar)
+    with on_mesh() if isinstance(costs, PointCosts) else nullcontext():
+        f, g, iterations = _iterate(
+            fixed,
+            log_a,
+            log_b,
+            scalar,
+            g,
+            jnp.asarray(goal, dtype),
+            jnp.int32(max_iterations),
+            first,
+            rate,
+            gentle,
+        )
+        error = _error(fixed, log_a, log_b, f, g, scalar)
+    f, g, iterations, error = on_one_device((f, g, iterations, error))
     tell("sinkhorn", error, iterations, tolerance)
     alone, met = (jnp.full(n, low, dtype), jnp.zeros(m, dtype)), error <= tolerance
     return Transport(costs, log_a, log_b, f, g, alone, scalar, error, iterations, met)
@@ -246,6 +334,8 @@ def transport(
     x1: Values,
     a: Values | None = None,
     b: Values | None = None,
+    *,
+    matrix: bool | None = None,
     **kwargs: Any,
 ) -> Transport:
     """The static Schrödinger bridge of weighted points: ``sinkhorn`` with
@@ -255,7 +345,9 @@ def transport(
     p_S the exact transition of ``reference`` over its whole clock, on any manifold. Up to terms
     in y alone, C = |x − y|²/2S for Brownian motion on flat space.
 
-    **Arguments:** ``x0``, ``x1``: points, shape ``(n, …)`` and ``(m, …)``; the rest as for
+    **Arguments:** ``x0``, ``x1``: points, shape ``(n, …)`` and ``(m, …)``; ``matrix``: whether the
+    costs are kept as one (default: up to 2²⁸ of them), or computed anew in each iteration, in a
+    memory that grows like n + m and in shares on a mesh (``use_mesh``); the rest as for
     ``sinkhorn`` (without ``epsilon``).
     **Raises:** ``ValueError`` for a reference whose transition is not closed form.
     """
@@ -270,12 +362,14 @@ def transport(
     last = last.astype(first.dtype)
     traced = isinstance(first, jax.core.Tracer) or isinstance(last, jax.core.Tracer)
     units = None if traced else BridgeUnits.of(reference, first, last)
+    if matrix is None:
+        matrix = len(first) * len(last) <= _ROW_BY_ROW
     if units is None:
-        return sinkhorn(transition_costs(reference, first, last), a, b, epsilon=1.0, **kwargs)
+        return sinkhorn(_costs(reference, first, last, matrix), a, b, epsilon=1.0, **kwargs)
     units = BridgeUnits(1.0, units.start, units.end)
     y0 = units.enter(reference, x0, 0.0, "x0").reshape(-1, *shape)
     y1 = units.enter(reference, x1, reference.schedule.total, "x1").reshape(-1, *shape)
-    costs = transition_costs(units.inside(reference), y0, y1.astype(y0.dtype))
+    costs = _costs(units.inside(reference), y0, y1.astype(y0.dtype), matrix)
     plan = sinkhorn(costs, a, b, epsilon=1.0, **kwargs)
     return eqx.tree_at(lambda p: p.alone, plan, units.alone(reference, y0, y1.astype(y0.dtype)))
 
@@ -317,6 +411,10 @@ def log_weights(name: str, weights: Values | None, n: int, dtype: DTypeLike) -> 
     return jnp.log(array) - jnp.log(jnp.sum(array))
 
 
+def _costs(reference: Noising, x0: Array, x1: Array, matrix: bool) -> Costs:
+    return transition_costs(reference, x0, x1) if matrix else PointCosts(reference, x0, x1)
+
+
 @eqx.filter_jit
 def transition_costs(reference: Noising, x0: Array, x1: Array) -> Array:
     """−log p_S(y_j | x_i), shape (n, m)."""
@@ -325,8 +423,19 @@ def transition_costs(reference: Noising, x0: Array, x1: Array) -> Array:
     return each(x0)
 
 
-@functools.partial(jax.jit, static_argnums=9)
-def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, rate, gentle):
+@eqx.filter_jit
+def _iterate(
+    costs: Costs,
+    log_a: Array,
+    log_b: Array,
+    epsilon: Scalar,
+    g: Array,
+    tolerance: Scalar,
+    max_iterations: Array,
+    first: Scalar,
+    rate: Scalar,
+    gentle: bool,
+) -> tuple[Array, Array, Array]:
     """A pair (f, g) with f the exact answer to g. Its columns have the marginal
     b_j e^{(g_j − g'_j)/ε}, g' the answer to f: the first pair that is good enough is kept.
     ``gentle``: the costs are small beside ε."""
@@ -335,19 +444,10 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, 
         return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
 
     def rows(g, e):
-        return -e * mean(log_b[None, :], (g[None, :] - costs) / e, 1)
+        return -e * mean_of_rows(costs, log_b, g, e, gentle)
 
     def columns(f, e):
-        return -e * mean(log_a[:, None], (f[:, None] - costs) / e, 0)
-
-    def mean(log_weights, u, axis):
-        """log Σ w e^u."""
-        if not gentle:
-            return jax.nn.logsumexp(log_weights + u, axis=axis)
-        # Of u that hardly differ: log(1 + Σ w (e^u − 1)) keeps the digits that 1 + u would lose.
-        top = jnp.max(u, axis=axis, keepdims=True)
-        rest = jnp.sum(jnp.exp(log_weights) * jnp.expm1(u - top), axis=axis)
-        return jnp.squeeze(top, axis) + jnp.log1p(rest)
+        return -e * mean_of_columns(costs, log_a, f, e, gentle)
 
     goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
 
@@ -374,8 +474,13 @@ def _iterate(costs, log_a, log_b, epsilon, g, tolerance, max_iterations, first, 
     return f, g, k
 
 
-@jax.jit
-def _error(costs: Array, log_a: Array, log_b: Array, f: Array, g: Array, epsilon: Scalar) -> Scalar:
+@eqx.filter_jit
+def _error(costs: Costs, log_a: Array, log_b: Array, f: Array, g: Array, epsilon: Scalar) -> Scalar:
+    if isinstance(costs, PointCosts):
+        row = log_a + f / epsilon + mean_of_rows(costs, log_b, g, epsilon, False)
+        column = log_b + g / epsilon + mean_of_columns(costs, log_a, f, epsilon, False)
+        apart = lambda found, asked: jnp.sum(jnp.abs(jnp.exp(found) - jnp.exp(asked)))  # noqa: E731
+        return apart(row, log_a) + apart(column, log_b)
     plan = jnp.exp(log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon)
     row = jnp.sum(jnp.abs(jnp.sum(plan, axis=1) - jnp.exp(log_a)))
     return row + jnp.sum(jnp.abs(jnp.sum(plan, axis=0) - jnp.exp(log_b)))
