@@ -8,7 +8,6 @@ import functools
 import math
 
 import jax.numpy as jnp
-import numpy as np
 
 from scorefold._types import Scalar
 from scorefold.heat._polynomial import polynomial
@@ -71,12 +70,11 @@ def angle_over_sine(angle: Scalar, sine: Scalar) -> Scalar:
 
 @functools.cache
 def _arcsine_series(single: bool) -> list[float]:
-    """Coefficients in 4t − 1: of Chebyshev's interpolation, whose error falls like 5.8^{−n}."""
-    series = np.polynomial.chebyshev.chebinterpolate(
-        lambda u: np.arcsin(np.sqrt(0.25 * (u + 1.0))) / np.sqrt(0.25 * (u + 1.0)),
-        9 if single else 22,
-    )
-    return np.polynomial.chebyshev.cheb2poly(series).tolist()
+    """Coefficients of arcsin(√t)/√t = Σ_n c_n tⁿ, c_n = C(2n, n)/4ⁿ(2n + 1), in u = 4t − 1:
+    sums of positive numbers. They fall like 3^{−k}."""
+    c = [math.comb(2 * n, n) / 16**n / (2 * n + 1) for n in range(120)]
+    degree = 13 if single else 30
+    return [sum(math.comb(n, k) * c[n] for n in range(k, 120)) for k in range(degree + 1)]
 
 
 def arcsine_ratio(square: Scalar) -> Scalar:

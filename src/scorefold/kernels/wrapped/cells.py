@@ -8,6 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from scorefold._blocks import device
+from scorefold._types import DTypeLike
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
 from scorefold.manifolds.neighbours import rows_of
@@ -15,6 +17,8 @@ from scorefold.manifolds.neighbours import rows_of
 _WIDTHS = 4.0
 """How much cells are narrowed in width: by halves where the logarithm of a cell's widths ranges
 over more than a quarter of its extent in standard deviations."""
+_SEEN = 1 << 12
+"""Kernels of a cell by which it is measured before it is divided."""
 _BLOCK = 1 << 18
 """Distances at a time."""
 
@@ -37,18 +41,11 @@ class Cells(NamedTuple):
     log_mass: np.ndarray
     """log Σ e^{levels}, ``(C,)``, float64."""
 
-    def astype(self, dtype: np.dtype) -> Cells:
-        """What pairs are evaluated with in this dtype."""
-        same = lambda a: a.astype(dtype, copy=False)  # noqa: E731
-        return self._replace(
-            centres=same(self.centres), rows=same(self.rows), levels=same(self.levels),
-            middle=same(self.middle),
-        )  # fmt: skip
 
-
-def cells_of(mixture: WrappedMixture, size: int) -> Cells:
-    """The kernels of positive weight, ``size`` of them in each cell. A cell is divided at the median
-    along the axis in which it is longest, in its standard deviations, or in width."""
+def cells_of(mixture: WrappedMixture, size: int, dtype: DTypeLike) -> Cells:
+    """The kernels of positive weight, ``size`` of them in each cell, with numbers of this dtype. A
+    cell is divided at the median along the axis in which it is longest, in its standard
+    deviations, or in width."""
     m = mixture.manifold
     host = lambda a: np.asarray(a, np.float64)  # noqa: E731
     log_w, variances = host(mixture.log_weights), host(mixture.variances)
@@ -62,14 +59,13 @@ def cells_of(mixture: WrappedMixture, size: int) -> Cells:
     top = levels.max(1)
     mass = top + np.log(np.exp(levels - top[:, None]).sum(1))
     middle, radius = _balls(m, centres, full, there)
-    dtype = centres.dtype
-    roots = np.asarray(mixture.axes) / np.sqrt(np.asarray(mixture.variances))[:, :, None]
-    last = lambda a: np.ascontiguousarray(np.moveaxis(a, 1, -1))  # noqa: E731
+    roots = (host(mixture.axes) / np.sqrt(variances)[:, :, None]).astype(dtype)
+    last = lambda a: np.ascontiguousarray(np.moveaxis(a[full], 1, -1))  # noqa: E731
     return Cells(
-        centres=last(centres[full]),
-        rows=last(roots.astype(dtype)[full]),
+        centres=last(centres.astype(dtype)),
+        rows=last(roots),
         levels=levels.astype(dtype),
-        middle=middle,
+        middle=middle.astype(dtype),
         radius=radius,
         std=np.where(there, std[full], 0.0).max(1),
         log_mass=mass,
@@ -81,7 +77,7 @@ def _places(manifold: Manifold, centres: np.ndarray) -> np.ndarray:
     chords = manifold.chords(rows_of(manifold, "centres", centres))
     if chords is not None:
         return chords.coordinates.astype(np.float32)
-    return np.asarray(jax.vmap(manifold.embed)(centres), np.float32)
+    return np.asarray(jax.vmap(manifold.embed)(device(centres)), np.float32)
 
 
 def _divided(places: np.ndarray, log_std: np.ndarray, kept: np.ndarray, size: int) -> np.ndarray:
@@ -96,7 +92,8 @@ def _divided(places: np.ndarray, log_std: np.ndarray, kept: np.ndarray, size: in
             ends.append((first, stop))
             continue
         some = numbers[:, first:stop]
-        low, high = some.min(1), some.max(1)
+        seen = some[:, :: 1 + some.shape[1] // _SEEN]
+        low, high = seen.min(1), seen.max(1)
         extent = (high - low) / math.exp(0.5 * float(low[-1] + high[-1]))
         extent[-1] = _WIDTHS * (high[-1] - low[-1])
         half = size * (-(-(stop - first) // size) // 2)

@@ -86,8 +86,8 @@ class Beyond(NamedTuple):
 
     @classmethod
     def of(cls, manifold: Manifold, std: np.ndarray, eps: float) -> Beyond:
-        """Of ``log_beyond`` for laws whose largest standard deviations are ``std``, each taken up to
-        the next of 16 in a factor of two."""
+        """Of ``log_beyond`` for laws whose largest standard deviations are ``std``, each taken up
+        to the next of 16 in a factor of two."""
         step = np.ceil(_CLASSES * np.log2(std)).astype(int)
         steps, which = np.unique(step, return_inverse=True)
         lines = [_line(manifold, 2.0 ** (k / _CLASSES) * (1.0 + 1e-6), eps) for k in steps.tolist()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-
+import itertools
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +18,8 @@ from scorefold._blocks import device
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.cells import Cells
 from scorefold.manifolds import Manifold
+
+R = TypeVar("R")
 
 _POINTS = 32
 """Points of a tile, which has all kernels of a cell."""
@@ -40,9 +44,9 @@ def tile_sums(
     place = np.arange(len(of)) - first_pair[of] + _POINTS * first_tile[of]
     cell = np.repeat(np.arange(len(counts)), tiles_of)
     # A place that is left over has the first point.
-    at = np.zeros(_POINTS * len(cell), np.int64)
-    at[place] = points
-    at = at.reshape(-1, _POINTS)
+    filled = np.zeros(_POINTS * len(cell), np.int64)
+    filled[place] = points
+    at = filled.reshape(-1, _POINTS)
     step = max(1, _PAIRS // (_POINTS * size))
 
     def tile(start: int) -> np.ndarray:
@@ -52,9 +56,17 @@ def tile_sums(
         found = _tiles(manifold, device(asked), *(device(a) for a in own))
         return np.asarray(found, np.float64)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        sums = np.concatenate(list(threads.map(tile, range(0, len(cell), step))))
+    sums = np.concatenate(side_by_side(tile, range(0, len(cell), step)))
     return sums.reshape(-1)[place]
+
+
+def side_by_side(function: Callable[..., R], *arguments: Iterable) -> list[R]:
+    """``list(map(function, *arguments))`` on all cores: a program of one loop runs on one. The
+    first call, which compiles, is made alone."""
+    calls = zip(*arguments, strict=True)
+    first = [function(*a) for a in itertools.islice(calls, 1)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return first + list(threads.map(lambda a: function(*a), calls))
 
 
 @eqx.filter_jit

@@ -20,7 +20,7 @@ from scorefold.kernels.wrapped.cells import Cells, cells_of
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.kernels.wrapped.tails import Beyond, curved
-from scorefold.kernels.wrapped.tiles import tile_sums
+from scorefold.kernels.wrapped.tiles import side_by_side, tile_sums
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Reference
 
@@ -54,9 +54,9 @@ def truncated_log_prob(
         S · sup_{r ≥ R} e^{−r²/2σ²} |det d exp|⁻¹,
 
     R the distance from the middle of the cell less its radius. Cells whose bounds together are at
-    most rtol · L are left out, L the background and the likeliest cells, and all others are summed in full.
-    p̂ is p but for the sum left out and for rounding. The bound is proved; it supposes that a
-    point is not within the resolution of its numbers of the cut locus −z of a kernel on a sphere.
+    most rtol · L are left out, L the background and the likeliest cells, and all others are summed
+    in full. p̂ is p but for the sum left out and for rounding. The bound is proved; it supposes that
+    a point is not within the resolution of its numbers of the cut locus −z of a kernel on a sphere.
 
     A pair of a point and a kernel takes 2 to 25 ns (``Manifold.normal_coordinates``); memory is
     O(n) for n kernels, and some 10⁸ bytes. On a ``Manifold`` whose
@@ -102,7 +102,7 @@ def _sum(mixture: WrappedMixture, rows: np.ndarray, rtol: float) -> tuple[np.nda
     law = lambda some: quick_jit(_background)(mixture.background, some)  # noqa: E731
     background = float(mixture.log_share) + np.asarray(by_blocks(law, rows), np.float64)
     inside = float(np.log1p(-np.exp(np.float64(mixture.log_share))))
-    sums = CellSums(mixture.manifold, cells_of(mixture, _SIZE), rows.dtype)
+    sums = CellSums(mixture.manifold, cells_of(mixture, _SIZE, rows.dtype))
     kernels, left_out = (np.empty(len(rows)) for _ in range(2))
     step = max(_BOUNDED, _HELD // sums.count)
     for start in range(0, len(rows), step):
@@ -116,12 +116,10 @@ def _sum(mixture: WrappedMixture, rows: np.ndarray, rtol: float) -> tuple[np.nda
 class CellSums:
     """log Σ w_i · kernel_i at many points, of the cells that matter there."""
 
-    def __init__(self, manifold: Manifold, cells: Cells, dtype: np.dtype) -> None:
-        self.manifold, self.cells = manifold, cells.astype(dtype)
-        self.count = len(cells.std)
-        self.bounds: _Bounds | None = None
-        if curved(manifold) is not None:
-            self.bounds = _Bounds.of(manifold, self.cells, dtype)
+    def __init__(self, manifold: Manifold, cells: Cells) -> None:
+        self.manifold, self.cells, self.count = manifold, cells, len(cells.std)
+        known = curved(manifold) is not None
+        self.bounds = _Bounds.of(manifold, cells) if known else None
 
     def at(self, x: np.ndarray, besides: np.ndarray, rtol: float) -> tuple[np.ndarray, np.ndarray]:
         """The sum, and a bound on what is left out of it, which is at most rtol of the sum and
@@ -130,17 +128,19 @@ class CellSums:
         if self.bounds is None:
             every = [np.ones((self.count, _BOUNDED), bool)] * -(-n // _BOUNDED)
             return self._sum(x, every), np.full(n, -np.inf)
-        first = [_likely(self.manifold, self.bounds, p) for p in self._blocks(x)]
-        known = self._sum(x, [np.asarray(mask) for mask in first])
+        law = self.manifold, self.bounds
+        points = list(self._blocks(x))
+        first = side_by_side(lambda p: np.asarray(_likely(*law, p)), points)
+        known = self._sum(x, first)
         room = np.logaddexp(known, besides) + math.log(rtol)
+
+        def besides_known(p: Array, mask: np.ndarray, r: Array) -> tuple[np.ndarray, np.ndarray]:
+            found, left = _mattering(*law, p, device(mask), r)
+            return np.asarray(found), np.asarray(left, np.float64)
+
         rooms = self._blocks(room.astype(x.dtype))
-        more = [
-            _mattering(self.manifold, self.bounds, p, mask, r)
-            for p, mask, r in zip(self._blocks(x), first, rooms, strict=True)
-        ]
-        rest = self._sum(x, [np.asarray(mask) for mask, _ in more])
-        left_out = np.concatenate([np.asarray(left, np.float64) for _, left in more])
-        return np.logaddexp(known, rest), left_out[:n]
+        more, left_out = zip(*side_by_side(besides_known, points, first, rooms), strict=True)
+        return np.logaddexp(known, self._sum(x, list(more))), np.concatenate(left_out)[:n]
 
     def _blocks(self, a: np.ndarray) -> Iterator[Array]:
         """Rows of a, some at a time, along the last axis."""
@@ -173,13 +173,16 @@ class _Bounds(NamedTuple):
     middle: Array
     """``(C, *shape)``."""
     radius: Array
+    level: Array
+    rate: Array
+    """level − rate · r²: about log of what a cell adds at a distance r from the middle."""
     log_mass: Array
     beyond: tuple[Array, ...]
     """The parts of ``Beyond``."""
 
     @classmethod
-    def of(cls, manifold: Manifold, cells: Cells, dtype: np.dtype) -> _Bounds:
-        count = len(cells.std)
+    def of(cls, manifold: Manifold, cells: Cells) -> _Bounds:
+        count, dtype = len(cells.std), cells.levels.dtype
         quarter = max(1, 1 << (count - 1).bit_length() >> 3)
         fill = -count % quarter
         beyond = Beyond.of(manifold, cells.std, float(jnp.finfo(dtype).eps))
@@ -188,11 +191,16 @@ class _Bounds(NamedTuple):
             more = [(0, fill)] + [(0, 0)] * (a.ndim - 1)
             return device(np.pad(a, more, mode=mode).astype(dtype))
 
-        mass = np.concatenate([cells.log_mass, np.full(fill, -np.inf)])
+        d, square = manifold.dim, cells.std**2
+        spread = square + cells.radius**2 / (d + 2)  # of points evenly in a ball
+        level = cells.log_mass + 0.5 * d * np.log(square / spread)
+        none = np.full(fill, -np.inf)
         return cls(
             middle=filled(cells.middle),
             radius=filled(cells.radius),
-            log_mass=device(mass.astype(dtype)),
+            level=device(np.concatenate([level, none]).astype(dtype)),
+            rate=filled(0.5 / spread),
+            log_mass=device(np.concatenate([cells.log_mass, none]).astype(dtype)),
             beyond=tuple(filled(a) for a in beyond),
         )
 
@@ -215,9 +223,10 @@ class _Bounds(NamedTuple):
 
 @eqx.filter_jit
 def _likely(manifold: Manifold, bounds: _Bounds, x: Array) -> Array:
-    """The cells that would add most, or e⁻³ of that, if all their kernels were in the middle:
+    """The cells that would add most, or e⁻³ of that, if each were one normal law around its middle:
     ``(C, n)``."""
-    each = bounds.largest(bounds.distances(manifold, x))
+    away = bounds.distances(manifold, x)
+    each = bounds.level[:, None] - bounds.rate[:, None] * away * away
     return (each >= jnp.max(each, axis=0)[None] - _LIKELY) & (each > -jnp.inf)
 
 
