@@ -17,7 +17,7 @@ from scorefold.manifolds.neighbours import rows_of
 _WIDTHS = 4.0
 """How much cells are narrowed in width: by halves where the logarithm of a cell's widths ranges
 over more than a quarter of its extent in standard deviations."""
-_SEEN = 1 << 12
+_SEEN = 1 << 10
 """Kernels of a cell by which it is measured before it is divided."""
 _BLOCK = 1 << 18
 """Distances at a time."""

@@ -24,17 +24,18 @@ from scorefold.kernels.wrapped.tiles import side_by_side, tile_sums
 from scorefold.manifolds import Manifold, check_points
 from scorefold.noising import Reference
 
-_SIZE = 128
-"""Kernels in a cell."""
+_SIZE, _MANY = 128, 1 << 20
+"""Kernels in a cell; of so many kernels twice as many are."""
 _LIKELY = 3.0
 """The density is bounded from below by the cells that seem to add e⁻³ of the most, or more."""
-_BOUNDED = 128
-"""Points at a time whose cells are bounded: sums over cells of more leave the cache."""
+_BOUNDED, _FEWEST, _MOST = 1 << 18, 32, 128
+"""Pairs of a point and a cell bounded at a time, so that they stay in the cache, as far as these
+are so many points."""
 _HELD = 1 << 26
 """Pairs of a point and a cell of which it is held whether they matter."""
 _CUTS = (1.0, 0.25, 0.0625, 0.016, 0.004)
 """Shares of what may be left out: cells of less are, by the largest of these that will do."""
-_MOST, _ROUNDED = 60.0, 0.999
+_LARGEST, _ROUNDED = 60.0, 0.999
 """Bound on logarithms of shares, and the sum that leaves room for rounding."""
 _SETUP, _KERNEL = 4e6, 4.0
 """Cost in pairs of a full sum: of compiling, and of a kernel that is put into a cell
@@ -47,7 +48,7 @@ def truncated_log_prob(
     """(log p̂(x), e) with p̂ ≤ p ≤ p̂/(1 − e) and e ≤ rtol: the density of a wrapped mixture
     from the kernels that matter at each point, in nats, and a bound on the relative error.
 
-    Kernels are put into cells of 128 that are near one another and about as wide. A cell with the
+    Kernels are put into cells of 128 (of 256 where there are above 2²⁰) that are near one another and about as wide. A cell with the
     sum S of weighted peak densities and the largest standard deviation σ, whose kernels are at
     least R away from x, adds at most
 
@@ -102,9 +103,10 @@ def _sum(mixture: WrappedMixture, rows: np.ndarray, rtol: float) -> tuple[np.nda
     law = lambda some: quick_jit(_background)(mixture.background, some)  # noqa: E731
     background = float(mixture.log_share) + np.asarray(by_blocks(law, rows), np.float64)
     inside = float(np.log1p(-np.exp(np.float64(mixture.log_share))))
-    sums = CellSums(mixture.manifold, cells_of(mixture, _SIZE, rows.dtype))
+    size = _SIZE if len(mixture.centres) <= _MANY else 2 * _SIZE
+    sums = CellSums(mixture.manifold, cells_of(mixture, size, rows.dtype))
     kernels, left_out = (np.empty(len(rows)) for _ in range(2))
-    step = max(_BOUNDED, _HELD // sums.count)
+    step = max(_MOST, _HELD // sums.count)
     for start in range(0, len(rows), step):
         some = slice(start, start + step)
         kernels[some], left_out[some] = sums.at(rows[some], background[some] - inside, rtol)
@@ -118,6 +120,7 @@ class CellSums:
 
     def __init__(self, manifold: Manifold, cells: Cells) -> None:
         self.manifold, self.cells, self.count = manifold, cells, len(cells.std)
+        self.block = int(np.clip(_BOUNDED // self.count, _FEWEST, _MOST))
         known = curved(manifold) is not None
         self.bounds = _Bounds.of(manifold, cells) if known else None
 
@@ -126,7 +129,7 @@ class CellSums:
         ``besides`` together: all in logarithms, shape ``(n,)``."""
         n = len(x)
         if self.bounds is None:
-            every = [np.ones((self.count, _BOUNDED), bool)] * -(-n // _BOUNDED)
+            every = [np.ones((self.count, self.block), bool)] * -(-n // self.block)
             return self._sum(x, every), np.full(n, -np.inf)
         law = self.manifold, self.bounds
         points = list(self._blocks(x))
@@ -144,15 +147,15 @@ class CellSums:
 
     def _blocks(self, a: np.ndarray) -> Iterator[Array]:
         """Rows of a, some at a time, along the last axis."""
-        for start in range(0, len(a), _BOUNDED):
-            at = np.minimum(np.arange(start, start + _BOUNDED), len(a) - 1)
+        for start in range(0, len(a), self.block):
+            at = np.minimum(np.arange(start, start + self.block), len(a) - 1)
             yield device(np.moveaxis(a[at], 0, -1))
 
     def _sum(self, x: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:
         """log of the sums over the cells that each block of points takes, float64."""
         pairs = []
         for block, mask in enumerate(masks):
-            start = block * _BOUNDED
+            start = block * self.block
             of, point = np.nonzero(mask[: self.count, : len(x) - start])
             pairs.append((point + start, of.astype(np.min_scalar_type(self.count))))
         points, of = (np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -240,7 +243,7 @@ def _mattering(
     away = bounds.distances(manifold, x)
     # Distances have been rounded.
     near = away * (1.0 - 1e-6) - bounds.radius[:, None] * (1.0 + 1e-6) - 8.0 * eps
-    share = jnp.exp(jnp.minimum(bounds.largest(near) - room[None], _MOST))
+    share = jnp.exp(jnp.minimum(bounds.largest(near) - room[None], _LARGEST))
     share = jnp.where(known, 0.0, share)
     cuts = (*_CUTS, 0.5 / len(share))
     sums = jnp.stack([jnp.sum(jnp.where(share <= c, share, 0.0), axis=0) for c in cuts])
