@@ -17,6 +17,7 @@ from jaxtyping import Array
 from scorefold._blocks import device
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.cells import Cells
+from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS, seen_from
 from scorefold.manifolds import Manifold
 
 R = TypeVar("R")
@@ -25,8 +26,6 @@ _POINTS = 32
 """Points of a tile, which has all kernels of a cell."""
 _PAIRS = 1 << 20
 """Pairs at a time."""
-_UNROLLED = 12
-"""Dimensions up to which components are single numbers in the program."""
 
 
 def tile_sums(
@@ -83,10 +82,11 @@ def _tiles(manifold: Manifold, x: Array, centres: Array, rows: Array, levels: Ar
 def log_kernel(manifold: Manifold, x: Point, z: Point, rows: Array, level: Scalar) -> Scalar:
     """log of a wrapped normal kernel with its weight, ``rows``: E_k/√λ_k; what
     ``WrappedFamily.log_prob`` gives, up to rounding."""
-    v, log_det = manifold.normal_coordinates(z, x)
-    if len(v) > _UNROLLED:
-        along = rows @ jnp.stack(v)
+    if manifold.dim > MOST_NUMBERS:
+        u, log_det = seen_from(manifold, z, x)
+        along = rows @ u
         return level - 0.5 * jnp.sum(along * along) - log_det
+    v, log_det = manifold.normal_coordinates(z, x)
     square = jnp.zeros_like(level)
     for k in range(len(v)):
         along = rows[k, 0] * v[0]
