@@ -146,15 +146,16 @@ def test_most_kernels_are_left_out(monkeypatch):
 @pytest.mark.parametrize("m", MANIFOLDS, ids=lambda m: m.name)
 def test_single_precision_and_almost_no_background(m):
     """Float32 with a background of share e^{-60}, so that far points live on tails: against
-    all kernels in float32. What differs are the order of sums and the rounding of v (1e-4; far out
-    on H², where cosh r has seven digits, and at distances of thousands of standard deviations by
-    a hundred units in the last place of −½v²/σ²)."""
+    all kernels in float32. What differs are the order of sums and the rounding of v (1e-4, and ten
+    units in the last place of −½v²/σ²; far out on H², where cosh r is 4000 and both are off by
+    up to 8·10⁻³ nats, 500)."""
     kernels, x = mixture(m, jnp.float32, log_share=-60.0)
     log_prob, bound = truncated_log_prob(kernels, x)
     want = dense(kernels, x)
     assert log_prob.dtype == bound.dtype == jnp.float32
     missing = -np.expm1(np.asarray(log_prob, np.float64) - want)
-    unit = 100.0 * float(jnp.finfo(jnp.float32).eps) * np.abs(want)
+    unit = float(jnp.finfo(jnp.float32).eps) * np.abs(want)
+    unit = np.where(np.abs(x).max(-1) > 100.0, 500.0, 10.0) * unit if x.ndim == 2 else 10.0 * unit
     assert np.all(np.abs(missing) <= np.asarray(bound) + 1e-4 + unit)
 
 

@@ -48,9 +48,9 @@ def truncated_log_prob(
     """(log p̂(x), e) with p̂ ≤ p ≤ p̂/(1 − e) and e ≤ rtol: the density of a wrapped mixture
     from the kernels that matter at each point, in nats, and a bound on the relative error.
 
-    Kernels are put into cells of 128 (of 256 where there are above 2²⁰) that are near one another and about as wide. A cell with the
-    sum S of weighted peak densities and the largest standard deviation σ, whose kernels are at
-    least R away from x, adds at most
+    Kernels are put into cells of 128 (of 256 where there are more than 2²⁰) that are near one
+    another and about as wide. A cell with the sum S of weighted peak densities and the largest
+    standard deviation σ, whose kernels are at least R away from x, adds at most
 
         S · sup_{r ≥ R} e^{−r²/2σ²} |det d exp|⁻¹,
 
