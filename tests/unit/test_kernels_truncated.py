@@ -213,6 +213,22 @@ def test_the_model_uses_it_where_it_costs_less(monkeypatch):
     np.testing.assert_allclose(wide.log_prob(x), dense(wide.mixture, x), rtol=0, atol=1e-11)
 
 
+def test_in_many_dimensions_it_is_counted(monkeypatch):
+    """On T^13 kernels that all matter are summed as a whole, narrow ones in cells."""
+    for cost in ("_SETUP", "_KERNEL"):
+        monkeypatch.setattr(truncated, cost, 0.0)
+    kernels, x = mixture(sf.Torus(13), jnp.float64, n=400)
+    alike = jnp.full_like(kernels.log_weights, -math.log(400.0))
+    kernels = eqx.tree_at(lambda k: k.log_weights, kernels, alike)
+    wide, narrow = (
+        eqx.tree_at(lambda k: k.variances, kernels, jnp.full_like(kernels.variances, v))
+        for v in (1.0, 1e-4)
+    )
+    assert truncated.cheaper_log_prob(wide, x, rtol=1e-4) is None
+    less = dense(narrow, x) - np.asarray(truncated.cheaper_log_prob(narrow, x, rtol=1e-4))
+    assert np.all(less > -1e-9) and less.max() < 1e-4
+
+
 def test_arguments():
     kernels, _ = mixture(SPHERE, jnp.float64, n=600)
     with pytest.raises(ValueError, match="rtol"):

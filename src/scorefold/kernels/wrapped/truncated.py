@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import by_blocks, device
+from scorefold._blocks import by_blocks, device, evenly
 from scorefold._compile import quick_jit
 from scorefold._types import NumPyOrJax, Values
 from scorefold.kernels.wrapped.cells import Cells, cells_of
+from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.kernels.wrapped.tails import Beyond, curved
@@ -37,6 +38,9 @@ _CUTS = (1.0, 0.25, 0.0625, 0.016, 0.004)
 """Shares of what may be left out: cells of less are, by the largest of these that will do."""
 _LARGEST, _ROUNDED = 60.0, 0.999
 """Bound on logarithms of shares, and the sum that leaves room for rounding."""
+_PROBES, _WHOLE = 64, 0.4
+"""Points at which cells are counted, and the share of all above which the full sum is cheaper: in
+more dimensions than ``MOST_NUMBERS``, where a pair takes twice as long in cells."""
 _SETUP, _KERNEL = 4e6, 4.0
 """Cost in pairs of a full sum: of compiling, and of a kernel that is put into a cell
 (``benchmarks/edge_speed.py``)."""
@@ -48,9 +52,9 @@ def truncated_log_prob(
     """(log p̂(x), e) with p̂ ≤ p ≤ p̂/(1 − e) and e ≤ rtol: the density of a wrapped mixture
     from the kernels that matter at each point, in nats, and a bound on the relative error.
 
-    Kernels are put into cells of 128 (of 256 where there are more than 2²⁰) that are near one
-    another and about as wide. A cell with the sum S of weighted peak densities and the largest
-    standard deviation σ, whose kernels are at least R away from x, adds at most
+    Kernels are put into cells of 128 (256 of more than 2²⁰; 1 in more than 12 dimensions) that
+    are near one another and about as wide. A cell with the sum S of weighted peak densities and
+    the largest standard deviation σ, whose kernels are at least R away from x, adds at most
 
         S · sup_{r ≥ R} e^{−r²/2σ²} |det d exp|⁻¹,
 
@@ -79,7 +83,7 @@ def truncated_log_prob(
     points = check_points(m, x, "x")
     batch = points.shape[: points.ndim - len(m.shape)]
     rows = np.asarray(points).reshape(-1, *m.shape)
-    log_prob, left_out = _sum(mixture, rows, rtol)
+    log_prob, left_out = _sum(mixture, _sums(mixture, rows), rows, rtol)
     shape = lambda a: device(a.astype(rows.dtype).reshape(batch))  # noqa: E731
     return shape(log_prob), shape(left_out)
 
@@ -87,24 +91,38 @@ def truncated_log_prob(
 def cheaper_log_prob(mixture: WrappedMixture, x: NumPyOrJax, *, rtol: float) -> Array | None:
     """``truncated_log_prob`` where it takes less time than the sum over all kernels, else None.
 
-    The choice follows from the numbers of points and kernels alone: the same points have the same
-    density every time. ``x``: shape ``(n, *manifold.shape)``.
+    The choice follows from the numbers of points and kernels, and in more dimensions than pairs are
+    cheap in from how many cells matter at 64 of the points: the same points have the same density
+    every time. ``x``: shape ``(n, *manifold.shape)``.
     """
     count = len(mixture.centres)
     full = float(len(x)) * count
     if not isinstance(mixture.family, WrappedFamily) or full < _SETUP + _KERNEL * count:
         return None
     rows = np.asarray(x)
-    return device(_sum(mixture, rows, rtol)[0].astype(rows.dtype))
+    sums = _sums(mixture, rows)
+    if mixture.manifold.dim > MOST_NUMBERS:
+        probes = rows[evenly(len(rows), _PROBES)]
+        _sum(mixture, sums, probes, rtol)
+        if sums.summed > _WHOLE * len(probes) * sums.count:
+            return None
+    return device(_sum(mixture, sums, rows, rtol)[0].astype(rows.dtype))
 
 
-def _sum(mixture: WrappedMixture, rows: np.ndarray, rtol: float) -> tuple[np.ndarray, np.ndarray]:
+def _sums(mixture: WrappedMixture, rows: np.ndarray) -> CellSums:
+    size = _SIZE if len(mixture.centres) <= _MANY else 2 * _SIZE
+    if mixture.manifold.dim > MOST_NUMBERS:
+        size = 1  # balls are as large as all there, and a bound costs less than a pair
+    return CellSums(mixture.manifold, cells_of(mixture, size, rows.dtype))
+
+
+def _sum(
+    mixture: WrappedMixture, sums: CellSums, rows: np.ndarray, rtol: float
+) -> tuple[np.ndarray, np.ndarray]:
     """log p̂ and e in 64 bits, shape ``(n,)``."""
     law = lambda some: quick_jit(_background)(mixture.background, some)  # noqa: E731
     background = float(mixture.log_share) + np.asarray(by_blocks(law, rows), np.float64)
     inside = float(np.log1p(-np.exp(np.float64(mixture.log_share))))
-    size = _SIZE if len(mixture.centres) <= _MANY else 2 * _SIZE
-    sums = CellSums(mixture.manifold, cells_of(mixture, size, rows.dtype))
     kernels, left_out = (np.empty(len(rows)) for _ in range(2))
     step = max(_MOST, _HELD // sums.count)
     for start in range(0, len(rows), step):
@@ -116,10 +134,12 @@ def _sum(mixture: WrappedMixture, rows: np.ndarray, rtol: float) -> tuple[np.nda
 
 
 class CellSums:
-    """log Σ w_i · kernel_i at many points, of the cells that matter there."""
+    """log Σ w_i · kernel_i at many points, of the cells that matter there. ``summed``: how many
+    pairs of a point and a cell were summed so far."""
 
     def __init__(self, manifold: Manifold, cells: Cells) -> None:
         self.manifold, self.cells, self.count = manifold, cells, len(cells.std)
+        self.summed = 0
         self.block = int(np.clip(_BOUNDED // self.count, _FEWEST, _MOST))
         known = curved(manifold) is not None
         self.bounds = _Bounds.of(manifold, cells) if known else None
@@ -159,6 +179,7 @@ class CellSums:
             of, point = np.nonzero(mask[: self.count, : len(x) - start])
             pairs.append((point + start, of.astype(np.min_scalar_type(self.count))))
         points, of = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        self.summed += len(points)
         order = np.argsort(of, kind="stable")
         points = points[order]
         each = tile_sums(self.manifold, self.cells, x, points, of[order])
