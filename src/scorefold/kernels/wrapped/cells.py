@@ -23,7 +23,7 @@ _BLOCK = 1 << 18
 """Distances at a time."""
 
 
-class Cells(NamedTuple):
+class KernelCells(NamedTuple):
     """C cells of L kernels in NumPy. Where a cell is not full its last places have weight 0."""
 
     centres: np.ndarray
@@ -42,7 +42,7 @@ class Cells(NamedTuple):
     """log Σ e^{levels}, ``(C,)``, float64."""
 
 
-def cells_of(mixture: WrappedMixture, size: int, dtype: DTypeLike) -> Cells:
+def cells_of(mixture: WrappedMixture, size: int, dtype: DTypeLike) -> KernelCells:
     """The kernels of positive weight, ``size`` of them in each cell, with numbers of this dtype. A
     cell is divided at the median along the axis in which it is longest, in its standard
     deviations, or in width."""
@@ -61,7 +61,7 @@ def cells_of(mixture: WrappedMixture, size: int, dtype: DTypeLike) -> Cells:
     middle, radius = _balls(m, centres, full, there)
     roots = (host(mixture.axes) / np.sqrt(variances)[:, :, None]).astype(dtype)
     last = lambda a: np.ascontiguousarray(np.moveaxis(a[full], 1, -1))  # noqa: E731
-    return Cells(
+    return KernelCells(
         centres=last(centres.astype(dtype)),
         rows=last(roots),
         levels=levels.astype(dtype),

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import device
 from scorefold._types import Point, Scalar
-from scorefold.kernels.wrapped.cells import Cells
+from scorefold.kernels.wrapped.cells import KernelCells
 from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS, seen_from
 from scorefold.manifolds import Manifold
 
@@ -29,7 +29,7 @@ _PAIRS = 1 << 20
 
 
 def tile_sums(
-    manifold: Manifold, cells: Cells, x: np.ndarray, points: np.ndarray, of: np.ndarray
+    manifold: Manifold, cells: KernelCells, x: np.ndarray, points: np.ndarray, of: np.ndarray
 ) -> np.ndarray:
     """log Σ_i w_i k_i(x_p) over the kernels i of the cell c, for pairs (p, c): ``points`` and
     ``of``, shape ``(n,)``, sorted by ``of``. Float64."""

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, device, evenly
 from scorefold._compile import quick_jit
 from scorefold._types import NumPyOrJax, Values
-from scorefold.kernels.wrapped.cells import Cells, cells_of
+from scorefold.kernels.wrapped.cells import KernelCells, cells_of
 from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
@@ -137,7 +137,7 @@ class CellSums:
     """log Σ w_i · kernel_i at many points, of the cells that matter there. ``summed``: how many
     pairs of a point and a cell were summed so far."""
 
-    def __init__(self, manifold: Manifold, cells: Cells) -> None:
+    def __init__(self, manifold: Manifold, cells: KernelCells) -> None:
         self.manifold, self.cells, self.count = manifold, cells, len(cells.std)
         self.summed = 0
         self.block = int(np.clip(_BOUNDED // self.count, _FEWEST, _MOST))
@@ -205,7 +205,7 @@ class _Bounds(NamedTuple):
     """The parts of ``Beyond``."""
 
     @classmethod
-    def of(cls, manifold: Manifold, cells: Cells) -> _Bounds:
+    def of(cls, manifold: Manifold, cells: KernelCells) -> _Bounds:
         count, dtype = len(cells.std), cells.levels.dtype
         quarter = max(1, 1 << (count - 1).bit_length() >> 3)
         fill = -count % quarter
