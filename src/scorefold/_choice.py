@@ -35,7 +35,13 @@ class Choice(eqx.Module):
 
     def draw(self, key: Key) -> Array:
         """One number, shape ``()``."""
-        u = jax.random.uniform(key, (2,), self.inside.dtype)
+        return self._at(jax.random.uniform(key, (2,), self.inside.dtype))
+
+    def draws(self, key: Key, n: int) -> Array:
+        """n numbers, shape ``(n,)``."""
+        return jax.vmap(self._at)(jax.random.uniform(key, (n, 2), self.inside.dtype))
+
+    def _at(self, u: Array) -> Array:
         width = len(self.inside) // len(self.of_group)
         group = _first_above(self.of_group, jnp.int32(0), len(self.of_group), u[0])
         return _first_above(self.inside, group * width, width, u[1])

@@ -71,6 +71,8 @@ def values(m, dtype_name):
         e, end, pa = m.frame(x), m.exp(x, v), m.to_tangent(x, a)
         w = m.transport(x, end, u)
         on = m.project(a)
+        ahead, volume = m.normal_coordinates(x, end)
+        here, still = m.normal_coordinates(x, x)
         return {
             "x": x,
             "y": y,
@@ -102,6 +104,9 @@ def values(m, dtype_name):
             "there and back": m.transport(end, x, w) - u,
             "exp_log_det(0)": m.exp_log_det(x, 0 * v),
             "embed": m.embed(x),
+            "normal coordinates": jnp.stack(ahead) - m.components(x, v),
+            "their volume": volume - m.exp_log_det(x, v),
+            "of x itself": jnp.stack([*here, still]),
         }
 
     return host(COMPILE(jax.vmap(one))(*places(m, jnp.dtype(dtype_name), 5)))
@@ -150,6 +155,7 @@ def derivatives(m, dtype_name):
             "jacobian": pair(end, along(lambda b: m.exp(x, b), v)),
             "exp_log_det": m.exp_log_det(x, v),
             "d(log exp)": along(lambda b: m.log(x, m.exp(x, b)), v),
+            "d(normal exp)": along(lambda b: jnp.stack(m.normal_coordinates(x, m.exp(x, b))[0]), v),
             "killing": pair(x, m.killing(x)),
             "spin": jax.vmap(
                 lambda b, rates: jax.vmap(lambda k, r: change(x, k, b, r))(m.killing(x), rates)
@@ -231,6 +237,13 @@ def test_transport_is_isometric_and_reversible(seen):
     small(o["exp_log_det(0)"], 0.0)
 
 
+def test_normal_coordinates_are_components_of_log(seen):
+    _, o, tol = seen
+    small(o["normal coordinates"], 10 * tol)
+    small(o["their volume"], 20 * tol)
+    small(o["of x itself"], tol)
+
+
 def test_embedding_separates_points(seen):
     _, o, _ = seen
     gaps = np.linalg.norm(o["embed"][:, None] - o["embed"][None], axis=-1)
@@ -256,8 +269,9 @@ def test_exp_log_det_is_the_determinant_of_the_jacobian(moved):
 
 
 def test_derivatives_of_log_and_distance(moved):
-    _, o, tol = moved
+    m, o, tol = moved
     small(o["d(log exp)"] - o["e"], 40 * tol)
+    small(o["d(normal exp)"] - np.eye(m.dim), 40 * tol)
     small(o["grad dist"] - o["-log/dist"], 20 * tol)
 
 

@@ -28,6 +28,19 @@ def test_frequencies_are_the_weights(n, dtype):
     assert statistic <= chi2.ppf(1 - 1e-6, max(some.sum() - 1, 1))
 
 
+def test_draws_at_once_have_the_same_law():
+    """Pearson's χ² of 20,000 draws at once, below its 1 − 10⁻⁶ quantile. A weight of e^{−100} of
+    the largest, and of 0, is not drawn."""
+    log_w = jnp.asarray([0.3, -1.0, -jnp.inf, 0.0, -100.0, 0.9, -2.0], jnp.float32)
+    found = np.asarray(Choice.of(log_w).draws(jax.random.key(3), 20_000))
+    p = np.asarray(jax.nn.softmax(log_w.astype(jnp.float64)))
+    count = np.bincount(found, minlength=len(p))
+    some = p > 1e-9
+    assert count[some].sum() == 20_000
+    statistic = np.sum((count[some] - 20_000 * p[some]) ** 2 / (20_000 * p[some]))
+    assert statistic <= chi2.ppf(1 - 1e-6, some.sum() - 1)
+
+
 def test_a_million_weights_in_single_precision():
     """Of 10⁶ equal weights and one that is as heavy as all: half of the draws are the heavy one,
     and the others are spread evenly. Tolerances: 5 standard deviations of 10⁵ draws, in halves and

@@ -4,6 +4,7 @@ Below ``_NEAR`` each is its Taylor series in r², so values and derivatives keep
 it the closed form is used. Arguments are r ≥ 0.
 """
 
+import functools
 import math
 
 import jax.numpy as jnp
@@ -65,3 +66,28 @@ def angle_over_sine(angle: Scalar, sine: Scalar) -> Scalar:
     near = angle < _NEAR
     quotient = angle / jnp.where(near, jnp.ones_like(sine), sine)
     return jnp.where(near, _near(sine, series), quotient)
+
+
+@functools.cache
+def _arcsine_series(single: bool) -> list[float]:
+    """Coefficients of arcsin(√t)/√t = Σ_n c_n tⁿ, c_n = C(2n, n)/4ⁿ(2n + 1), in u = 4t − 1:
+    sums of positive numbers. They fall like 3^{−k}."""
+    c = [math.comb(2 * n, n) / 16**n / (2 * n + 1) for n in range(120)]
+    degree = 13 if single else 30
+    return [sum(math.comb(n, k) * c[n] for n in range(k, 120)) for k in range(degree + 1)]
+
+
+def arcsine_ratio(square: Scalar) -> Scalar:
+    """arcsin(√t)/√t for 0 ≤ t ≤ ½, a polynomial in t: a loop over many numbers has no call."""
+    return polynomial(_arcsine_series(square.dtype == jnp.float32), 4.0 * square - 1.0)
+
+
+def length(numbers: list[Scalar]) -> Scalar:
+    """√Σ a², with derivative 0 at 0."""
+    square = sum_of_squares(numbers)
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
+
+
+def sum_of_squares(numbers: list[Scalar]) -> Scalar:
+    return functools.reduce(jnp.add, [a * a for a in numbers])

@@ -53,6 +53,9 @@ class Euclidean(FlatManifold):
     def log(self, x: Point, y: Point) -> Point:
         return y - x
 
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        return tuple(y - x), jnp.zeros((), x.dtype)
+
     def dist(self, x: Point, y: Point) -> Scalar:
         return safe_norm(x - y)
 

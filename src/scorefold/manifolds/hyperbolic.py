@@ -1,5 +1,7 @@
 """Hyperbolic space H^d as the upper sheet of the hyperboloid."""
 
+import functools
+import itertools
 import math
 from typing import Literal
 
@@ -13,7 +15,7 @@ from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import check_dimension, read_array, refuse_rows
-from scorefold.manifolds._radial import log_sinhc, sinhc
+from scorefold.manifolds._radial import length, log_sinhc, sinhc, sum_of_squares
 
 
 class Hyperbolic(Manifold):
@@ -126,6 +128,19 @@ class Hyperbolic(Manifold):
         # y − cosh(r)x = (y − x) − 2 sinh²(r/2)x, and r/sinh r in terms of sinh(r/2).
         space = (y[1:] - x[1:]) - 2.0 * (chord * chord) * x[1:]
         return _tangent(x, space / sinhc(2.0 * jnp.arcsinh(chord)))
+
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        # As ``log`` and ``components``, number by number.
+        square = _half_chord_square(x, y)
+        present = square > 0
+        chord = jnp.sqrt(jnp.where(present, square, 1.0))
+        root = jnp.sqrt(1.0 + square)
+        half = jnp.log1p(chord + square / (1.0 + root))
+        ratio = jnp.where(present, half / (chord * root), 1.0)
+        space = [ratio * (b - a - 2.0 * square * a) for a, b in zip(x[1:], y[1:], strict=True)]
+        along = _sum([u * a for u, a in zip(space, x[1:], strict=True)]) / (x[0] * (1.0 + x[0]))
+        v = tuple(u - along * a for u, a in zip(space, x[1:], strict=True))
+        return v, -(self.d - 1) * jnp.log(ratio)
 
     def dist(self, x: Point, y: Point) -> Scalar:
         return 2.0 * jnp.arcsinh(_half_chord(x, y))
@@ -275,3 +290,26 @@ def _half_chord(x: Point, y: Point) -> Scalar:
     wide = jnp.where(positive & ~acute, jnp.sqrt(jnp.where(positive, wide, 1.0)), 0.0)
     narrow = jnp.where(acute, narrow, 0.0)
     return safe_norm(jnp.concatenate([radial[None], wide[None], narrow]))
+
+
+def _half_chord_square(x: Point, y: Point) -> Scalar:
+    """The square of ``_half_chord``, number by number."""
+    p, q = list(x[1:]), list(y[1:])
+    gap = [b - a for a, b in zip(p, q, strict=True)]
+    total = [b + a for a, b in zip(p, q, strict=True)]
+    sizes = length(p), length(q)
+    both = sizes[0] + sizes[1]
+    difference = _sum([a * b for a, b in zip(gap, total, strict=True)])
+    growth = jnp.sqrt(x[0] + sizes[0]) * jnp.sqrt(y[0] + sizes[1])
+    radial = difference / jnp.where(both > 0, both, 1.0) / (growth + 1.0 / growth)
+    product, dot = sizes[0] * sizes[1], _sum([a * b for a, b in zip(p, q, strict=True)])
+    acute = dot > 0
+    wide = jnp.where(acute, 0.0, 0.5 * (product - dot))
+    pairs = itertools.combinations(range(len(p)), 2)
+    wedges = [0.5 * (gap[i] * total[j] - gap[j] * total[i]) for i, j in pairs]
+    narrow = sum_of_squares(wedges) / (2.0 * jnp.where(acute, product + dot, 1.0))
+    return radial * radial + jnp.where(acute, narrow, wide)
+
+
+def _sum(numbers: list[Scalar]) -> Scalar:
+    return functools.reduce(jnp.add, numbers)

@@ -1,5 +1,6 @@
 """Products of manifolds."""
 
+import functools
 import math
 from collections.abc import Sequence
 from types import ModuleType
@@ -158,6 +159,12 @@ class Product(Manifold):
 
     def components(self, x: Point, v: Point) -> Array:
         return jnp.concatenate(self._each("components", x, v))
+
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        pairs = zip(self.factors, self.split(x), self.split(y), strict=True)
+        each = [m.normal_coordinates(p, q) for m, p, q in pairs]
+        volumes = functools.reduce(jnp.add, [log_det for _, log_det in each])
+        return tuple(v for part, _ in each for v in part), volumes
 
     def norm(self, x: Point, v: Point) -> Scalar:
         return safe_norm(jnp.stack(self._each("norm", x, v)))

@@ -18,7 +18,7 @@ from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import PointsError, read_array, refuse_rows
-from scorefold.manifolds._radial import log_sinc, sinc
+from scorefold.manifolds._radial import arcsine_ratio, length, log_sinc, sinc, sum_of_squares
 from scorefold.manifolds.points import check_points
 
 if TYPE_CHECKING:
@@ -112,6 +112,34 @@ class SO3(Manifold):
 
     def log(self, x: Point, y: Point) -> Point:
         return _matmul(x, _hat(_rotation_vector(x, y)))
+
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        # As ``_relative_quaternion``, number by number.
+        gap = [[_dot(x[:, i], y[:, j] - x[:, j]) for j in range(3)] for i in range(3)]
+        m = [[gap[i][j] + (1.0 if i == j else 0.0) for j in range(3)] for i in range(3)]
+        skew = [gap[k][j] - gap[j][k] for j, k in ((1, 2), (2, 0), (0, 1))]
+        trace = m[0][0] + m[1][1] + m[2][2]
+        rows = [[1.0 + trace, *skew]]
+        for i in range(3):
+            symmetric = [m[i][j] + m[j][i] for j in range(3)]
+            symmetric[i] = symmetric[i] + 1.0 - trace
+            rows.append([skew[i], *symmetric])
+        q, most = rows[0], rows[0][0]
+        for i in (1, 2, 3):
+            more = rows[i][i] > most
+            q = [jnp.where(more, a, b) for a, b in zip(rows[i], q, strict=True)]
+            most = jnp.where(more, rows[i][i], most)
+        size = length(q)
+        q = [a / size for a in q]
+        # sin² and cos² of half the angle, which is at most a right one.
+        low, high = sum_of_squares(q[1:]), q[0] * q[0]
+        near = low <= high
+        ratio = arcsine_ratio(jnp.minimum(low, high))
+        sine = jnp.sqrt(jnp.where(near, 1.0, low))
+        beyond = (0.5 * math.pi - jnp.abs(q[0]) * ratio) / sine
+        scale = jnp.where(near, ratio, beyond)
+        turn = jnp.where(q[0] < 0, -2.0, 2.0).astype(x.dtype) * scale
+        return tuple(turn * a for a in q[1:]), -2.0 * jnp.log(scale)
 
     def dist(self, x: Point, y: Point) -> Scalar:
         q = _relative_quaternion(x, y)
@@ -266,6 +294,10 @@ def _matmul(a: Array, b: Array) -> Array:
 def _hat(w: Array) -> Array:
     zero = jnp.zeros((), w.dtype)
     return jnp.stack([zero, -w[2], w[1], w[2], zero, -w[0], -w[1], w[0], zero]).reshape(3, 3)
+
+
+def _dot(a: Array, b: Array) -> Scalar:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _vee(a: Array) -> Array:

@@ -1,5 +1,6 @@
 """The unit sphere S^d in R^{d+1}."""
 
+import functools
 import math
 from typing import Literal
 
@@ -14,7 +15,14 @@ from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
 from scorefold.manifolds._check import check_dimension, read_columns, refuse_rows, sine_cosine
-from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
+from scorefold.manifolds._radial import (
+    angle_over_sine,
+    arcsine_ratio,
+    length,
+    log_sinc,
+    sinc,
+    sum_of_squares,
+)
 
 
 class Sphere(Manifold):
@@ -118,6 +126,35 @@ class Sphere(Manifold):
         regular = angle_over_sine(self.dist(x, y), sine) * across
         tie = math.pi * jax.lax.stop_gradient(self.frame(x)[0])
         return jnp.where(antipodal, tie, regular)
+
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        gap, total = list(y - x), list(y + x)
+        # sin² and cos² of half the angle.
+        low, high = 0.25 * sum_of_squares(gap), 0.25 * sum_of_squares(total)
+        near = low <= high
+        smaller, larger = jnp.minimum(low, high), jnp.sqrt(jnp.maximum(low, high))
+        ratio = arcsine_ratio(smaller)
+        # y − x and y + x have one part across x; the smaller has it without cancellation.
+        w = [jnp.where(near, a, b) for a, b in zip(gap, total, strict=True)]
+        pole = jnp.where(x[0] >= 0, 1.0, -1.0).astype(x.dtype)
+        along = functools.reduce(jnp.add, [a * b for a, b in zip(w, x, strict=True)])
+        drop = (along + pole * w[0]) / (1.0 + jnp.abs(x[0]))
+        across = [a - drop * b for a, b in zip(w[1:], x[1:], strict=True)]
+        # Beyond a right angle: what is left to the antipode is small, not the sine.
+        tie = high < 4.0 * float(jnp.finfo(x.dtype).eps) ** 2
+        beyond = near | tie
+        root = jnp.sqrt(jnp.where(beyond, 1.0, smaller))
+        angle = jnp.where(tie, math.pi, math.pi - 2.0 * root * ratio)
+        sine = length([jnp.where(beyond, 1.0, u) for u in across])
+        scale = jnp.where(near, ratio / larger, angle / sine)
+        v = [scale * u for u in across]
+        v = [jnp.where(tie, 0.0 if k else math.pi, u) for k, u in enumerate(v)]
+        if self.d == 1:
+            return tuple(v), jnp.zeros_like(low)
+        floor = float(jnp.finfo(x.dtype).tiny)
+        contracted = jnp.where(near, larger / ratio, 2.0 * root * larger / angle)
+        contracted = jnp.where(tie, floor, contracted)
+        return tuple(v), (self.d - 1) * jnp.log(jnp.maximum(contracted, floor))
 
     def dist(self, x: Point, y: Point) -> Scalar:
         chord, total = y - x, y + x

@@ -73,6 +73,12 @@ class Torus(FlatManifold):
     def log(self, x: Point, y: Point) -> Point:
         return _wrap(y - x)
 
+    def normal_coordinates(self, x: Point, y: Point) -> tuple[tuple[Scalar, ...], Scalar]:
+        gap = y - x
+        # ``_wrap`` without a remainder, which is a call.
+        inside = gap - 2.0 * math.pi * jnp.floor((gap + math.pi) / (2.0 * math.pi))
+        return tuple(inside), jnp.zeros((), x.dtype)
+
     def dist(self, x: Point, y: Point) -> Scalar:
         return safe_norm(self.log(x, y))
 

@@ -270,8 +270,8 @@ class FittedKernelModel(Model):
         return mixture_mass(self.mixture)
 
     def log_prob(self, x: Values) -> Array:
-        """log p(x) in nats: the sum over all kernels, exact up to rounding. Where that would take
-        longer by far, kernels that together make less than 10⁻⁴ of the density at x are left out
+        """log p(x) in nats: the sum over all kernels, exact up to rounding. For many points and
+        kernels, cells of them that together make less than 10⁻⁴ of the density at x are left out
         (``truncated_log_prob``): log p is exact up to 10⁻⁴ nats then, and not too large. Inside a
         JAX transformation all kernels are summed."""
         return self._density(self.log_densities, x, whole=True)

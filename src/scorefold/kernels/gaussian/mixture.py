@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from scorefold._choice import Choice
 from scorefold._types import Key, Scalar, ScalarLike, Values
 from scorefold.kernels.gaussian.covariance import Covariance
 
@@ -180,7 +181,7 @@ def _conditional(
 @eqx.filter_jit
 def _sample(mixture: GaussianMixture, key: Key, n: int) -> Array:
     pick, noise = jax.random.split(key)
-    chosen = mixture.rows(jax.random.categorical(pick, mixture.log_weights, shape=(n,)))
+    chosen = mixture.rows(Choice.of(mixture.log_weights).draws(pick, n))
     z = jax.random.normal(noise, (n, mixture.covariances.noise_dim), mixture.centres.dtype)
     return chosen.centres + eqx.filter_vmap(lambda c, e: c.sqrt_apply(e))(chosen.covariances, z)
 

@@ -33,6 +33,7 @@ from scorefold.kernels.local.queries import broad_densities
 from scorefold.kernels.local.shares import Shares
 from scorefold.kernels.local.statistics import FoldStatistics
 from scorefold.kernels.wrapped.background import broad_laws
+from scorefold.kernels.wrapped.coordinates import seen_from
 from scorefold.kernels.wrapped.families import KernelFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
@@ -328,12 +329,8 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
 
 def _views(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:
     """Each point from all of ``centres``: ``(n, c, d)``, and log |det d exp| there, ``(n, c)``."""
-
-    def one(z: Array, x: Array) -> tuple[Array, Array]:
-        v = manifold.log(z, x)
-        return manifold.components(z, v), manifold.exp_log_det(z, v)
-
-    return jax.vmap(lambda x: jax.vmap(lambda z: one(z, x))(centres))(points)
+    one = lambda x: lambda z: seen_from(manifold, z, x)  # noqa: E731
+    return jax.vmap(lambda x: jax.vmap(one(x))(centres))(points)
 
 
 def _views_of(

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.precision import diagonal_of
+from scorefold.kernels.wrapped.coordinates import seen_from
 from scorefold.manifolds import Manifold, nearest
 
 R = TypeVar("R")
@@ -104,7 +105,7 @@ def logs_in_frames(manifold: Manifold, centres: Array, points: Array) -> Array:
     ``(n, …)`` and points x of shape ``(n, m, …)``."""
 
     def one(z: Array, x: Array) -> Array:
-        return manifold.components(z, manifold.log(z, x))
+        return seen_from(manifold, z, x)[0]
 
     return _each(jax.vmap(one, (None, 0)), centres, points)
 
@@ -115,7 +116,7 @@ def logs_of_neighbours(manifold: Manifold, centres: Array, data: Array, index: A
     shape ``(n, m, d)``. Neighbours are looked up some at a time."""
 
     def one(z: Array, rows: Array) -> Array:
-        return jax.vmap(lambda x: manifold.components(z, manifold.log(z, x)))(data[rows])
+        return jax.vmap(lambda x: seen_from(manifold, z, x)[0])(data[rows])
 
     return _each(one, centres, index)
 

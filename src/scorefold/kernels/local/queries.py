@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import evenly
 from scorefold._compile import quick_jit
+from scorefold.kernels.wrapped.coordinates import seen_from
 from scorefold.manifolds import Manifold, nearest
 from scorefold.noising import Reference
 
@@ -129,9 +130,5 @@ def _first_times(rows: np.ndarray) -> np.ndarray:
 
 def _view(manifold: Manifold, centres: Array, points: Array) -> tuple[Array, Array]:
     """Points from each of their centres, and log |det d exp| there."""
-
-    def one(z: Array, x: Array) -> tuple[Array, Array]:
-        v = manifold.log(z, x)
-        return manifold.components(z, v), manifold.exp_log_det(z, v)
-
-    return jax.vmap(lambda z, x: jax.vmap(lambda c: one(c, x))(z))(centres, points)
+    one = lambda x: lambda z: seen_from(manifold, z, x)  # noqa: E731
+    return jax.vmap(lambda z, x: jax.vmap(one(x))(z))(centres, points)

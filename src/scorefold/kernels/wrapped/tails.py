@@ -1,7 +1,10 @@
 """How much of a wrapped normal kernel can lie beyond a distance."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +13,10 @@ from scorefold.manifolds import Manifold
 
 _MOST_CURVED = 8
 """Factors on which exp contracts volumes, of which all combinations are looked at."""
-_STANDARD = 40.0
+_STANDARD = 15.0
 _GRID = 1025
+_CLASSES = 16
+"""Widths in a factor of two, each with a row of its own."""
 
 
 def curved(manifold: Manifold) -> list[SineVolume] | None:
@@ -69,13 +74,34 @@ def _bend(square: np.ndarray, factor: SineVolume) -> np.ndarray:
     return -factor.power * np.log(np.sinc(factor.rate * np.sqrt(square) / math.pi))
 
 
-def radius_beyond(manifold: Manifold, level: np.ndarray, std: float, eps: float) -> np.ndarray:
-    """Distances beyond which ``log_beyond`` is at most ``level``; inf where none is found."""
-    if not curved(manifold):
-        return std * np.sqrt(2.0 * np.maximum(-level, 0.0))
-    end = min(manifold.diameter / std, _STANDARD)
-    grid = std * np.linspace(0.0, end, _GRID)
-    beyond = log_beyond(manifold, grid, std, eps)
+class Beyond(NamedTuple):
+    """max(a − k R², c): a bound on log (kernel(x)/peak) at all distances r ≥ R."""
+
+    top: np.ndarray
+    """a."""
+    slope: np.ndarray
+    """k."""
+    least: np.ndarray
+    """c."""
+
+    @classmethod
+    def of(cls, manifold: Manifold, std: np.ndarray, eps: float) -> Beyond:
+        """Of ``log_beyond`` for laws whose largest standard deviations are ``std``, each taken up
+        to the next of 16 in a factor of two."""
+        step = np.ceil(_CLASSES * np.log2(std)).astype(int)
+        steps, which = np.unique(step, return_inverse=True)
+        lines = [_line(manifold, 2.0 ** (k / _CLASSES) * (1.0 + 1e-6), eps) for k in steps.tolist()]
+        return cls(*np.asarray(lines)[which.reshape(-1)].T)
+
+
+def _line(manifold: Manifold, std: float, eps: float) -> tuple[float, float, float]:
+    end = min(manifold.diameter, _STANDARD * std)
+    radius = np.linspace(0.0, end, _GRID)
+    beyond = log_beyond(manifold, radius, std, eps)
     assert beyond is not None
-    at = np.searchsorted(-beyond, -level, side="left")
-    return np.append(grid, np.inf)[at]
+    least = float(beyond[np.isfinite(beyond)][-1])  # none is beyond the cut locus
+    last = int(np.argmax(beyond <= least))
+    slope = max(-least, 0.0) / radius[max(last, 1)] ** 2
+    # From one radius to the next the bound is that at the first.
+    top = float(np.max(beyond[:-1] + slope * radius[1:] ** 2))
+    return top, slope, least

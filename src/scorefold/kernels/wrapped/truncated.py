@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,45 +15,35 @@ from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, device, evenly
 from scorefold._compile import quick_jit
-from scorefold._types import NumPyOrJax, Point, Scalar, Values
+from scorefold._types import NumPyOrJax, Values
+from scorefold.kernels.wrapped.cells import KernelCells, cells_of
+from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
-from scorefold.kernels.wrapped.tails import curved, log_beyond, radius_beyond
+from scorefold.kernels.wrapped.tails import Beyond, curved
+from scorefold.kernels.wrapped.tiles import side_by_side, tile_sums
 from scorefold.manifolds import Manifold, check_points
-from scorefold.manifolds.neighbours import rows_of
 from scorefold.noising import Reference
 
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
-
-_BLOCKS = (1 << 17, 1 << 14)
-"""Pairs of a point and a kernel at a time: a program each, for the bulk and for what is left."""
-_FOUND = 1 << 21
-"""Pairs found at a time."""
-_SMALL = 512
-"""Groups of up to this many kernels are summed in full."""
-_SEEDS = 4
-"""Nearest kernels of each group, from which the density is bounded from below."""
-_WHOLE = 0.5
-"""A group is summed in full where more than this share of it lies within the radius."""
-_PROBES = 64
-"""Points whose kernels are counted before the way to sum is chosen."""
-_SETUP, _KERNEL, _QUERY, _PAIR = 4e6, 4.0, 120.0, 2.0
-"""Cost of a truncated sum in pairs of a full one: of compiling, of a kernel in a tree, of a point
-asked in a tree, of a pair (``benchmarks/edge_speed.py``)."""
-
-
-class _Group(NamedTuple):
-    rows: np.ndarray
-    std: float
-    """The largest standard deviation of a kernel."""
-    log_mass: float
-    """log Σ w_i · (peak density of kernel i)."""
-    tree: cKDTree
-
-
-_Groups = tuple[np.ndarray, list[_Group], float]
-"""Rows of the kernels that are summed in full, the groups, and log (1 − ε)."""
+_SIZE, _MANY = 128, 1 << 20
+"""Kernels in a cell; of so many kernels twice as many are."""
+_LIKELY = 3.0
+"""The density is bounded from below by the cells that seem to add e⁻³ of the most, or more."""
+_BOUNDED, _FEWEST, _MOST = 1 << 18, 32, 128
+"""Pairs of a point and a cell bounded at a time, so that they stay in the cache, as far as these
+are so many points."""
+_HELD = 1 << 26
+"""Pairs of a point and a cell of which it is held whether they matter."""
+_CUTS = (1.0, 0.25, 0.0625, 0.016, 0.004)
+"""Shares of what may be left out: cells of less are, by the largest of these that will do."""
+_LARGEST, _ROUNDED = 60.0, 0.999
+"""Bound on logarithms of shares, and the sum that leaves room for rounding."""
+_PROBES, _WHOLE = 64, 0.4
+"""Points at which cells are counted, and the share of all above which the full sum is cheaper: in
+more dimensions than ``MOST_NUMBERS``, where a pair takes twice as long in cells."""
+_SETUP, _KERNEL = 4e6, 4.0
+"""Cost in pairs of a full sum: of compiling, and of a kernel that is put into a cell
+(``benchmarks/edge_speed.py``)."""
 
 
 def truncated_log_prob(
@@ -61,22 +52,20 @@ def truncated_log_prob(
     """(log p̂(x), e) with p̂ ≤ p ≤ p̂/(1 − e) and e ≤ rtol: the density of a wrapped mixture
     from the kernels that matter at each point, in nats, and a bound on the relative error.
 
-    Kernels are put into groups by their largest standard deviation, an octave each. In a group
-    with the sum S of weighted peak densities and the largest standard deviation σ, what lies
-    farther away than R adds at most
+    Kernels are put into cells of 128 (256 of more than 2²⁰; 1 in more than 12 dimensions) that
+    are near one another and about as wide. A cell with the sum S of weighted peak densities and
+    the largest standard deviation σ, whose kernels are at least R away from x, adds at most
 
         S · sup_{r ≥ R} e^{−r²/2σ²} |det d exp|⁻¹,
 
-    and R is chosen for each point and group such that all groups together leave out at most
-    rtol · L, L the background and the nearest 4 kernels of each group. A k-d tree finds the
-    kernels within R, which are evaluated as in ``WrappedMixture.log_prob``. A group is summed in
-    full where it is small, or where R is as large as the manifold. p̂ is p but for the sum left
-    out and for rounding. The bound is proved; it supposes that a point is not within the
-    resolution of its numbers of the cut locus −z of a kernel on a sphere.
+    R the distance from the middle of the cell less its radius. Cells whose bounds together are at
+    most rtol · L are left out, L the background and the likeliest cells, and all others are summed
+    in full. p̂ is p but for the sum left out and for rounding. The bound is proved; it supposes that
+    a point is not within the resolution of its numbers of the cut locus −z of a kernel on a sphere.
 
-    Time is that of the tree plus that of the kernels that matter, 10²…10³ a point where widths
-    follow the distances of neighbours; memory is O(n) for n kernels, besides 2²¹ pairs. On a
-    ``Manifold`` unknown to ``nearest`` all kernels are summed. Not for use inside ``jax.jit``.
+    A pair of a point and a kernel takes 2 to 25 ns (``Manifold.normal_coordinates``); memory is
+    O(n) for n kernels, and some 10⁸ bytes. On a ``Manifold`` whose
+    ``sine_volumes`` are not known all kernels are summed. Not for use inside ``jax.jit``.
 
     **Arguments:** ``x``: points, shape ``(n, *manifold.shape)`` or one point; ``rtol``: in (0, 1).
     **Returns:** log p̂ and e, shapes ``(n,)`` or ``()``, in the dtype of x.
@@ -94,7 +83,7 @@ def truncated_log_prob(
     points = check_points(m, x, "x")
     batch = points.shape[: points.ndim - len(m.shape)]
     rows = np.asarray(points).reshape(-1, *m.shape)
-    log_prob, left_out = _sum(mixture, rows, _groups(mixture), rtol)
+    log_prob, left_out = _sum(mixture, _sums(mixture, rows), rows, rtol)
     shape = lambda a: device(a.astype(rows.dtype).reshape(batch))  # noqa: E731
     return shape(log_prob), shape(left_out)
 
@@ -102,226 +91,189 @@ def truncated_log_prob(
 def cheaper_log_prob(mixture: WrappedMixture, x: NumPyOrJax, *, rtol: float) -> Array | None:
     """``truncated_log_prob`` where it takes less time than the sum over all kernels, else None.
 
-    What it takes is counted before: the trees are built, and at 64 of the points the kernels within
-    the radius are counted. The choice follows from the numbers alone, not from a clock: the same
-    points have the same density every time. ``x``: shape ``(n, *manifold.shape)``.
+    The choice follows from the numbers of points and kernels, and in more dimensions than pairs are
+    cheap in from how many cells matter at 64 of the points: the same points have the same density
+    every time. ``x``: shape ``(n, *manifold.shape)``.
     """
-    m, count = mixture.manifold, len(mixture.centres)
+    count = len(mixture.centres)
     full = float(len(x)) * count
     if not isinstance(mixture.family, WrappedFamily) or full < _SETUP + _KERNEL * count:
         return None
-    groups = _groups(mixture)
-    whole, trees, _ = groups
-    if not trees:
-        return None
     rows = np.asarray(x)
-    probes = rows[evenly(len(rows), _PROBES)]
-    flat, room = _room(_Sums(mixture, probes, whole), groups, rtol)
-    eps, pairs = float(jnp.finfo(rows.dtype).eps), float(len(whole))
-    for group in trees:
-        _, known, inside = _counted(m, group, flat, room - group.log_mass, eps)
-        size = np.full(len(flat), float(len(group.rows)))
-        size[known] = np.where(inside <= _WHOLE * size[known], inside, size[known])
-        pairs += size.mean()
-    each = _QUERY * len(trees) + _PAIR * (pairs + _SEEDS * len(trees))
-    if _SETUP + _KERNEL * count + len(rows) * each >= full:
-        return None
-    log_prob, _ = _sum(mixture, rows, groups, rtol)
-    return device(log_prob.astype(rows.dtype))
+    sums = _sums(mixture, rows)
+    if mixture.manifold.dim > MOST_NUMBERS:
+        probes = rows[evenly(len(rows), _PROBES)]
+        _sum(mixture, sums, probes, rtol)
+        if sums.summed > _WHOLE * len(probes) * sums.count:
+            return None
+    return device(_sum(mixture, sums, rows, rtol)[0].astype(rows.dtype))
+
+
+def _sums(mixture: WrappedMixture, rows: np.ndarray) -> CellSums:
+    size = _SIZE if len(mixture.centres) <= _MANY else 2 * _SIZE
+    if mixture.manifold.dim > MOST_NUMBERS:
+        size = 1  # balls are as large as all there, and a bound costs less than a pair
+    return CellSums(mixture.manifold, cells_of(mixture, size, rows.dtype))
 
 
 def _sum(
-    mixture: WrappedMixture, rows: np.ndarray, groups: _Groups, rtol: float
+    mixture: WrappedMixture, sums: CellSums, rows: np.ndarray, rtol: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """log p̂ and e in 64 bits, shape ``(n,)``."""
-    m, (whole, trees, inside) = mixture.manifold, groups
-    sums = _Sums(mixture, rows, whole)
-    left_out = np.full(len(rows), -np.inf)
-    if trees:
-        flat, room = _room(sums, groups, rtol)
-        eps = float(jnp.finfo(rows.dtype).eps)
-        for group in trees:
-            beyond = _near(m, group, flat, room - group.log_mass, eps, sums)
-            left_out = np.logaddexp(left_out, group.log_mass + beyond)
-    log_prob = np.logaddexp(sums.background, inside + sums.total())
+    law = lambda some: quick_jit(_background)(mixture.background, some)  # noqa: E731
+    background = float(mixture.log_share) + np.asarray(by_blocks(law, rows), np.float64)
+    inside = float(np.log1p(-np.exp(np.float64(mixture.log_share))))
+    kernels, left_out = (np.empty(len(rows)) for _ in range(2))
+    step = max(_MOST, _HELD // sums.count)
+    for start in range(0, len(rows), step):
+        some = slice(start, start + step)
+        kernels[some], left_out[some] = sums.at(rows[some], background[some] - inside, rtol)
+    log_prob = np.logaddexp(background, inside + kernels)
     ratio = np.exp(np.minimum(inside + left_out - log_prob, 0.0))
     return log_prob, ratio / (1.0 + ratio)
 
 
-def _room(sums: _Sums, groups: _Groups, rtol: float) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the points of ``sums`` for the trees, and how much of the kernels' sum every
-    group may leave out at each, in logarithms."""
-    rows, (_, trees, inside) = sums.x, groups
-    m = sums.mixture.manifold
-    chords = m.chords(rows_of(m, "x", rows))
-    assert chords is not None
-    flat = chords.coordinates
-    seeds = _Sums(sums.mixture, rows)
-    for group in trees:
-        _, near = group.tree.query(flat, k=_SEEDS, workers=-1)
-        each = np.repeat(np.arange(len(rows)), _SEEDS)
-        seeds.add(iter([(each, group.rows[near.ravel()])]))
-    lower = np.logaddexp(sums.background, inside + np.logaddexp(sums.total(), seeds.total()))
-    # The background is in the sum with its share; every group gets as much of the rest.
-    return flat, lower - inside + math.log(rtol / len(trees))
+class CellSums:
+    """log Σ w_i · kernel_i at many points, of the cells that matter there. ``summed``: how many
+    pairs of a point and a cell were summed so far."""
 
+    def __init__(self, manifold: Manifold, cells: KernelCells) -> None:
+        self.manifold, self.cells, self.count = manifold, cells, len(cells.std)
+        self.summed = 0
+        self.block = int(np.clip(_BOUNDED // self.count, _FEWEST, _MOST))
+        known = curved(manifold) is not None
+        self.bounds = _Bounds.of(manifold, cells) if known else None
 
-def _groups(mixture: WrappedMixture) -> _Groups:
-    host = lambda a: np.asarray(a, np.float64)  # noqa: E731
-    variances, log_w = host(mixture.variances), host(mixture.log_weights)
-    inside = float(np.log1p(-np.exp(host(mixture.log_share))))
-    rows = np.flatnonzero(log_w > -np.inf)
-    m = mixture.manifold
-    if len(rows) <= _SMALL or curved(m) is None:
-        return rows, [], inside
-    chords = m.chords(rows_of(m, "centres", np.asarray(mixture.centres)))
-    if chords is None:
-        return rows, [], inside
-    from scipy.spatial import cKDTree
+    def at(self, x: np.ndarray, besides: np.ndarray, rtol: float) -> tuple[np.ndarray, np.ndarray]:
+        """The sum, and a bound on what is left out of it, which is at most rtol of the sum and
+        ``besides`` together: all in logarithms, shape ``(n,)``."""
+        n = len(x)
+        if self.bounds is None:
+            every = [np.ones((self.count, self.block), bool)] * -(-n // self.block)
+            return self._sum(x, every), np.full(n, -np.inf)
+        law = self.manifold, self.bounds
+        points = list(self._blocks(x))
+        first = side_by_side(lambda p: np.asarray(_likely(*law, p)), points)
+        known = self._sum(x, first)
+        room = np.logaddexp(known, besides) + math.log(rtol)
 
-    std = np.sqrt(variances.max(1))
-    log_peak = log_w - 0.5 * np.sum(np.log(2.0 * math.pi * variances), axis=1)
-    octave = np.floor(np.log2(std)).astype(int)
-    whole, groups = [], []
-    for k in np.unique(octave[rows]):
-        of = rows[octave[rows] == k]
-        if len(of) <= _SMALL:
-            whole.append(of)
-            continue
-        top = float(log_peak[of].max())
-        mass = top + math.log(float(np.exp(log_peak[of] - top).sum()))
-        places = chords.coordinates[of]
-        tree = cKDTree(places, boxsize=chords.periods, balanced_tree=False, compact_nodes=False)
-        groups.append(_Group(of, float(std[of].max()), mass, tree))
-    return np.concatenate([*whole, np.empty(0, int)]), groups, inside
+        def besides_known(p: Array, mask: np.ndarray, r: Array) -> tuple[np.ndarray, np.ndarray]:
+            found, left = _mattering(*law, p, device(mask), r)
+            return np.asarray(found), np.asarray(left, np.float64)
 
+        rooms = self._blocks(room.astype(x.dtype))
+        more, left_out = zip(*side_by_side(besides_known, points, first, rooms), strict=True)
+        return np.logaddexp(known, self._sum(x, list(more))), np.concatenate(left_out)[:n]
 
-def _near(
-    manifold: Manifold, group: _Group, flat: np.ndarray, room: np.ndarray, eps: float, sums: _Sums
-) -> np.ndarray:
-    """Add the kernels of a group within the radius that ``room`` asks for; what they are bounded
-    by beyond, relative to their peaks, in logarithms."""
-    flat_radius, known, count = _counted(manifold, group, flat, room, eps)
-    beyond = np.full(len(flat), -np.inf)
-    radius = radius_beyond(manifold, room, group.std, eps)[known]
-    bound = log_beyond(manifold, radius, group.std, eps)
-    assert bound is not None
-    part = count <= _WHOLE * len(group.rows)
-    beyond[known[part]] = bound[part]
-    every = np.setdiff1d(np.arange(len(flat)), known[part], assume_unique=True)
-    sums.add(_full(every, group.rows))
-    part &= count > 0
-    sums.add(_found(group, flat, known[part], flat_radius[part], count[part]))
-    return beyond
+    def _blocks(self, a: np.ndarray) -> Iterator[Array]:
+        """Rows of a, some at a time, along the last axis."""
+        for start in range(0, len(a), self.block):
+            at = np.minimum(np.arange(start, start + self.block), len(a) - 1)
+            yield device(np.moveaxis(a[at], 0, -1))
 
-
-def _counted(
-    manifold: Manifold, group: _Group, flat: np.ndarray, room: np.ndarray, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radii in the tree's coordinates, the points where they are finite, the kernels within."""
-    radius = radius_beyond(manifold, room, group.std, eps)
-    known = np.flatnonzero(np.isfinite(radius))
-    # The tree's coordinates and the kernels' differ by rounding.
-    flat_radius = manifold.chord(radius[known]) * (1.0 + 1e-6) + 8.0 * eps
-    count = group.tree.query_ball_point(flat[known], flat_radius, return_length=True, workers=-1)
-    return flat_radius, known, count
-
-
-def _full(points: np.ndarray, kernels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All pairs, point by point."""
-    if len(points) and len(kernels):
-        step = max(1, _FOUND // len(kernels))
-        for start in range(0, len(points), step):
-            some = points[start : start + step]
-            yield np.repeat(some, len(kernels)), np.tile(kernels, len(some))
-
-
-def _found(
-    group: _Group, flat: np.ndarray, points: np.ndarray, radius: np.ndarray, count: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of points and the kernels of a group within the radius, point by point."""
-    ends = np.cumsum(count)
-    start = 0
-    while start < len(points):
-        before = ends[start] - count[start]
-        stop = max(start + 1, int(np.searchsorted(ends, before + _FOUND, side="right")))
-        some = slice(start, stop)
-        lists = group.tree.query_ball_point(
-            flat[points[some]], radius[some], return_sorted=False, workers=-1
-        )
-        sizes = count[some]
-        index = np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(sizes.sum()))
-        yield np.repeat(points[some], sizes), group.rows[index]
-        start = stop
-
-
-class _Sums:
-    """log Σ w_i · kernel_i at every point, over the pairs that are added."""
-
-    def __init__(
-        self, mixture: WrappedMixture, x: np.ndarray, whole: np.ndarray | None = None
-    ) -> None:
-        """``whole``: kernels that are added at all points."""
-        parts = (mixture.centres, mixture.axes, mixture.variances, mixture.log_weights)
-        self.mixture, self.x = mixture, x
-        self.parts = tuple(a.astype(x.dtype) for a in parts)
-        law = lambda rows: quick_jit(_background)(mixture.background, rows)  # noqa: E731
-        background = np.asarray(by_blocks(law, x), np.float64)
-        self.background = float(mixture.log_share) + background
-        self.log_sum = np.full(len(x), -np.inf)
-        self.waiting: list[tuple[np.ndarray, np.ndarray]] = []
-        self.count = 0
-        if whole is not None:
-            self.add(_full(np.arange(len(x)), whole))
-
-    def add(self, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-        for points, kernels in pairs:
-            self.waiting.append((points, kernels))
-            self.count += len(points)
-            if self.count >= _BLOCKS[0]:
-                self._evaluate(_BLOCKS[0])
-
-    def total(self) -> np.ndarray:
-        """The sums in logarithms, shape ``(n,)``."""
-        self._evaluate(_BLOCKS[-1], rest=True)
-        return self.log_sum
-
-    def _evaluate(self, block: int, rest: bool = False) -> None:
-        if not self.count:
-            return
-        points, kernels = (np.concatenate(p) for p in zip(*self.waiting, strict=True))
-        end = self.count if rest else self.count - self.count % block
-        for start in range(0, end, block):
-            some = slice(start, min(start + block, end))
-            self._block(points[some], kernels[some], block)
-        self.waiting, self.count = [(points[end:], kernels[end:])], self.count - end
-
-    def _block(self, points: np.ndarray, kernels: np.ndarray, block: int) -> None:
-        """Add pairs, at most ``block`` of them, in a program for so many."""
-        count = len(points)
-        pad = (0, block - count)
-        at = device(self.x[np.pad(points, pad)])
-        rows = device(np.pad(kernels, pad), np.int32)
-        found = quick_jit(_terms)(self.mixture.manifold, self.parts, at, rows)
-        terms = np.asarray(found, np.float64)[:count]
-        starts = np.flatnonzero(np.diff(points, prepend=-1))
-        top = np.maximum.reduceat(terms, starts)
-        top = np.where(np.isfinite(top), top, 0.0)
-        sizes = np.diff(starts, append=count)
-        sums = np.add.reduceat(np.exp(terms - np.repeat(top, sizes)), starts)
+    def _sum(self, x: np.ndarray, masks: list[np.ndarray]) -> np.ndarray:
+        """log of the sums over the cells that each block of points takes, float64."""
+        pairs = []
+        for block, mask in enumerate(masks):
+            start = block * self.block
+            of, point = np.nonzero(mask[: self.count, : len(x) - start])
+            pairs.append((point + start, of.astype(np.min_scalar_type(self.count))))
+        points, of = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        self.summed += len(points)
+        order = np.argsort(of, kind="stable")
+        points = points[order]
+        each = tile_sums(self.manifold, self.cells, x, points, of[order])
+        top = np.full(len(x), -np.inf)
+        np.maximum.at(top, points, each)
+        level = np.where(np.isfinite(top), top, 0.0)
         with np.errstate(divide="ignore"):
-            np.logaddexp.at(self.log_sum, points[starts], top + np.log(sums))
+            return level + np.log(np.bincount(points, np.exp(each - level[points]), len(x)))
+
+
+class _Bounds(NamedTuple):
+    """What bounds cells at a point, filled up to 4, 5, 6, 7, 8, 10, 12, 14, … of them, so that few
+    programs serve all mixtures."""
+
+    middle: Array
+    """``(C, *shape)``."""
+    radius: Array
+    level: Array
+    rate: Array
+    """level − rate · r²: about log of what a cell adds at a distance r from the middle."""
+    log_mass: Array
+    beyond: tuple[Array, ...]
+    """The parts of ``Beyond``."""
+
+    @classmethod
+    def of(cls, manifold: Manifold, cells: KernelCells) -> _Bounds:
+        count, dtype = len(cells.std), cells.levels.dtype
+        quarter = max(1, 1 << (count - 1).bit_length() >> 3)
+        fill = -count % quarter
+        beyond = Beyond.of(manifold, cells.std, float(jnp.finfo(dtype).eps))
+
+        def filled(a: np.ndarray, mode: Literal["edge", "constant"] = "edge") -> Array:
+            more = [(0, fill)] + [(0, 0)] * (a.ndim - 1)
+            return device(np.pad(a, more, mode=mode).astype(dtype))
+
+        d, square = manifold.dim, cells.std**2
+        spread = square + cells.radius**2 / (d + 2)  # of points evenly in a ball
+        level = cells.log_mass + 0.5 * d * np.log(square / spread)
+        none = np.full(fill, -np.inf)
+        return cls(
+            middle=filled(cells.middle),
+            radius=filled(cells.radius),
+            level=device(np.concatenate([level, none]).astype(dtype)),
+            rate=filled(0.5 / spread),
+            log_mass=device(np.concatenate([cells.log_mass, none]).astype(dtype)),
+            beyond=tuple(filled(a) for a in beyond),
+        )
+
+    def distances(self, manifold: Manifold, x: Array) -> Array:
+        """From the middles to points ``(*shape, n)``: ``(C, n)``. Points come last everywhere here:
+        sums over the other axis are then loops without a carry."""
+
+        def one(z: Array, p: Array) -> Array:
+            v, _ = manifold.normal_coordinates(z, p)
+            return jnp.sqrt(functools.reduce(jnp.add, [a * a for a in v]))
+
+        return jax.vmap(lambda z: jax.vmap(lambda p: one(z, p), -1)(x))(self.middle)
+
+    def largest(self, distance: Array) -> Array:
+        """Logarithms of what the kernels of each cell can add from this distance on."""
+        top, slope, least = (a[:, None] for a in self.beyond)
+        beyond = jnp.maximum(top - slope * jnp.maximum(distance, 0.0) ** 2, least)
+        return self.log_mass[:, None] + beyond
+
+
+@eqx.filter_jit
+def _likely(manifold: Manifold, bounds: _Bounds, x: Array) -> Array:
+    """The cells that would add most, or e⁻³ of that, if each were one normal law around its middle:
+    ``(C, n)``."""
+    away = bounds.distances(manifold, x)
+    each = bounds.level[:, None] - bounds.rate[:, None] * away * away
+    return (each >= jnp.max(each, axis=0)[None] - _LIKELY) & (each > -jnp.inf)
+
+
+@eqx.filter_jit
+def _mattering(
+    manifold: Manifold, bounds: _Bounds, x: Array, known: Array, room: Array
+) -> tuple[Array, Array]:
+    """Which cells besides those ``known`` matter where cells of a sum of e^{room} may be left out,
+    ``(C, n)``, and a bound on the sum of those that do not, in logarithms, ``(n,)``."""
+    eps = float(jnp.finfo(x.dtype).eps)
+    away = bounds.distances(manifold, x)
+    # Distances have been rounded.
+    near = away * (1.0 - 1e-6) - bounds.radius[:, None] * (1.0 + 1e-6) - 8.0 * eps
+    share = jnp.exp(jnp.minimum(bounds.largest(near) - room[None], _LARGEST))
+    share = jnp.where(known, 0.0, share)
+    cuts = (*_CUTS, 0.5 / len(share))
+    sums = jnp.stack([jnp.sum(jnp.where(share <= c, share, 0.0), axis=0) for c in cuts])
+    first = jnp.argmax(sums <= _ROUNDED, axis=0)
+    cut = jnp.asarray(cuts, x.dtype)[first]
+    left = jnp.take_along_axis(sums, first[None], axis=0)[0]
+    # What is not a number is summed.
+    return ~(share <= cut[None]), room + jnp.log(left)
 
 
 def _background(law: Reference, x: Array) -> Array:
     return jax.vmap(law.log_prob)(x)
-
-
-def _terms(manifold: Manifold, parts: tuple[Array, ...], x: Array, kernels: Array) -> Array:
-    """log (w · kernel) at x, pair by pair."""
-    z, axes, variances, log_w = (p[kernels] for p in parts)
-
-    def one(x: Point, z: Point, axes: Array, variances: Array) -> Scalar:
-        return WrappedFamily().log_prob(manifold, x, z, axes, variances, None)
-
-    return log_w + jax.vmap(one)(x, z, axes, variances)
