@@ -64,7 +64,7 @@ _FULL, _SMALL = 1 << 26, 32
 dimensions, they are of low rank."""
 _SITES, _COORDINATES = 512, 1 << 27
 """Kernels of low rank, and coordinates of their neighbours that are held."""
-_FEW_COUNTS = (5, 13, 34, 89, 233, 610)
+_FEW_COUNTS = (5, 13, 34, 89, 233)
 """Neighbourhoods of kernels of low rank."""
 _WIDE = 1.0
 """A floor above this, in radians or standard deviations, is warned of."""

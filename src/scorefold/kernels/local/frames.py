@@ -50,7 +50,6 @@ class Frames(eqx.Module):
     def of(
         cls,
         manifold: Manifold,
-        centres: Array,
         vectors: Array,
         kept: Array,
         counts: tuple[int, ...],
@@ -107,9 +106,9 @@ class Frames(eqx.Module):
             return scale, basis.T, spread, seen, _product(gap, gap.T)
 
         scale, axes, spread, along, across = step(frame, vectors, kept, means, total)
-        place = jax.vmap(manifold.embed)(centres)
-        trace = jnp.mean(variances, axis=-1)
-        features = [jnp.log(trace + floor * floor), _roundness(spread, manifold.dim), place]
+        # Not the place: its many coordinates tell the kernels apart, and training would learn each.
+        size = jnp.log(jnp.mean(variances, axis=-1) + floor * floor)
+        features = [size, _roundness(spread, manifold.dim)]
         return cls(
             jnp.concatenate(features, axis=1), scale, axes, spread, means, along, across
         )

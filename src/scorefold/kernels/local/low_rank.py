@@ -124,7 +124,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
 
         def without(f: int, reference: int) -> Frames:
             return quick_jit(Frames.of)(
-                manifold, centres, vectors, jnp.asarray(fold[index] != f), counts,
+                manifold, vectors, jnp.asarray(fold[index] != f), counts,
                 jnp.int32(reference), rank, jnp.asarray(floor, data.dtype), family.round,
             )  # fmt: skip
 
@@ -174,7 +174,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         index = neighbours(manifold, data, counts[-1])
         vectors = logs_in_frames(manifold, data, data[index])
         frames = quick_jit(Frames.of)(
-            manifold, data, vectors, jnp.ones(index.shape, bool), counts,
+            manifold, vectors, jnp.ones(index.shape, bool), counts,
             jnp.int32(covariance.reference), len(covariance.along), covariance.floor, family.round,
         )  # fmt: skip
         none = jnp.full(len(data), -1, jnp.int32)
