@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -120,12 +120,11 @@ class KernelModel(Description["FittedKernelModel"]):
       Gaussian laws, smooth on the whole sphere.
     - ``landmarks``: kernels sit at so many points, drawn at random (default: at all). The others
       still shape the neighbourhoods and judge; cost and size of the model fall in proportion.
-    - ``form``: ``"full"`` covariances, ``"low-rank"``, Σ_i = diag δ_i + Σ_{k ≤ rank} λ_ik E_ik E_ikᵀ
-      (``LowRankCrossFit``), or ``"auto"``, full ones where they fit. They do not in more than 32
-      dimensions where those of all neighbourhoods would take more than 2²⁶ numbers (n = 145 points
-      in 100 dimensions). Kernels of low rank sit at 512 points by default, with neighbourhoods of
-      5, 13, 34, …, 610, and one normal law stands behind them on compact manifolds too.
-      ``model.form`` says which were fitted.
+    - ``form``: ``"full"`` covariances, ``"low-rank"``, Σ_i = diag δ_i + Σ_k λ_ik E_ik E_ikᵀ of
+      ``rank`` axes (``LowRankCrossFit``), or ``"auto"``: full ones, but where in more than 32
+      dimensions those of all neighbourhoods would take more than 2²⁶ numbers. Kernels of low rank
+      sit at 512 points by default, with neighbourhoods of 5, 13, 34, 89, 233; one normal law
+      stands behind them on compact manifolds too. ``model.form`` says which were fitted.
 
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
     Larochelle & Vincent 2006 (non-local manifold Parzen windows). Neighbourhood statistics,
@@ -208,8 +207,8 @@ class KernelModel(Description["FittedKernelModel"]):
         """The kernels before training, for data in inner coordinates."""
         return self._start(CrossFit, key, data)
 
-    def _start(self, kind: type[L], key: Key, data: Array, **more: int) -> L:
-        options = {"landmarks": self.landmarks, **more}
+    def _start(self, kind: type[L], key: Key, data: Array, **more: Any) -> L:
+        options: dict[str, Any] = {"landmarks": self.landmarks, **more}
         return kind.start(
             self.manifold,
             data,

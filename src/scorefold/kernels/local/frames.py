@@ -109,9 +109,7 @@ class Frames(eqx.Module):
         # Not the place: its many coordinates tell the kernels apart, and training would learn each.
         size = jnp.log(jnp.mean(variances, axis=-1) + floor * floor)
         features = [size, _roundness(spread, manifold.dim)]
-        return cls(
-            jnp.concatenate(features, axis=1), scale, axes, spread, means, along, across
-        )
+        return cls(jnp.concatenate(features, axis=1), scale, axes, spread, means, along, across)
 
     def sizes(self, manifold: Manifold, along: Array, across: Array) -> Array:
         """How many times as large as the cut locus allows covariances with these variances are,

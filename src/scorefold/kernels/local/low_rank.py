@@ -236,10 +236,11 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
             points = data[rows[np.resize(of, most)]]
             broad = behind.laws(np.flatnonzero(fold != f))
             seen = (quick_jit(_views)(self, jnp.int32(f), points), broad_densities(broad, points))
-            parts.append(jax.tree.map(lambda a: np.asarray(a)[: len(of)], seen))
+            parts.append([np.asarray(a)[: len(of)] for a in jax.tree.leaves(seen)])
             order.append(of)
         at = np.argsort(np.concatenate(order), kind="stable")
-        views, broad = jax.tree.map(lambda *a: jnp.asarray(np.concatenate(a)[at]), *parts)
+        leaves = [jnp.asarray(np.concatenate(a)[at]) for a in zip(*parts, strict=True)]
+        views, broad = jax.tree.unflatten(jax.tree.structure(seen), leaves)
         return LowRankQueries(jnp.asarray(fold[rows], jnp.int32), views, broad)
 
     # -- density -----------------------------------------------------------------------------------
@@ -295,9 +296,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         def one(h: Array) -> Array:
             variance = self._even_variance(h)
             level = -0.5 * self.manifold.dim * jnp.log(2.0 * math.pi * variance)
-            return level + jax.nn.logsumexp(
-                log_w - x.log_det - 0.5 * x.squares / variance, axis=1
-            )
+            return level + jax.nn.logsumexp(log_w - x.log_det - 0.5 * x.squares / variance, axis=1)
 
         return jax.lax.map(one, bandwidths).T
 
@@ -320,7 +319,9 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         along = jnp.einsum("nk,nkr->nr", found.shares, above) * size_of(cov.along)[None]
         across = jnp.sum(found.shares * frames.spread[..., -1], 1)
         mean = across + jnp.sum(along, axis=1) / d
-        across = across + jnp.sum(found.diagonals * means, 1) + found.isotropic * means[:, cov.middle]
+        across = (
+            across + jnp.sum(found.diagonals * means, 1) + found.isotropic * means[:, cov.middle]
+        )
         across = across + (size_of(cov.roundness) + ROUNDEST) * mean
         across = across + (cov.floor / jnp.min(frames.scale, axis=1)) ** 2
         if self.family.round:
@@ -346,7 +347,12 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         centres, axes = moved_axes(m, self.centres, shift, frames.axes * frames.scale[:, None])
         parts = [
-            (centres, axes, f[:, None] * kernels.along, f[:, None] * kernels.across[:, None] * squares)
+            (
+                centres,
+                axes,
+                f[:, None] * kernels.along,
+                f[:, None] * kernels.across[:, None] * squares,
+            )
             for f in kernels.widening.T
         ]
         share = self.shares.logarithms()
@@ -357,9 +363,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
             alike = jnp.full(len(squares), -math.log(len(squares)), log_w.dtype)
             log_w = jnp.concatenate([log_w + share[0], alike + share[-1]])
             log_w = log_w - jnp.logaddexp(share[0], share[-1])
-        centres, axes, variances, diagonal = (
-            jnp.concatenate(p) for p in zip(*parts, strict=True)
-        )
+        centres, axes, variances, diagonal = (jnp.concatenate(p) for p in zip(*parts, strict=True))
         log_share = jax.nn.logsumexp(behind)
         background = self.broad[0]
         if len(self.broad) > 1:

@@ -33,8 +33,9 @@ class TangentNormal(Reference):
         log p(x) = log N(v; 0, Σ_k λ_k E_kE_kᵀ) − log |det d(exp_μ)_v|.
 
     For manifolds whose exponential map is one to one (R^d, H^d), and elsewhere for laws that are
-    narrow against the distance of the cut locus, where they are cut off. ``location``: μ; ``axes``: row k
-    the components of E_k in the frame at μ, shape ``(d, d)``; ``variances``: λ, shape ``(d,)``.
+    narrow against the distance of the cut locus, where they are cut off. ``location``: μ;
+    ``axes``: row k the components of E_k in the frame at μ, shape ``(d, d)``; ``variances``: λ,
+    shape ``(d,)``.
     """
 
     manifold: Manifold

@@ -102,8 +102,8 @@ class WrappedMixture(eqx.Module):
                 self.manifold, x, z, axes, variances, level, *diagonal
             )
 
-        parts = (self.log_weights, self.centres, self.axes, self.variances)
-        parts += () if self.diagonal is None else (self.diagonal,)
+        diagonal = () if self.diagonal is None else (self.diagonal,)
+        parts = (self.log_weights, self.centres, self.axes, self.variances, *diagonal)
         return jax.vmap(one)(*(a.astype(x.dtype) for a in parts))
 
     def score(self, x: Point, s: ScalarLike) -> Point:
@@ -116,9 +116,10 @@ class WrappedMixture(eqx.Module):
         which, pick, ahead, far = jax.random.split(key, 4)
         i = (Choice.of(self.log_weights) if choice is None else choice).draw(pick)
         z, dtype = self.centres[i], self.centres.dtype
-        spread = (self.axes[i], self.variances[i])
-        spread += () if self.diagonal is None else (self.diagonal[i],)
-        near = self.family.sample(ahead, self.manifold, z, *spread)
+        diagonal = () if self.diagonal is None else (self.diagonal[i],)
+        near = self.family.sample(
+            ahead, self.manifold, z, self.axes[i], self.variances[i], *diagonal
+        )
         lost = jnp.log(jax.random.uniform(which, (), dtype)) < self.log_share
         return jnp.where(lost, self.background.sample(far, dtype), near)
 
