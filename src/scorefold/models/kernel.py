@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -185,9 +185,7 @@ class KernelModel(Description["FittedKernelModel"]):
             )
         learner: KernelLearner
         if self.low_rank(len(points)):
-            learner = self._start(
-                LowRankCrossFit, key, points, landmarks=self.landmarks or _SITES, rank=self.rank
-            )
+            learner = self._start(LowRankCrossFit, key, points)
             return KernelTrainer(self, learner, units)
         if self._kernels(len(points)) > _MANY:
             learner = self._start(ManyCrossFit, key, points)
@@ -207,12 +205,14 @@ class KernelModel(Description["FittedKernelModel"]):
         """The kernels before training, for data in inner coordinates."""
         return self._start(CrossFit, key, data)
 
-    def _start(self, kind: type[L], key: Key, data: Array, **more: Any) -> L:
-        options: dict[str, Any] = {"landmarks": self.landmarks, **more}
+    def _start(self, kind: type[L], key: Key, data: Array) -> L:
+        low_rank = kind is LowRankCrossFit
+        landmarks = self.landmarks or _SITES if low_rank else self.landmarks
+        more = {"rank": self.rank} if low_rank else {}
         return kind.start(
             self.manifold,
             data,
-            self._counts(len(data), low_rank=kind is LowRankCrossFit),
+            self._counts(len(data), low_rank=low_rank),
             floor=resolution(self.manifold, data, self.floor),
             folds=min(self.folds, len(data)),
             grouped=self.grouped,
@@ -220,7 +220,8 @@ class KernelModel(Description["FittedKernelModel"]):
             depth=self.depth,
             key=key,
             family=self.family,
-            **options,
+            landmarks=landmarks,
+            **more,
         )
 
     def every_count(self, *, low_rank: bool = False) -> tuple[int, ...]:

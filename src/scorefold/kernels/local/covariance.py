@@ -67,7 +67,7 @@ class LocalKernels(NamedTuple):
         return self._replace(covariance=jnp.zeros_like(self.covariance).at[:, on].set(even))
 
 
-class Coefficients(NamedTuple):
+class KernelCoefficients(NamedTuple):
     """What the shapes of K neighbourhoods become a kernel with, for n kernels with t wider ones."""
 
     shares: Array
@@ -160,7 +160,7 @@ class LocalCovariance(eqx.Module):
         dim: int,
         key: Key,
     ) -> LocalCovariance:
-        """Coefficients of ``counts`` neighbourhoods in ``dim`` dimensions for kernels with these
+        """KernelCoefficients of ``counts`` neighbourhoods in ``dim`` dimensions for kernels with these
         features, before training."""
         dtype = features.dtype
         tails = _TAIL if dim <= 2 else _TAILS
@@ -190,7 +190,7 @@ class LocalCovariance(eqx.Module):
         )
 
     def starts(self) -> LocalCovariance:
-        """Coefficients worth starting from, along a leading axis of the trained arrays: all
+        """KernelCoefficients worth starting from, along a leading axis of the trained arrays: all
         neighbourhoods alike or one above the others, each with round parts of different size."""
         k, dtype = self.shares.shape[0], self.shares.dtype
         one = jnp.where(jnp.eye(k, dtype=bool), math.log(_MAIN), math.log(_REST / k))
@@ -245,7 +245,7 @@ class LocalCovariance(eqx.Module):
             log_shares=found.log_shares,
         )
 
-    def coefficients(self, features: Array) -> Coefficients:
+    def coefficients(self, features: Array) -> KernelCoefficients:
         """Of n kernels with these features, ``(n, f)``."""
         z = (features - self.centre[None]) / self.scale[None]
         z = jnp.clip(z, -_FEATURE, _FEATURE)
@@ -255,7 +255,7 @@ class LocalCovariance(eqx.Module):
         out = _Outputs.split(jax.vmap(self.layers[-1])(z), k, len(self.tail))
         pulls = jnp.clip(self.pulls[None] + out.pulls, -_PULL, _PULL)
         odds = jnp.clip(self.tail[:, 1][None] + out.odds, -_ODDS, _ODDS)
-        return Coefficients(
+        return KernelCoefficients(
             shares=size_of(self.shares[None] + out.shares),
             diagonals=size_of(self.diagonals[None] + out.diagonals),
             isotropic=size_of(self.isotropic + out.isotropic[:, 0]),

@@ -108,8 +108,8 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         depth: int,
         key: Key,
         family: KernelFamily,
-        landmarks: int,
-        rank: int,
+        landmarks: int | None,
+        rank: int = 16,
     ) -> LowRankCrossFit:
         """With the likeliest neighbourhood for axes, and the likeliest start, by points of the
         first fold."""
