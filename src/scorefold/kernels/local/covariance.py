@@ -160,7 +160,7 @@ class LocalCovariance(eqx.Module):
         dim: int,
         key: Key,
     ) -> LocalCovariance:
-        """KernelCoefficients of ``counts`` neighbourhoods in ``dim`` dimensions for kernels with these
+        """Coefficients of ``counts`` neighbourhoods in ``dim`` dimensions for kernels with these
         features, before training."""
         dtype = features.dtype
         tails = _TAIL if dim <= 2 else _TAILS
