@@ -127,6 +127,8 @@ class LearnedManifold(eqx.Module):
         axes = np.asarray(mixture.axes, np.float64)
         spread = np.asarray(mixture.variances, np.float64)[:, None]
         full = (axes.transpose(0, 2, 1) * spread) @ axes
+        if mixture.diagonal is not None:
+            full += np.asarray(mixture.diagonal, np.float64)[:, None] * np.eye(full.shape[-1])
         z, log_w = np.asarray(mixture.centres), np.asarray(mixture.log_weights, np.float64)
         _, first, centre = np.unique(z, axis=0, return_index=True, return_inverse=True)
         centre = centre.ravel()

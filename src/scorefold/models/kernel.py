@@ -28,6 +28,7 @@ from scorefold.kernels.local.best_start import with_best_start
 from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.kernels.local.learner import KernelLearner
+from scorefold.kernels.local.low_rank import LowRankCrossFit
 from scorefold.kernels.local.many import ManyCrossFit
 from scorefold.kernels.local.neighbourhood import resolution
 from scorefold.kernels.local.settle import settled
@@ -38,7 +39,7 @@ from scorefold.models._base import Model
 from scorefold.models.kernels_in_units import kernels_in_units
 from scorefold.models.standardise import Units, to_inner
 
-L = TypeVar("L", CrossFit, ManyCrossFit)
+L = TypeVar("L", CrossFit, ManyCrossFit, LowRankCrossFit)
 
 _COUNTS = (2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 _SHARE = 12
@@ -53,10 +54,20 @@ _LEFT_OUT = 1e-4
 """Share of the density that ``log_prob`` may leave out where many kernels are summed."""
 _MOST = 89
 """The largest neighbourhood of very many kernels by default: they start as wide as is likeliest."""
+_POOL = 1 << 14
+"""Kernels whose neighbourhoods are held at a time, at most."""
 _MANY = 1 << 15
 """Kernels of which not all are computed in every step of training."""
+_FULL, _SMALL = 1 << 26, 32
+"""Numbers that full covariances may take while they are learned: of more, in more than so many
+dimensions, they are of low rank."""
+_SITES, _COORDINATES = 512, 1 << 27
+"""Kernels of low rank, and coordinates of their neighbours that are held."""
+_FEW_COUNTS = (5, 13, 34, 89, 233)
+"""Neighbourhoods of kernels of low rank."""
 _WIDE = 1.0
 """A floor above this, in radians or standard deviations, is warned of."""
+_FORMS = ("auto", "full", "low-rank")
 _FAMILIES: dict[str, type[KernelFamily]] = {
     "wrapped": WrappedFamily,
     "heat": HeatFamily,
@@ -108,6 +119,11 @@ class KernelModel(Description["FittedKernelModel"]):
       Gaussian laws, smooth on the whole sphere.
     - ``landmarks``: kernels sit at so many points, drawn at random (default: at all). The others
       still shape the neighbourhoods and judge; cost and size of the model fall in proportion.
+    - ``form``: ``"full"`` covariances, ``"low-rank"``, Σ_i = diag δ_i + Σ_k λ_ik E_ik E_ikᵀ of
+      ``rank`` axes (``LowRankCrossFit``), or ``"auto"``: full ones, but where in more than 32
+      dimensions those of all neighbourhoods would take more than 2²⁶ numbers. Kernels of low rank
+      sit at 512 points by default, with neighbourhoods of 5, 13, 34, 89, 233; one normal law
+      stands behind them on compact manifolds too. ``model.form`` says which were fitted.
 
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
     Larochelle & Vincent 2006 (non-local manifold Parzen windows). Neighbourhood statistics,
@@ -124,8 +140,19 @@ class KernelModel(Description["FittedKernelModel"]):
     depth: int = 2
     kernel: str = "wrapped"
     landmarks: int | None = None
+    form: str = "auto"
+    rank: int = 16
 
     def __check_init__(self) -> None:
+        if self.form not in _FORMS:
+            raise ValueError(f"form: one of {', '.join(_FORMS)}; got {self.form!r}.")
+        if self.rank < 1:
+            raise ValueError(f"rank: at least 1, got {self.rank}.")
+        if self.form == "low-rank" and self.rank >= self.manifold.dim:
+            raise ValueError(
+                f"rank: {self.rank} axes are no fewer than the dimensions of {self.manifold.name}; "
+                'state a smaller one, or form="full".'
+            )
         if self.kernel not in _FAMILIES:
             raise ValueError(f"kernel: one of {', '.join(_FAMILIES)}; got {self.kernel!r}.")
         _FAMILIES[self.kernel]().check(self.manifold)
@@ -156,21 +183,35 @@ class KernelModel(Description["FittedKernelModel"]):
                 "is left is the background."
             )
         learner: KernelLearner
+        if self.low_rank(len(points)):
+            learner = self._start(LowRankCrossFit, key, points)
+            return KernelTrainer(self, learner, units)
         if self._kernels(len(points)) > _MANY:
             learner = self._start(ManyCrossFit, key, points)
         else:
             learner = self.cross_fit(key, points)
         return KernelTrainer(self, with_best_start(learner, points, self.candidates), units)
 
+    def low_rank(self, n: int) -> bool:
+        """Whether covariances of kernels at n points are of low rank."""
+        d = self.manifold.dim
+        if self.form != "auto" or d <= max(_SMALL, self.rank):
+            return self.form == "low-rank"
+        kernels = min(self._kernels(n), _POOL)
+        return kernels * self.folds * len(self._counts(n)) * d * (d + 1) // 2 > _FULL
+
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The kernels before training, for data in inner coordinates."""
         return self._start(CrossFit, key, data)
 
     def _start(self, kind: type[L], key: Key, data: Array) -> L:
+        low_rank = kind is LowRankCrossFit
+        landmarks = self.landmarks or _SITES if low_rank else self.landmarks
+        more = {"rank": self.rank} if low_rank else {}
         return kind.start(
             self.manifold,
             data,
-            self._counts(len(data)),
+            self._counts(len(data), low_rank=low_rank),
             floor=resolution(self.manifold, data, self.floor),
             folds=min(self.folds, len(data)),
             grouped=self.grouped,
@@ -178,27 +219,32 @@ class KernelModel(Description["FittedKernelModel"]):
             depth=self.depth,
             key=key,
             family=self.family,
-            landmarks=self.landmarks,
+            landmarks=landmarks,
+            **more,
         )
 
-    def every_count(self) -> tuple[int, ...]:
+    def every_count(self, *, low_rank: bool = False) -> tuple[int, ...]:
         """Sizes of neighbourhoods, those too large for the data included."""
-        every = self.counts or _COUNTS[: 8 if self.manifold.dim <= 3 else None]
-        return tuple(sorted(every))
+        usual = _FEW_COUNTS if low_rank else _COUNTS[: 8 if self.manifold.dim <= 3 else None]
+        return tuple(sorted(self.counts or usual))
 
     def _kernels(self, n: int) -> int:
         return n if self.landmarks is None else min(n, self.landmarks)
 
-    def _counts(self, n: int) -> tuple[int, ...]:
+    def _counts(self, n: int, *, low_rank: bool = False) -> tuple[int, ...]:
         most = (n - 1) * 3 // 4
-        if self.counts is None and self._kernels(n) > _MANY:
+        if low_rank:
+            sites = min(n, self.landmarks or _SITES)
+            most = min(most, max(55, _COORDINATES // (sites * self.manifold.dim)))
+        elif self.counts is None and self._kernels(n) > _MANY:
             most = min(most, _MOST)
         elif self.counts is None:
             held = _NUMBERS // (n * self.manifold.dim)
             most = min(most, max(55, held), max(_LARGE, n // _SHARE))
-        usable = tuple(k for k in self.every_count() if k <= most)
+        every = self.every_count(low_rank=low_rank)
+        usable = tuple(k for k in every if k <= most)
         if not usable:
-            smallest = min(self.every_count())
+            smallest = min(every)
             raise ValueError(
                 f"data: {n} points are too few for a KernelModel, whose smallest neighbourhood is "
                 f"of {smallest} points with a part of the data left out: it needs "
@@ -266,6 +312,11 @@ class FittedKernelModel(Model):
         return self.description.manifold
 
     @property
+    def form(self) -> str:
+        """Of the covariances: ``"full"``, or ``"low-rank"``, a diagonal and a few axes."""
+        return "full" if self.mixture.diagonal is None else "low-rank"
+
+    @property
     def exact_mass(self) -> tuple[float, float] | None:
         return mixture_mass(self.mixture)
 
@@ -302,25 +353,32 @@ class FittedKernelModel(Model):
         """
         rows, batch = self._rows(points, "points")
         data = jnp.asarray(rows, self.mixture.centres.dtype)
-        counts = self.description.every_count()[: len(self.covariance.shares)]
+        low_rank = self.form == "low-rank"
+        every = self.description.every_count(low_rank=low_rank)
+        counts = every[: len(self.covariance.shares)]
         if len(batch) != 1 or len(data) <= counts[-1]:
             raise ValueError(
                 f"points: neighbourhoods of up to {counts[-1]} were learned, and these points, of "
                 f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
                 "them together with the points that the model was fitted to."
             )
-        learner = CrossFit.whole(
+        learner = (LowRankCrossFit if low_rank else CrossFit).whole(
             self.manifold, data, counts, self.covariance, self.shares, self.description.family
         )
-        return eqx.tree_at(lambda k: k.mixture, self, quick_jit(CrossFit.mixture)(learner))
+        return eqx.tree_at(lambda k: k.mixture, self, learner.whole_mixture())
 
     def cross_fit(self, key: Key, data: Array) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
         inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
         drawn from ``key``.
 
-        **Raises:** ``ValueError`` for other points, and for kernels at landmarks.
+        **Raises:** ``ValueError`` for other points, for kernels at landmarks and of low rank.
         """
+        if self.form == "low-rank":
+            raise ValueError(
+                "form: kernels of low rank cannot be taken apart by folds again. Fit a "
+                'KernelModel with form="full".'
+            )
         landmarks, mixture = self.description.landmarks, self.mixture
         if landmarks is not None and landmarks < len(data):
             raise ValueError(

@@ -18,13 +18,21 @@ def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
         return mixture
     m, dtype = mixture.manifold, mixture.centres.dtype
     scale = jnp.asarray(_along(m, np.asarray(units.scale)), dtype)
-    root = jnp.sqrt(mixture.variances)[:, :, None] * mixture.axes * scale[None, None, :]
+    centres = jnp.asarray(units.outward(np.asarray(mixture.centres)), dtype)
+    law = _law(mixture.background, np.asarray(units.shift), np.asarray(units.scale))
+    axes = mixture.axes * scale[None, None, :]
+    if mixture.diagonal is not None:
+        return WrappedMixture(
+            m, law, centres, axes, mixture.variances, mixture.log_weights, mixture.log_share,
+            diagonal=mixture.diagonal * (scale * scale)[None],
+        )  # fmt: skip
+    root = jnp.sqrt(mixture.variances)[:, :, None] * axes
     return WrappedMixture.from_covariances(
         m,
-        jnp.asarray(units.outward(np.asarray(mixture.centres)), dtype),
+        centres,
         jnp.einsum("nki,nkj->nij", root, root),
         mixture.log_weights,
-        _law(mixture.background, np.asarray(units.shift), np.asarray(units.scale)),
+        law,
         mixture.log_share,
     )
 

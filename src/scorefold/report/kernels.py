@@ -42,7 +42,7 @@ def kernel_shapes(
     two standard deviations of the ``heaviest`` kernels, on the ``axes`` of the table. Equal
     centres count once.
     """
-    manifold = mixture.manifold
+    manifold, mixture = mixture.manifold, mixture.full()
     centres = np.asarray(mixture.centres, np.float64)
     rows = np.unique(centres.reshape(len(centres), -1), axis=0, return_index=True)[1]
     stds = np.sqrt(np.asarray(mixture.variances, np.float64))[rows]

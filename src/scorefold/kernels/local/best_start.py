@@ -17,10 +17,16 @@ L = TypeVar("L", bound=KernelLearner)
 def with_best_start(learner: L, data: Array, candidates: int) -> L:
     """``learner`` with those of its ``starts`` that make the points of the first fold most likely,
     by kernels without that fold."""
-    return quick_jit(_best)(learner, learner.first(data, candidates))
+    return best_start(learner, learner.first(data, candidates))[0]
 
 
-def _best(learner: L, x: PyTree) -> L:
+def best_start(learner: L, x: PyTree) -> tuple[L, Array]:
+    """``with_best_start`` for the queries x of the first fold, and their mean log density (with
+    the margin of the first start)."""
+    return quick_jit(_best)(learner, x)
+
+
+def _best(learner: L, x: PyTree) -> tuple[L, Array]:
     rest = eqx.filter(learner.covariance, eqx.is_array, inverse=True)
 
     def value(start: LocalCovariance) -> Array:
@@ -33,4 +39,4 @@ def _best(learner: L, x: PyTree) -> L:
     values = jnp.where(jnp.isfinite(values), values, -jnp.inf).at[0].add(margin)
     best = jnp.argmax(values)
     chosen = eqx.combine(jax.tree.map(lambda a: a[best], starts), rest)
-    return eqx.tree_at(lambda k: k.covariance, learner, chosen)
+    return eqx.tree_at(lambda k: k.covariance, learner, chosen), values[best]

@@ -17,7 +17,7 @@ from scorefold.kernels.local.precision import diagonal_of
 
 _ROUND = 0.02
 """Start of r, the share of the mean variance that is added in every direction."""
-_ROUNDEST = 1e-4
+ROUNDEST = 1e-4
 """Least share: bounds the anisotropy at what single precision can invert."""
 _TAILS = ((3.0, -2.0), (12.0, -3.0), (60.0, -4.0))
 """Start of f − 1 and of the logarithm of the share, against that of the narrow kernel, of the wider
@@ -67,6 +67,25 @@ class LocalKernels(NamedTuple):
         return self._replace(covariance=jnp.zeros_like(self.covariance).at[:, on].set(even))
 
 
+class KernelCoefficients(NamedTuple):
+    """What the shapes of K neighbourhoods become a kernel with, for n kernels with t wider ones."""
+
+    shares: Array
+    """a, ``(n, K)``."""
+    diagonals: Array
+    """c, ``(n, K)``."""
+    isotropic: Array
+    """b, ``(n,)``."""
+    pulls: Array
+    """e, ``(n, K)``."""
+    log_weights: Array
+    """log w up to a common constant, ``(n,)``."""
+    widening: Array
+    """f, ``(n, t)``."""
+    log_shares: Array
+    """log g, the narrow kernel first, ``(n, t + 1)``."""
+
+
 class _Outputs(NamedTuple):
     """What the network adds to the coefficients of n kernels (or how many numbers that are), in
     the order of its output: for K neighbourhoods and t wider kernels."""
@@ -111,6 +130,8 @@ class LocalCovariance(eqx.Module):
     all finite points and parameters.
 
     ``centre``, ``scale``: what standardises the features; ``middle``: which feature is log t.
+    Of kernels of low rank (``LowRankCrossFit``) alone: ``along``, logarithms of what is learned of
+    each axis; ``reference``: which neighbourhood gives the axes.
     """
 
     layers: list[eqx.nn.Linear]
@@ -124,6 +145,8 @@ class LocalCovariance(eqx.Module):
     centre: Array = fixed()
     scale: Array = fixed()
     floor: Array = fixed()
+    along: Array | None = None
+    reference: int = eqx.field(static=True, default=0)
 
     @classmethod
     def start(
@@ -167,7 +190,7 @@ class LocalCovariance(eqx.Module):
         )
 
     def starts(self) -> LocalCovariance:
-        """Coefficients worth starting from, along a leading axis of the trained arrays: all
+        """KernelCoefficients worth starting from, along a leading axis of the trained arrays: all
         neighbourhoods alike or one above the others, each with round parts of different size."""
         k, dtype = self.shares.shape[0], self.shares.dtype
         one = jnp.where(jnp.eye(k, dtype=bool), math.log(_MAIN), math.log(_REST / k))
@@ -206,34 +229,43 @@ class LocalCovariance(eqx.Module):
 
     def __call__(self, features: Array, moments: Array, means: Array) -> LocalKernels:
         """From features ``(n, f)``, packed moments ``(n, counts, p)``, means ``(n, counts, d)``."""
+        found, on = self.coefficients(features), diagonal_of(means.shape[-1])
+        shaped = jnp.einsum("nk,nkp->np", found.shares, moments)
+        mean = jnp.mean(shaped[:, on], axis=1)
+        along = jnp.einsum("nk,nkd->nd", found.diagonals, moments[..., on])
+        middle = jnp.exp(features[:, self.middle])
+        plain = found.isotropic * middle
+        plain = plain + size_of(self.roundness) * mean + self.floor**2
+        plain = plain + ROUNDEST * (mean + jnp.mean(along, axis=1))
+        return LocalKernels(
+            covariance=shaped.at[:, on].add(along + plain[:, None]),
+            shift=jnp.einsum("nk,nkd->nd", found.pulls, means),
+            log_weights=found.log_weights,
+            widening=found.widening,
+            log_shares=found.log_shares,
+        )
+
+    def coefficients(self, features: Array) -> KernelCoefficients:
+        """Of n kernels with these features, ``(n, f)``."""
         z = (features - self.centre[None]) / self.scale[None]
         z = jnp.clip(z, -_FEATURE, _FEATURE)
         for layer in self.layers[:-1]:
             z = jax.nn.silu(jax.vmap(layer)(z))
-        k, on = len(self.shares), diagonal_of(means.shape[-1])
+        k = len(self.shares)
         out = _Outputs.split(jax.vmap(self.layers[-1])(z), k, len(self.tail))
-
-        shaped = jnp.einsum("nk,nkp->np", _size(self.shares[None] + out.shares), moments)
-        mean = jnp.mean(shaped[:, on], axis=1)
-        along = jnp.einsum(
-            "nk,nkd->nd", _size(self.diagonals[None] + out.diagonals), moments[..., on]
-        )
-        middle = jnp.exp(features[:, self.middle])
-        plain = _size(self.isotropic + out.isotropic[:, 0]) * middle
-        plain = plain + _size(self.roundness) * mean + self.floor**2
-        plain = plain + _ROUNDEST * (mean + jnp.mean(along, axis=1))
-
         pulls = jnp.clip(self.pulls[None] + out.pulls, -_PULL, _PULL)
         odds = jnp.clip(self.tail[:, 1][None] + out.odds, -_ODDS, _ODDS)
-        return LocalKernels(
-            covariance=shaped.at[:, on].add(along + plain[:, None]),
-            shift=jnp.einsum("nk,nkd->nd", pulls / k, means),
+        return KernelCoefficients(
+            shares=size_of(self.shares[None] + out.shares),
+            diagonals=size_of(self.diagonals[None] + out.diagonals),
+            isotropic=size_of(self.isotropic + out.isotropic[:, 0]),
+            pulls=pulls / k,
             log_weights=jnp.clip(out.log_weights[:, 0], -_ODDS, _ODDS),
-            widening=1.0 + _size(self.tail[:, 0][None] + out.widening),
+            widening=1.0 + size_of(self.tail[:, 0][None] + out.widening),
             log_shares=jax.nn.log_softmax(jnp.pad(odds, ((0, 0), (1, 0))), axis=1),
         )
 
 
-def _size(logarithm: Array) -> Array:
-    """exp, within bounds."""
+def size_of(logarithm: Array) -> Array:
+    """exp, within the bounds of variances."""
     return jnp.exp(jnp.clip(logarithm, _LEAST, _MOST))

@@ -6,6 +6,7 @@ import abc
 from typing import Generic, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
@@ -64,6 +65,10 @@ class KernelLearner(eqx.Module, Generic[Q]):
     def all_parts(self, x: Q, fold: Array, bandwidths: Array) -> Array:
         """Log densities of the learned kernels, the broad laws and kernels of each of some
         bandwidths, shape ``(n, parts)``."""
+
+    def squares(self, x: Q) -> Array:
+        """Squared distances to the kernels that each query sees."""
+        return jnp.sum(x.vectors * x.vectors, -1)  # type: ignore[attr-defined]
 
     @abc.abstractmethod
     def spread(self, x: Q) -> float:

@@ -56,7 +56,7 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
         asked = np.concatenate([asked, np.arange(size * width) < len(chosen)])
     each = jax.tree.map(lambda *a: jnp.concatenate(a), *blocks)
     grid = _bandwidths(learner, blocks[0])
-    found = quick_jit(_densities)(learner, each, jnp.asarray(grid, each.vectors.dtype))
+    found = quick_jit(_densities)(learner, each, jnp.asarray(grid, each.broad.dtype))
     table = np.asarray(found, np.float64).reshape(len(asked), -1)
     new = np.arange(len(asked)) >= rows.size
     table, new = table[asked], new[asked]
@@ -80,7 +80,7 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
 
 def _bandwidths(learner: KernelLearner, x: PyTree) -> np.ndarray:
     """Standard deviations from a quarter of the distance to the nearest kernel to the spread."""
-    square = np.asarray(jnp.sum(x.vectors * x.vectors, -1), np.float64)
+    square = np.asarray(learner.squares(x), np.float64)
     counts = np.asarray(x.log_counts) > -math.inf
     square = square.reshape(-1, square.shape[-1])
     counts = counts.reshape(square.shape)

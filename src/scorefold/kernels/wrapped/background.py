@@ -1,5 +1,9 @@
 """Broad laws: what no kernel reaches, and what a model must beat."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +14,8 @@ from scorefold._blocks import evenly
 from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, Point, Scalar, Values
 from scorefold.kernels.wrapped.families import WrappedFamily
+from scorefold.kernels.wrapped.moved import moved_axes
+from scorefold.kernels.wrapped.reach import reaches, widest_variances, within
 from scorefold.manifolds import Manifold, pairwise
 from scorefold.noising import Reference, UniformReference
 
@@ -26,8 +32,10 @@ class TangentNormal(Reference):
 
         log p(x) = log N(v; 0, Σ_k λ_k E_kE_kᵀ) − log |det d(exp_μ)_v|.
 
-    For manifolds whose exponential map is one to one (R^d, H^d). ``location``: μ; ``axes``: row k
-    the components of E_k in the frame at μ, shape ``(d, d)``; ``variances``: λ, shape ``(d,)``.
+    For manifolds whose exponential map is one to one (R^d, H^d), and elsewhere for laws that are
+    narrow against the distance of the cut locus, where they are cut off. ``location``: μ;
+    ``axes``: row k the components of E_k in the frame at μ, shape ``(d, d)``; ``variances``: λ,
+    shape ``(d,)``.
     """
 
     manifold: Manifold
@@ -130,15 +138,49 @@ def broad_laws(manifold: Manifold, data: Values) -> tuple[Reference, ...]:
     """Broad laws behind the kernels: the plain law, and where it is not uniform the same with twice
     the spread, for what lies apart."""
     law = plain_law(manifold, data)
-    return (law,) if manifold.compact else (law, _widened(law))
+    return (law,) if manifold.compact else (law, widened(law))
 
 
-def _widened(law: Reference) -> Reference:
+class NormalLaws(NamedTuple):
+    """One normal law for some of the points: of parts of data that are seen from one ``location``,
+    as ``vectors``, ``(n, d)``. All are shrunk alike, by ``shrinkage``."""
+
+    manifold: Manifold
+    location: Array
+    vectors: np.ndarray
+    shrinkage: float
+
+    @classmethod
+    def of(cls, manifold: Manifold, data: Values) -> NormalLaws:
+        x = jnp.asarray(data)
+        location = _mean(manifold, x)
+        vectors = np.asarray(_seen(manifold, location, x), np.float64)
+        return cls(manifold, location, vectors, _shrinkage(vectors))
+
+    def law(self, rows: np.ndarray | slice = slice(None)) -> TangentNormal:
+        """Of these points, as ``plain_law`` has it on flat space; elsewhere in the tangent space at
+        their mean, and so narrow that next to nothing lies beyond the cut locus (``Reach``)."""
+        m, v = self.manifold, self.vectors[rows]
+        covariance = _shrunk(v, self.shrinkage)
+        root = np.sqrt(within(np.diagonal(covariance), widest_variances(m)))
+        covariance = root[:, None] * covariance * root
+        variances, columns = np.linalg.eigh(covariance)
+        variances = np.maximum(variances, 1e-7 * variances[-1])
+        over = [float(r.size(np.diagonal(covariance), variances[-1])) for r in reaches(m)]
+        variances = variances / max(1.0, *over, 1.0)
+        dtype = self.location.dtype
+        ahead, axes = (jnp.asarray(a, dtype)[None] for a in (v.mean(0), columns.T))
+        location, axes = moved_axes(m, self.location[None], ahead, axes)
+        return TangentNormal(m, location[0], axes[0], jnp.asarray(variances, dtype))
+
+
+def widened(law: Reference) -> Reference:
+    """With twice the spread, where it is not uniform."""
     if isinstance(law, TangentNormal):
         wide = _WIDER**2 * law.variances
         return TangentNormal(law.manifold, law.location, law.axes, wide)
     if isinstance(law, ProductReference):
-        return ProductReference(law.manifold, tuple(map(_widened, law.parts)))
+        return ProductReference(law.manifold, tuple(map(widened, law.parts)))
     return law
 
 
@@ -160,9 +202,14 @@ def _seen(manifold: Manifold, location: Array, x: Array) -> Array:
 
 def _covariance(v: np.ndarray) -> np.ndarray:
     """S, of few rows of v shrunk towards its diagonal."""
+    return _shrunk(v, _shrinkage(v))
+
+
+def _shrinkage(v: np.ndarray) -> float:
+    """ρ."""
     n, d = v.shape
     if n >= _MANY * d:
-        return _shrunk(v, 0.0)
+        return 0.0
     fold = np.arange(n) % min(_FOLDS, n)
     worth = np.zeros(len(_SHRINK))
     for f in range(fold.max() + 1 if n > 2 else 0):
@@ -171,7 +218,7 @@ def _covariance(v: np.ndarray) -> np.ndarray:
             variances, axes = np.linalg.eigh(_shrunk(rest, rho))
             square = np.sum((out @ axes) ** 2 / variances[None], axis=1)
             worth[i] -= np.sum(square + np.sum(np.log(variances)))
-    return _shrunk(v, _SHRINK[int(np.argmax(worth))] if n > 2 else 1.0)
+    return _SHRINK[int(np.argmax(worth))] if n > 2 else 1.0
 
 
 def _shrunk(v: np.ndarray, rho: float) -> np.ndarray:

@@ -77,6 +77,7 @@ class ClusteredMixture(eqx.Module):
 
     @classmethod
     def of(cls, mixture: WrappedMixture) -> ClusteredMixture:
+        mixture = mixture.full()
         # Kernels of weight 0 stay, so that mixtures without a fold have arrays of one shape.
         rows = np.arange(len(mixture.centres))
         whole = len(rows) <= 2 * _SIZE * _OPENED

@@ -23,20 +23,36 @@ class KernelFamily(eqx.Module):
     """A law around a point z with a covariance Σ = Σ_k λ_k E_kE_kᵀ in the tangent space there.
 
     Every method takes ``(manifold, …, z, axes, variances)`` of one kernel: ``axes``, shape
-    ``(d, d)``, has the components of E_k in the frame at z as its rows; ``variances`` is λ.
-    ``round``: whether all λ_k of a kernel must be equal.
+    ``(d, d)``, has the components of E_k in the frame at z as its rows; ``variances`` is λ. With a
+    ``diagonal`` δ, shape ``(d,)``, Σ = diag δ + Σ_k λ_k E_kE_kᵀ of fewer axes, ``(r, d)``.
+    ``round``: whether all eigenvalues of Σ must be equal.
     """
 
     round: ClassVar[bool] = False
 
     @abc.abstractmethod
     def log_prob(
-        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+        self,
+        m: Manifold,
+        x: Point,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        s: Scalar | None,
+        diagonal: Array | None = None,
     ) -> Scalar:
         """log density at x in nats; with s, after Brownian motion for the variance-time s."""
 
     @abc.abstractmethod
-    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
+    def sample(
+        self,
+        key: Key,
+        m: Manifold,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        diagonal: Array | None = None,
+    ) -> Point:
         """One draw at the data end."""
 
     def check(self, m: Manifold) -> None:
@@ -61,28 +77,53 @@ class WrappedFamily(KernelFamily):
     """
 
     def log_prob(
-        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+        self,
+        m: Manifold,
+        x: Point,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        s: Scalar | None,
+        diagonal: Array | None = None,
     ) -> Scalar:
         v = m.log(z, x)
         components = m.components(z, v)
-        along = axes @ components
+        if diagonal is None:
+            along, tau = axes @ components, jnp.mean(variances)
+            normal = lambda s: _normal(along, variances + s)  # noqa: E731
+        else:
+            along, tau = components, _mean_variance(axes, variances, diagonal)
+            normal = lambda s: _low_rank_normal(along, axes, variances, diagonal + s)  # noqa: E731
         if s is None:
-            return _normal(along, variances) - m.exp_log_det(z, v)
+            return normal(0.0) - m.exp_log_det(z, v)
         if m.euclidean:
-            return _normal(along, variances + s)
+            return normal(s)
         if m.toral and m.dim <= MOST_ANGLES:
+            if diagonal is not None:
+                axes, variances = _principal(axes, variances, diagonal)
             return lattice_normal(components, axes, variances, s)
-        tau = jnp.mean(variances)
-        even = jnp.broadcast_to(tau + s, variances.shape)
+        even = jnp.broadcast_to(tau + s, components.shape)
         small = tau + s < _SMALLEST
         heat = m.heat.log_prob(x, z, jnp.maximum(tau + s, _SMALLEST)) - _normal(along, even)
         flowed = jnp.where(small, 0.0, s / (tau + s))
         change = flowed * heat - (1.0 - flowed) * m.exp_log_det(z, v)
-        return _normal(along, variances + s) + change
+        return normal(s) + change
 
-    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
-        normal = jax.random.normal(key, (m.dim,), z.dtype)
-        v = (jnp.sqrt(variances) * normal) @ axes
+    def sample(
+        self,
+        key: Key,
+        m: Manifold,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        diagonal: Array | None = None,
+    ) -> Point:
+        rank = len(variances)
+        count = rank if diagonal is None else rank + m.dim
+        normal = jax.random.normal(key, (count,), z.dtype)
+        v = (jnp.sqrt(variances) * normal[:rank]) @ axes
+        if diagonal is not None:
+            v = v + jnp.sqrt(diagonal) * normal[rank:]
         return m.exp(z, m.from_components(z, v))
 
 
@@ -93,18 +134,36 @@ class HeatFamily(KernelFamily):
     round: ClassVar[bool] = True
 
     def log_prob(
-        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+        self,
+        m: Manifold,
+        x: Point,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        s: Scalar | None,
+        diagonal: Array | None = None,
     ) -> Scalar:
-        time = jnp.mean(variances) if s is None else jnp.mean(variances) + s
+        tau = _mean_variance(axes, variances, diagonal)
+        time = tau if s is None else tau + s
         exact = m.heat.log_prob(x, z, jnp.maximum(time, _SMALLEST))
-        even = jnp.broadcast_to(time, variances.shape)
-        narrow = WrappedFamily().log_prob(m, x, z, axes, even, None)
+        v = m.log(z, x)
+        along = m.components(z, v) if diagonal is not None else axes @ m.components(z, v)
+        even = jnp.broadcast_to(time, along.shape)
+        narrow = _normal(along, even) - m.exp_log_det(z, v)
         return jnp.where(time < _SMALLEST, narrow, exact)
 
-    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
-        tau = jnp.mean(variances)
+    def sample(
+        self,
+        key: Key,
+        m: Manifold,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        diagonal: Array | None = None,
+    ) -> Point:
+        tau = _mean_variance(axes, variances, diagonal)
         far = m.heat.sample(key, z, jnp.maximum(tau, _SMALLEST))
-        near = WrappedFamily().sample(key, m, z, axes, variances)
+        near = WrappedFamily().sample(key, m, z, axes, variances, diagonal)
         return jnp.where(tau < _SMALLEST, near, far)
 
 
@@ -126,7 +185,14 @@ class EsagFamily(KernelFamily):
     """
 
     def log_prob(
-        self, m: Manifold, x: Point, z: Point, axes: Array, variances: Array, s: Scalar | None
+        self,
+        m: Manifold,
+        x: Point,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        s: Scalar | None,
+        diagonal: Array | None = None,
     ) -> Scalar:
         if s is not None:
             return WrappedFamily().log_prob(m, x, z, axes, variances, s)
@@ -139,7 +205,15 @@ class EsagFamily(KernelFamily):
         a = c * jnp.sqrt(size / q)
         return -math.log(2.0 * math.pi) - 1.5 * jnp.log(q) - 0.5 * size * square / q + _moment(a)
 
-    def sample(self, key: Key, m: Manifold, z: Point, axes: Array, variances: Array) -> Point:
+    def sample(
+        self,
+        key: Key,
+        m: Manifold,
+        z: Point,
+        axes: Array,
+        variances: Array,
+        diagonal: Array | None = None,
+    ) -> Point:
         rho = jnp.sqrt(variances[0] / variances[1])
         size = (variances[0] * variances[1]) ** -0.25
         normal = jax.random.normal(key, (3,), z.dtype)
@@ -155,6 +229,37 @@ class EsagFamily(KernelFamily):
 def _normal(v: Array, variances: Array) -> Scalar:
     """log N(v; 0, diag(variances))."""
     return -0.5 * jnp.sum(v * v / variances + jnp.log(2.0 * math.pi * variances))
+
+
+def _low_rank_normal(v: Array, axes: Array, variances: Array, diagonal: Array) -> Scalar:
+    """log N(v; 0, diag δ + Σ_k λ_k E_kE_kᵀ) by the identity of Woodbury: with u = v/√δ and the rows
+    A_k = √λ_k E_k/√δ, vᵀΣ⁻¹v = min_t |u − Aᵀt|² + |t|², t = (1 + AAᵀ)⁻¹Au. What does not depend on
+    v is computed once for many v."""
+    root = jnp.sqrt(diagonal)
+    rows = jnp.sqrt(variances)[:, None] * axes / root[None]
+    gram = jnp.matmul(rows, rows.T, precision="highest")
+    small = jnp.linalg.cholesky(jnp.eye(len(rows), dtype=rows.dtype) + gram)
+    solved = jax.scipy.linalg.cho_solve((small, True), rows)
+    u = v / root
+    t = solved @ u
+    rest = u - t @ rows
+    log_det = jnp.sum(jnp.log(diagonal)) + 2.0 * jnp.sum(jnp.log(jnp.diagonal(small)))
+    square = jnp.sum(rest * rest) + jnp.sum(t * t)
+    return -0.5 * (square + log_det + len(v) * math.log(2.0 * math.pi))
+
+
+def _mean_variance(axes: Array, variances: Array, diagonal: Array | None) -> Scalar:
+    """tr Σ/d."""
+    if diagonal is None:
+        return jnp.mean(variances)
+    along = variances * jnp.sum(axes * axes, axis=1)
+    return jnp.mean(diagonal) + jnp.sum(along) / len(diagonal)
+
+
+def _principal(axes: Array, variances: Array, diagonal: Array) -> tuple[Array, Array]:
+    """Orthonormal axes and variances of diag δ + Σ_k λ_k E_kE_kᵀ."""
+    values, columns = jnp.linalg.eigh(jnp.diag(diagonal) + (axes.T * variances[None]) @ axes)
+    return columns.T, jnp.maximum(values, float(jnp.finfo(values.dtype).tiny) ** 0.5)
 
 
 def _moment(a: Scalar) -> Scalar:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scorefold.kernels.wrapped.background import MixedReference, TangentNormal
 from scorefold.kernels.wrapped.families import EsagFamily, HeatFamily
 from scorefold.kernels.wrapped.mixture import WrappedMixture
 from scorefold.manifolds import Manifold
@@ -25,12 +26,19 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     above over 2048 random ones, and the error is four standard errors. Kernels of which less than
     10⁻⁹ can be missing, P(R > π/σ) with σ the largest standard deviation, count as whole. Where the
     cut locus lies nearer, its distance stands for π.
+
+    Of kernels of low rank, and of the normal law behind them, the mass that is missing is bounded:
+    P(v beyond) ≤ Σ_j P(|v_j| > π) on tori, and e^{−(π − √tr Σ)²/2λ} on spheres and SO(3), λ the
+    largest eigenvalue. The middle of what is possible is returned.
     """
     cuts = _cuts(mixture.manifold)
     if isinstance(mixture.family, EsagFamily | HeatFamily) or cuts == []:
         return 1.0, 0.0
     if cuts is None:
         return None
+    if mixture.diagonal is not None:
+        most = _most_missing(mixture, cuts)
+        return 1.0 - 0.5 * most, 0.5 * most + _NEGLIGIBLE
     from scipy.stats import chi2
 
     d = mixture.manifold.dim
@@ -48,6 +56,44 @@ def mixture_mass(mixture: WrappedMixture) -> tuple[float, float] | None:
     spread = 0.0 if d <= 2 else 4.0 * float(missing.std(ddof=1)) / np.sqrt(len(u))
     kernels = 1.0 - float(np.exp(np.float64(mixture.log_share)))
     return 1.0 - kernels * float(missing.mean()), kernels * (spread + _NEGLIGIBLE)
+
+
+def _most_missing(mixture: WrappedMixture, cuts: list[tuple[slice, bool, float]]) -> float:
+    """A bound on the mass beyond the cut locus of kernels of low rank and of what is behind."""
+    assert mixture.diagonal is not None
+    host = lambda a: np.asarray(a, np.float64)  # noqa: E731
+    axes, along, rest = host(mixture.axes), host(mixture.variances), host(mixture.diagonal)
+    marginal = np.einsum("nr,nrd->nd", along, axes * axes) + rest
+    top = rest.max(1) + np.einsum("nr,nrd->n", along, axes * axes)
+    weights, share = np.exp(host(mixture.log_weights)), float(np.exp(host(mixture.log_share)))
+    found = (1.0 - share) * float(weights @ _beyond(cuts, marginal, top))
+    law, parts = mixture.background, [(1.0, mixture.background)]
+    if isinstance(law, MixedReference):
+        parts = list(zip(np.exp(host(law.log_weights)), law.parts, strict=True))
+    for weight, part in parts:
+        if isinstance(part, TangentNormal):
+            variances, rows = host(part.variances), host(part.axes)
+            own = _beyond(cuts, (variances @ rows**2)[None], variances.max(keepdims=True))
+            found += share * float(weight) * float(own[0])
+    return min(found, 1.0)
+
+
+def _beyond(
+    cuts: list[tuple[slice, bool, float]], marginal: np.ndarray, top: np.ndarray
+) -> np.ndarray:
+    """Bounds on what n normal laws have beyond, from diagonals, ``(n, d)``, and the largest
+    eigenvalues, ``(n,)``."""
+    from scipy.stats import norm
+
+    found = np.zeros(len(marginal))
+    for part, each, cut in cuts:
+        own = marginal[:, part]
+        if each:
+            found += 2.0 * norm.sf(cut / np.sqrt(own)).sum(1)
+        else:
+            room = np.maximum(cut - np.sqrt(own.sum(1)), 0.0)
+            found += np.exp(-0.5 * room * room / top)
+    return np.minimum(found, 1.0)
 
 
 def _cuts(manifold: Manifold) -> list[tuple[slice, bool, float]] | None:

@@ -12,6 +12,7 @@ from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
+from scorefold.kernels.wrapped.moved import carried
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 
@@ -33,7 +34,9 @@ class WrappedMixture(eqx.Module):
     **Arguments:** ``centres``: z, shape ``(n, *manifold.shape)``; ``axes``: orthonormal in the
     frame at z_i, row k the components of E_ik, shape ``(n, d, d)``; ``variances``: λ, shape
     ``(n, d)``; ``log_weights``: log w, normalised, shape ``(n,)``; ``background``: the law u;
-    ``log_share``: log ε; ``family``: which law a kernel is.
+    ``log_share``: log ε; ``family``: which law a kernel is; ``diagonal``: δ, shape ``(n, d)``, of
+    covariances of low rank, Σ_i = diag δ_i + Σ_{k ≤ r} λ_ik E_ik E_ikᵀ in the frame at z_i, with
+    axes ``(n, r, d)`` of any length and variances ``(n, r)``; None where these are all there is.
 
     Source: Zhang et al. 2024 (R^d, with the normalisation put right); Pelletier 2005 and Chevallier
     et al. 2022 (kernels and wrapped laws on manifolds).
@@ -47,6 +50,7 @@ class WrappedMixture(eqx.Module):
     log_weights: Array = fixed()
     log_share: Array = fixed()
     family: KernelFamily = WrappedFamily()
+    diagonal: Array | None = fixed(default=None)
 
     @classmethod
     def from_covariances(
@@ -67,6 +71,15 @@ class WrappedMixture(eqx.Module):
         family = WrappedFamily() if family is None else family
         return cls(manifold, background, centres, axes, variances, log_weights, log_share, family)
 
+    def full(self) -> WrappedMixture:
+        """The same mixture with d axes a kernel: d² numbers each where δ and r axes were kept."""
+        if self.diagonal is None:
+            return self
+        return WrappedMixture.from_covariances(
+            self.manifold, self.centres, covariances_of(self), self.log_weights, self.background,
+            self.log_share, self.family,
+        )  # fmt: skip
+
     # -- density -----------------------------------------------------------------------------------
     def log_prob(self, x: Point, s: ScalarLike | None = None) -> Scalar:
         """log p(x) in nats at the data (s = None), or at noise level s ≥ 0."""
@@ -83,10 +96,14 @@ class WrappedMixture(eqx.Module):
         """log (w_i · kernel i at x), shape ``(n,)``."""
         level = None if s is None else jnp.asarray(s, x.dtype)
 
-        def one(z: Point, axes: Array, variances: Array, log_w: Scalar) -> Scalar:
-            return log_w + self.family.log_prob(self.manifold, x, z, axes, variances, level)
+        def one(log_w: Scalar, z: Point, *spread: Array) -> Scalar:
+            axes, variances, *diagonal = spread
+            return log_w + self.family.log_prob(
+                self.manifold, x, z, axes, variances, level, *diagonal
+            )
 
-        parts = (self.centres, self.axes, self.variances, self.log_weights)
+        diagonal = () if self.diagonal is None else (self.diagonal,)
+        parts = (self.log_weights, self.centres, self.axes, self.variances, *diagonal)
         return jax.vmap(one)(*(a.astype(x.dtype) for a in parts))
 
     def score(self, x: Point, s: ScalarLike) -> Point:
@@ -99,9 +116,21 @@ class WrappedMixture(eqx.Module):
         which, pick, ahead, far = jax.random.split(key, 4)
         i = (Choice.of(self.log_weights) if choice is None else choice).draw(pick)
         z, dtype = self.centres[i], self.centres.dtype
-        near = self.family.sample(ahead, self.manifold, z, self.axes[i], self.variances[i])
+        diagonal = () if self.diagonal is None else (self.diagonal[i],)
+        near = self.family.sample(
+            ahead, self.manifold, z, self.axes[i], self.variances[i], *diagonal
+        )
         lost = jnp.log(jax.random.uniform(which, (), dtype)) < self.log_share
         return jnp.where(lost, self.background.sample(far, dtype), near)
+
+
+def covariances_of(mixture: WrappedMixture) -> Array:
+    """Σ_i in the frames, shape ``(n, d, d)``."""
+    root = jnp.sqrt(mixture.variances)[:, :, None] * mixture.axes
+    found = jnp.einsum("nki,nkj->nij", root, root)
+    if mixture.diagonal is None:
+        return found
+    return found + jax.vmap(jnp.diag)(mixture.diagonal)
 
 
 def moved_kernels(
@@ -110,9 +139,7 @@ def moved_kernels(
     """Centres exp_z(m), and covariances carried there in parallel, in the frames there."""
 
     def one(z: Array, m: Array, c: Array) -> tuple[Array, Array]:
-        there = manifold.exp(z, manifold.from_components(z, m))
-        carry = lambda e: manifold.components(there, manifold.transport(z, there, e))  # noqa: E731
-        turned = jax.vmap(carry)(manifold.frame(z))
+        there, turned = carried(manifold, z, m)
         return there, turned.T @ c @ turned
 
     return jax.vmap(one)(centres, shift, covariance)

@@ -77,6 +77,11 @@ def truncated_log_prob(
             f"mixture: the bound holds for wrapped normal kernels, these are "
             f"{type(mixture.family).__name__}; sum them all by mixture.log_prob."
         )
+    if mixture.diagonal is not None:
+        raise ValueError(
+            "mixture: the bound holds for kernels with as many axes as dimensions, these are of "
+            "low rank; sum them all by mixture.log_prob, or take mixture.full()."
+        )
     if not 0 < rtol < 1:
         raise ValueError(f"rtol: a relative error, in (0, 1); got {rtol}.")
     m = mixture.manifold
@@ -97,7 +102,8 @@ def cheaper_log_prob(mixture: WrappedMixture, x: NumPyOrJax, *, rtol: float) -> 
     """
     count = len(mixture.centres)
     full = float(len(x)) * count
-    if not isinstance(mixture.family, WrappedFamily) or full < _SETUP + _KERNEL * count:
+    wrapped = isinstance(mixture.family, WrappedFamily) and mixture.diagonal is None
+    if not wrapped or full < _SETUP + _KERNEL * count:
         return None
     rows = np.asarray(x)
     sums = _sums(mixture, rows)
