@@ -284,7 +284,7 @@ class FittedKernelModel(Model):
 
     def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return self._draws(lambda keys: _draw(self.mixture, keys), key, n)
+        return self._draws(lambda keys: quick_jit(_draw)(self.mixture, keys), key, n)
 
     def mixture_in_units(self) -> WrappedMixture:
         """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
@@ -367,7 +367,6 @@ def _score(mixture: WrappedMixture, rows: Array, s: Array) -> Array:
     return jax.lax.map(lambda x: mixture.score(x, s), rows, batch_size=size)
 
 
-@eqx.filter_jit
 def _draw(mixture: WrappedMixture, keys: Array) -> Array:
     choice = Choice.of(mixture.log_weights)
     return jax.lax.map(lambda key: mixture.sample(key, choice), keys, batch_size=4096)
