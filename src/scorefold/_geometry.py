@@ -23,7 +23,7 @@ from jaxtyping import Array
 
 from scorefold._oneline import one_line
 from scorefold._systems import System, rings
-from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
+from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm, sum_last
 
 AnyArray = TypeVar("AnyArray", Array, np.ndarray)
 
@@ -179,7 +179,7 @@ class Manifold(eqx.Module):
 
     def inner(self, x: Point, u: Point, v: Point) -> Scalar:
         """Riemannian inner product ⟨u, v⟩_x of two tangent vectors."""
-        return jnp.sum(u * v)
+        return sum_last((u * v).reshape(-1))
 
     def covariant(self, x: Point, v: Point, e: Point, dv: Point, u: Point) -> Scalar:
         """⟨∇_e V, u⟩ of a tangent field with V(x) = v, for tangent vectors e and u, where dv is the

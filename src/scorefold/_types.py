@@ -1,6 +1,8 @@
 """Array types shared by every room, and the two small numerical idioms everything relies on."""
 
-from collections.abc import Mapping, Sequence
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -26,6 +28,9 @@ class SupportsArray(Protocol):
     def __array__(self) -> np.ndarray: ...
 
 
+_SHORT = 6
+"""Terms that are added one by one, at most."""
+
 Values = ArrayLike | Sequence | SupportsArray
 """What a caller may pass as an array: arrays, numbers, nested lists, tables."""
 Document = dict[str, Any]
@@ -38,12 +43,35 @@ def constant(value: np.ndarray | float | list, like: Array) -> Array:
     return jnp.asarray(np.asarray(value), dtype=like.dtype)
 
 
+@jax.custom_jvp
+def sum_last(x: Array) -> Array:
+    """Σ over the last axis. Few terms are added one by one: a processor takes several times as
+    long for XLA's loop over them. Derivatives are those of the loop."""
+    return _over_last(operator.add, x) if _is_short(x) else jnp.sum(x, axis=-1)
+
+
+@sum_last.defjvp
+def _sum_last_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return sum_last(*primals), jnp.sum(tangents[0], axis=-1)
+
+
+def _is_short(x: Array) -> bool:
+    return 0 < x.shape[-1] <= _SHORT
+
+
+def _over_last(join: Callable[[Array, Array], Array], x: Array) -> Array:
+    each = (jax.lax.index_in_dim(x, i, -1, keepdims=False) for i in range(x.shape[-1]))
+    return functools.reduce(join, each)
+
+
 def safe_norm(v: Array) -> Scalar:
     """|v|₂ with gradient 0 (not NaN) at v = 0, and no overflow of the squares."""
-    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(v), initial=0.0))
+    v = v.reshape(-1)
+    sizes = jax.lax.stop_gradient(jnp.abs(v))
+    peak = _over_last(jnp.maximum, sizes) if _is_short(v) else jnp.max(sizes, initial=0.0)
     scale = jnp.where(peak > 0, peak, jnp.ones_like(peak))
     scaled = v / scale
-    squared = jnp.sum(scaled * scaled)
+    squared = sum_last(scaled * scaled)
     positive = squared != 0  # true for NaN, which must not pass for length 0
     return jnp.where(
         positive, scale * jnp.sqrt(jnp.where(positive, squared, 1.0)), jnp.zeros_like(squared)

@@ -13,7 +13,7 @@ from scorefold import heat
 from scorefold._blocks import device
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
-from scorefold._types import Key, Point, Scalar, Values, safe_norm
+from scorefold._types import Key, Point, Scalar, Values, safe_norm, sum_last
 from scorefold.manifolds._check import check_dimension, read_columns, refuse_rows, sine_cosine
 from scorefold.manifolds._radial import angle_over_sine, log_sinc, sinc
 
@@ -122,17 +122,17 @@ class Sphere(Manifold):
 
     def dist(self, x: Point, y: Point) -> Scalar:
         chord, total = y - x, y + x
-        square = jnp.sum(total * total)
+        square = sum_last(total * total)
         apart = square > float(jnp.finfo(x.dtype).eps)
         # Rounding of |x| and |y| shows along x + y; it would swamp angles below 1e-6 in float32.
         chord = (
             chord
-            - jnp.where(apart, jnp.sum(chord * total), 0.0) / jnp.where(apart, square, 1.0) * total
+            - jnp.where(apart, sum_last(chord * total), 0.0) / jnp.where(apart, square, 1.0) * total
         )
         return 2.0 * jnp.arctan2(safe_norm(chord), safe_norm(total))
 
     def to_tangent(self, x: Point, u: Point) -> Point:
-        return u - jnp.sum(x * u) * x
+        return u - sum_last(x * u) * x
 
     def project(self, u: Point) -> Point:
         n = safe_norm(u)
@@ -151,7 +151,7 @@ class Sphere(Manifold):
         antipodal = _antipodal(x, y)
         mirror = jnp.where(antipodal, self.frame(x)[0], x + y)
         mirror = mirror / safe_norm(mirror)
-        return v - 2.0 * jnp.sum(v * mirror) * mirror
+        return v - 2.0 * sum_last(v * mirror) * mirror
 
     def exp_log_det(self, x: Point, v: Point) -> Scalar:
         """(d − 1) log |sin r / r|, r = |v|; finite at the conjugate points r = kπ."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import sum_last
 from scorefold.kernels.local.covariance import LocalKernels
 from scorefold.kernels.local.precision import cap_precision, precision, quadratic
 from scorefold.kernels.local.queries import Queries
@@ -46,7 +47,7 @@ class Normals(NamedTuple):
             wider = self.levels[..., i + 1] - 0.5 * self.narrowing[..., i] * square
             near = jnp.logaddexp(near, wider)
         cap = jnp.asarray(cap_precision(manifold), away.dtype)
-        capped = jnp.sum(away * away * cap.reshape((1,) * (away.ndim - 1) + (-1,)), -1)
+        capped = sum_last(away * away * cap.reshape((1,) * (away.ndim - 1) + (-1,)))
         return near - 0.5 * capped - log_det
 
 
@@ -82,7 +83,7 @@ def even_sums(manifold: Manifold, vectors: Array, log_weights: Array, bandwidths
 
     def one(h: Array) -> Array:
         narrow = cap + 1.0 / (h * h)
-        square = jnp.sum(vectors * vectors * narrow[None, None], axis=-1)
+        square = sum_last(vectors * vectors * narrow[None, None])
         level = 0.5 * jnp.sum(jnp.log(narrow / (2.0 * math.pi)))
         return level + jax.nn.logsumexp(log_weights - 0.5 * square, axis=1)
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._types import sum_last
 from scorefold.manifolds import Manifold
 
 _REACH = 5.2
@@ -67,7 +68,7 @@ def quadratic(packed: Array, v: Array) -> Array:
     rows, columns = np.tril_indices(v.shape[-1])
     twice = jnp.asarray(np.where(rows == columns, 1.0, 2.0), v.dtype)
     products = v[..., rows] * v[..., columns]
-    return jnp.sum(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)), -1)
+    return sum_last(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)))
 
 
 @jax.custom_jvp

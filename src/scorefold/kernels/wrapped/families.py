@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._types import Key, Point, Scalar, sum_last
 from scorefold.heat import sphere_dimension
 from scorefold.kernels.wrapped.lattice import MOST_ANGLES, lattice_normal
 from scorefold.manifolds import Manifold
@@ -65,7 +65,7 @@ class WrappedFamily(KernelFamily):
     ) -> Scalar:
         v = m.log(z, x)
         components = m.components(z, v)
-        along = axes @ components
+        along = sum_last(axes * components[None])
         if s is None:
             return _normal(along, variances) - m.exp_log_det(z, v)
         if m.euclidean:
@@ -154,7 +154,7 @@ class EsagFamily(KernelFamily):
 
 def _normal(v: Array, variances: Array) -> Scalar:
     """log N(v; 0, diag(variances))."""
-    return -0.5 * jnp.sum(v * v / variances + jnp.log(2.0 * math.pi * variances))
+    return -0.5 * sum_last(v * v / variances + jnp.log(2.0 * math.pi * variances))
 
 
 def _moment(a: Scalar) -> Scalar:
