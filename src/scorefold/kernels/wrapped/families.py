@@ -65,7 +65,7 @@ class WrappedFamily(KernelFamily):
     ) -> Scalar:
         v = m.log(z, x)
         components = m.components(z, v)
-        along = sum_last(axes * components[None])
+        along = axes @ components
         if s is None:
             return _normal(along, variances) - m.exp_log_det(z, v)
         if m.euclidean:
