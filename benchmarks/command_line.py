@@ -63,6 +63,7 @@ def measure(
             else:
                 words = ["--help"]
             found[name][column] = timed(source, words, cache)
+            print(dataset, name, column, found[name][column], flush=True)
     return found
 
 
@@ -86,7 +87,6 @@ def main() -> None:
         for dataset in asked.datasets:
             found = measure(sources, dataset, asked.data_dir, Path(folder) / dataset)
             document["seconds"][dataset] = found
-            print(json.dumps(found))
     asked.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
