@@ -137,6 +137,12 @@ def cut(tree: PyTree, n: int) -> PyTree:
     return jax.tree.map(lambda a: a[:n], tree)
 
 
+def taken(x: NumPyOrJax, rows: np.ndarray) -> Array:
+    """``x[rows]`` for arrays whose values are known, by NumPy: JAX compiles a program for every
+    shape."""
+    return device(np.asarray(x)[rows])
+
+
 def is_traced(tree: PyTree) -> bool:
     """Whether values are not known: inside a JAX transformation."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold import _installed
+from scorefold._blocks import device
 from scorefold._oneline import one_line
 from scorefold._types import NumPyOrJax
 from scorefold.fitting._fields import fits
@@ -167,7 +168,7 @@ def _decode_array(node: dict, path: str, arrays: dict[str, np.ndarray]) -> NumPy
             f"{path} is {array.dtype}, which JAX would silently shorten. Call "
             "jax.config.update('jax_enable_x64', True) before loading."
         )
-    return jnp.asarray(array)
+    return device(array)
 
 
 def _decode_module(name: str, fields: dict, path: str, source: _Source) -> eqx.Module:

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from scorefold import heat
+from scorefold._blocks import device
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
@@ -240,7 +241,7 @@ class Sphere(Manifold):
         refuse_rows("lon", beyond, lon, f"beyond ±{4 * top:.6g}{label}", hint)
         phi, lam = lat * unit, lon * unit
         xyz = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
-        return jnp.asarray(xyz, dtype=jnp.result_type(float))
+        return device(xyz, jnp.result_type(float))
 
     def to_latlon(self, x: Values, *, degrees: bool = True) -> np.ndarray:
         """Columns (lat, lon) of unit vectors, shape (n, 2); lon in (−180, 180]."""

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._blocks import device
+from scorefold._compile import quick_jit
 from scorefold._types import Scalar
 from scorefold.manifolds import Manifold, Torus, pairwise
 from scorefold.manifolds.neighbours import rows_of
@@ -43,7 +45,7 @@ def heat_matrix(manifold: Manifold, x: np.ndarray, scales: Sequence[float]) -> n
 
 
 def _all_pairs(manifold: Manifold, x: np.ndarray, scale: float) -> np.ndarray:
-    points = jnp.asarray(x, jnp.result_type(float))
+    points = device(x, jnp.result_type(float))
     values = _log_matrix(manifold, points, jnp.asarray(scale**2, points.dtype))
     return np.exp(np.asarray(values, np.float64))
 
@@ -67,11 +69,11 @@ def _product(factors: Sequence[Manifold], parts: Sequence[np.ndarray], scale: fl
 
 def _table(manifold: Manifold, scale: float, step: float) -> np.ndarray:
     dtype = jnp.result_type(float)
-    values = _profile(manifold, jnp.asarray(scale**2, dtype), jnp.asarray(step, dtype))
-    return np.exp(np.asarray(values, np.float64) - float(values[0]))
+    found = quick_jit(_profile)(manifold, device(scale**2, dtype), device(step, dtype))
+    values = np.asarray(found, np.float64)
+    return np.exp(values - values[0])
 
 
-@jax.jit(static_argnums=0)
 def _profile(manifold: Manifold, s: jax.Array, step: jax.Array) -> jax.Array:
     o = manifold.origin(s.dtype)
     direction = manifold.frame(o)[0]

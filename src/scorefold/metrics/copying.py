@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device
 from scorefold._types import Key, Values
 from scorefold.manifolds import Manifold, nearest
 from scorefold.metrics._draws import generator, points_of
@@ -181,7 +182,7 @@ def mann_whitney(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _embed(manifold: Manifold, x: np.ndarray) -> np.ndarray:
-    return np.asarray(_embed_all(manifold, jnp.asarray(x, jnp.result_type(float))), np.float64)
+    return np.asarray(_embed_all(manifold, device(x, jnp.result_type(float))), np.float64)
 
 
 @jax.jit(static_argnums=0)

@@ -334,7 +334,7 @@ class FittedKernelModel(Model):
 
     def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n draws: a kernel, then a normal draw in its tangent space."""
-        return self._draws(lambda keys: _draw(self.mixture, keys), key, n)
+        return self._draws(lambda keys: quick_jit(_draw)(self.mixture, keys), key, n)
 
     def mixture_in_units(self) -> WrappedMixture:
         """The kernels in the user's units, as wrapped normal laws: for pictures, and for what reads
@@ -424,7 +424,6 @@ def _score(mixture: WrappedMixture, rows: Array, s: Array) -> Array:
     return in_blocks(lambda x: mixture.score(x, s), rows, size)
 
 
-@eqx.filter_jit
 def _draw(mixture: WrappedMixture, keys: Array) -> Array:
     choice = Choice.of(mixture.log_weights)
     return in_blocks(lambda key: mixture.sample(key, choice), keys, 4096)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device
 from scorefold._types import Values
 from scorefold.report.views import Chart, View
 
@@ -75,7 +76,7 @@ def evaluate(log_prob: LogProb, points: np.ndarray, *, batch: int = 16384) -> np
     padded = np.concatenate([points, np.repeat(points[-1:], pieces * each - len(points), 0)])
     values = []
     for piece in np.split(padded, pieces):
-        value = np.asarray(function(jnp.asarray(piece.astype(dtype))), dtype=np.float64)
+        value = np.asarray(function(device(piece, dtype)), dtype=np.float64)
         if value.shape != (each,):
             raise ValueError(
                 f"log_prob returned shape {value.shape} for {each} points; it must take a batch "

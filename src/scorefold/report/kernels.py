@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device, taken
 from scorefold._types import Point
 from scorefold.manifolds import nearest
 from scorefold.report._text import plain
@@ -89,17 +90,18 @@ def kernel_ellipses(mixture: WrappedMixture, rows: np.ndarray, deviations: float
     """Closed curves at ``deviations`` standard deviations around the kernels ``rows`` of a
     mixture of dimension 2, shape ``(len(rows), 49, *manifold.shape)``."""
     manifold = mixture.manifold
-    angle = jnp.linspace(0.0, 2.0 * jnp.pi, _AROUND + 1, dtype=mixture.centres.dtype)
-    circle = deviations * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
+    angle = np.linspace(0.0, 2.0 * np.pi, _AROUND + 1)
+    circle = deviations * np.stack([np.cos(angle), np.sin(angle)], -1)
+    around = device(circle, mixture.centres.dtype)
 
     def one(z: Point, axes: Array, variances: Array) -> Array:
         def at(c: Array) -> Point:
             v = (jnp.sqrt(variances) * c) @ axes
             return manifold.exp(z, manifold.from_components(z, v))
 
-        return jax.vmap(at)(circle)
+        return jax.vmap(at)(around)
 
-    parts = (mixture.centres[rows], mixture.axes[rows], mixture.variances[rows])
+    parts = (taken(a, rows) for a in (mixture.centres, mixture.axes, mixture.variances))
     return np.asarray(jax.jit(jax.vmap(one))(*parts), np.float64)
 
 

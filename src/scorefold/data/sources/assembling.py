@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._blocks import device
 from scorefold.data._errors import DataError
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.columns.digits import check_digits, check_range, dependent, far_rows
@@ -70,9 +71,9 @@ def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
         name=name,
         title=name,
         manifold=coordinates.manifold,
-        train=jnp.asarray(points[indices.train]),
-        val=jnp.asarray(points[indices.val]),
-        test=jnp.asarray(points[indices.test]),
+        train=device(points[indices.train]),
+        val=device(points[indices.val]),
+        test=device(points[indices.test]),
         protocol=protocol,
         seed=seed,
         indices=indices,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device, taken
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key
@@ -66,12 +67,12 @@ class CrossFit(KernelLearner[Queries]):
         fold = folds_of(data, folds, shuffle, grouped=grouped)
         wanted = looked_up(counts, int(fold.max()) + 1)
         rows = drawn_landmarks(landmarks, len(data), key)
-        centres = data if rows is None else data[rows]
+        centres = data if rows is None else taken(data, rows)
         around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1), rows)
         statistics = FoldStatistics.of(manifold, centres, around, counts, fold, floor)
         covariance = quick_jit(LocalCovariance.start, level=0)(
-            statistics.features[-1], counts=len(counts), floor=floor, width=width, depth=depth,
-            dim=manifold.dim, key=draw,
+            device(np.asarray(statistics.features)[-1]), counts=len(counts), floor=floor,
+            width=width, depth=depth, dim=manifold.dim, key=draw,
         )  # fmt: skip
         broad = broad_laws(manifold, data)
         return cls(
@@ -80,9 +81,9 @@ class CrossFit(KernelLearner[Queries]):
             shares=Shares.start(len(broad), data.dtype),
             broad=broad,
             centres=centres,
-            fold=jnp.asarray(fold if rows is None else fold[rows], jnp.int32),
-            fold_of_point=jnp.asarray(fold, jnp.int32),
-            by_fold=jnp.asarray(rows_by_fold(fold[scored_rows(len(fold))]), jnp.int32),
+            fold=device(fold if rows is None else fold[rows], np.int32),
+            fold_of_point=device(fold, np.int32),
+            by_fold=device(rows_by_fold(fold[scored_rows(len(fold))]), np.int32),
             statistics=statistics,
             family=WrappedFamily() if family is None else family,
         )
@@ -106,9 +107,9 @@ class CrossFit(KernelLearner[Queries]):
             shares=shares,
             broad=broad_laws(manifold, data),
             centres=data,
-            fold=jnp.asarray(none, jnp.int32),
-            fold_of_point=jnp.asarray(none, jnp.int32),
-            by_fold=jnp.zeros((0, 1), jnp.int32),
+            fold=device(none, np.int32),
+            fold_of_point=device(none, np.int32),
+            by_fold=device(np.zeros((0, 1), np.int32)),
             statistics=FoldStatistics.of(
                 manifold, data, around, counts, none, float(covariance.floor)
             ),
@@ -124,7 +125,7 @@ class CrossFit(KernelLearner[Queries]):
     # -- points that are asked about ---------------------------------------------------------------
     def first(self, data: Array, candidates: int) -> Queries:
         """At most 1024 points of the first fold, as queries."""
-        rows = scored_rows(len(data))[np.asarray(self.by_fold[0, :_FIRST])]
+        rows = scored_rows(len(data))[np.asarray(self.by_fold)[0, :_FIRST]]
         return self.left_out(data, rows, candidates)
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Queries:
@@ -137,16 +138,16 @@ class CrossFit(KernelLearner[Queries]):
 
     def left_out(self, data: Array, rows: np.ndarray, candidates: int) -> Queries:
         """These rows of the training points as queries, broad laws without their fold included."""
-        fold = np.asarray(self.fold_of_point)
-        found = self._sites().seen_by(data[rows], fold[rows], self.broad, candidates)
+        fold, points = np.asarray(self.fold_of_point), taken(data, rows)
+        found = self._sites().seen_by(points, fold[rows], self.broad, candidates)
         if self.manifold.compact:
             return found
-        broad = found.broad
+        broad = np.array(found.broad)
         for f in range(self.folds):
-            laws = broad_laws(self.manifold, data[np.flatnonzero(fold != f)])
-            there = broad_densities(laws, data[rows])
-            broad = jnp.where((found.fold == f)[:, None], there, broad)
-        return found._replace(broad=broad)
+            laws = broad_laws(self.manifold, taken(data, np.flatnonzero(fold != f)))
+            there = np.asarray(broad_densities(laws, points))
+            broad[fold[rows] == f] = there[fold[rows] == f]
+        return found._replace(broad=device(broad))
 
     # -- density -----------------------------------------------------------------------------------
     def log_prob(self, x: Queries, fold: Array, key: Key | None = None) -> Array:
@@ -172,7 +173,8 @@ class CrossFit(KernelLearner[Queries]):
 
     def spread(self, x: Queries) -> float:
         """Root mean square of the distances to the kernels that are seen, for one axis."""
-        square = np.asarray(jnp.sum(x.vectors * x.vectors, -1), np.float64)
+        vectors = np.asarray(x.vectors)
+        square = np.asarray(np.sum(vectors * vectors, -1), np.float64)
         counts = np.asarray(x.log_counts) > -math.inf
         return math.sqrt(float(square[counts].mean()) / self.manifold.dim)
 
@@ -195,7 +197,7 @@ class CrossFit(KernelLearner[Queries]):
         return found.rounded() if self.family.round else found
 
     def _sites(self) -> KernelSites:
-        sizes = np.asarray(self.statistics.features[-1][:, self.covariance.middle])
+        sizes = np.asarray(self.statistics.features)[-1, :, self.covariance.middle]
         return KernelSites(self.manifold, self.centres, sizes, np.asarray(self.fold), self.folds)
 
 

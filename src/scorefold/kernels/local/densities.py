@@ -46,7 +46,7 @@ class Normals(NamedTuple):
             wider = self.levels[..., i + 1] - 0.5 * self.narrowing[..., i] * square
             near = jnp.logaddexp(near, wider)
         cap = jnp.asarray(cap_precision(manifold), away.dtype)
-        capped = jnp.sum(away * away * cap.reshape((1,) * (away.ndim - 1) + (-1,)), -1)
+        capped = jnp.sum(away * away * cap.reshape((1,) * (away.ndim - 1) + (-1,)), axis=-1)
         return near - 0.5 * capped - log_det
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device, taken
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.precision import diagonal_of
@@ -40,8 +41,9 @@ class Neighbourhoods(eqx.Module):
         cls, manifold: Manifold, points: Array, m: int, rows: np.ndarray | None = None
     ) -> Neighbourhoods:
         index = neighbours(manifold, points, m, rows)
-        centres = points if rows is None else points[rows]
-        return cls(jnp.asarray(index, jnp.int32), logs_in_frames(manifold, centres, points[index]))
+        centres = points if rows is None else taken(points, rows)
+        seen = logs_in_frames(manifold, centres, taken(points, index))
+        return cls(device(index, np.int32), seen)
 
     def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
         """C_k = (1/k) Σ v vᵀ and μ_k = (1/k) Σ v over the k nearest neighbours for which ``keep``,

@@ -67,7 +67,7 @@ def quadratic(packed: Array, v: Array) -> Array:
     rows, columns = np.tril_indices(v.shape[-1])
     twice = jnp.asarray(np.where(rows == columns, 1.0, 2.0), v.dtype)
     products = v[..., rows] * v[..., columns]
-    return jnp.sum(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)), -1)
+    return jnp.sum(packed * products * twice.reshape((1,) * (v.ndim - 1) + (-1,)), axis=-1)
 
 
 @jax.custom_jvp

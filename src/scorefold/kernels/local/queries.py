@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import evenly
+from scorefold._blocks import device, evenly
 from scorefold._compile import quick_jit
 from scorefold.kernels.wrapped.coordinates import seen_from
 from scorefold.manifolds import Manifold, nearest
@@ -21,8 +21,9 @@ _OTHERS = 96
 _SPARE = 1.15
 """Of the nearest kernels so many times more are looked up than are left, in the mean, when those
 of a fold are taken out."""
-_PAIRS = 1 << 20
-"""Pairs of a point and a kernel at a time."""
+_ROWS = 1 << 10
+"""Points at a time: one program serves every number of points, but few of them."""
+_FEW = 1 << 8
 _SCORED = 1 << 15
 """Training points whose density is asked for; of more, so many are taken evenly."""
 
@@ -68,20 +69,26 @@ class KernelSites(NamedTuple):
         near = np.take_along_axis(near, order[:, :candidates], axis=1)
         wide = np.argsort(-self.sizes, kind="stable")[:_WIDEST]
         rows, log_counts = _strata(near, wide, self.fold, held_out)
-        at, step = jnp.asarray(rows, jnp.int32), max(1, _PAIRS // rows.shape[1])
-        parts = [
-            quick_jit(_view)(self.manifold, self.centres[at[i : i + step]], points[i : i + step])
-            for i in range(0, len(points), step)
-        ]
-        vectors, log_det = (jnp.concatenate(p) for p in zip(*parts, strict=True))
+        vectors, log_det = self._views(rows, np.asarray(points))
         return Queries(
-            fold=jnp.asarray(held_out, jnp.int32),
-            rows=at,
-            log_counts=jnp.asarray(log_counts, points.dtype),
+            fold=device(held_out, np.int32),
+            rows=device(rows, np.int32),
+            log_counts=device(log_counts, points.dtype),
             vectors=vectors,
             log_det=log_det,
             broad=broad_densities(broad, points),
         )
+
+    def _views(self, rows: np.ndarray, points: np.ndarray) -> tuple[Array, Array]:
+        """Points from each of their centres, and log |det d exp| there, some points at a time."""
+        n, centres = len(points), np.asarray(self.centres)
+        size, parts = (_ROWS if n > _FEW else n), []
+        for first in range(0, n, size):
+            at = np.minimum(np.arange(first, first + size), n - 1)
+            seen = quick_jit(_view)(self.manifold, device(centres[rows[at]]), device(points[at]))
+            parts.append([np.asarray(a) for a in seen])
+        vectors, log_det = (device(np.concatenate(p)[:n]) for p in zip(*parts, strict=True))
+        return vectors, log_det
 
 
 def scored_rows(n: int) -> np.ndarray:

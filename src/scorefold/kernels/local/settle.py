@@ -5,11 +5,10 @@ from typing import TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from scorefold._blocks import evenly
+from scorefold._blocks import device, evenly
 from scorefold._compile import quick_jit
 from scorefold.kernels.local.learner import KernelLearner
 from scorefold.kernels.local.shares import Shares, likeliest_shares
@@ -44,7 +43,7 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
     """
     width = min(_ASKED, learner.by_fold.shape[1])
     rows = np.asarray(learner.by_fold)[:, :width]
-    blocks = [jax.tree.map(lambda a: a[rows], train)]
+    blocks = [jax.tree.map(lambda a: np.asarray(a)[rows], train)]
     _, first = np.unique(rows, return_index=True)
     asked = np.zeros(rows.size, bool)
     asked[first] = True
@@ -52,11 +51,11 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
         chosen = evenly(len(held_out.fold), 8 * _ASKED)
         size = -(-len(chosen) // width)
         out = np.resize(chosen, (size, width))
-        blocks.append(jax.tree.map(lambda a: a[out], held_out))
+        blocks.append(jax.tree.map(lambda a: np.asarray(a)[out], held_out))
         asked = np.concatenate([asked, np.arange(size * width) < len(chosen)])
-    each = jax.tree.map(lambda *a: jnp.concatenate(a), *blocks)
+    each = jax.tree.map(lambda *a: device(np.concatenate(a)), *blocks)
     grid = _bandwidths(learner, blocks[0])
-    found = quick_jit(_densities)(learner, each, jnp.asarray(grid, each.broad.dtype))
+    found = quick_jit(_densities)(learner, each, device(grid, each.broad.dtype))
     table = np.asarray(found, np.float64).reshape(len(asked), -1)
     new = np.arange(len(asked)) >= rows.size
     table, new = table[asked], new[asked]
@@ -73,8 +72,8 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
     if share[-1] < _WORTH:
         share, bandwidth = likeliest_shares(table[:, :known], prior[:known]), None
     dtype = learner.shares.odds.dtype
-    logs = jnp.asarray(np.log(np.maximum(share, 1e-30)), dtype)
-    even = None if bandwidth is None else jnp.asarray(bandwidth, dtype)
+    logs = device(np.log(np.maximum(share, 1e-30)), dtype)
+    even = None if bandwidth is None else device(bandwidth, dtype)
     return eqx.tree_at(lambda k: k.shares, learner, Shares.of(logs, even))
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device
 from scorefold._fixed import fixed
 from scorefold._types import DTypeLike
 
@@ -31,7 +32,7 @@ class Shares(eqx.Module):
     @classmethod
     def start(cls, broad: int, dtype: DTypeLike) -> Shares:
         """Before training: so many broad laws, all but learned kernels."""
-        return cls.of(jnp.pad(jnp.full((broad,), _BROAD, dtype), (1, 0)))
+        return cls(device(np.full((broad,), _BROAD), dtype))
 
     @classmethod
     def of(cls, log_shares: Array, bandwidth: Array | None = None) -> Shares:

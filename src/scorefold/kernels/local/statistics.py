@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import device
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold.kernels.local.neighbourhood import Neighbourhoods, shape_features
@@ -40,7 +41,7 @@ class FoldStatistics(eqx.Module):
         ``fold_of_point``: of each data point, negative where there are no folds."""
         folds = int(fold_of_point.max()) + 1
         return quick_jit(_statistics)(
-            manifold, centres, around, counts, jnp.asarray(fold_of_point), folds, floor
+            manifold, centres, around, counts, device(fold_of_point), folds, floor
         )
 
     def without(self, fold: Array | int) -> tuple[Array, Array, Array]:
