@@ -28,10 +28,13 @@ rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from scorefold._jaxlib import avoid_wrong_sums
 from scorefold._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from scorefold._public import *  # noqa: F403
+
+avoid_wrong_sums()
 
 _ROOMS = (
     "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels",

@@ -18,6 +18,7 @@ from jaxtyping import Array, PyTree
 
 from scorefold._blocks import typed_key
 from scorefold._fixed import trainable
+from scorefold._jaxlib import warn_of_wrong_sums
 from scorefold._mesh import on_one_device, use_mesh
 from scorefold._processes import leads
 from scorefold._types import Key, Values
@@ -112,6 +113,7 @@ def fit(
     ``DifferentRun`` (it holds another); ``DamagedFile``;
     ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
+    warn_of_wrong_sums()
     settings, plan = _settings(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
@@ -172,6 +174,7 @@ def fit_seeds(
     those of ``fit``; the runs share the number of steps and the time, and one that runs out of
     patience waits, frozen, for the others.
     """
+    warn_of_wrong_sums()
     settings, plan = _settings(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,

@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, by_keys, device, is_traced, listed
 from scorefold._hash import structural_hash
+from scorefold._jaxlib import warn_of_wrong_sums
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold._warnings import warn
 from scorefold.manifolds import Manifold, exact_points
@@ -100,6 +101,7 @@ class Model(eqx.Module):
     def _density(self, function: Callable[..., Array], x: Values, *, whole: bool = False) -> Array:
         """``function`` of inner rows, a log density for each, at points x in the user's units.
         ``whole``: it takes all rows at once, as they are."""
+        warn_of_wrong_sums()
         rows, batch = self._rows(x)
         value = function(rows) if whole else by_blocks(function, rows)
         volume = self.units.log_volume

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold import _cache
+from scorefold._jaxlib import ADVICE, sums_are_right
 from scorefold._oneline import one_line
 from scorefold._provenance import provenance
 from scorefold._types import Document
@@ -269,6 +270,7 @@ def _installed() -> Iterator[tuple[str, Verdict, str]]:
     devices = jax.devices()
     yield "devices", "ok", f"{len(devices)} × {devices[0].device_kind}, {os.cpu_count()} cores"
     yield _products()
+    yield _sums()
     yield _heat()
     yield _compiled()
     free = shutil.disk_usage(".").free / 2**30
@@ -298,6 +300,13 @@ def _products() -> tuple[str, Verdict, str]:
     off = float(np.abs(np.asarray(found) - exact).max() / np.abs(exact).max())
     words = f"products of matrices in float32 are right to {off:.1g} (first one in {seconds:.1f} s)"
     return "precision", "wrong" if off > 1e-5 else "ok", words
+
+
+def _sums() -> tuple[str, Verdict, str]:
+    """Sums of products that versions of jaxlib got wrong."""
+    if sums_are_right():
+        return "sums", "ok", "sums of products of many rows are right"
+    return "sums", "wrong", f"sums of products of many rows are wrong. {ADVICE}"
 
 
 def _heat() -> tuple[str, Verdict, str]:
