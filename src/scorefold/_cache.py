@@ -42,9 +42,6 @@ def keep_compilations() -> bool:
     JAX's own variable is left alone. Programs that were not used for longest go when the folder
     exceeds half a gigabyte.
     """
-    # jaxlib 0.10.1 says of every program that it reads that it was compiled for another processor,
-    # where only preferences of the compiler differ. Fatal errors are still said.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
 
     folder = compilation_folder()

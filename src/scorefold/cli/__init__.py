@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: a run that failed (the loss diverged, the disk or the memory is full); 2: a request
     that cannot be carried out as written; 130 and 143: interrupted, with nothing lost.
     """
+    # Before JAX is imported: jaxlib 0.10.1 says of every kept program that it was compiled for
+    # another processor, where only preferences of the compiler differ. Fatal errors are still said.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with Stops(last=argv is None) as stops, Notices() as notices:
         try:
             code = _run(argv, stops, notices)
