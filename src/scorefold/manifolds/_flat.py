@@ -36,6 +36,12 @@ class FlatManifold(Manifold):
     def frame(self, x: Point) -> Array:
         return jnp.eye(self.d, dtype=x.dtype)
 
+    def components(self, x: Point, v: Point) -> Array:
+        return v
+
+    def from_components(self, x: Point, c: Array) -> Point:
+        return c
+
     def transport(self, x: Point, y: Point, v: Point) -> Point:
         return v
 

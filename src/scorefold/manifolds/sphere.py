@@ -183,6 +183,16 @@ class Sphere(Manifold):
         along = x + pole * e[0]
         return e[1:] - x[1:, None] / (1.0 + jnp.abs(x[0])) * along[None, :]
 
+    def components(self, x: Point, v: Point) -> Array:
+        pole = jnp.where(x[0] >= 0, 1.0, -1.0).astype(x.dtype)
+        along = jnp.sum(x * v) + pole * v[0]
+        return v[1:] - along / (1.0 + jnp.abs(x[0])) * x[1:]
+
+    def from_components(self, x: Point, c: Array) -> Point:
+        pole = jnp.where(x[0] >= 0, 1.0, -1.0).astype(x.dtype)
+        share = jnp.sum(c * x[1:]) / (1.0 + jnp.abs(x[0]))
+        return jnp.concatenate([-share[None] * (x[:1] + pole), c - share * x[1:]])
+
     def transport(self, x: Point, y: Point, v: Point) -> Point:
         # The reflection across x + y carries x to −y and is the transport on tangent vectors.
         antipodal = _antipodal(x, y)

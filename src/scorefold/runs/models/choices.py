@@ -344,7 +344,8 @@ def _no_steps(key: Key, seconds: float) -> History:
 
 
 def _floor(model: FittedKernelModel) -> Document:
-    return {"floor": float(model.covariance.floor)}
+    form = {"form": model.form} if model.form != "full" else {}
+    return {"floor": float(model.covariance.floor), **form}
 
 
 def _laws(model: FittedMixture) -> Document:

@@ -69,6 +69,7 @@ def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
          _number(metrics, "normalisation") if "runs" in metrics else mass_line(metrics)),
         ("evaluations", f"{_number(metrics, 'nfe', 0)} a likelihood"),
         *_distilled_lines(metrics),
+        *_form_lines(metrics),
         *verdict_lines(metrics.get("generalisation")),
         *((measure.title, _number(metrics, measure.names[0]))
           for measure in MEASURES.values() if measure.title),
@@ -87,6 +88,13 @@ def _distilled_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
         ("draws", f"in one step W₂ ≤ {_number(metrics, 'map_error')} from it "
                   f"({_number(metrics, 'map_error_floor')} of what they learned from)"),
     ]  # fmt: skip
+
+
+def _form_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
+    """Of kernels whose covariances are not full ones."""
+    if metrics.get("form") is None:
+        return []
+    return [("kernels", f"with covariances of {metrics['form']}: full ones would be too large")]
 
 
 def _number(metrics: ReadOnlyDocument, name: str, digits: int = 4) -> str:
