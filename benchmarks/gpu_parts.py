@@ -85,7 +85,7 @@ def heat_kernels(quick: bool) -> Iterator[Row]:
     n = 1 << (14 if quick else 22)
     for m in (sf.Sphere(2), sf.SO3(), sf.Torus(2), sf.Hyperbolic(2)):
         origin = m.origin(jnp.float32)
-        draw = jax.jit(jax.vmap(lambda k, m=m, o=origin: m.heat.sample(k, o, 0.5)))
+        draw = jax.jit(jax.vmap(lambda k, m=m, o=origin: m.heat.sample(k, o, jnp.float32(0.5))))
         x = draw(jax.random.split(jax.random.key(SEED), n))
         s = jnp.exp(jax.random.uniform(jax.random.key(1), (n,), jnp.float32, -4.0, 1.0))
         kernels = {"exact": m.heat}
