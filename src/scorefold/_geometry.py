@@ -21,6 +21,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from scorefold._matmul import tensordot
 from scorefold._oneline import one_line
 from scorefold._systems import System, rings
 from scorefold._types import Key, Point, Scalar, ScalarLike, safe_norm
@@ -388,7 +389,7 @@ class Manifold(eqx.Module):
 
     def from_components(self, x: Point, c: Array) -> Point:
         """The tangent vector Σ c_i E_i(x)."""
-        return jnp.tensordot(c, self.frame(x), axes=1)
+        return tensordot(c, self.frame(x), axes=1)
 
     def normal(self, key: Key, x: Point) -> Point:
         """One standard normal draw in the tangent space at x."""
@@ -398,7 +399,7 @@ class Manifold(eqx.Module):
         """Riemannian gradient Σ df(E_i) E_i of a function whose ambient derivative at x, as
         returned by ``jax.grad``, is df. On Minkowski space it is not ``to_tangent(x, df)``."""
         frame = self.frame(x)
-        return self.from_components(x, jnp.tensordot(frame, df, axes=df.ndim))
+        return self.from_components(x, tensordot(frame, df, axes=df.ndim))
 
 
 def row_norms(v: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._matmul import matmul
 from scorefold._pickle import named, restored
 from scorefold._types import DTypeLike, Key, Scalar
 from scorefold.fields._architecture import Architecture, Network, level_features
@@ -101,7 +102,7 @@ class ScoreNetwork(Network):
         x, level = h.astype(fine), s.astype(fine)
         b = jax.lax.stop_gradient(self.frequencies).astype(fine)
         damping = jnp.exp(-0.5 * level * jnp.sum(b * b, axis=1))
-        phase = b @ x
+        phase = matmul(b, x)
         waves = [damping * jnp.cos(phase), damping * jnp.sin(phase)]
         z = jnp.concatenate([x, *waves, level_features(level, self.times)]).astype(dtype)
         for layer in self.layers[:-1]:

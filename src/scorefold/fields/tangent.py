@@ -5,10 +5,10 @@ import math
 from collections.abc import Callable
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._compile import quick_jit
+from scorefold._matmul import tensordot
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields._architecture import Architecture, Network
 from scorefold.fields._base import TangentField
@@ -64,7 +64,7 @@ class KillingOutput(TangentOutput):
         return manifold.killing(manifold.origin()).shape[0]
 
     def __call__(self, manifold: Manifold, x: Point, c: Array) -> Point:
-        return jnp.tensordot(c, manifold.killing(x), axes=1)
+        return tensordot(c, manifold.killing(x), axes=1)
 
 
 class NetworkField(TangentField):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.polynomial import chebyshev
 
+from scorefold._matmul import matmul
 from scorefold._types import Scalar, constant
 from scorefold.heat._hyperbolic_integral import even_kernel
 
@@ -36,7 +37,7 @@ def tabulated(r: Scalar, s: Scalar, d: int) -> tuple[Scalar, Scalar]:
     rho = _bent(r)
     place = _unit(rho, _HALFWAY, _bent_reach())
     bases = _polynomials(_unit(s, _SOON, _LONGEST), max(g.shape[1], h.shape[1]))
-    rest, steeper = (_clenshaw(constant(c, r) @ bases[: c.shape[1]], place) for c in (g, h))
+    rest, steeper = (_clenshaw(matmul(constant(c, r), bases[: c.shape[1]]), place) for c in (g, h))
     lead = -0.5 * r * r / s - 0.5 * d * jnp.log(2.0 * math.pi * s) - 0.5 * a * a * s - a * rho
     log_p = lead + jnp.log1p(rho) + (a - 1.0) * jnp.log1p(rho + s) + rest
     return log_p, 1.0 / s + steeper / (1.0 + rho)

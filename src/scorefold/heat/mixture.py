@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._matmul import tensordot
 from scorefold._types import Point, Scalar, ScalarLike
 
 
@@ -56,7 +57,7 @@ class TransitionMixture(eqx.Module):
         if len(self.centres) == 1:
             return scores[0]
         terms = self.log_kernels(x) if self.log_weights is None else self.log_terms(x)
-        return jnp.tensordot(jax.nn.softmax(terms), scores, axes=1)
+        return tensordot(jax.nn.softmax(terms), scores, axes=1)
 
     def _each(self, function: Callable[[Point, Point, ScalarLike], Array], x: Point) -> Array:
         """A method of the kernel for each centre; what depends on one s alone is computed once."""

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._matmul import einsum
 from scorefold.kernels import WrappedMixture
 from scorefold.kernels.wrapped.background import MixedReference, ProductReference, TangentNormal
 from scorefold.manifolds import Manifold
@@ -30,7 +31,7 @@ def kernels_in_units(mixture: WrappedMixture, units: Units) -> WrappedMixture:
     return WrappedMixture.from_covariances(
         m,
         centres,
-        jnp.einsum("nki,nkj->nij", root, root),
+        einsum("nki,nkj->nij", root, root),
         mixture.log_weights,
         law,
         mixture.log_share,

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import in_blocks
+from scorefold._matmul import matmul
 from scorefold._types import Key, Point, Scalar
 from scorefold.fields import value_and_divergence
 from scorefold.kernels import ClusteredMixture, WrappedMixture
@@ -73,7 +74,7 @@ def _given(mixture: WrappedMixture, key: Key, y: Point, s: Scalar) -> Point:
     z, axes, variances = (a[i] for a in parts)
     shrink = variances / (variances + s)
     noise = jnp.sqrt(shrink * s) * jax.random.normal(draw, (m.dim,), y.dtype)
-    v = (shrink * (axes @ m.components(z, m.log(z, y))) + noise) @ axes
+    v = matmul(shrink * matmul(axes, m.components(z, m.log(z, y))) + noise, axes)
     near = m.exp(z, m.from_components(z, v))
     apart = mixture.log_share + density_at(mixture.background, y, s)
     share = jnp.exp(

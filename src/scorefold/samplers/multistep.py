@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._matmul import tensordot
 from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 from scorefold.samplers.flow import Flow
@@ -90,10 +91,10 @@ def _cross(flow: Flow, x: Array, plan: MultistepPlan, visits: Array) -> Crossing
         row: MultistepPlan = jax.tree.map(lambda a: a[i], plan)
         s, ds = jnp.asarray(row.s), jnp.asarray(row.ds)
         velocity = lambda y: ds * flow.velocity(y, s)  # noqa: E731
-        predicted = state.here + jnp.tensordot(row.predictor, state.history, axes=1)
+        predicted = state.here + tensordot(row.predictor, state.history, axes=1)
         repeated = plan.first[jnp.maximum(i - 1, 0)]
         y = jnp.where(repeated, state.guess, predicted)
-        target = state.here + jnp.tensordot(row.corrector[:-1], state.history[1:], axes=1)
+        target = state.here + tensordot(row.corrector[:-1], state.history[1:], axes=1)
         correct = functools.partial(_correct, manifold, velocity, row.corrector[-1])
         at = jax.vmap(correct)(y, target)
 
@@ -149,7 +150,7 @@ def _correct(
     residual = target + c * value - y
     matrix = jnp.eye(manifold.dim, dtype=y.dtype) - c * jacobian
     step = jnp.linalg.solve(matrix, manifold.components(point, residual))
-    change = jnp.tensordot(step, along, axes=1)
+    change = tensordot(step, along, axes=1)
     return _Corrected(value + change, jnp.trace(jacobian), y + residual + c * change)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from scorefold._matmul import matmul
 from scorefold._types import Scalar
 from scorefold.kernels.gaussian.mixture import GaussianMixture
 
@@ -31,7 +32,7 @@ def blockwise(
         safe = jnp.where(new_top > -jnp.inf, new_top, jnp.zeros_like(new_top))
         old, each = jnp.exp(top - safe), jnp.exp(terms - safe)
         _, pulls = part._pulls(x)
-        return (new_top, old * total + jnp.sum(each), old * pull + each @ pulls), None
+        return (new_top, old * total + jnp.sum(each), old * pull + matmul(each, pulls)), None
 
     start = (jnp.full((), -jnp.inf, x.dtype), jnp.zeros((), x.dtype), jnp.zeros_like(x))
     (top, total, pull), _ = jax.lax.scan(body, start, jnp.arange(-(-n // block)))
@@ -108,7 +109,7 @@ class NeighbourMixture(eqx.Module):
         kept = GaussianMixture(weights, kept.centres, kept.covariances)
         share, pull = kept._pulls(x)
         log_prob = jax.nn.logsumexp(kept.log_terms(x))
-        return TruncatedDensity(log_prob, -share @ pull, jax.nn.sigmoid(rest - log_prob))
+        return TruncatedDensity(log_prob, matmul(-share, pull), jax.nn.sigmoid(rest - log_prob))
 
 
 def _block(mixture: GaussianMixture, i: Array, block: int) -> GaussianMixture:

@@ -12,6 +12,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from scorefold._matmul import matmul
 from scorefold._types import Scalar, ScalarLike
 
 
@@ -117,7 +118,7 @@ class Cholesky(Covariance):
         return jnp.linalg.eigvalsh(self.dense())[-1]
 
     def sqrt_apply(self, z: Float[Array, " k"]) -> Float[Array, " d"]:
-        return self.factor @ z
+        return matmul(self.factor, z)
 
     def add(self, s: ScalarLike) -> Cholesky:
         return Cholesky(_refactor(self.factor, jnp.asarray(s, self.factor.dtype)))
@@ -126,7 +127,7 @@ class Cholesky(Covariance):
         return Cholesky(scale[:, None] * self.factor)
 
     def dense(self) -> Float[Array, "d d"]:
-        return self.factor @ self.factor.T
+        return matmul(self.factor, self.factor.T)
 
     def marginal(self, indices: Sequence[int]) -> Cholesky:
         return Cholesky(_triangle(self.factor[np.asarray(indices)]))
@@ -137,7 +138,7 @@ class Cholesky(Covariance):
         # In the order (given, free) the factor is [[G, 0], [C, F]], and F is the answer's factor.
         m = len(given)
         factor = _triangle(self.factor[np.concatenate([given, free])])
-        shift = factor[m:, :m] @ solve_triangular(factor[:m, :m], gap, lower=True)
+        shift = matmul(factor[m:, :m], solve_triangular(factor[:m, :m], gap, lower=True))
         return shift, Cholesky(factor[m:, m:])
 
     def _whiten(self, v: Array) -> Array:
@@ -146,7 +147,9 @@ class Cholesky(Covariance):
 
 def _refactor(factor: Array, s: Scalar) -> Array:
     """The Cholesky factor of LLᵀ + sI."""
-    return jnp.linalg.cholesky(factor @ factor.T + s * jnp.eye(len(factor), dtype=factor.dtype))
+    return jnp.linalg.cholesky(
+        matmul(factor, factor.T) + s * jnp.eye(len(factor), dtype=factor.dtype)
+    )
 
 
 def _triangle(rows: Array) -> Array:
@@ -247,11 +250,11 @@ class LowRankDiagonal(Covariance):
         return jnp.sum((1.0 - share) / self.variances)
 
     def largest(self) -> Scalar:
-        return jnp.max(self.variances) + jnp.linalg.eigvalsh(self.basis.T @ self.basis)[-1]
+        return jnp.max(self.variances) + jnp.linalg.eigvalsh(matmul(self.basis.T, self.basis))[-1]
 
     def sqrt_apply(self, z: Float[Array, " k"]) -> Float[Array, " d"]:
         r = self.basis.shape[-1]
-        return self.basis @ z[:r] + jnp.sqrt(self.variances) * z[r:]
+        return matmul(self.basis, z[:r]) + jnp.sqrt(self.variances) * z[r:]
 
     def add(self, s: ScalarLike) -> LowRankDiagonal:
         return LowRankDiagonal(self.basis, self.variances + jnp.asarray(s, self.variances.dtype))
@@ -260,7 +263,7 @@ class LowRankDiagonal(Covariance):
         return LowRankDiagonal(scale[:, None] * self.basis, scale * scale * self.variances)
 
     def dense(self) -> Float[Array, "d d"]:
-        return self.basis @ self.basis.T + jnp.diag(self.variances)
+        return matmul(self.basis, self.basis.T) + jnp.diag(self.variances)
 
     def marginal(self, indices: Sequence[int]) -> LowRankDiagonal:
         at = np.asarray(indices)
@@ -275,17 +278,17 @@ class LowRankDiagonal(Covariance):
         _, small = block._capacity()
         rows, at = self.basis[np.asarray(free)], np.asarray(free)
         basis = solve_triangular(small, rows.T, lower=True).T
-        return rows @ t, LowRankDiagonal(basis, self.variances[at])
+        return matmul(rows, t), LowRankDiagonal(basis, self.variances[at])
 
     def _capacity(self) -> tuple[Array, Array]:
         """V and the Cholesky factor of C."""
         v = self.basis / jnp.sqrt(self.variances)[:, None]
         eye = jnp.eye(v.shape[1], dtype=v.dtype)
-        return v, jnp.linalg.cholesky(eye + v.T @ v)
+        return v, jnp.linalg.cholesky(eye + matmul(v.T, v))
 
     def _regress(self, v: Array) -> tuple[Array, Array]:
         """(u − Vt, t) for the ridge regression t = C⁻¹Vᵀu of u on V."""
         basis, small = self._capacity()
         u = v / jnp.sqrt(self.variances)
-        t = jax.scipy.linalg.cho_solve((small, True), basis.T @ u)
-        return u - basis @ t, t
+        t = jax.scipy.linalg.cho_solve((small, True), matmul(basis.T, u))
+        return u - matmul(basis, t), t

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from scorefold._choice import Choice
+from scorefold._matmul import matmul
 from scorefold._types import Key, Scalar, ScalarLike, Values
 from scorefold.kernels.gaussian.covariance import Covariance
 
@@ -57,7 +58,7 @@ class GaussianMixture(eqx.Module):
     def score(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Float[Array, " d"]:
         """∇ log π_s(x) = −Σ_i w_i(x) a_i,  a_i = Γ_i(x − Z_i),  w_i(x) the share of kernel i."""
         share, pull = self._for(x, s)._pulls(x)
-        return -share @ pull
+        return matmul(-share, pull)
 
     def laplacian_ratio(self, x: Float[Array, " d"], s: ScalarLike | None = None) -> Scalar:
         """Δπ_s/π_s = Σ_i w_i(x) (|a_i|² − tr Γ_i)."""
@@ -154,7 +155,7 @@ class GaussianMixture(eqx.Module):
         """∇ log π and Δπ/π."""
         share, pull = self._pulls(x)
         trace = eqx.filter_vmap(lambda c: c.trace_inverse())(self.covariances)
-        return -share @ pull, share @ (jnp.sum(pull * pull, axis=1) - trace)
+        return matmul(-share, pull), matmul(share, jnp.sum(pull * pull, axis=1) - trace)
 
 
 @eqx.filter_jit

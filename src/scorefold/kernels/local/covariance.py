@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._matmul import einsum
 from scorefold._types import Key
 from scorefold.kernels.local.precision import diagonal_of
 
@@ -230,16 +231,16 @@ class LocalCovariance(eqx.Module):
     def __call__(self, features: Array, moments: Array, means: Array) -> LocalKernels:
         """From features ``(n, f)``, packed moments ``(n, counts, p)``, means ``(n, counts, d)``."""
         found, on = self.coefficients(features), diagonal_of(means.shape[-1])
-        shaped = jnp.einsum("nk,nkp->np", found.shares, moments)
+        shaped = einsum("nk,nkp->np", found.shares, moments)
         mean = jnp.mean(shaped[:, on], axis=1)
-        along = jnp.einsum("nk,nkd->nd", found.diagonals, moments[..., on])
+        along = einsum("nk,nkd->nd", found.diagonals, moments[..., on])
         middle = jnp.exp(features[:, self.middle])
         plain = found.isotropic * middle
         plain = plain + size_of(self.roundness) * mean + self.floor**2
         plain = plain + ROUNDEST * (mean + jnp.mean(along, axis=1))
         return LocalKernels(
             covariance=shaped.at[:, on].add(along + plain[:, None]),
-            shift=jnp.einsum("nk,nkd->nd", found.pulls, means),
+            shift=einsum("nk,nkd->nd", found.pulls, means),
             log_weights=found.log_weights,
             widening=found.widening,
             log_shares=found.log_shares,

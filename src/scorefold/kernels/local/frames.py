@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
+from scorefold._matmul import einsum
 from scorefold.kernels.wrapped.reach import curved_parts, reaches, widest_variances, within
 from scorefold.manifolds import Manifold
 
@@ -116,7 +117,7 @@ class Frames(eqx.Module):
         ``(n,)``: 0 without one. ``along``: λ − τ ≥ 0, ``(n, r)``; ``across``: τ, ``(n,)``."""
         found = jnp.zeros_like(across)
         squares = self.scale * self.scale
-        marginal = jnp.einsum("nr,nrd->nd", along, self.axes * self.axes) + across[:, None]
+        marginal = einsum("nr,nrd->nd", along, self.axes * self.axes) + across[:, None]
         marginal = squares * marginal
         for reach in reaches(manifold):
             top = jnp.max(squares[:, reach.part], axis=1) * (across + jnp.max(along, axis=1))

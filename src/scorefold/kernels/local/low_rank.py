@@ -16,6 +16,7 @@ from scorefold._blas import one_blas_thread
 from scorefold._blocks import evenly
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
+from scorefold._matmul import einsum
 from scorefold._types import Key
 from scorefold.kernels.local.best_start import best_start
 from scorefold.kernels.local.covariance import ROUNDEST, LocalCovariance, size_of
@@ -270,10 +271,10 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
     def _learned(self, x: Views, fold: Array) -> Array:
         frames, d = self._frames(fold), self.manifold.dim
         kernels = self._kernels(frames)
-        gap = x.along - jnp.einsum("nk,nkr->nr", kernels.pulls, frames.along)[None]
+        gap = x.along - einsum("nk,nkr->nr", kernels.pulls, frames.along)[None]
         variances = kernels.across[:, None] + kernels.along
         rest = x.rest - 2.0 * jnp.sum(x.pulls * kernels.pulls[None], axis=-1)
-        rest = rest + jnp.einsum("nk,nkl,nl->n", kernels.pulls, frames.across, kernels.pulls)[None]
+        rest = rest + einsum("nk,nkl,nl->n", kernels.pulls, frames.across, kernels.pulls)[None]
         square = jnp.sum(gap * gap / variances[None], -1)
         square = square + jnp.maximum(rest, 0.0) / kernels.across[None]
         square = jnp.minimum(square, _BEYOND)
@@ -316,7 +317,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         times = jnp.asarray([1.0] * rank + [float(d - rank)], frames.spread.dtype) / d
         means = jnp.sum(frames.spread * times[None, None], -1)
         above = jnp.maximum(frames.spread[..., :-1] - frames.spread[..., -1:], 0.0)
-        along = jnp.einsum("nk,nkr->nr", found.shares, above) * size_of(cov.along)[None]
+        along = einsum("nk,nkr->nr", found.shares, above) * size_of(cov.along)[None]
         across = jnp.sum(found.shares * frames.spread[..., -1], 1)
         mean = across + jnp.sum(along, axis=1) / d
         across = (
@@ -342,7 +343,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         for each widening, then n of one bandwidth where there are some."""
         m, frames = self.manifold, self._frames(-1)
         kernels, squares = self._kernels(frames), frames.scale * frames.scale
-        shift = jnp.einsum("nk,nkd->nd", kernels.pulls, frames.means)
+        shift = einsum("nk,nkd->nd", kernels.pulls, frames.means)
         log_w = kernels.log_weights - jax.nn.logsumexp(kernels.log_weights)
         log_w = (log_w[:, None] + kernels.log_shares).T.reshape(-1)
         centres, axes = moved_axes(m, self.centres, shift, frames.axes * frames.scale[:, None])

@@ -12,6 +12,7 @@ from jaxtyping import Array
 
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
+from scorefold._matmul import matmul, tensordot
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.mixture import WrappedMixture, moved_kernels
@@ -39,7 +40,7 @@ def spread_kernel(
     5·10⁻⁴).
     """
     v = manifold.log(z, x)
-    along, spread = axes @ manifold.components(z, v), variances + s
+    along, spread = matmul(axes, manifold.components(z, v)), variances + s
     normal = -0.5 * jnp.sum(along * along / spread + jnp.log(2.0 * math.pi * spread))
     if manifold.euclidean:
         return normal
@@ -155,7 +156,7 @@ def _merged(manifold: Manifold, members: Kernels) -> Kernels:
         total = jax.nn.logsumexp(log_w)
         share = jnp.where(jnp.isfinite(total), jnp.exp(log_w - total), 1.0 / _SIZE)
         place = jax.vmap(manifold.embed)(z)
-        off = place - (share @ place)[None]
+        off = place - matmul(share, place)[None]
         off = jnp.where(share > 0, jnp.sum(off * off, axis=1), jnp.inf)
         at = z[jnp.argmin(off)]
 
@@ -164,13 +165,13 @@ def _merged(manifold: Manifold, members: Kernels) -> Kernels:
             frame = jax.vmap(lambda e: manifold.from_components(c, e))(a)
             carry = lambda e: manifold.components(at, manifold.transport(c, at, e))  # noqa: E731
             e = jax.vmap(carry)(frame)
-            return u, e.T @ (v[:, None] * e)
+            return u, matmul(e.T, v[:, None] * e)
 
         u, covariance = jax.vmap(from_middle)(z, axes, variances)
-        mean = share @ u
+        mean = matmul(share, u)
         gap = u - mean[None]
         whole = covariance + gap[:, :, None] * gap[:, None, :]
-        return at, mean, jnp.tensordot(share, whole, axes=1), total
+        return at, mean, tensordot(share, whole, axes=1), total
 
     at, mean, covariance, log_w = jax.vmap(one)(
         members.centres, members.axes, members.variances, members.log_weights

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._matmul import matmul
 from scorefold._types import Key, Point, Scalar
 from scorefold.heat import sphere_dimension
 from scorefold.kernels.wrapped.lattice import MOST_ANGLES, lattice_normal
@@ -89,7 +90,7 @@ class WrappedFamily(KernelFamily):
         v = m.log(z, x)
         components = m.components(z, v)
         if diagonal is None:
-            along, tau = axes @ components, jnp.mean(variances)
+            along, tau = matmul(axes, components), jnp.mean(variances)
             normal = lambda s: _normal(along, variances + s)  # noqa: E731
         else:
             along, tau = components, _mean_variance(axes, variances, diagonal)
@@ -121,7 +122,7 @@ class WrappedFamily(KernelFamily):
         rank = len(variances)
         count = rank if diagonal is None else rank + m.dim
         normal = jax.random.normal(key, (count,), z.dtype)
-        v = (jnp.sqrt(variances) * normal[:rank]) @ axes
+        v = matmul(jnp.sqrt(variances) * normal[:rank], axes)
         if diagonal is not None:
             v = v + jnp.sqrt(diagonal) * normal[rank:]
         return m.exp(z, m.from_components(z, v))
@@ -147,7 +148,7 @@ class HeatFamily(KernelFamily):
         time = tau if s is None else tau + s
         exact = m.heat.log_prob(x, z, jnp.maximum(time, _SMALLEST))
         v = m.log(z, x)
-        along = m.components(z, v) if diagonal is not None else axes @ m.components(z, v)
+        along = m.components(z, v) if diagonal is not None else matmul(axes, m.components(z, v))
         even = jnp.broadcast_to(time, along.shape)
         narrow = _normal(along, even) - m.exp_log_det(z, v)
         return jnp.where(time < _SMALLEST, narrow, exact)
@@ -196,7 +197,7 @@ class EsagFamily(KernelFamily):
     ) -> Scalar:
         if s is not None:
             return WrappedFamily().log_prob(m, x, z, axes, variances, s)
-        t = axes @ m.components(z, m.to_tangent(z, x))
+        t = matmul(axes, m.components(z, m.to_tangent(z, x)))
         rho = jnp.sqrt(variances[0] / variances[1])
         size = 1.0 / jnp.sqrt(variances[0] * variances[1])
         c = jnp.sum(x * z)
@@ -218,7 +219,7 @@ class EsagFamily(KernelFamily):
         size = (variances[0] * variances[1]) ** -0.25
         normal = jax.random.normal(key, (3,), z.dtype)
         across = jnp.stack([jnp.sqrt(rho), 1.0 / jnp.sqrt(rho)]) * normal[:2]
-        v = m.from_components(z, across @ axes)
+        v = m.from_components(z, matmul(across, axes))
         return m.project((size + normal[2]) * z + v)
 
     def check(self, m: Manifold) -> None:
@@ -237,12 +238,12 @@ def _low_rank_normal(v: Array, axes: Array, variances: Array, diagonal: Array) -
     v is computed once for many v."""
     root = jnp.sqrt(diagonal)
     rows = jnp.sqrt(variances)[:, None] * axes / root[None]
-    gram = jnp.matmul(rows, rows.T, precision="highest")
+    gram = matmul(rows, rows.T)
     small = jnp.linalg.cholesky(jnp.eye(len(rows), dtype=rows.dtype) + gram)
     solved = jax.scipy.linalg.cho_solve((small, True), rows)
     u = v / root
-    t = solved @ u
-    rest = u - t @ rows
+    t = matmul(solved, u)
+    rest = u - matmul(t, rows)
     log_det = jnp.sum(jnp.log(diagonal)) + 2.0 * jnp.sum(jnp.log(jnp.diagonal(small)))
     square = jnp.sum(rest * rest) + jnp.sum(t * t)
     return -0.5 * (square + log_det + len(v) * math.log(2.0 * math.pi))
@@ -258,7 +259,7 @@ def _mean_variance(axes: Array, variances: Array, diagonal: Array | None) -> Sca
 
 def _principal(axes: Array, variances: Array, diagonal: Array) -> tuple[Array, Array]:
     """Orthonormal axes and variances of diag δ + Σ_k λ_k E_kE_kᵀ."""
-    values, columns = jnp.linalg.eigh(jnp.diag(diagonal) + (axes.T * variances[None]) @ axes)
+    values, columns = jnp.linalg.eigh(jnp.diag(diagonal) + matmul(axes.T * variances[None], axes))
     return columns.T, jnp.maximum(values, float(jnp.finfo(values.dtype).tiny) ** 0.5)
 
 

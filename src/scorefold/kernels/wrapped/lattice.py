@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._matmul import matmul
 from scorefold._types import Scalar
 
 MOST_ANGLES = 3
@@ -39,14 +40,14 @@ def lattice_normal(v: Array, axes: Array, variances: Array, s: Scalar) -> Scalar
     spread = variances + s
 
     def images() -> Scalar:
-        away = (v[None, :] + jnp.asarray(2.0 * math.pi * k, v.dtype)) @ axes.T
+        away = matmul(v[None, :] + jnp.asarray(2.0 * math.pi * k, v.dtype), axes.T)
         square = jnp.sum(away * away / spread[None, :], axis=1)
         return jax.nn.logsumexp(-0.5 * square) - 0.5 * jnp.sum(jnp.log(2.0 * math.pi * spread))
 
     def waves() -> Scalar:
         n = jnp.asarray(half, v.dtype)
-        along = n @ axes.T
+        along = matmul(n, axes.T)
         decay = jnp.exp(-0.5 * jnp.sum(along * along * spread[None, :], axis=1))
-        return jnp.log1p(2.0 * jnp.sum(decay * jnp.cos(n @ v))) - d * math.log(2.0 * math.pi)
+        return jnp.log1p(2.0 * jnp.sum(decay * jnp.cos(matmul(n, v)))) - d * math.log(2.0 * math.pi)
 
     return jax.lax.cond(s < _SWITCH, images, waves)

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from scorefold._choice import Choice
 from scorefold._fixed import fixed
+from scorefold._matmul import einsum, matmul
 from scorefold._types import Key, Point, Scalar, ScalarLike
 from scorefold.kernels.wrapped.background import density_at
 from scorefold.kernels.wrapped.families import KernelFamily, WrappedFamily
@@ -127,7 +128,7 @@ class WrappedMixture(eqx.Module):
 def covariances_of(mixture: WrappedMixture) -> Array:
     """Σ_i in the frames, shape ``(n, d, d)``."""
     root = jnp.sqrt(mixture.variances)[:, :, None] * mixture.axes
-    found = jnp.einsum("nki,nkj->nij", root, root)
+    found = einsum("nki,nkj->nij", root, root)
     if mixture.diagonal is None:
         return found
     return found + jax.vmap(jnp.diag)(mixture.diagonal)
@@ -140,6 +141,6 @@ def moved_kernels(
 
     def one(z: Array, m: Array, c: Array) -> tuple[Array, Array]:
         there, turned = carried(manifold, z, m)
-        return there, turned.T @ c @ turned
+        return there, matmul(matmul(turned.T, c), turned)
 
     return jax.vmap(one)(centres, shift, covariance)

@@ -3,6 +3,7 @@
 import jax
 from jaxtyping import Array
 
+from scorefold._matmul import matmul
 from scorefold._types import Point
 from scorefold.manifolds import Manifold
 
@@ -22,7 +23,7 @@ def moved_axes(
 
     def one(z: Array, m: Array, rows: Array) -> tuple[Array, Array]:
         there, turned = carried(manifold, z, m)
-        return there, rows @ turned
+        return there, matmul(rows, turned)
 
     if manifold.periods is not None:  # Frames are parallel.
         ahead = jax.vmap(lambda z, m: manifold.exp(z, manifold.from_components(z, m)))

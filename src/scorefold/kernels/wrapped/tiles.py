@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import device
+from scorefold._matmul import matmul
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.cells import KernelCells
 from scorefold.kernels.wrapped.coordinates import MOST_NUMBERS, seen_from
@@ -84,7 +85,7 @@ def log_kernel(manifold: Manifold, x: Point, z: Point, rows: Array, level: Scala
     ``WrappedFamily.log_prob`` gives, up to rounding."""
     if manifold.dim > MOST_NUMBERS:
         u, log_det = seen_from(manifold, z, x)
-        along = rows @ u
+        along = matmul(rows, u)
         return level - 0.5 * jnp.sum(along * along) - log_det
     v, log_det = manifold.normal_coordinates(z, x)
     square = jnp.zeros_like(level)

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from scorefold._matmul import matmul
 from scorefold._types import Key, Point, Scalar
 from scorefold.manifolds import Manifold
 
@@ -76,7 +77,7 @@ class ComponentFamily(eqx.Module):
     def local(self, m: Manifold, x: Point, z: Point) -> tuple[Array, Scalar]:
         """x as seen from z: the components v of log_z(x) in the frame at z, and ½|v|²."""
         v = m.components(z, m.log(z, x))
-        return v, 0.5 * (v @ v)
+        return v, 0.5 * matmul(v, v)
 
     def log_prob(self, m: Manifold, x: Point, law: Component) -> Scalar:
         """log density at x in nats."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from scorefold._matmul import matmul
 from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 from scorefold.models.mixtures.component import Component, ComponentFamily, WeightedMoments
@@ -139,7 +140,7 @@ def _maximised(
         axes, inside = _bounded(seen / (weight + _PRIOR), family.round, low, high)
         centre = m.exp(law.centre, m.from_components(law.centre, step))
         if not family.round:
-            axes = axes @ carried_frame(m, law.centre, centre)
+            axes = matmul(axes, carried_frame(m, law.centre, centre))
         return Component(centre, axes, inside)
 
     laws = jax.vmap(one)(now.laws, weight, sums, variances)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._geometry import HeatKernel
+from scorefold._matmul import matmul
 from scorefold._types import Scalar, constant
 from scorefold.heat import EuclideanHeat, IsotropicHeat, ProductHeat, RadialProfile, TorusHeat
 
@@ -37,8 +38,8 @@ def tabulated_log_prob(kernel: HeatKernel, v: Array, s: Scalar) -> Scalar:
         return jnp.sum(_value(*_table(kernel.circle, 1, s, math.pi), v * v, s))
     if isinstance(kernel, IsotropicHeat):
         m = kernel.manifold
-        return _value(*_table(kernel.profile, m.dim, s, m.diameter), v @ v, s)
-    return -0.5 * (v @ v) / s - 0.5 * v.shape[0] * jnp.log(2.0 * math.pi * s)
+        return _value(*_table(kernel.profile, m.dim, s, m.diameter), matmul(v, v), s)
+    return -0.5 * matmul(v, v) / s - 0.5 * v.shape[0] * jnp.log(2.0 * math.pi * s)
 
 
 def has_table(kernel: HeatKernel) -> bool:
@@ -60,7 +61,7 @@ def _table(profile: RadialProfile, d: int, s: Scalar, diameter: float) -> tuple[
     r = reach * constant(np.sqrt(0.5 * (1.0 + place)), s)
     values = jax.vmap(lambda r: profile.log_prob(r, wide) + 0.5 * r * r / wide)(r)
     values = values - 0.5 * d * jnp.log(s / wide)
-    return constant(matrix, s) @ values, reach * reach
+    return matmul(constant(matrix, s), values), reach * reach
 
 
 def _value(coefficients: Array, top: Scalar, square: Array, s: Scalar) -> Array:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._matmul import matmul
 from scorefold._types import Key, Point, Scalar
 from scorefold.heat import sphere_dimension
 from scorefold.manifolds import Manifold
@@ -73,7 +74,7 @@ class KentComponents(ComponentFamily):
     def sample(self, key: Key, m: Manifold, law: Component) -> Point:
         """By rejection from an angular central Gaussian law, see ``kent_draw``."""
         c, t = kent_draw(key, 1.0 / law.variances)
-        return m.project(c * law.centre + m.from_components(law.centre, t @ law.axes))
+        return m.project(c * law.centre + m.from_components(law.centre, matmul(t, law.axes)))
 
     def named(self, m: Manifold, laws: Component) -> dict[str, Array]:
         """``mean``, ``major`` and ``minor`` (γ₁, γ₂, γ₃), shape ``(K, 3)``; ``kappa``, ``beta``."""

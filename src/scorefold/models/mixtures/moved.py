@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from scorefold._matmul import matmul
 from scorefold._types import Point, Scalar
 from scorefold.manifolds import Manifold
 from scorefold.models.mixtures.component import Component
@@ -25,14 +26,14 @@ def moved(
     """
     d = m.dim
     u, eta, turns = change[:d], change[d : d + 1 if round else 2 * d], change[2 * d :]
-    v = (jnp.sqrt(jnp.minimum(law.variances, 1.0)) * u) @ law.axes
+    v = matmul(jnp.sqrt(jnp.minimum(law.variances, 1.0)) * u, law.axes)
     centre = m.exp(law.centre, m.from_components(law.centre, v))
     grown = (law.variances - low) / (high - law.variances) * jnp.exp(jnp.clip(eta, -30.0, 30.0))
     variances = (low + high * grown) / (1.0 + grown)
     if round:
         return Component(centre, law.axes, variances)
-    carried = law.axes @ carried_frame(m, law.centre, centre)
-    return Component(centre, _turned(law.variances, turns) @ carried, variances)
+    carried = matmul(law.axes, carried_frame(m, law.centre, centre))
+    return Component(centre, matmul(_turned(law.variances, turns), carried), variances)
 
 
 def carried_frame(m: Manifold, x: Point, y: Point) -> Float[Array, "d d"]:

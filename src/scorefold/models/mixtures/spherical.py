@@ -5,6 +5,7 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._matmul import matmul
 from scorefold._types import Point, Scalar, safe_norm
 from scorefold.models.mixtures.component import WeightedMoments
 
@@ -13,8 +14,8 @@ def projected(z: Point, across: Array, x: Point) -> tuple[list[Scalar], Scalar]:
     """⟨E_k, x⟩ for the tangent vectors E_k at z that are the rows of ``across``, and 1 − ⟨z, x⟩, to
     its own relative accuracy where x is near z. One product for each, so that many points and many
     laws make plain matrix products."""
-    c = z @ x
-    t = [e @ x - e @ z for e in across]
+    c = matmul(z, x)
+    t = [matmul(e, x) - matmul(e, z) for e in across]
     square = functools.reduce(jnp.add, [u * u for u in t])
     ahead = c > 0
     return t, jnp.where(ahead, square / (1.0 + jnp.where(ahead, c, 0.0)), 1.0 - c)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._matmul import einsum, matmul
 from scorefold._types import Key, Point, Scalar, constant
 from scorefold.kernels import WrappedFamily
 from scorefold.manifolds import Manifold
@@ -61,7 +62,7 @@ class WrappedNormalComponents(ComponentFamily):
         if m.toral:
             return _summed(v, law)
         volume = 0.0 if m.euclidean else m.exp_log_det(law.centre, m.from_components(law.centre, v))
-        return _normal(law.axes @ v, law.variances) - volume
+        return _normal(matmul(law.axes, v), law.variances) - volume
 
     def sample(self, key: Key, m: Manifold, law: Component) -> Point:
         return WrappedFamily().sample(key, m, law.centre, law.axes, law.variances)
@@ -70,7 +71,7 @@ class WrappedNormalComponents(ComponentFamily):
         """``mean``, shape ``(K, *manifold.shape)``; ``covariance``, in the frame there (of R^d and
         T^d: of the coordinates), shape ``(K, d, d)``."""
         scaled = laws.axes * laws.variances[:, :, None]
-        return {"mean": laws.centre, "covariance": jnp.swapaxes(laws.axes, 1, 2) @ scaled}
+        return {"mean": laws.centre, "covariance": matmul(jnp.swapaxes(laws.axes, 1, 2), scaled)}
 
     def lost(self, m: Manifold, laws: Component) -> Array | float:
         """On T^d with d ≥ 5: Σ over triples of angles and their signs of P(±v_i ± v_j ± v_l > 3π),
@@ -81,7 +82,7 @@ class WrappedNormalComponents(ComponentFamily):
         rows = np.asarray(list(itertools.combinations(range(m.dim), 3)))
         three = covariance[:, rows[:, :, None], rows[:, None, :]]
         signs = constant(np.asarray([(1, i, j) for i in (1, -1) for j in (1, -1)], float), three)
-        variance = jnp.einsum("si,ktij,sj->kts", signs, three, signs)
+        variance = einsum("si,ktij,sj->kts", signs, three, signs)
         beyond = jax.scipy.special.ndtr(-3.0 * math.pi / jnp.sqrt(variance))
         return 2.0 * jnp.sum(beyond, axis=(1, 2))
 
@@ -106,11 +107,11 @@ def _summed(v: Array, law: Component) -> Scalar:
     """log Σ_k N(v + 2πk; 0, Σ). With P = Σ⁻¹ the exponent of an image differs from that of v by
     2π k·Pv + 2π² k·Pk, and k·Pk is the same for all points."""
     k = constant(2.0 * math.pi * _images(v.shape[0]), v)
-    along = law.axes @ v / law.variances
-    square = jnp.sum(law.axes @ v * along)
-    images = k @ law.axes.T
+    along = matmul(law.axes, v) / law.variances
+    square = jnp.sum(matmul(law.axes, v) * along)
+    images = matmul(k, law.axes.T)
     offsets = 0.5 * jnp.sum(images * images / law.variances[None], axis=1)
-    others = -(k @ (law.axes.T @ along)) - offsets
+    others = -matmul(k, matmul(law.axes.T, along)) - offsets
     every = jax.nn.logsumexp(jnp.concatenate([jnp.zeros((1,), v.dtype), others]))
     return every - 0.5 * square - 0.5 * jnp.sum(jnp.log(2.0 * math.pi * law.variances))
 
