@@ -8,6 +8,7 @@ import functools
 import math
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from scorefold._types import Scalar
 from scorefold.heat._polynomial import polynomial
@@ -80,6 +81,22 @@ def _arcsine_series(single: bool) -> list[float]:
 def arcsine_ratio(square: Scalar) -> Scalar:
     """arcsin(√t)/√t for 0 ≤ t ≤ ½, a polynomial in t: a loop over many numbers has no call."""
     return polynomial(_arcsine_series(square.dtype == jnp.float32), 4.0 * square - 1.0)
+
+
+def twice_arctangent(a: Scalar, b: Scalar) -> Scalar:
+    """2 arctan(a/b) for a, b ≥ 0, not both 0: by ``arcsine_ratio`` of the smaller one, since
+    ``arctan2`` is a call for every number."""
+    t = jnp.minimum(a, b) / jnp.sqrt(a * a + b * b)
+    angle = 2.0 * t * arcsine_ratio(t * t)
+    return jnp.where(a <= b, angle, math.pi - angle)
+
+
+def unscaled_norm(v: Array) -> Scalar:
+    """|v|₂ with derivative 0 at 0, of numbers whose squares are floats: not below 1e-19 in
+    float32."""
+    square = jnp.sum(v * v)
+    some = square != 0  # true for NaN
+    return jnp.where(some, jnp.sqrt(jnp.where(some, square, 1.0)), 0.0)
 
 
 def length(numbers: list[Scalar]) -> Scalar:
