@@ -19,7 +19,8 @@
 
 Each measurement is a process of its own (``peer_speed_run.py``), codes in turn; one that takes
 longer than ``--limit`` seconds is ended, and said to. ``first`` counts compiling, ``again`` is the
-same call once more. Ratios are theirs by ours. benchmarks/results/peer_speed.json is written after
+same call once more; ``processor_…`` are processor seconds, which other programs on the machine
+change less. Ratios are theirs by ours. benchmarks/results/peer_speed.json is written after
 every measurement; parts that are not asked for stay.
 """
 
@@ -67,7 +68,7 @@ def part(name: str, options: argparse.Namespace) -> Any:
         yield from training(options)
         return
     sizes, codes = CASES[name]
-    for n in sizes:
+    for n in (n for n in sizes if n <= options.most):
         for code in codes:
             words = [str(HERE / "peer_speed_run.py"), name, code, str(n)]
             found = measured([sys.executable, *words], options.limit)
@@ -119,6 +120,7 @@ def ratios(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=[*CASES, "training"])
+    parser.add_argument("--most", type=int, default=10**5, help="no sizes above this")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds of a measurement")
     parser.add_argument("--data-dir", help="folder of the data files (see scorefold.data)")
     parser.add_argument("--rsgm", type=Path, help="check-out of the original score code")
@@ -138,8 +140,13 @@ def main() -> None:
         for run in part(name, options):
             runs.append(run)
             print(name, json.dumps(run), flush=True)
-            document[name] = {"limit": options.limit, "runs": runs, "theirs_by_ours": ratios(runs),
-                              "others": others, **provenance()}  # fmt: skip
+            document[name] = {
+                "words": sys.argv[1:],
+                "runs": runs,
+                "theirs_by_ours": ratios(runs),
+                "others": others,
+                **provenance(),
+            }
             OUT.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._geometry import HeatKernel
 from scorefold._types import DTypeLike, Key, Scalar
@@ -78,9 +77,8 @@ def _table(profile: RadialProfile, s: float, reach: float, narrow: bool) -> Tabu
     dtype, tolerance = (jnp.float32, 5e-6) if narrow else (jnp.float64, 1e-9)
     with jax.ensure_compile_time_eval():
         r = np.linspace(0.0, reach, 2 * _SIZES[-1] + 1)
-        value = np.asarray(
-            quick_jit(_exact)(profile, jnp.asarray(r, dtype), jnp.asarray(s, dtype)), np.float64
-        )
+        at, now = jnp.asarray(r, dtype), jnp.asarray(s, dtype)
+        value = np.asarray(_exact(profile, at, now), np.float64)
     for count in _SIZES:
         step = (len(r) - 1) // count
         ends, middle = slice(None, None, step), slice(step // 2, None, step)
@@ -95,5 +93,6 @@ def _table(profile: RadialProfile, s: float, reach: float, narrow: bool) -> Tabu
     return None
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _exact(profile: RadialProfile, r: Array, s: Array) -> Array:
     return jax.vmap(lambda r: profile.log_prob(r, s))(r)
