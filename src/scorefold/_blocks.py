@@ -50,6 +50,12 @@ def in_blocks(function: Callable[[Array], R], x: Array, size: int) -> R:
     return jax.tree.map(joined, found)
 
 
+def pairs_together() -> int:
+    """Pairs of points to compute at a time in a sum over all: on a processor as many as stay in
+    its cache (of 2²² a pair took five times as long), elsewhere as keep a device busy."""
+    return 1 << (16 if jax.default_backend() == "cpu" else 22)
+
+
 def by_blocks(function: Callable[..., R], *rows: NumPyOrJax, most: int = _SIZES[-1]) -> R:
     """``function(*rows)`` for a compiled function of arrays with one leading axis, called with 1,
     32, 1024 or 32768 rows only (``most`` at most), so that four programs serve every number of

@@ -10,6 +10,7 @@ from scorefold.heat.product import ProductHeat
 from scorefold.heat.series import TruncatedSeries
 from scorefold.heat.so3 import SO3Profile, is_of_rotations
 from scorefold.heat.sphere import SphereProfile, sphere_dimension
+from scorefold.heat.tabulated import TabulatedProfile, tabulated_kernel
 from scorefold.heat.torus import TorusHeat
 from scorefold.heat.varadhan import Varadhan
 
@@ -23,6 +24,7 @@ __all__ = [
     "RadialProfile",
     "SO3Profile",
     "SphereProfile",
+    "TabulatedProfile",
     "TorusHeat",
     "Transition",
     "TransitionMixture",
@@ -31,4 +33,5 @@ __all__ = [
     "fitted_kernel",
     "is_of_rotations",
     "sphere_dimension",
+    "tabulated_kernel",
 ]

@@ -23,6 +23,7 @@ from scorefold.manifolds._radial import (
     log_sinc,
     sinc,
     sum_of_squares,
+    twice_arctangent,
 )
 
 
@@ -166,7 +167,7 @@ class Sphere(Manifold):
             chord
             - jnp.where(apart, jnp.sum(chord * total), 0.0) / jnp.where(apart, square, 1.0) * total
         )
-        return 2.0 * jnp.arctan2(safe_norm(chord), safe_norm(total))
+        return twice_arctangent(safe_norm(chord), safe_norm(total))
 
     def to_tangent(self, x: Point, u: Point) -> Point:
         return u - jnp.sum(x * u) * x

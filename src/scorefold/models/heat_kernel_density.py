@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._blocks import as_array
+from scorefold._blocks import as_array, device, in_blocks, is_traced, pairs_together
 from scorefold._fixed import fixed
-from scorefold._types import Key, NumPyOrJax, Values
-from scorefold.heat import fitted_kernel
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Values
+from scorefold.heat import TransitionMixture, fitted_kernel, tabulated_kernel
 from scorefold.kernels.bandwidth import (
     bandwidth_grid,
     kernel_scores,
@@ -109,8 +109,20 @@ class HeatKernelDensity(Model):
         return 1.0, 0.0
 
     def log_prob(self, x: Values) -> Array:
-        """log p in nats, closed form."""
-        return self._density(lambda rows: _heat_log_prob(self, rows), x)
+        """log p in nats, closed form. Where all s_i are one, on spheres and SO(3), the kernel is
+        a table of the exact one (``heat.tabulated_kernel``): log p is within
+        5e-6·max(1, |log p_s|) of the sum of exact kernels (1e-9 in float64)."""
+        return self._density(lambda rows: _heat_log_prob(self, self._kernels(rows.dtype), rows), x)
+
+    def _kernels(self, dtype: DTypeLike) -> TransitionMixture:
+        """The kernels, as tables of one where there is one s."""
+        heat, points, s = self.manifold.heat, self.points.astype(dtype), self.s.astype(dtype)
+        if is_traced((points, s)):
+            return TransitionMixture(heat, points, s)
+        low, high = (float(end(np.asarray(s))) for end in (np.min, np.max))
+        if low < high:
+            return TransitionMixture(heat, points, s)
+        return TransitionMixture(tabulated_kernel(heat, low, dtype), points, device(low, dtype))
 
     def sample(self, key: Key, n: int) -> NumPyOrJax:
         """n exact draws."""
@@ -118,9 +130,9 @@ class HeatKernelDensity(Model):
 
 
 @eqx.filter_jit
-def _heat_log_prob(model: HeatKernelDensity, x: Array) -> Array:
-    points, s = model.points.astype(x.dtype), model.s.astype(x.dtype)
-    value = kernel_scores(model.manifold, points, s[None], x, False)[0]
+def _heat_log_prob(model: HeatKernelDensity, kernels: TransitionMixture, x: Array) -> Array:
+    size = max(1, min(len(x), pairs_together() // len(model.points)))
+    value = in_blocks(kernels.log_prob, x, size)
     if not model.background:
         return value
     return jnp.logaddexp(

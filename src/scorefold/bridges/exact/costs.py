@@ -10,21 +10,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from scorefold._blocks import in_blocks
+from scorefold._blocks import in_blocks, pairs_together
 from scorefold._types import DTypeLike, Scalar
+from scorefold.heat import Transition, tabulated_kernel
 from scorefold.noising import Noising
 
 R = TypeVar("R")
 
-CELLS = 2**22
-"""Costs that are computed together."""
-
 
 class PointCosts(eqx.Module):
-    """C_ij = −log p_S(y_j | x_i), shape (n, m), one row or column at a time: memory grows like
+    """C_ij = −log p_s(y_j | x_i), shape (n, m), one row or column at a time: memory grows like
     n + m. On a mesh (``use_mesh``) each device has its share of the rows, or of the columns."""
 
-    reference: Noising
+    transition: Transition
+    s: float
     x: Array
     y: Array
 
@@ -38,26 +37,38 @@ class PointCosts(eqx.Module):
 
     def row(self, i: Array) -> Array:
         """C_i·, shape (m,)."""
-        total, x = self.reference.schedule.total, self.x[i]
-        return jax.vmap(lambda y: -self.reference.log_prob(y, x, total))(self.y)
+        x = self.x[i]
+        return jax.vmap(lambda y: -self.transition.log_prob(y, x, self.s))(self.y)
 
     def column(self, j: Array) -> Array:
         """C_·j, shape (n,)."""
-        total, y = self.reference.schedule.total, self.y[j]
-        return jax.vmap(lambda x: -self.reference.log_prob(y, x, total))(self.x)
+        y = self.y[j]
+        return jax.vmap(lambda x: -self.transition.log_prob(y, x, self.s))(self.x)
 
     def by_row(self, function: Callable[[Array, Array], R]) -> R:
         """``function(i, C_i·)`` for every row."""
         n, m = self.shape
-        return in_blocks(lambda i: function(i, self.row(i)), jnp.arange(n), max(1, CELLS // m))
+        return in_blocks(
+            lambda i: function(i, self.row(i)), jnp.arange(n), max(1, pairs_together() // m)
+        )
 
     def by_column(self, function: Callable[[Array, Array], R]) -> R:
         """``function(j, C_·j)`` for every column."""
         n, m = self.shape
-        return in_blocks(lambda j: function(j, self.column(j)), jnp.arange(m), max(1, CELLS // n))
+        return in_blocks(
+            lambda j: function(j, self.column(j)), jnp.arange(m), max(1, pairs_together() // n)
+        )
 
     def matrix(self) -> Array:
         return self.by_row(lambda i, row: row)
+
+
+def end_transition(reference: Noising, dtype: DTypeLike) -> Transition:
+    """p_S of a process that knows its transition, for very many pairs: a table where it is a heat
+    kernel that has one (``tabulated_kernel`` says how exact)."""
+    if reference.kernel is None:
+        return reference
+    return tabulated_kernel(reference.kernel, reference.schedule.total, dtype)
 
 
 Costs = Array | PointCosts

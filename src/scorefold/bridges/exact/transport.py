@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from scorefold._blocks import in_blocks, is_traced
+from scorefold._blocks import in_blocks, is_traced, pairs_together
 from scorefold._mesh import fetched, on_mesh, on_one_device
 from scorefold._types import DTypeLike, Key, Scalar, Values
 from scorefold._warnings import warn
 from scorefold.bridges.exact.costs import (
-    CELLS,
     Costs,
     PointCosts,
+    end_transition,
     extremes,
     mean_of_columns,
     mean_of_rows,
@@ -186,7 +186,7 @@ def _targets(plan: Transport, rows: Array, keys: Array) -> Array:
         row = costs.row(flat[k])
         return jax.random.categorical(keys[k], plan._log_conditional_row(flat[k], row))
 
-    return in_blocks(one, jnp.arange(len(flat)), max(1, CELLS // costs.shape[1]))
+    return in_blocks(one, jnp.arange(len(flat)), max(1, pairs_together() // costs.shape[1]))
 
 
 def sinkhorn(
@@ -342,8 +342,10 @@ def transport(
 
         C(x, y) = −log p_S(y | x),   ε = 1,
 
-    p_S the exact transition of ``reference`` over its whole clock, on any manifold. Up to terms
-    in y alone, C = |x − y|²/2S for Brownian motion on flat space.
+    p_S the transition of ``reference`` over its whole clock, on any manifold: exact, on spheres and
+    SO(3) a table of the exact one, within 5e-6·max(1, |C|) of it (1e-9 in float64;
+    ``heat.tabulated_kernel``). Up to terms in y alone, C = |x − y|²/2S for Brownian motion on flat
+    space.
 
     **Arguments:** ``x0``, ``x1``: points, shape ``(n, …)`` and ``(m, …)``; ``matrix``: whether the
     costs are kept as one (default: up to 2²⁸ of them), or computed anew in each iteration, in a
@@ -412,14 +414,16 @@ def log_weights(name: str, weights: Values | None, n: int, dtype: DTypeLike) -> 
 
 
 def _costs(reference: Noising, x0: Array, x1: Array, matrix: bool) -> Costs:
-    return transition_costs(reference, x0, x1) if matrix else PointCosts(reference, x0, x1)
+    if matrix:
+        return transition_costs(reference, x0, x1)
+    return PointCosts(end_transition(reference, x0.dtype), reference.schedule.total, x0, x1)
 
 
 @eqx.filter_jit
 def transition_costs(reference: Noising, x0: Array, x1: Array) -> Array:
     """−log p_S(y_j | x_i), shape (n, m)."""
-    total = reference.schedule.total
-    each = jax.vmap(lambda x: jax.vmap(lambda y: -reference.log_prob(y, x, total))(x1))
+    total, transition = reference.schedule.total, end_transition(reference, x0.dtype)
+    each = jax.vmap(lambda x: jax.vmap(lambda y: -transition.log_prob(y, x, total))(x1))
     return each(x0)
 
 
