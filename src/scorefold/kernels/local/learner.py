@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.covariance import LocalCovariance
 from scorefold.kernels.local.shares import Shares
 from scorefold.kernels.wrapped.families import KernelFamily
@@ -66,7 +66,7 @@ class KernelLearner(eqx.Module, Generic[Q]):
         """Log densities of the learned kernels, the broad laws and kernels of each of some
         bandwidths, shape ``(n, parts)``."""
 
-    def squares(self, x: Q) -> Array:
+    def squares(self, x: Q) -> NumPyOrJax:
         """Squared distances to the kernels that each query sees."""
         return jnp.sum(x.vectors * x.vectors, -1)  # type: ignore[attr-defined]
 

@@ -17,7 +17,7 @@ from scorefold._blocks import evenly
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._matmul import einsum
-from scorefold._types import Key
+from scorefold._types import Key, NumPyOrJax
 from scorefold.kernels.local.best_start import best_start
 from scorefold.kernels.local.covariance import ROUNDEST, LocalCovariance, size_of
 from scorefold.kernels.local.crossfit import drawn_landmarks, looked_up, rows_by_fold
@@ -261,7 +261,7 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
         """The learned kernels, the broad laws and kernels of each bandwidth."""
         return jnp.concatenate([self.parts(x, fold), self._even(x.views, fold, bandwidths)], axis=1)
 
-    def squares(self, x: LowRankQueries) -> Array:
+    def squares(self, x: LowRankQueries) -> NumPyOrJax:
         return x.views.squares
 
     def spread(self, x: LowRankQueries) -> float:
