@@ -8,9 +8,14 @@ what they promise, and on surfaces their boundary.
     region.to_geojson()                         # on S^2: polygons in degrees of longitude, latitude
 """
 
-from scorefold.regions.contours import Contours, contours
-from scorefold.regions.geojson import feature_collection
-from scorefold.regions.region import Coverage, CredibleRegion, credible_region
+from scorefold.regions.contours import Contours
+from scorefold.regions.region import (
+    Coverage,
+    CredibleRegion,
+    contours,
+    credible_region,
+    feature_collection,
+)
 
 __all__ = [
     "Contours",

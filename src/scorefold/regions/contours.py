@@ -1,27 +1,21 @@
-"""The boundary of a region on a surface: closed curves at which log p has the level of the region.
-"""
+"""The boundary of a region on a surface: closed curves at which log p has one value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scorefold._warnings import warn
 from scorefold.manifolds import Manifold
+from scorefold.models import Model
 from scorefold.regions.surfaces import Surface, surface
-
-if TYPE_CHECKING:
-    from scorefold.regions.region import CredibleRegion
 
 _DEEP = 50.0
 """Nats from the level beyond which a density is as good as 0."""
 _STEPS = 8
 _WIDER, _TRIES = 0.25, 12
 """By which share the box around the draws grows on each side, and how often."""
-_MISSED = 0.02
-"""Share of the area that may be missed in silence."""
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
 
@@ -39,61 +33,49 @@ class Contours(NamedTuple):
     inside: np.ndarray
 
 
-def contours(regions: Sequence[CredibleRegion], resolution: int = 128) -> list[Contours]:
-    """The boundary of each of several regions of one model on S², T² or R².
+def level_contours(
+    model: Model, levels: Sequence[float], draws: np.ndarray, resolution: int
+) -> list[Contours]:
+    """The boundaries of {log p ≥ c} on S², T² or R² for each level c, from one net of triangles.
 
-    log p is computed at the vertices of a net of triangles. An edge with one end inside and one
-    outside has a point of the curve, found to 10⁻³ of the edge; each triangle with such edges has
-    two, so that curves close by themselves, across the poles, the meridian of 180° and the seams of
-    a torus. What is smaller than a triangle can be missed: where the area of what is found differs
-    from that of the draws by more than 2 % and three standard errors, a warning says by how much.
+    log p is computed at the vertices. An edge with one end inside and one outside has a point of
+    the curve, found to 10⁻³ of the edge; each triangle with such edges has two, so that curves
+    close by themselves, across the poles, the meridian of 180° and the seams of a torus. What is
+    smaller than a triangle can be missed.
 
-    **Arguments:** ``resolution``: edges on a quarter of a great circle of S² (128: .5 to .9
-    degrees), on a turn of T², on a side of R²; 2 to 4096.
-    **Raises:** ``ValueError`` for other spaces and for regions of several models.
+    **Arguments:** ``draws``: points of the model, which say where on R² to look.
+    **Raises:** ``ValueError`` for other spaces, and for a ``resolution`` (edges on a quarter of a
+    great circle, on a turn of T², on a side of R²) that is not between 2 and 4096.
     """
     if not 2 <= resolution <= 4096:
         raise ValueError(f"resolution: a whole number from 2 to 4096, got {resolution}.")
-    if not regions:
-        raise ValueError("regions: is empty; give at least one.")
-    model = regions[0].model
-    if any(region.model is not model for region in regions):
-        raise ValueError("regions: must be regions of one model.")
 
     def log_density(x: np.ndarray) -> np.ndarray:
         return np.asarray(model.log_prob(x), np.float64)
 
-    lowest = min(regions, key=lambda region: region.level)
-    net, logs = _values(model.manifold, resolution, lowest, log_density)
-    found = []
-    for region in regions:
-        own = _level_set(net, logs - region.level, lambda x, c=region.level: log_density(x) - c)
-        gap = abs(own.area - region.area)
-        if gap > max(_MISSED * region.area, 3.0 * region.area_error):
-            warn(
-                f"contours: they hold an area of {own.area:.4g}, the region {region.area:.4g} ± "
-                f"{region.area_error:.2g}: what is smaller than a triangle is missed. Raise "
-                f"resolution (now {resolution})."
-            )
-        found.append(own)
-    return found
+    net, logs = _values(model.manifold, resolution, min(levels), draws, log_density)
+
+    def beyond(c: float) -> LogDensity:
+        return lambda x: log_density(x) - c
+
+    return [_level_set(net, logs - c, beyond(c)) for c in levels]
 
 
 def _values(
-    manifold: Manifold, resolution: int, region: CredibleRegion, log_density: LogDensity
+    manifold: Manifold, resolution: int, level: float, draws: np.ndarray, log_density: LogDensity
 ) -> tuple[Surface, np.ndarray]:
     """The triangles, and log p at their vertices. A box in R² grows until its edge is outside of
     the region."""
-    points = np.asarray(region.draws, np.float64)
+    points = np.asarray(draws, np.float64)
     box = np.stack([points.min(axis=0), points.max(axis=0)])
     for _ in range(_TRIES):
         net = surface(manifold, resolution, box)
-        beyond = net.edge.size and (log_density(net.points[net.edge]) >= region.level).any()
+        beyond = net.edge.size and (log_density(net.points[net.edge]) >= level).any()
         if not beyond:
             break
         box = box + _WIDER * (box[1] - box[0]) * np.array([[-1.0], [1.0]])
     else:
-        raise ValueError("regions: the region reaches beyond twelve times the extent of the draws.")
+        raise ValueError(f"model: log p ≥ {level:.4g} far beyond all of its draws.")
     return net, log_density(net.points)
 
 

@@ -7,15 +7,11 @@ across the antimeridian).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scorefold._types import Document
-from scorefold.regions.contours import Contours, contours
-
-if TYPE_CHECKING:
-    from scorefold.regions.region import CredibleRegion
+from scorefold.regions.contours import Contours
 
 _DIGITS = 7
 """Of degrees: a centimetre on the Earth."""
@@ -25,54 +21,17 @@ _CORNERS = ((180.0, (180.0, 90.0)), (540.0, (-180.0, 90.0)), (720.0, (-180.0, -9
 _BORDER = 1080.0
 
 
-def feature_collection(
-    regions: Sequence[CredibleRegion], resolution: int = 128, properties: Sequence[Document] = ()
-) -> Document:
-    """A GeoJSON ``FeatureCollection`` of regions of one model on S², each a ``MultiPolygon`` with
-    its ``mass``, ``level`` (nats, with respect to steradians), ``area`` (steradians), their
-    ``level_error`` and ``area_error``, and further ``properties``. Points are longitude and
-    latitude in degrees, (0, 0) in the direction of x and the north pole in that of z.
-
-    A polygon that reaches across the meridian of 180° is cut there, and one around a pole runs
-    along that meridian to ±90° and along it.
-
-    **Raises:** ``ValueError`` as ``contours``, and for other spaces than S².
-    """
-    for region in regions:
-        if region.manifold.picture != "sphere":
-            raise ValueError(
-                f"model: GeoJSON is written on S^2, not on {region.manifold.name}; contours(…) "
-                "gives curves on T^2 and R^2."
-            )
-    more = properties or [{}] * len(regions)
-    return {
-        "type": "FeatureCollection",
-        "features": [
-            _feature(region, found, own)
-            for region, found, own in zip(regions, contours(regions, resolution), more, strict=True)
-        ],
-    }
-
-
-def _feature(region: CredibleRegion, found: Contours, more: Document) -> Document:
+def multi_polygon(found: Contours) -> Document:
+    """A region of S² as a ``MultiPolygon``: longitude and latitude in degrees, (0, 0) in the
+    direction of x and the north pole in that of z. A polygon that reaches across the meridian of
+    180° is cut there, and one around a pole runs along that meridian to ±90° and along it."""
     north = int(np.argmax(found.surface.points[:, 2]))
     return {
-        "type": "Feature",
-        "properties": {
-            "mass": region.mass,
-            "level": region.level,
-            "level_error": region.level_error,
-            "area": region.area,
-            "area_error": region.area_error,
-            **more,
-        },
-        "geometry": {
-            "type": "MultiPolygon",
-            "coordinates": [
-                [np.round(_closed(ring), _DIGITS).tolist() for ring in polygon]
-                for polygon in polygons(found.curves, bool(found.inside[north]))
-            ],
-        },
+        "type": "MultiPolygon",
+        "coordinates": [
+            [np.round(_closed(ring), _DIGITS).tolist() for ring in polygon]
+            for polygon in polygons(found.curves, bool(found.inside[north]))
+        ],
     }
 
 
@@ -112,9 +71,9 @@ def _mapped(points: np.ndarray) -> np.ndarray:
     for end, beside in ((0, 1), (-1, -2)):
         if points[end, 1] == 0.0 and points[end, 0] < 0.0:
             lon[end] = np.copysign(180.0, points[beside, 1])
-    pieces = []
+    pieces: list[np.ndarray] = []
     for k, turn in enumerate(np.abs(np.diff(lon))):
-        pieces.append([[lon[k], lat[k]]])
+        pieces.append(np.array([[lon[k], lat[k]]]))
         count = int(np.ceil(turn))
         if count > 1:
             t = np.arange(1, count)[:, None] / count
