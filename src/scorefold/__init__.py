@@ -39,7 +39,7 @@ avoid_wrong_sums()
 _ROOMS = (
     "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels",
     "learned_manifolds", "losses", "manifolds", "metrics", "models", "noising", "proximal",
-    "report", "runs", "samplers",
+    "regions", "report", "runs", "samplers",
 )  # fmt: skip
 
 

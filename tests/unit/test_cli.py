@@ -240,3 +240,29 @@ def test_bad_rows_are_named(tmp_path, capsys):
     table.to_csv(tmp_path / "t.csv", index=False)
     assert main(["fit", str(tmp_path / "t.csv")]) == 2
     assert "7" in capsys.readouterr().err
+
+
+def test_regions_of_a_run(run, kernels, capsys):
+    """GeoJSON with the numbers of each mass: 30 test points, within four standard errors of the
+    mass; the larger region holds the smaller. Without its table there is no coverage."""
+    out = run / "regions.geojson"
+    words = ["regions", str(kernels), "-n", "2000", "--resolution", "64", "--mass", ".5,.9"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert "50 %: log p ≥" in capsys.readouterr().out
+    small, large = json.loads(out.read_text())["features"]
+    assert small["properties"]["area"] < large["properties"]["area"]
+    for one, mass in ((small, 0.5), (large, 0.9)):
+        found = one["properties"]
+        assert found["mass"] == mass and found["coverage_n"] == 30
+        assert abs(found["coverage"] - mass) < 4 * found["coverage_error"]
+        (lon, lat), *_ = one["geometry"]["coordinates"][0][0]
+        assert 0 < lat < 80 and -80 < lon < 20
+    (run / "azores.csv").rename(run / "away.csv")
+    try:
+        assert main([*words, "--out", str(run / "regions.json")]) == 0
+    finally:
+        (run / "away.csv").rename(run / "azores.csv")
+    assert "No coverage of test points" in capsys.readouterr().err
+    document = json.loads((run / "regions.json").read_text())
+    assert document["manifold"] == "S^2" and document["regions"][0]["coverage"] is None
+    assert document["regions"][1]["area"] == large["properties"]["area"]

@@ -21,6 +21,7 @@ COMMANDS = {
     "fit": ["fit", "no.csv"],
     "bridge": ["bridge", "no.csv", "no.csv"],
     "sample": ["sample", "no", "--out", "x.csv"],
+    "regions": ["regions", "no", "--out", "x.json"],
     "evaluate": ["evaluate", "no"],
     "carry": ["carry", "no", "no.csv", "--out", "x.csv"],
     "audit": ["audit", "no.csv"],
@@ -57,6 +58,11 @@ NUMERIC = {
     ("sample", "-n"): COUNT,
     ("sample", "--seed"): [*COUNT[1:], str(10**40)],
     ("sample", "--steps"): COUNT,
+    ("regions", "--mass"): [*REAL, "0", "1", "90", ".5,2", ".5,", "0.9995"],
+    ("regions", "-n"): [*COUNT, "100"],
+    ("regions", "--seed"): [*COUNT[1:], str(10**40)],
+    ("regions", "--resolution"): [*COUNT, "1", "4097"],
+    ("regions", "--devices"): COUNT,
     ("carry", "--from"): [v for v in REAL if v != "-1"],
     ("carry", "--at"): [v for v in REAL if v != "-1"],
     ("carry", "--paths"): [*COUNT, "1000000"],
@@ -120,10 +126,10 @@ def test_good_numbers_pass(capsys):
 
 
 def test_help_says_what_the_page_says(commands):
-    """Options of fit, sample and evaluate by their rows in docs/cli.md: every number and every
-    word in `code` of the column of defaults is in the text of --help."""
+    """Options of these commands by their rows in docs/cli.md: every number and every word in `code`
+    of the column of defaults is in the text of --help."""
     checked = 0
-    for name in ("fit", "sample", "evaluate"):
+    for name in ("fit", "sample", "regions", "evaluate"):
         section = PAGE.split(f"## `scorefold {name}`")[1].split("\n## ")[0]
         rows = re.findall(r"^\| `(-[^|]*)\| ([^|]*) \| ([^|]*)\|$", section, flags=re.M)
         for option in commands[name]._actions:

@@ -433,3 +433,19 @@ def test_a_lock_is_held_while_a_run_is_written(own, capsys):
     with Run(own / "run").writing():
         message = refused(capsys, ["report", own / "run"])
     assert f"in use by the run of process {os.getpid()}" in message
+
+
+def test_regions_are_refused_where_they_cannot_be_written(fitted, tmp_path, capsys):
+    """Outlines off the sphere, of several seeds, under another ending."""
+    for words, said in (
+        (["run", "--out", "x.geojson"], "GeoJSON is of S^2, and the model is on R^2"),
+        (["seeds", "--out", "x.json"], "holds several seeds"),
+        (["run", "--out", "x.csv"], "the ending must be one of .geojson, .json"),
+    ):
+        folder, option, name = words
+        assert main(["regions", str(fitted / folder), option, str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main(["regions", str(fitted / "run"), "--out", str(tmp_path / "x.json"),
+                 "-n", "1000"]) == 0  # fmt: skip
+    assert len(json.loads((tmp_path / "x.json").read_text())["regions"]) == 2

@@ -14,10 +14,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from scorefold import data
-from scorefold._types import Document, ReadOnlyDocument
+from scorefold._types import Document, NumPyOrJax, ReadOnlyDocument
 from scorefold.bench.contract import Length, Measurement, TableRequest
 from scorefold.data import Dataset
 from scorefold.data.columns.audit import leak
@@ -170,7 +169,7 @@ def split_hash(dataset: Dataset) -> str:
     return digest.hexdigest()[:16]
 
 
-def points_hash(*parts: Array) -> str:
+def points_hash(*parts: NumPyOrJax) -> str:
     """Of points themselves, where they are drawn and have no row numbers."""
     digest = hashlib.sha256()
     for part in parts:

@@ -157,7 +157,8 @@ def _registered(name: str, protocol: str, seed: int, data_dir: str | None) -> Ta
     found = data.load(name, protocol=protocol, seed=seed, data_dir=data_dir)
     # Where the split lets copies into the test set, so do the folds.
     grouped = protocol not in data.LEAKING
-    return Task(found.manifold, found.train, found.val, found.test, seed, grouped)
+    train, val, test = map(jnp.asarray, (found.train, found.val, found.test))
+    return Task(found.manifold, train, val, test, seed, grouped)
 
 
 def _synthetic(name: str, seed: int) -> Task:

@@ -25,6 +25,7 @@ def _of(file: str) -> Callable[[Parser], None]:
 COMMANDS = {
     "fit": Command("fit a model to data", _of("fit")),
     "sample": Command("draw from a fitted model", _of("sample")),
+    "regions": Command("where the density of a fitted model is highest", _of("regions")),
     "evaluate": Command("held-out numbers of a fitted model or bridge", _of("evaluate")),
     "report": Command("write the report of a run again", _of("report")),
     "bridge": Command("a Schrödinger bridge between data sets", _of("bridge")),

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Array
 
-from scorefold._types import Values
+from scorefold._types import NumPyOrJax, Values
 from scorefold.data._errors import DataError
 from scorefold.data.columns.audit import Audit, leak, quantiles, resolution, spacing
 from scorefold.data.columns.codes import Codes, codes_of
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 class Dataset:
     """Points of ``manifold`` in three parts; made by ``load``.
 
-    ``train``, ``val``, ``test``: JAX arrays of shape ``(n_part, *manifold.shape)`` in JAX's
-    default float type; ``indices``: the row numbers of each part, counted from 0 in the table as
-    read; ``values``: all rows of the table's coordinate columns, float64, in the units of
-    ``coordinates``; ``labels``: a number for each row, the same for rows of one point;
+    ``train``, ``val``, ``test``: arrays of shape ``(n_part, *manifold.shape)``, of ``load`` JAX
+    arrays in its default float type; ``indices``: the row numbers of each part, counted from 0 in
+    the table as read; ``values``: all rows of the table's coordinate columns, float64, in the units
+    of ``coordinates``; ``labels``: a number for each row, the same for rows of one point;
     ``groups``: a label for each row, or ``None``; ``blocks``: positions for spatial splits, or
     ``None``; ``protocols``: the splits that apply; ``problems``: rows that were left out, in
     words; ``remarks``: what was taken for granted in reading the table, in words; ``law``: the
@@ -39,9 +38,9 @@ class Dataset:
     name: str
     title: str
     manifold: Manifold
-    train: Array
-    val: Array
-    test: Array
+    train: NumPyOrJax
+    val: NumPyOrJax
+    test: NumPyOrJax
     protocol: str
     seed: int
     indices: Split

@@ -17,6 +17,7 @@ from scorefold.runs.models.measures import MEASURES
 from scorefold.runs.models.request import FitRequest
 from scorefold.runs.path import Outcome, carry_out, draw_again
 from scorefold.runs.reading import Reading
+from scorefold.runs.regions import write_regions
 from scorefold.runs.setting import Setting
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "examine",
     "installation",
     "write_draws",
+    "write_regions",
 ]

@@ -18,11 +18,17 @@ _SHOWN = 2**16
 Writer = Callable[[BinaryIO, Iterator[np.ndarray], tuple[str, ...], int], None]
 
 
-def check_out(out: Path, tables: Sequence[str | os.PathLike], whose: str) -> None:
-    """**Raises:** ``RunError`` if a table cannot be written to ``out``, or is one of ``tables``,
-    which are ``whose``."""
-    if out.suffix not in ENDINGS:
-        raise RunError(f"--out {out}: the ending must be one of {', '.join(ENDINGS)}.")
+def check_out(
+    out: Path,
+    tables: Sequence[str | os.PathLike],
+    whose: str,
+    endings: Sequence[str] | None = None,
+) -> None:
+    """**Raises:** ``RunError`` if a file cannot be written to ``out``, has none of the ``endings``
+    (default: those of tables), or is one of ``tables``, which are ``whose``."""
+    known = ENDINGS if endings is None else endings
+    if out.suffix not in known:
+        raise RunError(f"--out {out}: the ending must be one of {', '.join(known)}.")
     if not out.parent.is_dir():
         raise RunError(f"--out {out}: there is no folder {out.parent}.")
     if out.is_dir():

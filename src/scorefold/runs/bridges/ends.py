@@ -6,14 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import warn
 from scorefold.bridges import AlternationHistory, Bridge, brownian_reference, fit_bridge
+from scorefold.bridges.usual_variance import mean_square_gap, usual_variance
 from scorefold.data import Dataset
 from scorefold.fitting import History
-from scorefold.manifolds import pairwise
 from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.choices import training_numbers
 from scorefold.runs.bridges.ends_measures import END_MEASURES, MeasuredBridge
@@ -26,10 +25,9 @@ from scorefold.runs.measures import Measure
 from scorefold.runs.reading import snapshot_names
 from scorefold.runs.request import Finished, Job, Lines, Problem, Tables, load_alike, word_of
 
-_SHARE = 0.1
-"""Of the mean squared distance of the ends per dimension: the variance when none is stated."""
 _LEAST = 1e-5
-"""Of the same: the smallest variance that a walk can follow; its inverse is the largest."""
+"""Of the mean squared distance of the ends per dimension: the smallest variance that a walk can
+follow; its inverse is the largest."""
 
 
 def open_ends(request: BridgeRequest) -> Job:
@@ -54,24 +52,18 @@ def open_ends(request: BridgeRequest) -> Job:
 
 
 def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
-    """As stated, or a tenth of the mean squared distance of the ends per dimension, flat
-    coordinates taken from the mean of their own end: to two digits. Moving an end as a whole
-    changes no coupling, and so not the default."""
-    flat = a.manifold.flat_coordinates
-    first, last = (np.asarray(d.train, np.float64) for d in (a, b))
-    first, last = (x - np.where(flat, x.mean(axis=0), 0.0) for x in (first, last))
-    square = float(np.mean(pairwise(a.manifold, first[:500], last[:500]) ** 2))
-    size = square / a.manifold.dim
+    """As stated, or ``usual_variance``."""
+    size = mean_square_gap(a.manifold, a.train, b.train)
     if stated is not None:
-        if square > 0 and not _LEAST * size <= stated <= size / _LEAST:
+        if size > 0 and not _LEAST * size <= stated <= size / _LEAST:
             raise RunError(
                 f"--variance {stated:g}: the mean squared distance of the ends is {size:.3g} a "
                 f"dimension; choose between {_LEAST:g} and {1 / _LEAST:g} times that."
             )
         return stated
-    if not square > 0:
+    if not size > 0:
         raise RunError("--variance: all points are equal, which says nothing of it; state one.")
-    return float(f"{_SHARE * square / a.manifold.dim:.2g}")
+    return usual_variance(size)
 
 
 @dataclass(frozen=True)
