@@ -13,6 +13,9 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 
+# As the command line: jaxlib 0.10.1 writes a line on every kept program.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 # Compiled programs are kept between workers, subprocesses and runs of the suite.
 os.environ.setdefault(
     "SCOREFOLD_COMPILATION_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
