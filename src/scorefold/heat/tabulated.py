@@ -58,8 +58,8 @@ def tabulated_kernel(kernel: HeatKernel, s: float, dtype: DTypeLike) -> HeatKern
 
     **Arguments:** ``kernel``: ``manifold.heat``; ``dtype``: of the points.
     **Returns:** the kernel itself where it is no function of distance alone (flat space, tori,
-    products), on spaces without a diameter, and where 16,384 intervals are too few: in float64
-    for s below about 0.03.
+    products), on spaces without a diameter, where log p_s is not finite, and where 16,384
+    intervals are too few: in float64 for s below about 0.03.
     """
     if not isinstance(kernel, IsotropicHeat) or not math.isfinite(kernel.manifold.diameter):
         return kernel
@@ -79,6 +79,8 @@ def _table(profile: RadialProfile, s: float, reach: float, narrow: bool) -> Tabu
         r = np.linspace(0.0, reach, 2 * _SIZES[-1] + 1)
         at, now = jnp.asarray(r, dtype), jnp.asarray(s, dtype)
         value = np.asarray(_exact(profile, at, now), np.float64)
+    if not np.isfinite(value).all():
+        return None
     for count in _SIZES:
         step = (len(r) - 1) // count
         ends, middle = slice(None, None, step), slice(step // 2, None, step)
