@@ -53,3 +53,11 @@ def _options(level: int) -> dict[str, int | bool]:
     except jax.errors.JaxRuntimeError:
         return options
     return known
+
+
+def trace_settings() -> tuple:
+    """What tracing depends on and another thread may see differently: contexts such as
+    ``jax.enable_x64()`` do not reach it."""
+    names = ("enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
+             "default_matmul_precision", "debug_nans")  # fmt: skip
+    return tuple(getattr(jax.config, f"jax_{name}") for name in names)

@@ -11,11 +11,12 @@ from oracles.edge_models import with_mixture
 from projective_plane import ProjectivePlane
 
 import scorefold as sf
-from scorefold._compile import quick_jit
+from scorefold._blocks import device
+from scorefold._compile import quick_jit, trace_settings
 from scorefold.kernels import WrappedFamily, WrappedMixture, plain_law, truncated_log_prob
 from scorefold.kernels.wrapped import truncated
 from scorefold.kernels.wrapped.tails import Beyond, log_beyond
-from scorefold.kernels.wrapped.tiles import log_kernel
+from scorefold.kernels.wrapped.tiles import log_kernel, side_by_side
 
 SPHERE = sf.Sphere(2)
 N, QUERIES = 3000, 100
@@ -236,3 +237,12 @@ def test_arguments():
     with pytest.raises(ValueError, match="x: "):
         truncated_log_prob(kernels, np.ones((4, 2)))
     assert truncated_log_prob(kernels, kernels.centres[0])[0].shape == ()
+
+
+def test_contexts_of_jax_reach_every_block():
+    """Settings that hold in this thread alone hold for all calls: none is made in another then."""
+    with jax.enable_x64(False):
+        seen = side_by_side(lambda i: (trace_settings(), device(np.zeros(2)).dtype), range(9))
+        assert {dtype.name for _, dtype in seen} == {"float32"}
+        assert {settings for settings, _ in seen} == {trace_settings()}
+    assert len({str(s) for s in side_by_side(lambda i: trace_settings(), range(9))}) == 1

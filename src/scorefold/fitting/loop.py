@@ -14,6 +14,7 @@ from jaxtyping import Array, PyTree
 from tqdm import tqdm
 
 from scorefold._blocks import listed
+from scorefold._compile import trace_settings
 from scorefold._mesh import current_mesh, everywhere
 from scorefold._processes import leads, of_the_first
 from scorefold._warnings import warn
@@ -108,11 +109,11 @@ class Loop:
     def _compile(self) -> np.ndarray | None:
         """Compile training and validation, side by side; returns the first validation."""
         found: list[tuple[TrainState, Array]] = []
-        settings = _settings()
+        settings = trace_settings()
 
         def validate_copy() -> None:
             # Contexts such as ``jax.enable_x64()`` do not reach other threads.
-            if _settings() == settings:
+            if trace_settings() == settings:
                 found.append(validate(self.task, copy))
 
         with self._memory_hint():
@@ -359,13 +360,6 @@ def _extent(data: PyTree) -> str:
                 "other units, or float64"
             )
     return ""
-
-
-def _settings() -> tuple:
-    """What tracing depends on and a thread may see differently."""
-    names = ("enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion",
-             "default_matmul_precision", "debug_nans")  # fmt: skip
-    return tuple(getattr(jax.config, f"jax_{name}") for name in names)
 
 
 def progress_bar(total: int, done: int, shown: bool) -> tqdm:

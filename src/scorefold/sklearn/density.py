@@ -98,7 +98,8 @@ class Density(DensityMixin, BaseEstimator):
 
     def score_samples(self, X: Values) -> np.ndarray:
         """log p of each row, shape ``(n,)``, in nats."""
-        return np.asarray(self.model_.log_prob(self._points(X)))
+        points = self._points(X)
+        return np.asarray(self.model_.log_prob(points))
 
     def score(self, X: Values, y: object = None) -> float:
         """The mean of log p over the rows, in nats a point."""

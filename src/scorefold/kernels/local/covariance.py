@@ -191,7 +191,7 @@ class LocalCovariance(eqx.Module):
         )
 
     def starts(self) -> LocalCovariance:
-        """KernelCoefficients worth starting from, along a leading axis of the trained arrays: all
+        """Coefficients worth starting from, along a leading axis of the trained arrays: all
         neighbourhoods alike or one above the others, each with round parts of different size."""
         k, dtype = self.shares.shape[0], self.shares.dtype
         one = jnp.where(jnp.eye(k, dtype=bool), math.log(_MAIN), math.log(_REST / k))

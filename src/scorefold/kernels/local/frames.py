@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._matmul import einsum
+from scorefold._matmul import einsum, matmul
 from scorefold.kernels.wrapped.reach import curved_parts, reaches, widest_variances, within
 from scorefold.manifolds import Manifold
 
@@ -67,8 +67,8 @@ class Frames(eqx.Module):
 
         def first(v: Array, keep: Array) -> tuple[Array, Array]:
             share = _shares(keep, counts, v.dtype)
-            means = _product(share, v)
-            return means, jnp.maximum(_product(share, v * v) - means * means, 0.0)
+            means = matmul(share, v)
+            return means, jnp.maximum(matmul(share, v * v) - means * means, 0.0)
 
         means, variances = step(first, vectors, kept)
         size = jnp.asarray(counts, vectors.dtype)[reference]
@@ -91,20 +91,20 @@ class Frames(eqx.Module):
                     rest = jnp.clip(total - rest * explained, _LEAST * total, total)
                     rest = _alike(rest[None], parts)[0]
             unit = v / jnp.sqrt(rest)[None]
-            seen = _product(unit, basis)
+            seen = matmul(unit, basis)
             across = jnp.maximum(jnp.sum(unit * unit, 1) - jnp.sum(seen * seen, 1), 0.0)
             inside = mean / jnp.sqrt(rest)[None]
-            middle = _product(inside, basis)
+            middle = matmul(inside, basis)
             left = jnp.sum(inside * inside, 1) - jnp.sum(middle * middle, 1)
-            along = jnp.maximum(_product(share, seen * seen) - middle * middle, 0.0)
-            other = jnp.maximum(_product(share, across[:, None])[:, 0] - left, 0.0)
+            along = jnp.maximum(matmul(share, seen * seen) - middle * middle, 0.0)
+            other = jnp.maximum(matmul(share, across[:, None])[:, 0] - left, 0.0)
             other = other / max(manifold.dim - rank, 1)
             scale = jnp.sqrt(rest * within(total, widest))
             whole = mean / scale[None]
-            seen = _product(whole, basis)
-            gap = whole - _product(seen, basis.T)
+            seen = matmul(whole, basis)
+            gap = whole - matmul(seen, basis.T)
             spread = jnp.concatenate([along, other[:, None]], axis=1)
-            return scale, basis.T, spread, seen, _product(gap, gap.T)
+            return scale, basis.T, spread, seen, matmul(gap, gap.T)
 
         scale, axes, spread, along, across = step(frame, vectors, kept, means, total)
         # Not the place: its many coordinates tell the kernels apart, and training would learn each.
@@ -147,18 +147,14 @@ class Views(eqx.Module):
 
             vectors, log_det = jax.vmap(seen)(points)
             inner, mean = vectors / scale[None], means / scale[None]
-            along = _product(inner, axes.T)
-            gap = inner - _product(along, axes)
-            left = mean - _product(_product(mean, axes.T), axes)
+            along = matmul(inner, axes.T)
+            gap = inner - matmul(along, axes)
+            left = mean - matmul(matmul(mean, axes.T), axes)
             squares = jnp.sum(vectors * vectors, axis=1)
-            return along, jnp.sum(gap * gap, axis=1), _product(gap, left.T), squares, log_det
+            return along, jnp.sum(gap * gap, axis=1), matmul(gap, left.T), squares, log_det
 
         rows = (centres, frames.scale, frames.axes, frames.means)
         return cls(*(jnp.swapaxes(a, 0, 1) for a in jax.lax.map(one, rows)))
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")
 
 
 def _shares(keep: Array, counts: tuple[int, ...], dtype: jnp.dtype) -> Array:
@@ -180,10 +176,10 @@ def _leading(rows: Array, basis: Array, steps: int) -> tuple[Array, Array]:
     """Leading eigenvectors of XᵀX, ``(d, r)``, and their eigenvalues, largest first, by subspace
     iteration from a basis."""
     for _ in range(steps):
-        basis, _ = jnp.linalg.qr(_product(rows.T, _product(rows, basis)))
-    seen = _product(rows, basis)
-    values, turn = jnp.linalg.eigh(_product(seen.T, seen))
-    return _product(basis, turn[:, ::-1]), jnp.maximum(values[::-1], 0.0)
+        basis, _ = jnp.linalg.qr(matmul(rows.T, matmul(rows, basis)))
+    seen = matmul(rows, basis)
+    values, turn = jnp.linalg.eigh(matmul(seen.T, seen))
+    return matmul(basis, turn[:, ::-1]), jnp.maximum(values[::-1], 0.0)
 
 
 def _roundness(spread: Array, d: int) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import device
+from scorefold._compile import trace_settings
 from scorefold._matmul import matmul
 from scorefold._types import Point, Scalar
 from scorefold.kernels.wrapped.cells import KernelCells
@@ -62,10 +63,13 @@ def tile_sums(
 
 def side_by_side(function: Callable[..., R], *arguments: Iterable) -> list[R]:
     """``list(map(function, *arguments))`` on all cores: a program of one loop runs on one. The
-    first call, which compiles, is made alone."""
+    first call, which compiles, is made alone; so are all in a context of JAX's settings that does
+    not reach other threads, where numbers of 64 bits would become numbers of 32."""
     calls = zip(*arguments, strict=True)
     first = [function(*a) for a in itertools.islice(calls, 1)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
+        if threads.submit(trace_settings).result() != trace_settings():
+            return first + [function(*a) for a in calls]
         return first + list(threads.map(lambda a: function(*a), calls))
 
 
