@@ -134,6 +134,8 @@ def test_what_is_not_fitted_is_said(flat):
     with pytest.raises(NotFittedError):
         Density().sample()
     with pytest.raises(NotFittedError):
+        Density().score_samples(PLANE)
+    with pytest.raises(NotFittedError):
         BridgeTransformer().transform(PLANE)
     with pytest.raises(ValueError, match="X has 3 features, but Density is expecting 2"):
         flat.score_samples(np.zeros((4, 3)))

@@ -21,8 +21,9 @@ from scorefold.bridges.exact.gaussian import GaussianBridge, gaussian_ipf
 from scorefold.bridges.exact.mixture_pair import MixturePair, mixture_pair
 from scorefold.bridges.exact.mixture_potential import MixturePotential, MixturePotentialBridge
 from scorefold.bridges.exact.normal import Normal
+from scorefold.bridges.exact.plan import Transport
 from scorefold.bridges.exact.spectral import SpectralBridge
-from scorefold.bridges.exact.transport import Transport, sinkhorn, sinkhorn_divergence, transport
+from scorefold.bridges.exact.transport import sinkhorn, sinkhorn_divergence, transport
 from scorefold.bridges.fit_bridge import fit_bridge
 from scorefold.bridges.fit_snapshots import SnapshotHistory, fit_snapshots
 from scorefold.bridges.light.bridge import LightBridge

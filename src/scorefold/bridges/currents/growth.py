@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from scorefold._types import Point, Scalar, Values
 from scorefold.bridges.currents.drift import LearnedDrift
-from scorefold.bridges.exact.transport import Transport
+from scorefold.bridges.exact.plan import Transport
 from scorefold.manifolds import Manifold, check_points
 
 _SWEEPS = 500

@@ -18,7 +18,8 @@ from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GivenGrowth, GrownEnds, Growth, grown_plan
 from scorefold.bridges.currents.linearised import stream
 from scorefold.bridges.currents.snapshot_current import STEPS, Interval, costs, ends, in_blocks
-from scorefold.bridges.exact.transport import Transport, sinkhorn
+from scorefold.bridges.exact.plan import Transport
+from scorefold.bridges.exact.transport import sinkhorn
 
 
 def plan_of(
