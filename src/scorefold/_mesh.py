@@ -27,9 +27,12 @@ _CURRENT: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
 def device_mesh(devices: int | Literal["all"] = "all") -> Mesh:
     """A mesh of the first ``devices`` devices of JAX, with one axis, ``"rows"``.
 
-    **Raises:** ``ValueError`` for more devices than there are.
+    **Raises:** ``ValueError`` for more devices than there are; ``TypeError`` for anything but a
+    whole number or ``"all"``.
     """
     found = jax.devices()
+    if devices != "all" and (isinstance(devices, bool) or not isinstance(devices, int)):
+        raise TypeError(f"devices: a whole number or 'all', got {devices!r:.40}.")
     count = len(found) if devices == "all" else devices
     if not 1 <= count <= len(found):
         kind = found[0].platform
@@ -54,9 +57,11 @@ def use_mesh(mesh: Mesh | None) -> Iterator[None]:
             model, history = sf.fit(description, data, key=key)
             model.log_prob(points)
 
-    Results are those of one device up to the order of sums. A number of rows that the devices do
-    not divide is filled up with copies of the last row. Models come back as arrays of one device.
-    With None, nothing changes.
+    Results are those of one device up to the order of sums; where an adaptive solver chooses its
+    steps for a block of rows (densities and draws by ODEs), up to its tolerance. A number of rows
+    that the devices do not divide is filled up with copies of the last row. Models come back as
+    arrays of one device. With None, nothing changes. Threads that are started within do not
+    inherit it.
 
     **Raises:** ``TypeError`` for what is no mesh of JAX.
     """

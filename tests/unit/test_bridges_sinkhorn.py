@@ -344,3 +344,22 @@ def test_transport_on_a_mesh():
         np.testing.assert_allclose(shared.cost, alone.cost, rtol=1e-5)
     np.testing.assert_allclose(shared.f, alone.f, rtol=1e-4, atol=1e-4)
     assert len(shared.f.sharding.device_set) == 1
+
+
+@pytest.mark.parametrize("size", [1e-50, 1e-40, 1e38, 1e300])
+def test_weights_of_any_size_are_shares(size):
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(size=(7, 9)).astype(np.float32)
+    a = rng.uniform(0.5, 1.5, 7)
+    found = sinkhorn(costs, size * a)
+    np.testing.assert_allclose(found.log_a, np.log(a / a.sum()), rtol=1e-6)
+    assert bool(found.converged)
+
+
+def test_transport_on_a_mesh_under_transformations():
+    reference = brownian_reference(Euclidean(2), 0.5)
+    x, y = clouds()[:2]
+    value = lambda x: transport(reference, x, y, matrix=False).value  # noqa: E731
+    alone = jax.jit(jax.grad(value))(jnp.asarray(x))
+    with sf.use_mesh(sf.device_mesh(2)):
+        np.testing.assert_allclose(jax.jit(jax.grad(value))(jnp.asarray(x)), alone, rtol=1e-9)

@@ -131,3 +131,44 @@ def test_a_loss_that_is_not_finite_names_the_rows_of_the_file(tmp_path, monkeypa
 
 def _bad_beyond_two(self, field, noising, p, s, key):
     return jax.numpy.where(p[0] > 1.5, jax.numpy.nan, 0.0 * jax.numpy.sum(field(p, s)))
+
+
+@pytest.mark.parametrize(
+    ("points", "values", "said"),
+    [
+        (lambda v: v[:3], [1.0, 2.0, 3.0, 4.0, 5.0], "must return 5 points for 5 rows"),
+        (lambda v: np.append(v, v, axis=0), [1.0, 2.0], "must return 2 points for 2 rows"),
+        (lambda v: 1.0, [1.0, 2.0], "must return 2 points"),
+        (lambda v: np.where(v > 1.5, np.nan, v), [1.0, 2.0], "rows 1 are not finite"),
+        (None, [1.0, 1e300], "rows 1 are not finite in float32"),
+        (None, [1e9, 1e9 + 1, 1e9 + 2], "float32 cannot tell apart"),
+    ],
+)
+def test_points_that_a_file_cannot_hold(points, values, said, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(pa.table({"x": values}), tmp_path / "t.parquet")
+    with pytest.raises(sf.data.DataError, match=said):
+        sf.data.map_parquet(tmp_path / "t.parquet", ["x"], tmp_path / "o.npy", points=points)
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_table_is_not_written_over(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    table = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"x": [1.0, 2.0]}), table)
+    before = table.read_bytes()
+    for out, said in ((table, "is the table itself"), (tmp_path / "no" / "o.npy", "in a folder")):
+        with pytest.raises(sf.data.DataError, match=said):
+            sf.data.map_parquet(table, ["x"], out)
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("shape", [(20, 1), (20,), (20, 2, 2)])
+def test_points_of_another_shape_are_named(shape):
+    for description in (sf.KernelModel(sf.Euclidean(2)), sf.FlowMatching(sf.Euclidean(2))):
+        with pytest.raises(sf.PointsError, match=r"data: has shape .*points of R\^2 have shape"):
+            sf.fit(description, np.zeros(shape), key=jax.random.key(0), progress=False)

@@ -118,7 +118,7 @@ def fit(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
     )  # fmt: skip
-    on_disk = data if isinstance(data, np.memmap) else None
+    on_disk = data if isinstance(data, np.memmap) and data.ndim > 0 else None
     if on_disk is not None:
         data = rows_to_measure(on_disk)
     raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))

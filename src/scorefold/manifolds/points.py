@@ -53,7 +53,7 @@ def exact_points(manifold: Manifold, x: Values, name: str = "points") -> NumPyOr
         wider = np.float64 if array.dtype.kind in "iu" else jnp.result_type(float)
         array = array.astype(wider)
     shape = manifold.shape
-    _require_shape(manifold, name, array.shape)
+    require_shape(manifold, name, array.shape)
     rows = array.reshape(-1, *shape)
     require_rows(name, rows)
     manifold.audit(name, np.asarray(rows, np.float64))
@@ -70,7 +70,7 @@ def _traced(manifold: Manifold, x: Array, name: str) -> Array:
         raise PointsError(f"{name}: has dtype {x.dtype}; real numbers are needed.")
     if x.dtype not in (jnp.float32, jnp.float64):
         x = x.astype(jnp.result_type(float))
-    _require_shape(manifold, name, x.shape)
+    require_shape(manifold, name, x.shape)
     return jax.vmap(manifold.project)(x) if x.ndim > len(manifold.shape) else manifold.project(x)
 
 
@@ -98,7 +98,8 @@ def _mend(manifold: Manifold, rows: Array) -> tuple[Array, Array]:
     return jax.vmap(lambda x: (manifold.project(x), manifold.defect(x)))(rows)
 
 
-def _require_shape(manifold: Manifold, name: str, shape: tuple[int, ...]) -> None:
+def require_shape(manifold: Manifold, name: str, shape: tuple[int, ...]) -> None:
+    """**Raises:** ``PointsError`` for a shape that is neither one point's nor many points'."""
     if manifold.shape in (shape, shape[1:]):
         return
     form = ", ".join(str(n) for n in manifold.shape)

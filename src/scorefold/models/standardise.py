@@ -15,6 +15,7 @@ from scorefold._fixed import fixed
 from scorefold._types import NumPyOrJax, Scalar, Values
 from scorefold._warnings import warn
 from scorefold.manifolds import Manifold, PointsError, exact_points
+from scorefold.manifolds.points import require_shape
 
 _PARTS = 3
 """32-bit numbers that add up to one of 64 bits."""
@@ -72,6 +73,7 @@ class Units(eqx.Module):
         **Raises:** ``PointsError`` for numbers that are too large to be squared, or to be cast.
         """
         flat, x = manifold.flat_coordinates.ravel(), np.asarray(data)
+        require_shape(manifold, name, x.shape)
         if not flat.any():
             return cls()
         x = x if x.dtype.kind == "f" else x.astype(np.float64)

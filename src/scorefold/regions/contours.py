@@ -47,8 +47,8 @@ def level_contours(
     **Raises:** ``ValueError`` for other spaces, and for a ``resolution`` (edges on a quarter of a
     great circle, on a turn of T², on a side of R²) that is not between 2 and 4096.
     """
-    if not 2 <= resolution <= 4096:
-        raise ValueError(f"resolution: a whole number from 2 to 4096, got {resolution}.")
+    if not isinstance(resolution, int | np.integer) or not 2 <= resolution <= 4096:
+        raise ValueError(f"resolution: a whole number from 2 to 4096, got {resolution!r:.40}.")
 
     def log_density(x: np.ndarray) -> np.ndarray:
         return np.asarray(model.log_prob(x), np.float64)

@@ -46,7 +46,8 @@ class CredibleRegion(eqx.Module):
 
     **Fields:** ``model``; ``mass``: the share m that is to be inside; ``level``: c in nats with
     respect to Riemannian volume, with its Monte Carlo ``level_error``; ``log_area``: log of the
-    volume, with the relative error ``area_spread``; ``draws``: N draws of the model.
+    least volume that holds m, with the relative error ``area_spread``; ``draws``: N draws of the
+    model.
 
     Source: Hyndman 1996 (highest density regions).
     """
@@ -70,8 +71,15 @@ class CredibleRegion(eqx.Module):
 
     @property
     def area_error(self) -> float:
-        """One standard error of ``area``."""
+        """One standard error of ``area`` as the least volume that holds m."""
         return self.area * self.area_spread
+
+    @property
+    def set_error(self) -> float:
+        """One standard error of ``area`` as the volume of {log p ≥ level}, whose mass is m up to
+        √(m(1 − m)/N): that times e^{−c}, and ``area_error``."""
+        scatter = math.sqrt(self.mass * (1.0 - self.mass) / len(self.draws))
+        return math.hypot(self.area_error, scatter * math.exp(min(-self.level, 700.0)))
 
     def __hash__(self) -> int:
         return structural_hash(self)
@@ -126,8 +134,10 @@ def credible_region(
     **Raises:** ``ValueError`` for a mass that is no share, for too few draws, and where log p is
     not finite at one.
     """
-    if not 0.0 < mass < 1.0:
-        raise ValueError(f"mass: a share between 0 and 1, such as 0.9, got {mass:g}.")
+    if not isinstance(model, Model):
+        raise TypeError(f"model: a fitted Model, got {type(model).__name__}.")
+    if not isinstance(mass, int | float | np.number) or not 0.0 < mass < 1.0:
+        raise ValueError(f"mass: one share between 0 and 1, such as 0.9, got {mass!r:.60}.")
     points = np.asarray(model.sample(key, n) if draws is None else draws)
     logs = np.asarray(model.log_prob(points), np.float64)
     count = logs.size
@@ -165,7 +175,7 @@ def credible_region(
 def contours(regions: Sequence[CredibleRegion], resolution: int = 128) -> list[Contours]:
     """The boundary of each of several regions of one model on S², T² or R²: closed curves on a net
     of triangles, on which log p is computed once. Where the area between them differs from that of
-    the draws by more than 2 % and three standard errors, a warning says by how much.
+    the draws by more than 2 % and three of ``set_error``, a warning says by how much.
 
     **Arguments:** ``resolution``: edges on a quarter of a great circle of S² (128: .5 to .9
     degrees), on a turn of T², on a side of R²; 2 to 4096.
@@ -178,10 +188,10 @@ def contours(regions: Sequence[CredibleRegion], resolution: int = 128) -> list[C
         raise ValueError("regions: must be regions of one model.")
     found = level_contours(first.model, [r.level for r in regions], first.draws, resolution)
     for region, own in zip(regions, found, strict=True):
-        if abs(own.area - region.area) > max(_MISSED * region.area, 3.0 * region.area_error):
+        if abs(own.area - region.area) > max(_MISSED * region.area, 3.0 * region.set_error):
             warn(
                 f"contours: they hold an area of {own.area:.4g}, the region {region.area:.4g} ± "
-                f"{region.area_error:.2g}: what is smaller than a triangle is missed. Raise "
+                f"{region.set_error:.2g}: what is smaller than a triangle is missed. Raise "
                 f"resolution (now {resolution})."
             )
     return found
@@ -203,6 +213,8 @@ def feature_collection(
                 "gives curves on T^2 and R^2."
             )
     more = properties or [{}] * len(regions)
+    if len(more) != len(regions):
+        raise ValueError(f"properties: {len(more)} of them for {len(regions)} regions.")
     names = ("mass", "level", "level_error", "area", "area_error")
     return {
         "type": "FeatureCollection",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from scorefold._types import Values
 from scorefold.bridges import brownian_reference, fit_bridge
 from scorefold.bridges.usual_variance import mean_square_gap, usual_variance
-from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds import Manifold, exact_points
 from scorefold.runs import BRIDGES, RunError
 from scorefold.sklearn._rows import (
     FLOATS,
@@ -23,7 +23,7 @@ from scorefold.sklearn._rows import (
 )
 
 
-class BridgeTransformer(TransformerMixin, BaseEstimator):
+class BridgeTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """A Schrödinger bridge from the law of X to that of Y: ``fit(X, Y)``, ``transform`` carries
     points of X to Y, ``inverse_transform`` points of Y to X.
 
@@ -79,12 +79,18 @@ class BridgeTransformer(TransformerMixin, BaseEstimator):
             raise ValueError("y: give the points of the other law, rows of as many numbers as X.")
         first = read_rows(self, X, reset=True, least=2)
         space = space_of(self.manifold, first.shape[1])
+        named = getattr(self, "feature_names_in_", None)
+        if named is not None and hasattr(y, "columns") and list(y.columns) != list(named):
+            raise ValueError(
+                f"y: has the columns {list(y.columns)[:5]}, X has {list(named)[:5]}: give them in "
+                "one order."
+            )
         last = _others(y, first)
         if self.model not in BRIDGES:
             raise ValueError(f"model: one of {', '.join(BRIDGES)}, got {self.model!r}.")
         choice = BRIDGES[self.model]
         a, b = (
-            np.asarray(check_points(space, points_of_rows(space, rows), name))
+            np.asarray(exact_points(space, points_of_rows(space, rows), name))
             for rows, name in ((first, "X"), (last, "y"))
         )
         variance = self.variance
@@ -93,6 +99,8 @@ class BridgeTransformer(TransformerMixin, BaseEstimator):
             if not gap > 0:
                 raise ValueError("variance: all points are equal, which says nothing of it.")
             variance = usual_variance(gap)
+        elif not (isinstance(variance, int | float | np.number) and 0 < variance < np.inf):
+            raise ValueError(f"variance: a positive finite number or None, got {variance!r}.")
         try:
             training = choice.training(self.steps, self.budget)
         except RunError as error:

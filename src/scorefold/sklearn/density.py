@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from scorefold._types import Values
 from scorefold.data import Dataset, plain_coordinates
 from scorefold.data.splits.protocols import Split, equal_rows
-from scorefold.manifolds import Manifold, check_points
+from scorefold.manifolds import Manifold, exact_points
 from scorefold.runs import MODELS, ModelTask, RunError
 from scorefold.runs.models.choices import choose_model, model_choice
 from scorefold.runs.setting import TRAINING
@@ -72,7 +72,7 @@ class Density(DensityMixin, BaseEstimator):
         """Fit the model to rows X, shape ``(n, n_features)``. y is not looked at."""
         rows = read_rows(self, X, reset=True, least=2)
         space = space_of(self.manifold, rows.shape[1])
-        points = np.asarray(check_points(space, points_of_rows(space, rows), "X"))
+        points = np.asarray(exact_points(space, points_of_rows(space, rows), "X"))
         share = self.validation_fraction
         if not (isinstance(share, int | float) and 0.0 < share < 1.0):
             raise ValueError(f"validation_fraction: a share between 0 and 1, got {share!r}.")
@@ -131,7 +131,7 @@ class Density(DensityMixin, BaseEstimator):
                 if name not in known:
                     raise ValueError(
                         f"{name}: no parameter of Density and no setting of model={self.model!r}, "
-                        f"which has {', '.join(sorted(known))}."
+                        f"which has {', '.join(sorted(known)) or 'none'}."
                     )
         # Of another model: ``fit`` looks at them.
         for name, value in settings.items():
@@ -140,7 +140,7 @@ class Density(DensityMixin, BaseEstimator):
 
     def _settings(self) -> dict[str, object]:
         """What was stated beside the usual parameters: attributes that ``fit`` did not make."""
-        return {k: v for k, v in vars(self).items()
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in vars(self).items()
                 if k not in _STATED and not k.endswith("_") and not k.startswith("_")}  # fmt: skip
 
     def _points(self, X: Values) -> np.ndarray:
@@ -154,6 +154,10 @@ def _split(manifold: Manifold, points: np.ndarray, share: float, seed: int) -> D
     labels = equal_rows(values)
     order = np.random.default_rng(seed).permutation(labels.max() + 1)
     count = max(1, round(share * len(order))) if share > 0.0 else 0
+    if count >= len(order):
+        raise ValueError(
+            f"validation_fraction: {share:g} of {len(order)} rows leaves none to train on."
+        )
     held = np.isin(labels, order[:count])
     return Dataset(
         name="X",

@@ -59,7 +59,8 @@ def sinkhorn(
     - ``anneal``: a factor in (0, 1): iteration k uses max(ε, ε₀·anneal^k), ε₀ the range of C. Fewer
       iterations when ε is far below the range of C.
 
-    **Returns:** ``Transport``. ``value`` is differentiable in ``costs`` (by the envelope theorem).
+    **Returns:** ``Transport``. ``value`` is differentiable in ``costs`` (by the envelope theorem);
+    weights are constants to derivatives.
     **Raises:** ``ValueError`` for costs that are not finite, negative or empty weights, ε ≤ 0, a
     tolerance ≤ 0, and an ε below the rounding of C.
     **Warns:** ``ScorefoldWarning`` with the error that is left, when the tolerance is not met
@@ -122,7 +123,8 @@ def sinkhorn(
             tolerance = max(tolerance, min(0.1, 2.0 * eps * spread))
     n, m = costs.shape
     held = jax.lax.stop_gradient
-    fixed = held(costs)
+    # Of arrays alone: numbers of the space of a ``PointCosts`` are shapes.
+    fixed = jax.tree.map(lambda leaf: held(leaf) if eqx.is_array(leaf) else leaf, costs)
     log_a, log_b = held(log_weights("a", a, n, dtype)), held(log_weights("b", b, m, dtype))
     g = jnp.zeros(m, dtype) if start is None else jnp.asarray(start, dtype)
     if g.shape != (m,):
@@ -139,7 +141,7 @@ def sinkhorn(
     if gentle:
         rounding = 4.0 * eps * float(np.maximum(np.abs(least), np.abs(most)).max()) / epsilon
         goal = min(tolerance, max(tolerance * spread, rounding))
-    with on_mesh() if isinstance(costs, PointCosts) else nullcontext():
+    with on_mesh() if isinstance(costs, PointCosts) and not traced else nullcontext():
         f, g, iterations = _iterate(
             fixed,
             log_a,
@@ -242,6 +244,11 @@ def log_weights(name: str, weights: Values | None, n: int, dtype: DTypeLike) -> 
     """log of weights divided by their sum; equal ones for None."""
     if weights is None:
         return jnp.full((n,), -math.log(n), dtype)
+    if not is_traced(weights):
+        # Of any size: what they are divided by is added up in 64 bits.
+        weights = np.asarray(weights, np.float64)
+        most = np.max(weights, initial=0.0)
+        weights = weights / most if 0.0 < most < math.inf else weights
     array = jnp.asarray(weights, dtype)
     if array.shape != (n,):
         raise ValueError(f"{name}: shape must be ({n},), got {array.shape}.")

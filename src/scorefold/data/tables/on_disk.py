@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 _ROWS = 2**18
+_LOST = 1e-3
+"""Rounding against the deviation of a column beyond which digits count as lost."""
 
 
 def map_parquet(
@@ -36,9 +38,15 @@ def map_parquet(
     of shape ``(n, k)`` to points ``(n, …)``, such as ``Coordinates.to_points`` (default: the
     columns are the coordinates); ``dtype``: of the file. ``out`` is whole or absent.
     **Raises:** ``DataError`` for a file that is no Parquet, columns that are not there or hold no
-    numbers, rows without a number (naming them), and no rows; what ``points`` raises.
+    numbers, rows without a number (naming them), no rows, points that are not one for each row or
+    not finite, numbers that ``dtype`` cannot tell apart, and an ``out`` that cannot be written or
+    is the table; what ``points`` raises.
     """
     table, out = Path(table), Path(out)
+    if out.is_dir() or not out.parent.is_dir():
+        raise DataError(f"out: {out} must be a file in a folder that is there.")
+    if out.exists() and table.exists() and out.samefile(table):
+        raise DataError(f"out: {out} is the table itself; name another file.")
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     with _opened(table) as file:
         _refuse_columns(file, columns, table)
@@ -49,7 +57,9 @@ def map_parquet(
         try:
             for values in _batches(file, columns):
                 _refuse_gaps(values, first, table)
-                made = np.asarray(values if points is None else points(values), dtype)
+                made = _cast(
+                    values if points is None else points(values), dtype, first, len(values)
+                )
                 if rows is None:
                     shape = (n, *made.shape[1:])
                     rows = np.lib.format.open_memmap(temporary, "w+", dtype, shape)
@@ -94,15 +104,45 @@ def _refuse_columns(file: ParquetFile, columns: Sequence[str], table: Path) -> N
     import pyarrow.types as kinds
 
     there = {field.name: field.type for field in file.schema_arrow}
-    if isinstance(columns, str) or not columns:
-        raise DataError(f"columns: a list of names, such as {list(there)[:3]}; got {columns!r}.")
+    names = file.schema_arrow.names
+    given = not isinstance(columns, str) and len(columns) > 0
+    if not given or not all(isinstance(name, str) for name in columns):
+        raise DataError(
+            f"columns: a list of names, such as {list(there)[:3]}; got {columns!r:.60}."
+        )
     for name in columns:
+        if names.count(name) > 1:
+            raise DataError(f"{table}: more than one column is called {name!r}.")
         if name not in there:
             near = difflib.get_close_matches(name, there, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f": it has {listed(list(there))}."
             raise DataError(f"{table}: no column {name!r}{hint}")
         if not (kinds.is_integer(there[name]) or kinds.is_floating(there[name])):
             raise DataError(f"{table}: column {name!r} holds {there[name]}, not numbers.")
+
+
+def _cast(made: Values, dtype: type[np.floating], first: int, count: int) -> np.ndarray:
+    exact = np.asarray(made)
+    if exact.ndim == 0 or len(exact) != count or exact.dtype.kind not in "fiu":
+        raise DataError(
+            f"points: must return {count} points for {count} rows, got shape {exact.shape} of "
+            f"{exact.dtype}."
+        )
+    with np.errstate(over="ignore"):
+        cast = exact.astype(dtype)
+    bad = first + np.flatnonzero(~np.isfinite(cast.reshape(count, -1)).all(axis=1))
+    if bad.size:
+        raise DataError(f"points: of rows {listed(bad)} are not finite in {np.dtype(dtype)}.")
+    wide = exact.astype(np.float64).reshape(count, -1)
+    spread, size = wide.std(axis=0), np.abs(wide).max(axis=0)
+    lost = (spread > 0) & (size * np.finfo(dtype).eps > _LOST * spread)
+    if lost.any():
+        raise DataError(
+            f"dtype: {np.dtype(dtype)} cannot tell apart rows of number {int(np.argmax(lost))} of "
+            "a point, which vary little beside their size. Take np.float64, or points that "
+            "subtract a constant."
+        )
+    return cast
 
 
 def _refuse_gaps(values: np.ndarray, first: int, table: Path) -> None:
