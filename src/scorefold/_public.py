@@ -17,7 +17,7 @@ from scorefold.fields import (
     divergence,
     hutchinson,
 )
-from scorefold.fitting import History, fit, fit_seeds, load, save
+from scorefold.fitting import History, Progress, fit, fit_seeds, load, save
 from scorefold.losses import (
     ConsecutiveDenoising,
     Denoising,
@@ -106,6 +106,7 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "PointsError",
     "Product",
+    "Progress",
     "PushforwardScoreModel",
     "RandomWalk",
     "ScoreModel",

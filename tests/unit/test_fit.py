@@ -21,7 +21,7 @@ from toys import Toy
 import scorefold as sf
 from scorefold._fixed import fixed, trainable
 from scorefold._warnings import ScorefoldWarning
-from scorefold.fitting import NonFiniteLoss, fit, fit_seeds
+from scorefold.fitting import NonFiniteLoss, Progress, fit, fit_seeds
 from scorefold.fitting.batches import batch_rows
 
 KEY = jax.random.key(0)
@@ -494,3 +494,37 @@ def test_models_in_closed_form_take_lists():
         want = HeatKernelDensity(plane, jnp.asarray(x), jnp.full(30, 0.1)).log_prob(x[:3])
         np.testing.assert_allclose(model.log_prob(x[:3]), want, rtol=1e-5)
         assert np.isfinite(EmpiricalModel(noising, points).log_prob(x[:3])).all()
+
+
+def test_a_callback_is_told_how_far_training_has_come():
+    told: list[Progress] = []
+    _, history = fit(
+        Gaussian(), DATA, key=KEY, val=VAL, steps=300, validate_every=100, progress=False,
+        callback=told.append,
+    )  # fmt: skip
+    steps = [p.step for p in told]
+    assert steps == sorted(steps) and steps[-1] == history.steps == told[-1].total == 300
+    assert {100, 200, 300} <= set(steps)
+    assert told[-1].val_nll == history.val_nll[-1] and told[-1].left == 0.0
+    # Weighted by their steps, the losses that were told are those of the history.
+    weights = np.diff([0, *steps])
+    np.testing.assert_allclose(
+        np.average([p.loss for p in told], weights=weights), history.loss.mean(), rtol=1e-6
+    )
+    assert set(told[-1].scalars()) == {"loss", "val_nll", "seconds"}
+
+
+def test_an_error_of_a_callback_is_a_warning():
+    calls = []
+
+    def broken(progress):
+        calls.append(progress.step)
+        raise OSError("the network is away")
+
+    with pytest.warns(ScorefoldWarning, match="callback: OSError at step .*the network is away"):
+        model, _ = fit(Gaussian(), DATA, key=KEY, steps=100, progress=False, callback=broken)
+    alone, _ = fit(Gaussian(), DATA, key=KEY, steps=100, progress=False)
+    assert len(calls) == 1
+    np.testing.assert_array_equal(model.mean, alone.mean)
+    with pytest.raises(TypeError, match="callback"):
+        fit(Gaussian(), DATA, key=KEY, steps=1, callback="wandb")

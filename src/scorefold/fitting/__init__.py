@@ -13,6 +13,7 @@ from scorefold.fitting.errors import (
 )
 from scorefold.fitting.fit import fit, fit_seeds
 from scorefold.fitting.history import History
+from scorefold.fitting.progress import Progress
 from scorefold.fitting.save import load, save
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "History",
     "Interrupted",
     "NonFiniteLoss",
+    "Progress",
     "Trainer",
     "batch_rows",
     "fit",

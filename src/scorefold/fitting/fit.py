@@ -28,6 +28,7 @@ from scorefold.fitting.history import History
 from scorefold.fitting.intake import numbers
 from scorefold.fitting.lock import locked
 from scorefold.fitting.loop import Loop
+from scorefold.fitting.progress import Callback, Told
 from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import CAPACITY, TrainState, TrainTask
@@ -59,6 +60,7 @@ def fit(
     save_every: float = 30.0,
     mesh: Mesh | None = None,
     progress: bool = True,
+    callback: Callback | None = None,
 ) -> tuple[M, History]:
     """θ* = argmin_θ E[loss_θ(x)] by Adam; returns the fitted model and what happened.
 
@@ -103,7 +105,9 @@ def fit(
       summed: the result is that of one device up to rounding. Checkpoints do not depend on it.
       A mesh over several processes (``jax.distributed``): each calls ``fit`` with the same
       arguments and gets the same model; the first writes, to a directory that all can read.
-    - ``progress``: a bar on stderr.
+    - ``progress``: a bar on stderr, or in a notebook.
+    - ``callback``: a function that is called with a ``Progress`` about every half second and at
+      validations, as a logger needs. An error of it is a warning; training goes on without it.
 
     **Raises:** ``ValueError`` for settings or data that cannot work, naming the rows;
     ``NonFiniteLoss`` with the step and the rows, if there is no good state to return (one with a
@@ -114,6 +118,7 @@ def fit(
     ``DiskFull``; ``Interrupted``; ``MemoryError`` naming the argument to lower.
     """
     warn_of_wrong_sums()
+    told = Told(callback)
     settings, plan = _settings(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
@@ -140,7 +145,7 @@ def fit(
         examples, held_out = _examples(trainer, raw, with_data=stream is None)
         task = TrainTask(rest, examples, held_out, key, settings, None)
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
-        loop = run(description, task, state, plan, checkpointing, progress, prepared, stream)
+        loop = run(description, task, state, plan, checkpointing, progress, told, prepared, stream)
         return _result(trainer, loop, 0, key)
 
 
@@ -166,6 +171,7 @@ def fit_seeds(
     save_every: float = 30.0,
     mesh: Mesh | None = None,
     progress: bool = True,
+    callback: Callback | None = None,
 ) -> list[tuple[M, History]]:
     """``[fit(model, data, key=k, …) for k in keys]``, trained side by side under ``vmap``.
 
@@ -175,6 +181,7 @@ def fit_seeds(
     patience waits, frozen, for the others.
     """
     warn_of_wrong_sums()
+    told = Told(callback)
     settings, plan = _settings(
         description, val, steps, budget, batch_size, learning_rate, warmup, clip, ema,
         weight_decay, validate_every, patience,
@@ -204,7 +211,7 @@ def fit_seeds(
             (examples, held_out), axis = _examples(trainers[0], both), None
         task = TrainTask(rest, examples, held_out, jnp.stack(keys), settings, (axis, axis))
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
-        loop = run(description, task, state, plan, checkpointing, progress, prepared)
+        loop = run(description, task, state, plan, checkpointing, progress, told, prepared)
         return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
 
 

@@ -1,7 +1,7 @@
 """The loop on the host: pieces of compiled training, validations, time, progress."""
 
 import dataclasses
-import sys
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
-from tqdm import tqdm
 
 from scorefold._blocks import listed
 from scorefold._compile import trace_settings
@@ -20,6 +19,7 @@ from scorefold._processes import leads, of_the_first
 from scorefold._warnings import warn
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import Record
+from scorefold.fitting.progress import Progress, Told, progress_bar, seconds_left
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import (
     CAPACITY,
@@ -168,8 +168,9 @@ class Loop:
         steps = max(1, int(0.9 * left * self.rate))
         return steps, every or max(1, -(-steps // max(1, validations)))
 
-    def finish(self, progress: bool, between: Callable[[bool], None]) -> None:
-        """All remaining steps. ``between(validated)`` is called after each piece."""
+    def finish(self, progress: bool, told: Told, between: Callable[[bool], None]) -> None:
+        """All remaining steps. ``between(validated)`` is called after each piece, and ``told`` of
+        it."""
         budget = self.plan.budget
         record, step = self.record, self.record.steps
         if record.stopped == "not finite":
@@ -177,6 +178,7 @@ class Loop:
         if record.stopped:
             return
         with progress_bar(record.total, step, progress and leads()) as bar:
+            loss = math.nan
             while not record.stopped:
                 stop = min(record.total, (step // record.every + 1) * record.every)
                 most = min(self._staged(step), stop - step)
@@ -194,6 +196,7 @@ class Loop:
                     record.add_losses(step, losses)
                     count = losses.shape[1]
                     step += count
+                    loss = float(losses.mean()) if count else loss
                     bar.update(count)
                     if np.any(np.asarray(self.state.failed)):
                         self._validate(step)
@@ -216,7 +219,15 @@ class Loop:
                     else:
                         record.stopped = "steps"
                 record.seconds = self.seconds
+                if leads():
+                    told(self._progress(step, loss))
                 between(due)
+
+    def _progress(self, step: int, loss: float) -> Progress:
+        record = self.record
+        nll = float(np.mean(record.val_nll[-1])) if record.val_nll else None
+        left = seconds_left(record.total - step, self.rate)
+        return Progress(step, record.total, loss, nll, record.seconds, left)
 
     def _staged(self, step: int) -> int:
         """Steps from ``step`` on that the data at hand suffice for."""
@@ -360,9 +371,3 @@ def _extent(data: PyTree) -> str:
                 "other units, or float64"
             )
     return ""
-
-
-def progress_bar(total: int, done: int, shown: bool) -> tqdm:
-    """On stderr."""
-    every = 0.5 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, initial=done, disable=not shown, file=sys.stderr, mininterval=every)

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from scorefold._blas import one_blas_thread
 from scorefold._types import Key
 from scorefold.fitting.checkpoints import Recorded
-from scorefold.fitting.loop import progress_bar
+from scorefold.fitting.progress import Progress, Told, progress_bar, seconds_left
 from scorefold.fitting.run import Checkpointer
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import CAPACITY, TrainState, TrainTask, train
@@ -65,13 +65,17 @@ class Phases(abc.ABC):
 
 
 @one_blas_thread()
-def train_phases(phases: Phases, checkpointer: Checkpointer, progress: bool) -> None:
-    """Go through the phases that are left, with a checkpoint after each."""
+def train_phases(phases: Phases, checkpointer: Checkpointer, progress: bool, told: Told) -> None:
+    """Go through the phases that are left, with a checkpoint after each; ``told`` hears of each."""
+    began, first = time.monotonic(), phases.record.steps
     total, done = phases.count * phases.steps, phases.record.steps * phases.steps
     with checkpointer, progress_bar(total, done, progress) as bar:
         for n in range(phases.record.steps, phases.count):
             phase = _train(phases, n, bar.update)
             bar.set_postfix_str(phases.ended(n, phase))
+            seconds, step = time.monotonic() - began, (n + 1) * phases.steps
+            left = seconds_left(phases.count - n - 1, (n + 1 - first) / seconds)
+            told(Progress(step, total, float(phase.losses.mean()), None, seconds, left))
             where = f"after half-step {n + 1} of {phases.count}"
             checkpointer.note(tuple(phases.states), phases.record, where, due=True)
 

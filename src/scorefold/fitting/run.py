@@ -22,6 +22,7 @@ from scorefold.fitting.fingerprint import describe
 from scorefold.fitting.history import Record
 from scorefold.fitting.interrupts import Interrupts
 from scorefold.fitting.loop import Loop
+from scorefold.fitting.progress import Told
 from scorefold.fitting.settings import Plan
 from scorefold.fitting.state import TrainState, TrainTask
 from scorefold.fitting.stream import RowStream
@@ -118,6 +119,7 @@ def run(
     plan: Plan,
     checkpointing: Checkpointing,
     progress: bool,
+    told: Told,
     prepared: float,
     stream: RowStream | None = None,
 ) -> Loop:
@@ -137,5 +139,5 @@ def run(
             loop.begin()
         else:
             loop.resume(*checkpointer.found)
-        loop.finish(progress, between)
+        loop.finish(progress, told, between)
     return loop

@@ -53,7 +53,7 @@ from scorefold.bridges.snapshots.inner import (
     nearer,
 )
 from scorefold.bridges.snapshots.rate import snapshot_rate
-from scorefold.fitting.loop import progress_bar
+from scorefold.fitting.progress import progress_bar
 from scorefold.manifolds import Manifold
 
 LENGTHS = (0.5, 1.0, 2.0)

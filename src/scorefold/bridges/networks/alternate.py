@@ -22,6 +22,7 @@ from scorefold.bridges.networks.process import NetworkBridge
 from scorefold.fitting import NonFiniteLoss, Trainer, batch_rows
 from scorefold.fitting.lock import locked
 from scorefold.fitting.phases import Phase, Phases, Turn, train_phases
+from scorefold.fitting.progress import Callback, Told
 from scorefold.fitting.run import Checkpointer, Checkpointing
 from scorefold.fitting.settings import Settings
 from scorefold.fitting.state import TrainState
@@ -43,6 +44,7 @@ class LearnedBridge(Alternating):
     half-step). ``out``: a directory for checkpoints, one after every half-step (the last two are
     kept); SIGINT and SIGTERM stop after the half-step. ``resume``: go on from the last one, with
     the result of an uninterrupted run; ``half_steps`` may be raised. ``progress``: a bar on stderr.
+    ``callback``: as in ``fit``, called after every half-step.
 
     Half-steps are measured on held-out points, without them on half of the data.
 
@@ -71,6 +73,7 @@ class LearnedBridge(Alternating):
         out: str | Path | None = None,
         resume: bool = False,
         progress: bool = True,
+        callback: Callback | None = None,
     ) -> tuple[NetworkBridge, AlternationHistory]:
         for name, value in (("half_steps", half_steps), ("steps", steps), ("paths", paths)):
             if not (isinstance(value, int) and value >= 1):
@@ -78,6 +81,7 @@ class LearnedBridge(Alternating):
         refresh = -(-steps // 4) if refresh is None else refresh
         if not (isinstance(refresh, int) and refresh >= 1):
             raise ValueError(f"refresh must be a whole number, 1 or more; got {refresh!r}.")
+        told = Told(callback)
         ema = max(0.0, 1.0 - 10.0 / steps) if ema is None else ema
         settings = Settings(
             batch_size, learning_rate, warmup, clip, ema, weight_decay, None, restart=steps
@@ -100,7 +104,7 @@ class LearnedBridge(Alternating):
             )
             if checkpointer.found is not None:
                 work.go_on_from(*checkpointer.found)
-            train_phases(work, checkpointer, progress)
+            train_phases(work, checkpointer, progress, told)
         words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
         bridge = NetworkBridge(self.reference, work.fields[0], work.fields[1])
         return bridge, work.record.history(words)
