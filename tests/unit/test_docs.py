@@ -68,7 +68,7 @@ def test_every_option_is_documented_and_exists():
     """docs/cli.md and the parser agree, both ways."""
     page = TEXT["cli.md"]
     options = {o for c in subcommands().values() for a in c._actions for o in a.option_strings}
-    options |= {"--version"}
+    options |= {"--version", "--install-completion"}
     documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page))
     assert documented - options == set()
     assert {o for o in options if o.startswith("--")} - documented == set()

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from scorefold._version import __version__
+from scorefold.cli.completion import SHELLS, InstallCompletion
 from scorefold.cli.parser import Parser
 
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "report": Command("write the report of a run again", _of("report")),
     "bridge": Command("a Schrödinger bridge between data sets", _of("bridge")),
     "carry": Command("move points along a fitted bridge", _of("carry")),
+    "cite": Command("BibTeX of what runs are built on", _of("cite")),
     "audit": Command("what is wrong with a data set", _of("audit")),
     "datasets": Command("the data sets known by name", _of("datasets")),
     "doctor": Command("what is wrong with a run, or with the installation", _of("doctor")),
@@ -45,6 +47,13 @@ def build_parser() -> Parser:
         description="Learn, sample and score distributions on flat space and on manifolds.",
     )
     parser.add_argument("--version", action="version", version=f"scorefold {__version__}")
+    parser.add_argument(
+        "--install-completion",
+        nargs="?",
+        metavar="SHELL",
+        action=InstallCompletion,
+        help=f"complete words in {', '.join(SHELLS)} (default: that of $SHELL)",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for name, command in COMMANDS.items():
         own = commands.add_parser(name, help=command.help)

@@ -1,5 +1,6 @@
 """The names of ``scorefold.runs``, in one place: its ``__getattr__`` hands them out."""
 
+from scorefold.runs.bibliography import cite
 from scorefold.runs.bridges.carry import carry
 from scorefold.runs.bridges.choices import BRIDGES, BridgeChoice
 from scorefold.runs.bridges.ends_measures import END_MEASURES
@@ -42,6 +43,7 @@ __all__ = [
     "Setting",
     "carry",
     "carry_out",
+    "cite",
     "draw_again",
     "evaluate",
     "examine",
