@@ -32,7 +32,8 @@ def compilation_folder() -> Path | None:
             parent = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "scorefold"
         except RuntimeError:
             return None
-    return parent / f"compiled-{__version__}-{importlib.metadata.version('jaxlib')}-{_processor()}"
+    base = __version__.partition(".dev")[0]  # not a folder for every commit
+    return parent / f"compiled-{base}-{importlib.metadata.version('jaxlib')}-{_processor()}"
 
 
 def keep_compilations() -> bool:

@@ -2,11 +2,14 @@
 
 import json
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 from scorefold.cli import main
+from scorefold.hub import load_pretrained
+from scorefold.runs import Run
 from scorefold.runs.models.generalisation import generalisation_lines
 
 KEYS = {
@@ -266,3 +269,34 @@ def test_regions_of_a_run(run, kernels, capsys):
     document = json.loads((run / "regions.json").read_text())
     assert document["manifold"] == "S^2" and document["regions"][0]["coverage"] is None
     assert document["regions"][1]["area"] == large["properties"]["area"]
+
+
+def test_export_writes_a_folder_of_the_hub(kernels, run, capsys):
+    out = run / "hub"
+    words = ["export", str(kernels), "--out", str(out)]
+    assert main([*words, "--licence", "cc-by-4.0", "--intended-use", "maps | of rain"]) == 0
+    said = capsys.readouterr()
+    assert "the weights hold 240 points or more" in said.err and "not stated" not in said.err
+    model, card = load_pretrained(out), (out / "README.md").read_text()
+    x = model.sample(jax.random.key(0), 5)
+    np.testing.assert_array_equal(model.log_prob(x), Run.open(kernels).model().log_prob(x))
+    nll = Run.open(kernels).metrics()["test_nll"]
+    header = card.split("---")[1]
+    assert f'"value": {nll!r}' in header and 'license: "cc-by-4.0"' in header
+    assert f"| test NLL | {nll:.4f} nats, 30 points |" in card
+    assert "azores.csv" in card and str(run) not in card and "maps | of rain" in card
+    config = json.loads((out / "config.json").read_text())
+    assert config["coordinates"]["columns"] == ["lat", "lon"]
+    assert main(words) == 0  # an earlier export is replaced
+    assert "not stated, and the card says so: --licence, --intended-use." in capsys.readouterr().err
+    for folder, reason in ((run, "holds other files"), (kernels, "the folder of the run itself"),
+                           (run / "azores.csv", "a file is there")):  # fmt: skip
+        assert main(["export", str(kernels), "--out", str(folder)]) == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_cite_names_what_a_run_is_built_on(kernels, run, capsys):
+    assert main(["cite", str(kernels), str(run / "run")]) == 0
+    found = capsys.readouterr().out
+    assert found.count("zhang2024wasserstein") == 1 and "debortoli2022riemannian" in found
+    assert main(["cite", str(run)]) == 2

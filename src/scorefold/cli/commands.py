@@ -32,6 +32,7 @@ COMMANDS = {
     "bridge": Command("a Schrödinger bridge between data sets", _of("bridge")),
     "carry": Command("move points along a fitted bridge", _of("carry")),
     "cite": Command("BibTeX of what runs are built on", _of("cite")),
+    "export": Command("a run as a folder of the Hugging Face Hub's shape", _of("export")),
     "audit": Command("what is wrong with a data set", _of("audit")),
     "datasets": Command("the data sets known by name", _of("datasets")),
     "doctor": Command("what is wrong with a run, or with the installation", _of("doctor")),

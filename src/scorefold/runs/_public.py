@@ -9,6 +9,7 @@ from scorefold.runs.bridges.snapshots_measures import SNAPSHOT_MEASURES
 from scorefold.runs.doctor import Check, examine, installation
 from scorefold.runs.errors import RunError
 from scorefold.runs.evaluation import Evaluation, evaluate
+from scorefold.runs.exported import export
 from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
 from scorefold.runs.measures import Measure
@@ -47,6 +48,7 @@ __all__ = [
     "draw_again",
     "evaluate",
     "examine",
+    "export",
     "installation",
     "write_draws",
     "write_regions",
