@@ -1,6 +1,8 @@
 """The command line: its words, its files and their keys are a contract."""
 
 import json
+import threading
+from http.client import HTTPConnection
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from scorefold.cli import main
 from scorefold.hub import load_pretrained
 from scorefold.runs import Run
 from scorefold.runs.models.generalisation import generalisation_lines
+from scorefold.serve import Answers, Asked, Server
 
 KEYS = {
     "model", "dataset", "protocol", "seed", "n_train", "n_test", "test_nll", "val_nll", "nfe",
@@ -300,3 +303,92 @@ def test_cite_names_what_a_run_is_built_on(kernels, run, capsys):
     found = capsys.readouterr().out
     assert found.count("zhang2024wasserstein") == 1 and "debortoli2022riemannian" in found
     assert main(["cite", str(run)]) == 2
+
+
+def test_serve_answers_what_is_asked_of_runs(kernels, run):
+    answers = Answers([kernels, run / "run"])
+    described = answers.answer("runs", {})["runs"]
+    assert [one["name"] for one in described] == ["kernels", "run"]
+    assert [c["name"] for c in described[0]["columns"]] == ["lat", "lon"]
+    drawn = answers.answer("draw", {"run": "kernels", "n": 5, "seed": 3})
+    model, rows = Run.open(kernels).model(), np.array(drawn["rows"])
+    points = Run.open(kernels).coordinates().to_points(rows)
+    np.testing.assert_allclose(points, model.sample(jax.random.key(3), 5), atol=1e-6)
+    assert (rows[:, 1] > 180).all()  # longitudes as the table wrote them
+    asked = {"run": "kernels", "rows": [*rows.tolist(), [95.0, 0.0]]}
+    found = answers.answer("density", asked)["log_prob"]
+    np.testing.assert_allclose(found[:5], model.log_prob(points), rtol=1e-5)
+    assert found[5] is None
+    # Along a parallel of 60 degrees a turn of 30 degrees is π/12 long, and p / ∫p integrates to 1.
+    cut = answers.answer("cut", {"run": "kernels", "vary": "lon", "at": {"lat": 60.0},
+                                 "from": 310.0, "to": 340.0, "n": 301})  # fmt: skip
+    length, share = np.array(cut["length"]), np.array(cut["conditional"])
+    np.testing.assert_allclose(length[-1], np.pi / 12, rtol=1e-4)
+    np.testing.assert_allclose(np.trapezoid(share, length), 1.0, rtol=1e-6)
+    logs = np.array(cut["log_prob"])
+    ratio = np.log(share) - logs
+    np.testing.assert_allclose(ratio, ratio[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "question, asked, reason",
+    [
+        ("open", {}, "no question is called 'open'"),
+        ("draw", {"run": "x"}, "run: one of kernels, got 'x'"),
+        ("draw", {"run": "kernels", "n": 10**9}, "n: a whole number from 1 to 100000"),
+        ("draw", {"run": "kernels", "seed": True}, "seed: a whole number"),
+        ("density", {"run": "kernels", "rows": [[1.0]]}, "rows: 1 to 100000 lists of 2 numbers"),
+        ("density", {"run": "kernels", "rows": "a"}, "rows: 1 to"),
+        ("cut", {"run": "kernels", "vary": "z"}, "vary: one of lat, lon"),
+        ("cut", {"run": "kernels", "vary": "lat", "from": 3, "to": 3}, "3 is not below 3"),
+        ("cut", {"run": "kernels", "vary": "lon", "at": {"lat": 99}}, "leaves the space"),
+    ],
+)
+def test_serve_refuses_in_one_line(kernels, question, asked, reason):
+    with pytest.raises(Asked) as refused:
+        Answers([kernels]).answer(question, asked)
+    assert reason in str(refused.value)
+
+
+def test_serve_speaks_to_who_knows_the_token(kernels):
+    server = Server(Answers([kernels]))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+
+    def ask(method, path, body=None, host=None):
+        link = HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+        link.request(method, path, body, {"Host": host} if host else {})
+        reply = link.getresponse()
+        found = reply.status, dict(reply.getheaders()), reply.read().decode()
+        link.close()
+        return found
+
+    token = f"?token={server.token}"
+    try:
+        assert server.server_address[0] == "127.0.0.1"
+        status, headers, page = ask("GET", "/" + token)
+        assert status == 200 and "default-src 'self'" in headers["Content-Security-Policy"]
+        assert server.token not in page
+        assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+        assert ask("GET", "/report/kernels" + token)[0] == 200
+        assert json.loads(ask("POST", "/ask/draw" + token, '{"run": "kernels", "n": 2}')[2])["rows"]
+        for method, path, body, host, code in (
+            ("GET", "/", None, None, 403),
+            ("GET", "/?token=" + server.token[:-1] + "é", None, None, 403),
+            ("GET", "/" + token, None, "elsewhere.example", 403),
+            ("GET", "/report/..%2f..%2frun.json" + token, None, None, 404),
+            ("GET", "/model.safetensors" + token, None, None, 404),
+            ("POST", "/ask/draw" + token, "[" * 10**5, None, 400),
+            ("POST", "/ask/draw" + token, "[1]", None, 400),
+            ("POST", "/ask/draw" + token, '{"run": "kernels", "n": -1}', None, 400),
+            ("PUT", "/" + token, "x", None, 501),
+        ):
+            if "é" in path:
+                path = path.replace("é", "%C3%A9")
+            status, _, said = ask(method, path, body, host)
+            assert (status, path) == (code, path)
+            if status != 501:
+                assert "\n" not in json.loads(said)["error"]
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -29,6 +29,7 @@ COMMANDS = {
     "regions": Command("where the density of a fitted model is highest", _of("regions")),
     "evaluate": Command("held-out numbers of a fitted model or bridge", _of("evaluate")),
     "report": Command("write the report of a run again", _of("report")),
+    "serve": Command("a local page on runs: draws, densities, comparisons", _of("serve")),
     "bridge": Command("a Schrödinger bridge between data sets", _of("bridge")),
     "carry": Command("move points along a fitted bridge", _of("carry")),
     "cite": Command("BibTeX of what runs are built on", _of("cite")),
