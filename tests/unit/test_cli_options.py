@@ -23,6 +23,7 @@ COMMANDS = {
     "sample": ["sample", "no", "--out", "x.csv"],
     "regions": ["regions", "no", "--out", "x.json"],
     "evaluate": ["evaluate", "no"],
+    "serve": ["serve", "no"],
     "carry": ["carry", "no", "no.csv", "--out", "x.csv"],
     "audit": ["audit", "no.csv"],
     "bench": ["bench", "wpo"],
@@ -63,6 +64,7 @@ NUMERIC = {
     ("regions", "--seed"): [*COUNT[1:], str(10**40)],
     ("regions", "--resolution"): [*COUNT, "1", "4097"],
     ("regions", "--devices"): COUNT,
+    ("serve", "--port"): [*COUNT[1:], "-1", "65536"],
     ("carry", "--from"): [v for v in REAL if v != "-1"],
     ("carry", "--at"): [v for v in REAL if v != "-1"],
     ("carry", "--paths"): [*COUNT, "1000000"],
@@ -129,7 +131,7 @@ def test_help_says_what_the_page_says(commands):
     """Options of these commands by their rows in docs/cli.md: every number and every word in `code`
     of the column of defaults is in the text of --help."""
     checked = 0
-    for name in ("fit", "sample", "regions", "evaluate"):
+    for name in ("fit", "sample", "regions", "evaluate", "serve", "export"):
         section = PAGE.split(f"## `scorefold {name}`")[1].split("\n## ")[0]
         rows = re.findall(r"^\| `(-[^|]*)\| ([^|]*) \| ([^|]*)\|$", section, flags=re.M)
         for option in commands[name]._actions:
