@@ -1,6 +1,7 @@
 """BibTeX: every source that a docstring names is an entry, and models have those of their parts."""
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -18,7 +19,12 @@ WORK = re.compile(rf"({_NAME}(?:, {_NAME})*(?: (?:&|and) {_NAME}| et al\.)?)\s((
 NO_WORK = {"Manual 1987"}
 
 
+@functools.cache
 def docstrings():
+    return list(_docstrings())
+
+
+def _docstrings():
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):

@@ -23,12 +23,15 @@ from scorefold.bridges.exact.costs import (
     mean_of_rows,
 )
 from scorefold.bridges.exact.plan import Transport
+from scorefold.bridges.exact.scaling import scaled_iterations
 from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
 
 _ROW_BY_ROW = 2**28
 """Costs beyond which ``transport`` makes no matrix: 1 GiB in float32."""
+_IN_LOG_SPACE = 2**19
+"""Costs up to which iterations are all in log space: they compile faster."""
 
 
 def sinkhorn(
@@ -153,6 +156,7 @@ def sinkhorn(
             first,
             rate,
             gentle,
+            anneal is not None,
         )
         error = _error(fixed, log_a, log_b, f, g, scalar)
     f, g, iterations, error = on_one_device((f, g, iterations, error))
@@ -288,10 +292,14 @@ def _iterate(
     first: Scalar,
     rate: Scalar,
     gentle: bool,
+    annealed: bool,
 ) -> tuple[Array, Array, Array]:
     """A pair (f, g) with f the exact answer to g. Its columns have the marginal
     b_j e^{(g_j − g'_j)/ε}, g' the answer to f: the first pair that is good enough is kept.
     ``gentle``: the costs are small beside ε."""
+    goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
+    if isinstance(costs, Array) and costs.size > _IN_LOG_SPACE and not (gentle or annealed):
+        return scaled_iterations(costs, log_a, log_b, epsilon, g, goal, max_iterations)
 
     def at(k):
         return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
@@ -301,8 +309,6 @@ def _iterate(
 
     def columns(f, e):
         return -e * mean_of_columns(costs, log_a, f, e, gentle)
-
-    goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
 
     def going(state):
         _, _, error, k = state
