@@ -5,7 +5,10 @@ from scorefold.report.axes import Axes
 from scorefold.report.coast import coastlines, land_raster, on_land
 from scorefold.report.curves import smooth, training_curves
 from scorefold.report.density import Raster, density_raster, histogram_raster
+from scorefold.report.explore.build import Explored, scene_of
+from scorefold.report.explore.scene import Curves, Scene, Series
 from scorefold.report.film import film
+from scorefold.report.findings import Finding
 from scorefold.report.flat import CoordinatePair, Plane
 from scorefold.report.globes import globes
 from scorefold.report.half_steps import half_steps
@@ -27,11 +30,16 @@ __all__ = [
     "AxisView",
     "Chart",
     "CoordinatePair",
+    "Curves",
+    "Explored",
+    "Finding",
     "Globe",
     "Mollweide",
     "Plane",
     "PoincareDisk",
     "Raster",
+    "Scene",
+    "Series",
     "TorusChart",
     "View",
     "against_time",
@@ -50,6 +58,7 @@ __all__ = [
     "land_raster",
     "on_land",
     "picture",
+    "scene_of",
     "smooth",
     "tabulated",
     "to_png",
