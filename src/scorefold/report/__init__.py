@@ -12,9 +12,9 @@ from scorefold.report.findings import Finding
 from scorefold.report.flat import CoordinatePair, Plane
 from scorefold.report.globes import globes
 from scorefold.report.half_steps import half_steps
-from scorefold.report.html import to_png, write_report
+from scorefold.report.html import name_in_words, to_png, value_in_words, write_report
 from scorefold.report.hyperbolic import PoincareDisk
-from scorefold.report.kernels import kernel_ellipses, kernel_shapes
+from scorefold.report.kernels import kernel_ellipses, kernel_outlines, kernel_shapes
 from scorefold.report.lines_in_time import against_time
 from scorefold.report.maps import Globe, Mollweide, best_centre
 from scorefold.report.paths import trajectories
@@ -54,8 +54,10 @@ __all__ = [
     "half_steps",
     "histogram_raster",
     "kernel_ellipses",
+    "kernel_outlines",
     "kernel_shapes",
     "land_raster",
+    "name_in_words",
     "on_land",
     "picture",
     "scene_of",
@@ -64,6 +66,7 @@ __all__ = [
     "to_png",
     "training_curves",
     "trajectories",
+    "value_in_words",
     "views_of",
     "write_report",
 ]

@@ -54,7 +54,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--dim); width: 18rem; }
-.grid th { width: auto; }
+.grid th { width: auto; } .wide { overflow-x: auto; }
 td { font-variant-numeric: tabular-nums; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
@@ -173,8 +173,9 @@ def _grid(heading: str, rows: Sequence[Sequence[str]]) -> str:
         for name, *rest in body
     )
     return (
-        f'<h2>{_escape(heading)}</h2>\n<table class="grid">\n'
-        f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
+        f'<h2>{_escape(heading)}</h2>\n<div class="wide" tabindex="0" role="region" '
+        f'aria-label="{_escape(heading)}"><table class="grid">\n'
+        f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table></div>"
     )
 
 
@@ -187,15 +188,20 @@ def _rows(values: ReadOnlyDocument, prefix: str = "") -> list[tuple[str, str]]:
     """Lines of a table; mappings within mappings become lines named ``outer, inner``."""
     rows = []
     for key, value in values.items():
-        name = prefix + _NAMES.get(str(key), str(key).replace("_", " "))
+        name = prefix + name_in_words(str(key))
         if isinstance(value, Mapping):
             rows += _rows(value, name + ", ") if value else []
         else:
-            rows.append((name, _text(value)))
+            rows.append((name, value_in_words(value)))
     return rows
 
 
-def _text(value: object) -> str:
+def name_in_words(key: str) -> str:
+    """A key of ``metrics.json`` as people read it."""
+    return _NAMES.get(key, key.replace("_", " "))
+
+
+def value_in_words(value: object) -> str:
     """Numbers as people read them: integers in groups of three, reals to five digits."""
     if value is None:
         return "–"
@@ -206,9 +212,9 @@ def _text(value: object) -> str:
     if isinstance(value, float | np.floating):
         return f"{float(value):.5g}"
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return _text(value.item())
+        return value_in_words(value.item())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(value_in_words, value))
     return str(value)
 
 

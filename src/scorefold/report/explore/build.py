@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,9 @@ import numpy as np
 
 from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.density import LogProb, evaluate
-from scorefold.report.explore.ground import Ground, OnSphere, OnTorus
+from scorefold.report.explore.ground import Ground, OnSphere
 from scorefold.report.explore.grounds import grounds_of
 from scorefold.report.explore.scene import Body, Curves, Layer, Scene, Series, Stage
-from scorefold.report.maps import best_centre
 from scorefold.report.panels import NATS_SHOWN
 from scorefold.report.picture import Line
 
@@ -25,6 +23,8 @@ Sets = Mapping[str, np.ndarray]
 
 _MOST = 9000
 """Points of one layer, over all bodies of a stage."""
+_HIDING = 1000
+"""Points that hide a density below them."""
 _DATA = ("#ffffff", "#10131a", "#56b4e9", "#009e73")
 _DRAWS, _KERNELS, _WAYS = "#ff8c1a", "#ff5fa2", "#8a919c"
 
@@ -103,9 +103,13 @@ def _factor(manifold: Manifold, points: np.ndarray, k: int) -> np.ndarray:
 
 
 def _stage(
-    title: str, grounds: Sequence[Ground], shown: Sequence[Explored], data: Sets, points: np.ndarray,
+    title: str,
+    grounds: Sequence[Ground],
+    shown: Sequence[Explored],
+    data: Sets,
+    points: np.ndarray,
     cells: int,
-) -> Stage:  # fmt: skip
+) -> Stage:
     first, count = grounds[0], len(grounds) * len(shown)
     together = len(grounds) == 1
     bodies = []
@@ -121,6 +125,10 @@ def _stage(
                 *(() if found is None else found),
             ))  # fmt: skip
     shared = _points(first, data, count) if together else []
+    if any(body.raster is not None for body in bodies):
+        shared = [_sparse(layer) for layer in shared]
+        bodies = [dataclasses.replace(body, layers=[_sparse(layer) for layer in body.layers])
+                  for body in bodies]  # fmt: skip
     if isinstance(first, OnSphere) and first.earth:
         shared.append(Layer("coastlines", "coast", lines=first.coast()))
     values = [b.raster[np.isfinite(b.raster)] for b in bodies if b.raster is not None]
@@ -128,11 +136,22 @@ def _stage(
     top = float(known.max()) if known.size else 0.0
     low = max(float(known.min()) if known.size else -1.0, top - NATS_SHOWN)
     return Stage(
-        title, first.shape, first.rulers, first.unit, bodies, shared, first.grid(), first.labels(),
-        first.half, _facing(first, points), columns=len(grounds) if len(grounds) > 1 else min(len(shown), 2),
-        disk=first.disk, earth=getattr(first, "earth", False),
-        limits=(low, top) if top - low > 1e-3 else (top - 0.5, top + 0.5), same=together,
-    )  # fmt: skip
+        title,
+        first.shape,
+        first.rulers,
+        first.unit,
+        bodies,
+        shared,
+        first.grid(),
+        first.labels(),
+        first.half,
+        _facing(first, points),
+        columns=min(len(shown), 2) if together else len(grounds),
+        disk=first.disk,
+        earth=getattr(first, "earth", False),
+        limits=(low, top) if top - low > 1e-3 else (top - 0.5, top + 0.5),
+        same=together,
+    )
 
 
 def _facing(ground: Ground, points: np.ndarray) -> tuple[float, float, float]:
@@ -147,6 +166,12 @@ def _facing(ground: Ground, points: np.ndarray) -> tuple[float, float, float]:
     # Into the hole where they lie inside of it.
     turn += math.pi * (math.hypot(x, y) < 0.8)
     return math.cos(turn), math.sin(turn), 0.75 if z >= 0 else -0.75
+
+
+def _sparse(layer: Layer) -> Layer:
+    """Hidden at first if its points would hide the density."""
+    many = layer.points is not None and len(layer.points) > _HIDING
+    return dataclasses.replace(layer, shown=not many and layer.shown)
 
 
 def _points(ground: Ground, data: Sets, bodies: int) -> list[Layer]:
@@ -176,13 +201,16 @@ def _layers(ground: Ground, one: Explored, bodies: int) -> list[Layer]:
         pieces = [piece for curve in curves for piece in ground.split(curve)]
         found.append(Layer("kernels", _KERNELS, lines=pieces, shown=False))
     if one.ways is not None:
-        some = np.asarray(one.ways, np.float64)[: max(_WAYS_MOST // bodies, 60)]
+        frames = np.unique(np.linspace(0, len(one.times) - 1, _FRAMES).round().astype(int))
+        some = np.asarray(one.ways, np.float64)[: max(_WAYS_MOST // bodies, 60), frames]
         placed = np.stack([ground.place(some[:, k]) for k in range(some.shape[1])])
         few = placed[:, :_LINES].swapaxes(0, 1)
         lines = [piece for line in few for piece in ground.split(line)]
         found += [
             Layer(f"{len(few)} paths", _WAYS, lines=lines),
-            Layer("points on their way", _DRAWS, moving=placed, times=one.times),
+            Layer(
+                "points on their way", _DRAWS, moving=placed, times=[one.times[k] for k in frames]
+            ),
         ]
     return found
 
@@ -215,5 +243,5 @@ def _named(name: str, one: Explored) -> str:
     return f"{name}, {one.name}" if one.name else name
 
 
-_WAYS_MOST, _LINES = 300, 60
-"""Paths that are played, over all bodies; and drawn as lines in each."""
+_WAYS_MOST, _LINES, _FRAMES = 300, 60, 61
+"""Paths that are played, over all bodies; drawn as lines in each; times of them."""

@@ -171,7 +171,9 @@ class OnPlane(Ground):
         if not self.disk:
             return []
         side = math.sqrt(0.5)
-        return [(f"{k}", (side * math.tanh(k / 2), side * math.tanh(k / 2), 0.0)) for k in (1, 2, 3)]
+        return [
+            (f"{k}", (side * math.tanh(k / 2), side * math.tanh(k / 2), 0.0)) for k in (1, 2, 3)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,8 +272,8 @@ def _on_torus(angles: np.ndarray) -> np.ndarray:
 
 
 def _turning(places: np.ndarray, axis: int) -> np.ndarray:
-    """Rotations that take an axis to each of n places, turned about it evenly: (n, _AROUND, 3, 3).
-    """
+    """Rotations that take an axis to each of n places, turned about it evenly, (n, _AROUND, 3, 3)
+    in all."""
     other = np.eye(3)[np.argmin(np.abs(places), axis=1)]
     one = np.cross(places, other)
     one /= np.linalg.norm(one, axis=1, keepdims=True)

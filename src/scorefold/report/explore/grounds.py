@@ -12,6 +12,7 @@ import numpy as np
 from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.explore.ground import Ground, InBox, OnPlane, OnSphere, OnTorus, ranged, ruler
 from scorefold.report.flat import limits_of
+from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.picture import view_points, views_of
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ def grounds_of(
             ("where the three axes go", [OnSphere(axis=k) for k in range(3)]),
             ("ball of rotation vectors", [_rotation_vectors(manifold)]),
         ]
-    views = views_of(manifold, [points], axes=axes, earth=earth)
     if kind == "disk":
+        disk = PoincareDisk()
         rulers = ranged([ruler(UNNAMED, k, f"u{k + 1}") for k in range(2)], [(-1.0, 1.0)] * 2)
-        return [("Poincaré disk", [OnPlane(views[0], rulers, disk=math.tanh(views[0].reach / 2))])]
+        return [("Poincaré disk", [OnPlane(disk, rulers, disk=math.tanh(disk.reach / 2))])]
+    views = views_of(manifold, [points], axes=axes, earth=earth)
     if kind == "angles":
         return _of_angles(manifold.dim, views, axes)
     return _of_vectors(manifold, points, views, axes)

@@ -28,7 +28,8 @@ _SECTION = """<section id="explore" class="explore" aria-labelledby="explore-tit
 <fieldset class="toggles"><legend>Show</legend></fieldset>
 <div class="row"><div class="turning" role="group" aria-label="turn and zoom"></div>
 <div class="bar" hidden><div class="colours"></div>
-<div class="ends"><span class="low"></span><span class="unit"></span><span class="high"></span></div>
+<div class="ends"><span class="low"></span><span class="unit"></span>
+<span class="high"></span></div>
 </div></div></div>
 <div class="charts"></div>
 </section>

@@ -79,10 +79,13 @@ class Body:
 
 @dataclass(frozen=True)
 class Stage:
-    """Bodies side by side, seen by one camera. ``layers`` are in all of them; ``half``: half of the
-    width and height of a flat one, ``disk``: its radius if it is round; ``labels``: words at places; ``facing``: where the camera is
-    first; ``earth``: latitudes are said as north and south; ``same``: a place is one point in all
-    bodies."""
+    """Bodies side by side, seen by one camera.
+
+    ``layers`` are in all of them; ``grid`` and ``labels``: lines, and words at places, that help
+    the eye; ``half``: half of the width and height of a flat one, ``disk``: its radius if it is
+    round; ``facing``: where the camera is first; ``earth``: latitudes are said as north and south;
+    ``limits`` of the colours in nats; ``same``: a place is one point in all bodies.
+    """
 
     title: str
     shape: Shape

@@ -1,8 +1,9 @@
 // Lines over one axis, with a place to read them off.
-const SERIES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a6fd0", "#8a6d00"];
+const SERIES = ["#3d8fd1", "#dd6a1f", "#1a9e6c", "#c9689b", "#8d83dd", "#a8861a"];
 
 function chartOf(chart, k) {
-  const width = 720, height = 300, box = { l: 64, r: 12, t: 10, b: 44 };
+  let width = 720;
+  const height = 280, box = { l: 70, r: 22, t: 10, b: 44 };
   const series = chart.series.map((one) => ({ ...one, x: floatsOf(one.x), y: floatsOf(one.y) })).filter((one) => one.x.length);
   if (!series.length) return null;
   const xs = series.flatMap((one) => [one.x[0], one.x[one.x.length - 1]]);
@@ -26,6 +27,8 @@ function chartOf(chart, k) {
   }
 
   function draw() {
+    width = Math.max(280, sheet.clientWidth || 720);
+    sheet.setAttribute("viewBox", `0 0 ${width} ${height}`);
     const [bottom, top] = limits();
     const Y = (y) => box.t + (top - y) / (top - bottom) * (height - box.t - box.b);
     const parts = [];
@@ -33,7 +36,7 @@ function chartOf(chart, k) {
       parts.push(svg("path", { d: `M${box.l} ${Y(y)}H${width - box.r}`, class: "rule" }),
         svg("text", { x: box.l - 6, y: Y(y), "text-anchor": "end", "dominant-baseline": "middle" }, number(y, 4)));
     }
-    for (const x of ticksOf(low, high, 7)) {
+    for (const x of ticksOf(low, high, Math.max(2, Math.floor(width / 90)))) {
       parts.push(svg("path", { d: `M${X(x)} ${height - box.b}v4`, class: "tick" }),
         svg("text", { x: X(x), y: height - box.b + 16, "text-anchor": "middle" }, number(x, 4)));
     }
@@ -75,8 +78,9 @@ function chartOf(chart, k) {
     return el("label", {}, tick, swatch, ` ${one.name}`);
   }));
   draw();
+  new ResizeObserver(draw).observe(sheet);
   return el("section", { className: "charted", ariaLabel: chart.title }, el("h3", { textContent: chart.title }), sheet,
-    el("label", { htmlFor: `read-${k}`, className: "reader", textContent: "Read off at " }, slider), said, toggles);
+    el("label", { htmlFor: `read-${k}`, className: "reader", textContent: "Read off at " }, slider), said, series.length > 1 ? toggles : "");
 }
 
 function nearestIn(x, at) {
