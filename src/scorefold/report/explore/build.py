@@ -10,7 +10,7 @@ import numpy as np
 
 from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.density import LogProb, evaluate
-from scorefold.report.explore.ground import Ground, OnSphere
+from scorefold.report.explore.ground import Ground, OnSphere, OnTorus
 from scorefold.report.explore.grounds import grounds_of
 from scorefold.report.explore.scene import Body, Curves, Layer, Scene, Series, Stage
 from scorefold.report.panels import NATS_SHOWN
