@@ -113,7 +113,7 @@ def _table(numbers: Mapping[str, ReadOnlyDocument]) -> list[list[str]]:
         key for key in dict.fromkeys(key for one in numbers.values() for key in one)
         if key not in _LEFT and any(isinstance(one.get(key), kinds) for one in numbers.values())
     ]  # fmt: skip
-    rows = [["", *numbers]]
+    rows = [["number", *numbers]]
     for key in wanted:
         values = (one.get(key) for one in numbers.values())
         rows.append([report.name_in_words(key), *map(report.value_in_words, values)])

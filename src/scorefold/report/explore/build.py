@@ -14,6 +14,7 @@ from scorefold.report.density import LogProb, evaluate
 from scorefold.report.explore.ground import Ground, OnSphere, OnTorus
 from scorefold.report.explore.grounds import grounds_of
 from scorefold.report.explore.scene import Body, Curves, Layer, Scene, Series, Stage
+from scorefold.report.maps import best_centre
 from scorefold.report.panels import NATS_SHOWN
 from scorefold.report.picture import Line
 
@@ -27,6 +28,8 @@ _MOST = 9000
 _HIDING = 1000
 """Points that hide a density below them."""
 _DATA = ("#ffffff", "#10131a", "#56b4e9", "#009e73")
+_ENDS = ("#56b4e9", "#009e73", "#cc79a7", "#f0e442")
+"""Of data, over a density and where there is none."""
 _DRAWS, _KERNELS, _WAYS = "#ff8c1a", "#ff5fa2", "#8a919c"
 
 
@@ -125,8 +128,9 @@ def _stage(
                 [*own, *_layers(ground, one, count)],
                 *(() if found is None else found),
             ))  # fmt: skip
-    shared = _points(first, data, count) if together else []
-    if any(body.raster is not None for body in bodies):
+    dense = any(body.raster is not None for body in bodies)
+    shared = _points(first, data, count, _DATA if dense else _ENDS) if together else []
+    if dense:
         shared = [_sparse(layer) for layer in shared]
         bodies = [dataclasses.replace(body, layers=[_sparse(layer) for layer in body.layers])
                   for body in bodies]  # fmt: skip
@@ -175,9 +179,9 @@ def _sparse(layer: Layer) -> Layer:
     return dataclasses.replace(layer, shown=not many and layer.shown)
 
 
-def _points(ground: Ground, data: Sets, bodies: int) -> list[Layer]:
+def _points(ground: Ground, data: Sets, bodies: int, colours: Sequence[str] = _DATA) -> list[Layer]:
     return [
-        _scatter(ground, name, _DATA[k % len(_DATA)], x, bodies)
+        _scatter(ground, name, colours[k % len(colours)], x, bodies)
         for k, (name, x) in enumerate(data.items())
     ]
 
@@ -208,7 +212,7 @@ def _layers(ground: Ground, one: Explored, bodies: int) -> list[Layer]:
         few = placed[:, :_LINES].swapaxes(0, 1)
         lines = [piece for line in few for piece in ground.split(line)]
         found += [
-            Layer(f"{len(few)} paths", _WAYS, lines=lines),
+            Layer(f"paths of {len(few)}", _WAYS, lines=lines),
             Layer(
                 "points on their way", _DRAWS, moving=placed, times=[one.times[k] for k in frames]
             ),
@@ -244,5 +248,5 @@ def _named(name: str, one: Explored) -> str:
     return f"{name}, {one.name}" if one.name else name
 
 
-_WAYS_MOST, _LINES, _FRAMES = 300, 60, 61
+_WAYS_MOST, _LINES, _FRAMES = 300, 25, 61
 """Paths that are played, over all bodies; drawn as lines in each; times of them."""

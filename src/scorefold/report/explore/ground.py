@@ -157,7 +157,8 @@ class OnPlane(Ground):
 
     def split(self, line: np.ndarray) -> Lines:
         step = np.abs(np.diff(line[:, :2], axis=0)) / np.array(self.half)
-        return np.split(line, np.flatnonzero((step > 0.8).any(axis=1)) + 1)
+        left = (step > 0.8) & [ruler.round for ruler in self.rulers]
+        return np.split(line, np.flatnonzero(left.any(axis=1)) + 1)
 
     def grid(self) -> Lines:
         if not self.disk:

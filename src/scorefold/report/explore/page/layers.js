@@ -19,9 +19,10 @@ function pointsOf(layer, positions, flat) {
   const count = positions.length / 3;
   const material = new THREE.PointsMaterial({
     map: discTexture(layer.colour), alphaTest: 0.5, sizeAttenuation: false,
-    size: count > 3000 ? 4 : count > 800 ? 5 : 7, depthTest: !flat,
+    depthTest: !flat,
   });
   const points = new THREE.Points(geometry, material);
+  points.userData.size = count > 3000 ? 4 : count > 800 ? 5 : 7;
   points.frustumCulled = false;
   points.renderOrder = 3;
   return points;
@@ -47,7 +48,8 @@ function linesOf(found, lengths, colour, flat, opacity) {
 }
 
 // One layer of a body: its object, and what moves it to a time between 0 and 1.
-function layerOf(layer, flat) {
+function layerOf(layer, stage) {
+  const flat = stage.shape === "flat";
   if (layer.points) {
     return { layer, object: pointsOf(layer, floatsOf(layer.points), flat), go() {} };
   }
@@ -65,8 +67,8 @@ function layerOf(layer, flat) {
       const at = share * last, k = Math.min(Math.floor(at), last - 1), part = at - k;
       for (let i = 0; i < size; i += 3) {
         // A point that leaves at one side and comes back at the other does not cross the picture.
-        const jump = flat && Math.hypot(all[(k + 1) * size + i] - all[k * size + i],
-          all[(k + 1) * size + i + 1] - all[k * size + i + 1]) > 0.8;
+        const jump = flat && [0, 1].some((c) => stage.rulers[c].round
+          && Math.abs(all[(k + 1) * size + i + c] - all[k * size + i + c]) > 0.8 * stage.half[c]);
         for (let c = i; c < i + 3; c++) {
           const a = all[k * size + c], b = all[(k + 1) * size + c];
           now[c] = jump ? (part < 0.5 ? a : b) : a + part * (b - a);

@@ -1,6 +1,6 @@
 // The surface of each shape as a map from (u, v) in [0, 1]², and back.
 const TUBE = 0.42; // as in ground.py
-const SUNK = 0.985; // a surface lies a little below what is drawn on it
+const SUNK = 0.99; // a surface lies a little below what is drawn on it
 
 const SURFACES = {
   globe: {

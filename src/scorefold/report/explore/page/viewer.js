@@ -53,7 +53,7 @@ class Viewer {
     found.grid = linesOf(stage.grid.lines, stage.grid.lengths, "#808080", this.flat, 0.4);
     scene.add(found.grid);
     for (const layer of [...stage.layers, ...body.layers]) {
-      const made = layerOf(layer, this.flat);
+      const made = layerOf(layer, stage);
       found.layers.push(made);
       scene.add(made.object);
     }
@@ -150,6 +150,10 @@ class Viewer {
     const height = Math.round(Math.max(220, Math.min(each * Math.min(tall, 1.2) + (this.flat ? 30 : 0), most, 620)) * (this.rows > 1 ? this.rows * 0.8 : 1));
     this.canvas.parentElement.style.height = `${height}px`;
     this.size = [width, height];
+    const small = Math.min(1, Math.max(0.55, each / 420));
+    for (const { layers } of this.bodies) {
+      for (const { object } of layers) if (object.isPoints) object.material.size = small * object.userData.size;
+    }
     this.renderer.setSize(width, height, false);
     this.overlay.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
     this.fit();
