@@ -179,6 +179,18 @@ def test_where_axes_go_has_the_marginal_density():
         np.testing.assert_allclose(found, expected - math.log(4 * math.pi), atol=2e-6)
 
 
+def test_draws_are_counted_by_solid_angle():
+    """Σ p · (solid angle of the cell) = 1, and the only cell of a single rotation has all of it."""
+    for draws in (_points(SO3(), 300), np.repeat(_points(SO3(), 1), 300, 0)):
+        found, how = OnSphere(axis=2).raster(None, draws, 120)
+        edges = np.radians(np.linspace(-90, 90, 13))
+        angle = np.diff(np.sin(edges))[:, None] * (math.pi / 12)
+        np.testing.assert_allclose((np.exp(found) * angle).sum(), 1.0, rtol=1e-12)
+        assert how == "histogram of the draws"
+    assert np.isfinite(found).sum() == 1
+    assert OnSphere(axis=2).raster(None, draws[:100], 120) is None
+
+
 def test_lines_are_cut_where_they_leave_the_square():
     """A curve across ±180° of T² is two pieces on the square, and one on the torus."""
     turn = np.radians([[170.0, 0], [175, 0], [179, 0], [-179, 0], [-175, 0]])
@@ -252,9 +264,10 @@ class Reader(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     x = _points(Sphere(2))
+    line = report.Series(HOSTILE, np.arange(2), np.array([1, np.nan]))
     scene = report.scene_of(
         Sphere(2), [report.Explored(HOSTILE, draws=x)], data={HOSTILE: x}, earth=True,
-        curves=[report.Curves(HOSTILE, "x", "y", [report.Series(HOSTILE, np.arange(2), np.array([1, np.nan]))])],
+        curves=[report.Curves(HOSTILE, "x", "y", [line])],
     )  # fmt: skip
     path = report.write_report(
         tmp_path_factory.mktemp("page"), title=HOSTILE, metrics={"n": 3}, figures={}, scene=scene,

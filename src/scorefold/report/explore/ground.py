@@ -20,7 +20,7 @@ from scorefold.report.views import Chart, View
 
 _TUBE = 0.42
 """Radius of the tube of the torus, whose other radius is 1."""
-_AROUND = 36
+_AROUND, _ROWS = 36, 12
 _SIGNS = {"degrees": "°", "radians": " rad", "hours": " h"}
 Lines = list[np.ndarray]
 
@@ -32,8 +32,11 @@ class Ground(abc.ABC):
     rulers: tuple[Ruler, ...]
     """Names and ranges of what is read off."""
     unit: str = "unit area"
-    disk: float = 0.0
-    """Radius of a flat one that is round."""
+
+    @property
+    def disk(self) -> float:
+        """Radius of one that is round."""
+        return 0.0
 
     @property
     def half(self) -> tuple[float, float]:
@@ -87,7 +90,8 @@ class OnSphere(Ground):
         self, log_prob: LogProb | None, draws: np.ndarray | None, cells: int
     ) -> tuple[np.ndarray, str] | None:
         if log_prob is None:
-            return None
+            counted = self.axis is not None and draws is not None and len(draws) >= _FEW
+            return (self._counted(draws), "histogram of the draws") if counted else None
         rows = cells if self.axis is None else cells // 5
         lat = (np.arange(rows) + 0.5) * (math.pi / rows) - math.pi / 2
         lon = (np.arange(2 * rows) + 0.5) * (math.pi / rows) - math.pi
@@ -103,6 +107,17 @@ class OnSphere(Ground):
         rings = [np.radians(densified(ring)) for ring in graticule()]
         return [_on_sphere(*ring.T) for ring in rings]
 
+    def _counted(self, draws: np.ndarray) -> np.ndarray:
+        """log of count / (n · solid angle) in cells of 15°."""
+        z = self.place(np.asarray(draws))
+        lat = np.arctan2(z[:, 2], np.hypot(z[:, 0], z[:, 1]))
+        lon = np.arctan2(z[:, 1], z[:, 0])
+        box = [[-math.pi / 2, math.pi / 2], [-math.pi, math.pi]]
+        count, edges, _ = np.histogram2d(lat, lon, bins=(_ROWS, 2 * _ROWS), range=box)
+        angle = np.diff(np.sin(edges)) * (math.pi / _ROWS)
+        with np.errstate(divide="ignore"):
+            return np.log(count / (len(z) * angle[:, None]))
+
     def coast(self) -> Lines:
         """Outlines of the land."""
         rings = [np.radians(densified(ring)) for ring in coastlines()] if self.earth else []
@@ -111,19 +126,24 @@ class OnSphere(Ground):
     def labels(self) -> list[tuple[str, tuple[float, float, float]]]:
         if self.axis is None:
             return []
-        return [("x", (1.12, 0.0, 0.0)), ("y", (0.0, 1.12, 0.0)), ("z", (0.0, 0.0, 1.12))]
+        return [("x", (1.08, 0.0, 0.0)), ("y", (0.0, 1.08, 0.0)), ("z", (0.0, 0.0, 1.08))]
 
 
 @dataclasses.dataclass(frozen=True)
 class OnPlane(Ground):
-    """A rectangle: any view that is flat. ``vectors`` brings points into the form it takes."""
+    """A rectangle, or a disk of some ``radius``: any view that is flat. ``vectors`` brings points
+    into the form that it takes."""
 
     view: View
     rulers: tuple[Ruler, ...]
     vectors: Callable[[np.ndarray], np.ndarray] = lambda points: points
     unit: str = "unit area"
-    disk: float = 0.0
+    radius: float = 0.0
     shape: Shape = dataclasses.field(default="flat", init=False)
+
+    @property
+    def disk(self) -> float:
+        return self.radius
 
     @property
     def half(self) -> tuple[float, float]:
@@ -220,6 +240,10 @@ class InBox(Ground):
     rulers: tuple[Ruler, ...]
     ball: bool = False
     shape: Shape = dataclasses.field(default="cloud", init=False)
+
+    @property
+    def disk(self) -> float:
+        return float(self.ball)
 
     def place(self, points: np.ndarray) -> np.ndarray:
         low, high = np.array([(ruler.low, ruler.high) for ruler in self.rulers]).T

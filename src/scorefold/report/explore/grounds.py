@@ -37,7 +37,7 @@ def grounds_of(
     if kind == "disk":
         disk = PoincareDisk()
         rulers = ranged([ruler(UNNAMED, k, f"u{k + 1}") for k in range(2)], [(-1.0, 1.0)] * 2)
-        return [("Poincaré disk", [OnPlane(disk, rulers, disk=math.tanh(disk.reach / 2))])]
+        return [("Poincaré disk", [OnPlane(disk, rulers, radius=math.tanh(disk.reach / 2))])]
     views = views_of(manifold, [points], axes=axes, earth=earth)
     if kind == "angles":
         return _of_angles(manifold.dim, views, axes)

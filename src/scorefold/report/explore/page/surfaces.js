@@ -4,7 +4,7 @@ const SUNK = 0.99; // a surface lies a little below what is drawn on it
 
 const SURFACES = {
   globe: {
-    reach: 1.1, nearest: 1.25, cells: [96, 64],
+    reach: ({ labels }) => (labels.length ? 1.18 : 1.08), nearest: 1.25, cells: [96, 64],
     at(u, v) {
       const lon = 2 * Math.PI * u - Math.PI, lat = Math.PI * (v - 0.5), across = SUNK * Math.cos(lat);
       return [across * Math.cos(lon), across * Math.sin(lon), SUNK * Math.sin(lat)];
@@ -15,7 +15,7 @@ const SURFACES = {
     },
   },
   torus: {
-    reach: 1.5, nearest: 1.9, cells: [128, 48],
+    reach: () => 1.5, nearest: 1.9, cells: [128, 48],
     at(u, v) {
       const a = 2 * Math.PI * u, b = 2 * Math.PI * v, tube = TUBE - (1 - SUNK);
       const across = 1 + tube * Math.cos(b);
@@ -33,7 +33,7 @@ const SURFACES = {
       : [(2 * u - 1) * half[0], (2 * v - 1) * half[1], -0.001]),
     back: (p, half) => [(p.x / half[0] + 1) / 2, (p.y / half[1] + 1) / 2],
   },
-  cloud: { reach: 2.0, nearest: 0.8 },
+  cloud: { reach: ({ disk }) => (disk ? 1.3 : 2.0), nearest: 0.8 },
 };
 
 function meshGeometry({ shape, half, disk }) {

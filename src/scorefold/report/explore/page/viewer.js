@@ -73,7 +73,7 @@ class Viewer {
       const at = new THREE.Vector3(...facing).normalize();
       // Not from right above: there left and right have no meaning.
       at.z = Math.min(Math.max(at.z, -0.9), 0.9);
-      this.distance = SURFACES[shape].reach / Math.sin(THREE_DEGREES * 15);
+      this.distance = SURFACES[shape].reach(this.stage) / Math.sin(THREE_DEGREES * 15);
       this.camera.position.copy(at.normalize().multiplyScalar(this.distance));
     }
     this.half = half;
