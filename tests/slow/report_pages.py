@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from scorefold import report
@@ -72,6 +73,11 @@ def steep(x):
     return 2.0 * x.reshape(len(x), -1)[:, 0]
 
 
+def round_and_round(x):
+    """The same on angles, log p = 2 cos x₀."""
+    return 2.0 * jnp.cos(x[:, 0])
+
+
 MANIFOLDS = {
     "sphere": Sphere(2), "torus": Torus(2), "torus7": Torus(7), "rotations": SO3(),
     "hyperbolic": Hyperbolic(2), "plane": Euclidean(2), "space": Euclidean(4),
@@ -83,6 +89,7 @@ def page(name: str, folder: Path, runs: int = 1, *, moving: bool = False) -> Pat
     """The page of a made-up law: density, data, draws and kernels, or points on their way."""
     manifold = MANIFOLDS[name]
     x, y, z = (points(manifold, seed) for seed in (1, 2, 3))
+    law = round_and_round if manifold.toral else steep
     exact = manifold.picture != "factors" and manifold.dim <= 3
     if moving:
         ways = np.stack([np.where(t < 0.5, x, y) for t in np.linspace(0, 1, 41)], 1)
@@ -90,9 +97,7 @@ def page(name: str, folder: Path, runs: int = 1, *, moving: bool = False) -> Pat
     else:
         kernels = None if manifold.picture == "factors" else np.stack([x[:50], y[:50], x[:50]], 1)
         shown = [
-            report.Explored(
-                f"run {k + 1}" if runs > 1 else "", steep if exact else None, z, kernels
-            )
+            report.Explored(f"run {k + 1}" if runs > 1 else "", law if exact else None, z, kernels)
             for k in range(runs)
         ]
     step = np.arange(400.0)
@@ -133,24 +138,28 @@ def make(title: str, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def browser(*, webgl: bool = True):
-    """A fresh Chromium without a network."""
+def started():
+    """Playwright, which starts browsers by ``launch``."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as started:
-        flags = FLAGS + (WEBGL if webgl else ["--disable-3d-apis"])
-        found = started.chromium.launch(executable_path=chromium(), headless=True, args=flags)
+    with sync_playwright() as found:
         yield found
-        found.close()
+
+
+def launch(playwright, *, webgl: bool = True):
+    """A fresh Chromium, with WebGL in software or with none."""
+    flags = FLAGS + (WEBGL if webgl else ["--disable-3d-apis"])
+    return playwright.chromium.launch(executable_path=chromium(), headless=True, args=flags)
 
 
 def main() -> None:
     axe, folder = axe_source(), Path(tempfile.mkdtemp())
     print("page | bytes | first paint (ms) | explorable (ms) | axe rules broken")
-    with browser() as started:
+    with started() as playwright:
+        browser = launch(playwright)
         for title in PAGES:
             path = make(title, folder)
-            context = started.new_context(offline=True, bypass_csp=True)
+            context = browser.new_context(offline=True, bypass_csp=True)
             sheet = context.new_page()
             sheet.goto(path.as_uri())
             sheet.wait_for_selector("html[data-ready]", state="attached")
@@ -164,6 +173,7 @@ def main() -> None:
                 broken = sheet.evaluate("axe.run().then((r) => r.violations.length)")
             print(f"{title} | {path.stat().st_size:,} | {paint:.0f} | {ready:.0f} | {broken}")
             context.close()
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -136,10 +136,9 @@ class ControlPanel {
     this.soon = setTimeout(() => {
       const c = this.viewer.cell(0), flat = this.viewer.flat && !this.stage.disk;
       const text = this.reading.at(c.x + c.w / 2 + (flat ? 19 : 0), c.y + c.h / 2 - (flat ? 19 : 0));
-      if (text) {
-        this.say(`in the middle: ${text}`);
-        this.spoken.textContent = `in the middle: ${text}`;
-      }
+      const words = `in the middle: ${text || "nothing"}`;
+      this.say(words);
+      this.spoken.textContent = words;
     }, 250);
   }
 
