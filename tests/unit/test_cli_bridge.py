@@ -1,6 +1,7 @@
 """``scorefold bridge``: the files it leaves, their keys, and errors of one line."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -21,6 +22,11 @@ def tables(folder):
     for name, centre in (("a", 0.0), ("b", 2.0)):
         np.save(folder / f"{name}.npy", centre + 0.3 * rng.normal(size=(120, 2)))
     return [str(folder / "a.npy"), str(folder / "b.npy"), "--manifold", "R^2"]
+
+
+def explored(page):
+    """What the page of a run holds to be explored."""
+    return json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
 
 
 def test_a_bridge_between_two_files(tmp_path, capsys):
@@ -51,7 +57,13 @@ def test_a_bridge_between_two_files(tmp_path, capsys):
     for name in ("report.html", "history.json", "run.json", "paths.png", "training.png"):
         assert (out / name).stat().st_size > 60
     page = (out / "report.html").read_text()
-    assert "Both ends, on held-out points" in page and "<script" not in page
+    assert "Both ends, on held-out points" in page and "The bridge arrives at b.npy" in page
+    # Points on their way, from t = 0 to 1 in 61 pictures.
+    (stage,) = explored(page)["stages"]
+    layers = {layer["name"]: layer for layer in (*stage["layers"], *stage["bodies"][0]["layers"])}
+    assert {"a.npy, held out", "b.npy, held out", "points on their way"} < set(layers)
+    times = layers["points on their way"]["times"]
+    assert len(times) == 61 and (times[0], times[-1]) == (0.0, 1.0)
     drawn = load(out / "model.safetensors").couple(np_key(), np.zeros((400, 2), np.float32))
     assert np.abs(np.asarray(drawn).mean(0) - 2.0).max() < 0.25
     assert main(command) == 2

@@ -3,6 +3,7 @@ whatever comes after it, and everything in it is whole or absent."""
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -13,10 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scorefold import report
 from scorefold.cli import main
+from scorefold.manifolds import Euclidean
 from scorefold.report import training_curves
-from scorefold.runs import documents
+from scorefold.runs import comparison, documents
 from scorefold.runs.errors import RunError
+from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
 from scorefold.runs.models.summary import summary, verdict_summary
 
@@ -266,6 +270,55 @@ def test_seeds_are_one_run(fitted, tmp_path, capsys):
     assert draws.shape == (7, 2)
     assert main(["sample", str(fitted / "seeds" / "seed-0"), "-n", "4", "--out", str(out)]) == 0
     np.testing.assert_array_equal(np.load(out), draws[:4])
+
+
+def test_runs_are_compared_on_one_page(own, capsys):
+    """Side by side over the same points, with a table of their numbers; what cannot be compared is
+    refused."""
+    shutil.copytree(own / "run", own / "again" / "run")
+    out = own / "all.html"
+    words = ["report", str(own / "run"), str(own / "again" / "run"), "--out", str(out)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    page = out.read_text()
+    nll = json.loads((own / "run" / "metrics.json").read_text())["test_nll"]
+    row = f'<th scope="row">test NLL (nats)</th><td>{nll:.5g}</td><td>{nll:.5g}</td>'
+    assert row in page and "The points are the same for all runs" in page
+    scene = json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
+    (stage,) = scene["stages"]
+    assert [body["title"] for body in stage["bodies"]] == [f"{own.name}/run", "again/run"]
+    assert [layer["name"] for layer in stage["layers"]] == ["training data", "test data"]
+    assert list(own.glob("*.png")) == []
+    before = out.read_bytes()
+    for more, message in (
+        ([own / "run"], "a run is named twice"),
+        ([own / "nothing"], "no folder"),
+    ):
+        assert message in refused(capsys, ["report", own / "run", *more, "--out", out])
+    assert "must be one of .html" in refused(capsys, [*words[:3], "--out", own / "all.csv"])
+    assert "--out: an option of two or more" in refused(
+        capsys, ["report", own / "run", "--out", out]
+    )
+    assert out.read_bytes() == before
+
+
+def test_runs_of_other_points_are_not_compared_by_likelihood():
+    """The data of each are shown under its name; of the same points the likeliest run is named."""
+    law = report.Explored(draws=np.zeros((3, 2)))
+    runs = {
+        name: Exploration(Euclidean(2), law, {"train": x, "test": x + 1}, [], [], report.Axes(),
+                          False) for name, x in (("a", np.zeros((4, 2))), ("b", np.ones((5, 2))))
+    }  # fmt: skip
+    numbers = {"a": {"test_nll": 1.0}, "b": {"test_nll": 0.25}}
+    apart = comparison._data(runs, same=False)
+    assert {name: len(x) for name, x in apart.items()} == {"test of a": 4, "test of b": 5}
+    assert list(comparison._data(runs, same=True)) == ["train", "test"]
+    (other,) = comparison._findings(runs, numbers, same=False)
+    assert other.state == "bad" and "cannot be compared" in other.text
+    (best,) = comparison._findings(runs, numbers, same=True)
+    assert best.text.startswith("b gives") and "0.750 below a" in best.text
+    with pytest.raises(RunError, match=r"a is on R\^2, b is on S\^2: only one"):
+        comparison._alike({"a": "R^2", "b": "S^2"}, "is on", "only one")
 
 
 def test_each_seed_has_its_report(own, capsys, monkeypatch):

@@ -17,11 +17,14 @@ import numpy as np
 from scorefold._files import write_whole
 from scorefold._types import ReadOnlyDocument
 from scorefold.report._text import visible
+from scorefold.report.explore.markup import data_and_script, script_policy, section, style
+from scorefold.report.findings import Finding, Meanings, findings_html, meanings_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scorefold.data import Audit
+    from scorefold.report.explore.scene import Scene
 
 _NAMES = {
     "n_train": "training points",
@@ -46,12 +49,12 @@ _STYLE = """
   :root { --ink: #e8e8e8; --paper: #16181c; --line: #44484f; --dim: #a8adb5; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+h1, h2, h3, p, li, figcaption { overflow-wrap: anywhere; } h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--dim); width: 18rem; }
-.grid th { width: auto; }
+.grid th { width: auto; } .wide { overflow-x: auto; }
 td { font-variant-numeric: tabular-nums; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
@@ -74,18 +77,25 @@ def write_report(
     audit: Audit | ReadOnlyDocument | None = None,
     command: str | None = None,
     tables: Mapping[str, Sequence[Sequence[str]]] | None = None,
+    findings: Sequence[Finding] = (),
+    meanings: Meanings | None = None,
+    scene: Scene | None = None,
+    beside: bool = True,
 ) -> Path:
     """Write a report; returns the path of the HTML file.
 
     **Arguments:** ``path``: a directory (made if absent; the file is ``report.html``) or a file
-    name ending in ``.html``; figures are also saved beside it, named after their titles.
+    name ending in ``.html``; figures are also saved ``beside`` it, named after their titles.
     ``metrics``: what was measured, e.g. ``model``, ``dataset``, ``test_nll``, ``seed``;
     ``versions``, ``git`` and ``device`` go to the section on provenance, and values that are
     mappings become one line an entry. ``audit``: the facts on the data (a mapping, or an object
     with ``to_dict``). ``notes``: paragraphs. ``command``: what to type to get the same again.
     ``tables``: more tables by heading, each a row of column names and then rows of text.
+    ``findings``: sentences on top, with links to ``meanings``. ``scene``: what can be explored
+    (``scene_of``); without scripts and on paper there are the figures.
 
-    Text is escaped; the page has no scripts and loads nothing, and its policy forbids both.
+    Text is escaped; the page loads nothing, and its policy forbids that, and all scripts but the
+    one that draws the scene.
     Files are written under another name and then renamed, so that a reader never sees half of one.
     """
     path = Path(path)
@@ -93,33 +103,42 @@ def write_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     images = {name: to_png(figure) for name, figure in figures.items()}
     for file, content in zip(_file_names(images), images.values(), strict=True):
-        write_whole(target.parent / file, content)
+        if beside:
+            write_whole(target.parent / file, content)
     measured = {k: v for k, v in metrics.items() if k not in _PROVENANCE}
     origin = {k: metrics[k] for k in _PROVENANCE[:-1] if k in metrics}
     audited = audit if audit is None or isinstance(audit, Mapping) else audit.to_dict()
-    safe = _escape(title)
+    safe, known = _escape(title), meanings or {}
+    policy = f"; {script_policy()}" if scene else ""
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
+        f"content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'{policy}\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{safe}</h1>",
+        f"<title>{safe}</title>\n<style>{_STYLE}{style()}</style>\n</head>\n<body>\n<main>"
+        f"<h1>{safe}</h1>",
+        findings_html(findings, known),
+        section() if scene else "",
         *(f"<p>{_escape(note)}</p>" for note in notes),
         _table("Results", measured),
         *(_grid(heading, rows) for heading, rows in (tables or {}).items()),
         _table("Data", audited),
     ]
+    parts.append(meanings_html(findings, known))
     if images:
         parts.append("<h2>Pictures</h2>")
     for name, content in images.items():
         label, code = _escape(name), base64.b64encode(content).decode("ascii")
         parts.append(
-            f'<figure><img alt="{label}" src="data:image/png;base64,{code}">'
+            f'<figure><img alt="{label}" decoding="async" src="data:image/png;base64,{code}">'
             f"<figcaption>{label}</figcaption></figure>"
         )
     parts.append(_table("Where this comes from", origin))
     if command := command or metrics.get("command"):
         parts.append(f"<h2>The same again</h2>\n<pre>{_escape(command)}</pre>")
+    parts.append("</main>")
+    if scene:
+        parts.append(data_and_script(scene))
     page = "\n".join([*(part for part in parts if part), "</body>\n</html>\n"])
     write_whole(target, page)
     return target
@@ -154,8 +173,9 @@ def _grid(heading: str, rows: Sequence[Sequence[str]]) -> str:
         for name, *rest in body
     )
     return (
-        f'<h2>{_escape(heading)}</h2>\n<table class="grid">\n'
-        f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
+        f'<h2>{_escape(heading)}</h2>\n<div class="wide" tabindex="0" role="region" '
+        f'aria-label="{_escape(heading)}"><table class="grid">\n'
+        f"<thead><tr>{first}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table></div>"
     )
 
 
@@ -168,15 +188,20 @@ def _rows(values: ReadOnlyDocument, prefix: str = "") -> list[tuple[str, str]]:
     """Lines of a table; mappings within mappings become lines named ``outer, inner``."""
     rows = []
     for key, value in values.items():
-        name = prefix + _NAMES.get(str(key), str(key).replace("_", " "))
+        name = prefix + name_in_words(str(key))
         if isinstance(value, Mapping):
             rows += _rows(value, name + ", ") if value else []
         else:
-            rows.append((name, _text(value)))
+            rows.append((name, value_in_words(value)))
     return rows
 
 
-def _text(value: object) -> str:
+def name_in_words(key: str) -> str:
+    """A key of ``metrics.json`` as people read it."""
+    return _NAMES.get(key, key.replace("_", " "))
+
+
+def value_in_words(value: object) -> str:
     """Numbers as people read them: integers in groups of three, reals to five digits."""
     if value is None:
         return "–"
@@ -187,9 +212,9 @@ def _text(value: object) -> str:
     if isinstance(value, float | np.floating):
         return f"{float(value):.5g}"
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return _text(value.item())
+        return value_in_words(value.item())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(value_in_words, value))
     return str(value)
 
 

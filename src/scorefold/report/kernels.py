@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from scorefold.kernels import WrappedMixture
 
-_AROUND = 48
+_AROUND, _ALONG = 48, 9
 
 
 def kernel_shapes(
@@ -89,10 +89,25 @@ def kernel_shapes(
 def kernel_ellipses(mixture: WrappedMixture, rows: np.ndarray, deviations: float) -> np.ndarray:
     """Closed curves at ``deviations`` standard deviations around the kernels ``rows`` of a
     mixture of dimension 2, shape ``(len(rows), 49, *manifold.shape)``."""
-    manifold = mixture.manifold
     angle = np.linspace(0.0, 2.0 * np.pi, _AROUND + 1)
-    circle = deviations * np.stack([np.cos(angle), np.sin(angle)], -1)
-    around = device(circle, mixture.centres.dtype)
+    return _around(mixture, rows, deviations * np.stack([np.cos(angle), np.sin(angle)], -1))
+
+
+def kernel_outlines(mixture: WrappedMixture, rows: np.ndarray, deviations: float) -> np.ndarray:
+    """``kernel_ellipses`` in dimension 2; otherwise the axes of the kernels as far as
+    ``deviations`` standard deviations, shape ``(len(rows) · dim, 9, *manifold.shape)``."""
+    d = mixture.manifold.dim
+    if d == 2:
+        return kernel_ellipses(mixture, rows, deviations)
+    along = np.einsum("ij,k->ikj", np.eye(d), np.linspace(-deviations, deviations, _ALONG))
+    lines = _around(mixture, rows, along.reshape(-1, d))
+    return lines.reshape(len(rows) * d, _ALONG, *mixture.manifold.shape)
+
+
+def _around(mixture: WrappedMixture, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """exp_z(Σ_k c_k √λ_k E_k) for each of the kernels ``rows`` and of the places c (m, dim)."""
+    manifold = mixture.manifold
+    around = device(places, mixture.centres.dtype)
 
     def one(z: Point, axes: Array, variances: Array) -> Array:
         def at(c: Array) -> Point:

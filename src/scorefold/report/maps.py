@@ -153,7 +153,7 @@ def _decorate_sphere(axes: Panel, chart: Mollweide | Globe, edge: Patch, *, fill
     axes.set_axis_off()
     axes.add_patch(edge)
     ink = "white" if filled else "0.45"
-    axes.plot(*_lines(chart, _graticule()), color=ink, lw=0.4, alpha=0.35, zorder=2)
+    axes.plot(*_lines(chart, graticule()), color=ink, lw=0.4, alpha=0.35, zorder=2)
     if chart.earth:
         if not filled:
             _shade_land(axes, chart, edge)
@@ -176,7 +176,7 @@ def _shade_land(axes: Panel, chart: Mollweide | Globe, edge: Patch) -> None:
     image.set_clip_path(edge)
 
 
-def _graticule() -> list[np.ndarray]:
+def graticule() -> list[np.ndarray]:
     """Meridians and parallels every 30°, as (n, 2) longitude and latitude."""
     along = np.linspace(-90.0, 90.0, 91)
     around = np.linspace(-180.0, 180.0, 181)
@@ -190,7 +190,7 @@ def _lines(chart: Mollweide | Globe, rings: Iterable[np.ndarray]) -> np.ndarray:
     and where a map is cut."""
     pieces: list[np.ndarray] = []
     for ring in rings:
-        lonlat = np.radians(_densify(ring))
+        lonlat = np.radians(densified(ring))
         across = np.cos(lonlat[:, 1])
         xyz = [across * np.cos(lonlat[:, 0]), across * np.sin(lonlat[:, 0]), np.sin(lonlat[:, 1])]
         xy, visible = chart.project(np.stack(xyz, -1))
@@ -200,7 +200,7 @@ def _lines(chart: Mollweide | Globe, rings: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate(pieces).T
 
 
-def _densify(ring: np.ndarray) -> np.ndarray:
+def densified(ring: np.ndarray) -> np.ndarray:
     """Vertices at most 2° apart, the short way round."""
     step = np.diff(ring, axis=0)
     step[:, 0] = (step[:, 0] + 180.0) % 360.0 - 180.0

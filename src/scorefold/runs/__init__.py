@@ -14,9 +14,9 @@
 What is asked for is a ``FitRequest`` (a model for one table) or a ``BridgeRequest`` (a bridge
 between two, or through many); ``carry_out`` takes both along one path: open, describe, fit,
 measure, save, report. The command line does the same, and hears how it
-goes by a ``Listener``. ``Run`` is the folder; ``evaluate`` and ``draw_again`` work on every kind,
-``write_draws`` and ``write_regions`` on models, ``carry`` on bridges. What cannot be done is a
-``RunError``.
+goes by a ``Listener``. ``Run`` is the folder; ``evaluate``, ``draw_again`` and ``compare`` work on
+every kind, ``write_draws`` and ``write_regions`` on models, ``carry`` on bridges. What cannot be
+done is a ``RunError``.
 
 ``MODELS``, ``BRIDGES`` and the measures (``MEASURES``, ``END_MEASURES``, ``SNAPSHOT_MEASURES``)
 are dictionaries by name: an entry more is known to all of these, and to the command line.

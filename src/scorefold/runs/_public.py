@@ -6,6 +6,7 @@ from scorefold.runs.bridges.choices import BRIDGES, BridgeChoice
 from scorefold.runs.bridges.ends_measures import END_MEASURES
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.bridges.snapshots_measures import SNAPSHOT_MEASURES
+from scorefold.runs.comparison import compare
 from scorefold.runs.doctor import Check, examine, installation
 from scorefold.runs.errors import RunError
 from scorefold.runs.evaluation import Evaluation, evaluate
@@ -45,6 +46,7 @@ __all__ = [
     "carry",
     "carry_out",
     "cite",
+    "compare",
     "draw_again",
     "evaluate",
     "examine",

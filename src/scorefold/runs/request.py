@@ -16,6 +16,7 @@ from scorefold._types import Document, ReadOnlyDocument
 from scorefold.data import Dataset, datasets
 from scorefold.data.laws.synthetic import is_synthetic
 from scorefold.runs.errors import RunError
+from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure, Subject
@@ -102,6 +103,10 @@ class Problem(abc.ABC, Generic[Fitted, Subject]):
     @abc.abstractmethod
     def tables(self, metrics: ReadOnlyDocument) -> Tables:
         """The tables of the page."""
+
+    @abc.abstractmethod
+    def exploration(self, done: Finished[Subject]) -> Exploration:
+        """What its page lets a reader explore."""
 
     @abc.abstractmethod
     def page(self, done: Finished[Subject]) -> Path:

@@ -15,10 +15,12 @@ from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.choices import training_numbers
+from scorefold.runs.bridges.ends_exploration import explored_ends
 from scorefold.runs.bridges.ends_measures import END_MEASURES, MeasuredBridge
 from scorefold.runs.bridges.ends_page import end_tables, write_bridge_page
 from scorefold.runs.bridges.request import BridgeRequest
 from scorefold.runs.errors import RunError
+from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure
@@ -135,7 +137,10 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
         return end_tables(self.ends, metrics)
 
     def page(self, done: Finished[MeasuredBridge]) -> Path:
-        return write_bridge_page(done, self.ends)
+        return write_bridge_page(done, self.ends, self.exploration(done))
+
+    def exploration(self, done: Finished[MeasuredBridge]) -> Exploration:
+        return explored_ends(done, self.ends)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
         lines, ends = [], metrics["ends"] or {}

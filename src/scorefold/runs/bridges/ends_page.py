@@ -6,37 +6,37 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
 from scorefold import report
 from scorefold._types import Document, ReadOnlyDocument
-from scorefold.bridges import AlternationHistory, MultiMarginalBridge, SnapshotHistory
+from scorefold.bridges import AlternationHistory, SnapshotHistory
 from scorefold.data import Dataset
 from scorefold.fitting import History
 from scorefold.manifolds import Manifold
-from scorefold.runs.axes import Shown, axes_of
+from scorefold.runs.axes import Shown
 from scorefold.runs.bridges.arrivals import miss, ratio, text
 from scorefold.runs.bridges.ends_measures import MeasuredBridge
+from scorefold.runs.exploration import Exploration, scene_of_run
+from scorefold.runs.meanings import MEANINGS
 from scorefold.runs.request import Finished, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FILM, _STEPS, _FRAMES = 800, 100, 6
+_FRAMES = 6
 
 
-def write_bridge_page(done: Finished[MeasuredBridge], ends: tuple[Dataset, Dataset]) -> Path:
-    """Both ends beside held-out points, the film from A to B, paths, training curves."""
+def write_bridge_page(
+    done: Finished[MeasuredBridge], ends: tuple[Dataset, Dataset], explored: Exploration
+) -> Path:
+    """What can be explored; both ends beside held-out points, the film from A to B, paths, training
+    curves."""
     a, b = ends
-    bridge, metrics, history = done.subject.bridge, done.metrics, done.course
-    drawn, shown_on = done.subject.held, Shown(axes=axes_of(a.coordinates), earth=done.earth)
-    key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
-    start = np.concatenate([a.test, a.train])[:_FILM]
-    # Through at the very times that are shown, whatever the levels of the walk are.
-    times = np.linspace(0.0, 1.0, _STEPS + 1)
-    whole = MultiMarginalBridge((0.0, 1.0), [bridge], [start])
-    paths = np.asarray(whole.sample_paths(key, start, times, steps=_STEPS // 2))
+    metrics, history = done.metrics, done.course
+    drawn, shown_on = done.subject.held, Shown(axes=explored.axes, earth=done.earth)
+    paths, times = explored.shown.ways, np.asarray(explored.shown.times)
+    assert paths is not None
     figures = {
         f"At {end.name}": arrival_figure(
             a.manifold, {f"bridged from {other.name}": drawn[name]},
@@ -45,7 +45,7 @@ def write_bridge_page(done: Finished[MeasuredBridge], ends: tuple[Dataset, Datas
         for name, end, other in (("b", b, a), ("a", a, b))
     }  # fmt: skip
     if a.manifold.picture != "factors":
-        at = np.linspace(0, _STEPS, _FRAMES).round().astype(int)
+        at = np.linspace(0, len(times) - 1, _FRAMES).round().astype(int)
         figures[f"From {a.name} to {b.name}"] = report.film(
             a.manifold, paths[:, at].swapaxes(0, 1), times=times[at],
             data={b.name: np.asarray(b.test)}, **shown_on,
@@ -60,6 +60,7 @@ def write_bridge_page(done: Finished[MeasuredBridge], ends: tuple[Dataset, Datas
     return report.write_report(
         done.folder, title=f"{a.title} to {b.title}: {metrics['model']} bridge", metrics=shown,
         figures=figures, notes=_notes(ends, metrics), tables=done.tables,
+        findings=explored.findings, meanings=MEANINGS, scene=scene_of_run(explored),
     )  # fmt: skip
 
 

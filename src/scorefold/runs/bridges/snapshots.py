@@ -27,6 +27,7 @@ from scorefold.report import Axes
 from scorefold.runs.axes import axes_of
 from scorefold.runs.bridges.arrivals import ratio, text
 from scorefold.runs.bridges.request import BridgeRequest
+from scorefold.runs.bridges.snapshots_exploration import explored_snapshots
 from scorefold.runs.bridges.snapshots_measures import (
     LEFT_OUT,
     SNAPSHOT_MEASURES,
@@ -36,6 +37,7 @@ from scorefold.runs.bridges.snapshots_measures import (
 )
 from scorefold.runs.bridges.snapshots_page import snapshot_tables, write_snapshots_page
 from scorefold.runs.errors import RunError
+from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.measures import Measure
@@ -270,8 +272,11 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
         return snapshot_tables(metrics)
 
     def page(self, done: Finished[FittedSnapshots]) -> Path:
+        return write_snapshots_page(done, self.exploration(done))
+
+    def exploration(self, done: Finished[FittedSnapshots]) -> Exploration:
         axes = Axes() if self.coordinates is None else axes_of(self.coordinates)
-        return write_snapshots_page(done, axes)
+        return explored_snapshots(done, axes)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
         lines = []

@@ -6,7 +6,6 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
 from scorefold import report
@@ -23,30 +22,29 @@ from scorefold.runs.axes import Shown
 from scorefold.runs.bridges.arrivals import miss, ratio, text
 from scorefold.runs.bridges.ends_page import arrival_figure, training_figure
 from scorefold.runs.bridges.snapshots_measures import FittedSnapshots
+from scorefold.runs.exploration import Exploration, scene_of_run
+from scorefold.runs.meanings import MEANINGS
 from scorefold.runs.request import Finished, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FILM, _LEVELS, _FRAMES, _MOST = 800, 12, 7, 12
+_FRAMES, _MOST = 7, 12
 _ARROWS = 150
 _IN_TABLES = ("arrivals", "left_out", "left_out_methods", "inner_w1", "speeds")
 
 
-def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> Path:
-    """Arrivals at each snapshot beside held-out points, the film and the paths through all
-    intervals, training curves. ``axes``: of the table."""
-    metrics, shown_on = done.metrics, Shown(axes=axes, earth=done.earth)
+def write_snapshots_page(done: Finished[FittedSnapshots], explored: Exploration) -> Path:
+    """What can be explored; arrivals at each snapshot beside held-out points, the film and the
+    paths through all intervals, training curves."""
+    metrics, shown_on = done.metrics, Shown(axes=explored.axes, earth=done.earth)
     assert isinstance(done.course, SnapshotHistory)
     course = done.course.course
     histories = () if isinstance(course, CurrentHistory | SplineHistory) else course
     bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
-    key = jax.random.fold_in(jax.random.key(metrics["seed"]), 8)
-    start = np.concatenate([test.points[0], train.points[0]])[:_FILM].astype(np.float32)
-    at = np.unique(np.concatenate([np.linspace(a, b, _LEVELS + 1) for a, b in
-                                   itertools.pairwise(times)]))  # fmt: skip
-    paths = np.asarray(bridge.sample_paths(key, start, at))
+    paths, at = explored.shown.ways, np.asarray(explored.shown.times)
+    assert paths is not None
     figures = {}
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
@@ -80,7 +78,8 @@ def write_snapshots_page(done: Finished[FittedSnapshots], axes: report.Axes) -> 
              for k, v in metrics.items() if k not in _IN_TABLES}  # fmt: skip
     return report.write_report(
         done.folder, title=title, metrics=shown, figures=figures, notes=_notes(train, metrics),
-        tables=done.tables,
+        tables=done.tables, findings=explored.findings, meanings=MEANINGS,
+        scene=scene_of_run(explored),
     )  # fmt: skip
 
 

@@ -87,8 +87,9 @@ class ModelChoice(Generic[M]):
     - ``settings``: what can be stated of it, beside ``TRAINING``.
     - ``needs``: training points, at least. ``budget``: seconds of training where neither steps
       nor seconds are stated. ``together``: seeds are trained side by side where the splits allow.
-    - ``density``, ``figures``: log p for pictures, and figures of its own from (model, key,
-      keywords of pictures). ``numbers``: what ``metrics.json`` says of it beside what is measured.
+    - ``density``, ``kernels``, ``figures``: log p for pictures; lines (k, m, *shape) that
+      show its kernels; and figures of its own from (model, key, keywords of pictures).
+      ``numbers``: what ``metrics.json`` says of it beside what is measured.
     - ``check``: raises ``ValueError`` for a manifold that it is not defined on.
     """
 
@@ -99,6 +100,7 @@ class ModelChoice(Generic[M]):
     budget: float | None = None
     together: bool = False
     density: Callable[[M], pictures.Density] = lambda model: model.log_prob
+    kernels: Callable[[M], np.ndarray | None] = lambda model: None
     figures: Callable[[M, Key, Shown], pictures.Figures] = lambda *_: {}
     numbers: Callable[[M], Document] = lambda model: {}
     check: Callable[[Manifold], object] = lambda manifold: None
@@ -384,8 +386,8 @@ USUAL = (_WIDTH, _DEPTH, _FLOOR, _LOSS, _S_MIN, _PRODUCTS)
 
 MODELS: dict[str, ModelChoice] = {
     "kernel": ModelChoice(
-        _kernel, (_WIDTH, _DEPTH, _FLOOR), needs=4, figures=pictures.shapes_of_kernels,
-        numbers=_floor,
+        _kernel, (_WIDTH, _DEPTH, _FLOOR), needs=4, kernels=pictures.outlines_of_kernels,
+        figures=pictures.shapes_of_kernels, numbers=_floor,
     ),
     "score": ModelChoice(
         _score, (_WIDTH, _DEPTH, _LOSS, _S_MIN, _PRODUCTS, _START_LAWS), budget=20.0, together=True,

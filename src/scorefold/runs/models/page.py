@@ -8,22 +8,28 @@ import numpy as np
 from scorefold import report
 from scorefold.data import Dataset
 from scorefold.fitting import History
+from scorefold.report.density import LogProb
 from scorefold.runs.axes import Shown, axes_of
+from scorefold.runs.exploration import Exploration, scene_of_run
+from scorefold.runs.meanings import MEANINGS
 from scorefold.runs.models.choices import ModelChoice
 from scorefold.runs.models.measures import MeasuredModel
-from scorefold.runs.models.pictures import Density, Figures
+from scorefold.runs.models.pictures import Figures
 from scorefold.runs.request import Finished
 
 _VALIDATION = "NLL of validation points while training\n(nats, approximate)"
 
 
-def write_model_page(done: Finished[MeasuredModel], choice: ModelChoice) -> Path:
-    """Density, samples, training curves, what is particular to the model, measures of
-    generalisation and the audit of the data, in one page."""
+def write_model_page(
+    done: Finished[MeasuredModel], choice: ModelChoice, explored: Exploration
+) -> Path:
+    """What can be explored; density, samples, training curves, what is particular to the model,
+    measures of generalisation and the audit of the data, in one page."""
     model, dataset, samples = done.subject.model, done.subject.data, done.subject.draws
     metrics, history = done.metrics, done.course
     drawn = Shown(axes=axes_of(dataset.coordinates), earth=done.earth)
-    figures = _laws(choice.density(model), dataset, samples, drawn)
+    density = explored.shown.log_prob if dataset.manifold.dim <= 2 else None
+    figures = _laws(density, dataset, samples, drawn)
     if isinstance(history, History) and history.steps:
         figures["Training"] = report.training_curves(
             history, validation=_VALIDATION, chosen=metrics["val_nll"]
@@ -33,16 +39,15 @@ def write_model_page(done: Finished[MeasuredModel], choice: ModelChoice) -> Path
     return report.write_report(
         done.folder, title=f"{dataset.title}: {metrics['model']} model", metrics=shown,
         figures=figures, notes=_notes(dataset), audit=dataset.audit, tables=done.tables,
+        findings=explored.findings, meanings=MEANINGS, scene=scene_of_run(explored),
     )  # fmt: skip
 
 
-def _laws(density: Density, dataset: Dataset, samples: np.ndarray, drawn: Shown) -> Figures:
+def _laws(log_prob: LogProb | None, dataset: Dataset, samples: np.ndarray, drawn: Shown) -> Figures:
     manifold = dataset.manifold
     sets = {"training data": np.asarray(dataset.train), "test data": np.asarray(dataset.test)}
-    log_prob = density if manifold.dim <= 2 else None
     globes = {}
     if manifold.picture == "sphere":
-        log_prob = report.tabulated(density, manifold)
         fresh = {"test data": sets["test data"]}
         globes = {
             "Seen from space": report.globes(log_prob=log_prob, data=fresh, earth=drawn["earth"])

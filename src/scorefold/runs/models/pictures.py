@@ -18,7 +18,7 @@ from scorefold.runs.axes import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FILM, _STEPS = 1000, 100
+_FILM, _STEPS, _OUTLINES = 1000, 100, 150
 _RTOL = 1e-3
 """For pictures: errors of some hundredths of a nat cannot be seen."""
 
@@ -44,3 +44,10 @@ def film_of_noise(model: FittedScoreModel, key: Key, drawn: Shown) -> Figures:
 def shapes_of_kernels(model: FittedKernelModel, key: Key, drawn: Shown) -> Figures:
     """The widths of the kernels, and the heaviest ones."""
     return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
+
+
+def outlines_of_kernels(model: FittedKernelModel) -> np.ndarray:
+    """The heaviest kernels at two standard deviations."""
+    mixture = model.mixture_in_units().full()
+    rows = np.argsort(-np.asarray(mixture.log_weights), kind="stable")[:_OUTLINES]
+    return report.kernel_outlines(mixture, rows, 2.0)

@@ -20,11 +20,13 @@ from scorefold.models import Model
 from scorefold.runs import histories
 from scorefold.runs.axes import on_earth
 from scorefold.runs.errors import RunError
+from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
 from scorefold.runs.histories import Course
 from scorefold.runs.identity import described, point_digests
 from scorefold.runs.measures import Measure
 from scorefold.runs.models import choices
+from scorefold.runs.models.exploration import explored_model
 from scorefold.runs.models.generalisation import HEADING, generalisation_rows
 from scorefold.runs.models.measures import MEASURES, MeasuredModel
 from scorefold.runs.models.page import write_model_page
@@ -186,7 +188,10 @@ class ModelProblem(Problem[Model, MeasuredModel]):
         return {"Memorisation and generalisation": [HEADING, *rows]}
 
     def page(self, done: Finished[MeasuredModel]) -> Path:
-        return write_model_page(done, self.choice)
+        return write_model_page(done, self.choice, self.exploration(done))
+
+    def exploration(self, done: Finished[MeasuredModel]) -> Exploration:
+        return explored_model(done, self.choice)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
         return run_lines(metrics)
