@@ -7,7 +7,7 @@ import pytest
 from optional import package
 
 import scorefold as sf
-from scorefold.bridges import brownian_reference, fit_snapshots
+from scorefold.bridges import brownian_reference, interpolate_snapshots
 from scorefold.data import HeatMixture, plain_coordinates
 from scorefold.interop.torch import from_torch, to_torch
 from scorefold.manifolds.neighbours import nearest, pairwise
@@ -54,8 +54,8 @@ DOORS = {
     "region": lambda x, model, bridge: credible_region(
         model, 0.5, key=KEY, n=100).contains(x),
     "columns": lambda x, model, bridge: plain_coordinates(PLANE).to_columns(x),
-    "snapshots": lambda x, model, bridge: fit_snapshots(
-        PLANE, [0.0, 1.0, 2.0], [x, torch.as_tensor(Y), X], key=KEY, method="spline")[0].sample_at(KEY, 0.5, 3),
+    "snapshots": lambda x, model, bridge: interpolate_snapshots(
+        PLANE, [0.0, 1.0], [x, torch.as_tensor(Y)], key=KEY).sample_at(KEY, 0.5, 9),
 }  # fmt: skip
 
 

@@ -58,14 +58,4 @@ def from_torch(x: Tensor, name: str = "x") -> Array:
             f"{name}: a tensor of {x.dtype}, of which JAX would keep {kept.name}: "
             f"jax.config.update('jax_enable_x64', True), or give {name}.{shorter}()."
         )
-    if x.is_contiguous() and x.dtype != torch.bool and array.size:
-        return jax.dlpack.from_dlpack(x.detach()) if array.dtype == _dtype(x) else device(array)
-    return device(array)
-
-
-def _dtype(x: Tensor) -> np.dtype:
-    """The dtype of a tensor for NumPy; of those that it has not, none."""
-    try:
-        return np.dtype(str(x.dtype).removeprefix("torch."))
-    except TypeError:
-        return np.dtype(object)
+    return jax.dlpack.from_dlpack(array) if array.flags.c_contiguous else device(array)

@@ -141,7 +141,10 @@ def snapshots_of_cells(
     labels = None
     if member is not None:
         labels, _ = _labels(member, np.asarray(cells.obs[member]), every, False)
-    space = manifold_from_name(manifold) if isinstance(manifold, str) else manifold
+    try:
+        space = manifold_from_name(manifold) if isinstance(manifold, str) else manifold
+    except ValueError as error:
+        raise DataError(str(error)) from error
     space = Euclidean(points.shape[1]) if space is None else space
     if points.shape[1] != math.prod(space.shape):
         raise DataError(
