@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 avoid_wrong_sums()
 
 _ROOMS = (
-    "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "kernels",
+    "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "interop", "kernels",
     "learned_manifolds", "losses", "manifolds", "metrics", "models", "noising", "proximal",
     "regions", "report", "runs", "samplers",
 )  # fmt: skip

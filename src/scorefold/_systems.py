@@ -48,6 +48,8 @@ class System(NamedTuple):
     arc: Callable[[np.ndarray], np.ndarray] = lambda chord: chord
     angles: tuple[bool, ...] = ()
     """Which columns are angles; empty: none."""
+    bounded: tuple[str, ...] = ()
+    """Roles of angles that run over half a turn and end there: latitude."""
     unit: str | None = None
     """The unit of angles where none is stated."""
     wraps: bool = True
@@ -58,3 +60,11 @@ class System(NamedTuple):
     """Whether one point can be written in several ways: by whole turns, as q and as −q."""
     columns: tuple[str, ...] = ()
     """Names of columns for points that came from no table; empty: x0, x1, …"""
+
+    @property
+    def circular(self) -> tuple[bool, ...]:
+        """Which columns are angles that close after a whole turn, as longitude does."""
+        if not self.wraps:
+            return (False,) * len(self.roles)
+        angles = self.angles or (False,) * len(self.roles)
+        return tuple(a and r not in self.bounded for a, r in zip(angles, self.roles, strict=True))

@@ -1,7 +1,7 @@
 """Array types shared by every room, and the two small numerical idioms everything relies on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +26,19 @@ class SupportsArray(Protocol):
     def __array__(self) -> np.ndarray: ...
 
 
-Values = ArrayLike | Sequence | SupportsArray
-"""What a caller may pass as an array: arrays, numbers, nested lists, tables."""
+@runtime_checkable
+class SupportsMatrix(Protocol):
+    """What is a matrix, or many: the rotations of SciPy."""
+
+    def as_matrix(self) -> np.ndarray: ...
+
+
+if TYPE_CHECKING:
+    # What the functions of NumPy are declared for; SciPy's classes have no types.
+    Values = ArrayLike | Sequence | SupportsArray
+else:
+    Values = ArrayLike | Sequence | SupportsArray | SupportsMatrix
+"""What a caller may pass as an array: arrays, numbers, nested lists, tables, tensors, rotations."""
 Document = dict[str, Any]
 """A JSON object, as it is read and written."""
 ReadOnlyDocument = Mapping[str, Any]

@@ -38,7 +38,7 @@ _LAYERS = {
     f"equinox.nn.{cls.__name__}": cls
     for cls in (eqx.nn.Linear, eqx.nn.Identity, eqx.nn.LayerNorm, eqx.nn.MLP)
 }
-_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "metrics", "report", "runs"}
+_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "interop", "metrics", "report", "runs"}
 
 
 def encode(tree: object) -> tuple[object, dict[str, np.ndarray]]:

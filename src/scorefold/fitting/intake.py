@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scorefold._blocks import listed
+from scorefold._foreign import plain
 from scorefold._types import Values
 
 
@@ -14,6 +15,7 @@ def numbers(name: str, data: Values, runs: int | None = None) -> np.ndarray:
     **Raises:** ``ValueError`` for text, ragged lists, complex numbers, no rows, rows that are not
     finite, and with ``runs`` a leading axis of another length.
     """
+    data = plain(name, data)
     try:
         x = np.asarray(data)
         if x.dtype == jnp.bfloat16 or x.dtype.kind == "O":

@@ -5,6 +5,7 @@ import operator
 import jax.numpy as jnp
 import numpy as np
 
+from scorefold._foreign import plain
 from scorefold._types import Values
 
 
@@ -26,6 +27,7 @@ def read_columns(**columns: Values) -> tuple[np.ndarray, ...]:
     """Columns of numbers as float64 arrays of one length; refuses NaN, inf and text by row."""
     out: list[np.ndarray] = []
     for name, values in columns.items():
+        values = readable(name, values)
         try:
             array = np.atleast_1d(np.asarray(values, dtype=np.float64))
         except (TypeError, ValueError) as error:
@@ -64,8 +66,18 @@ def _require_finite(name: str, rows: np.ndarray) -> None:
     refuse_rows(name, ~np.isfinite(rows), rows, "not finite (NaN or inf)", hint)
 
 
+def readable(name: str, values: Values) -> Values:
+    """Tensors, rotations and masked arrays as ``plain`` reads them."""
+    try:
+        return plain(name, values)
+    except ValueError as error:
+        raise PointsError(str(error)) from None
+
+
 def as_numbers(name: str, values: Values) -> np.ndarray:
-    """Lists, arrays, data frames as a real NumPy array; text and complex numbers are refused."""
+    """Lists, arrays, data frames, tensors, rotations as a real NumPy array; text, complex numbers
+    and masked entries are refused."""
+    values = readable(name, values)
     try:
         array = np.asarray(values)
     except ValueError as error:

@@ -14,7 +14,7 @@ from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import check_dimension, read_array, refuse_rows
+from scorefold.manifolds._check import as_numbers, check_dimension, read_array, refuse_rows
 from scorefold.manifolds._radial import length, log_sinhc, sinhc, sum_of_squares
 
 
@@ -238,7 +238,7 @@ class Hyperbolic(Manifold):
 
     def to_poincare(self, x: Values) -> np.ndarray:
         """Coordinates x_s/(1 + x₀) in the Poincaré ball, float64."""
-        points = np.asarray(x, dtype=np.float64)
+        points = as_numbers("x", x).astype(np.float64)
         return points[..., 1:] / (1.0 + points[..., :1])
 
 

@@ -21,16 +21,17 @@ _BLOCK = 1024
 def check_points(manifold: Manifold, x: Values, name: str = "points") -> Array:
     """``x`` as points of ``manifold``: shape ``manifold.shape`` (one) or ``(n, *manifold.shape)``.
 
-    **Arguments:** ``x``: NumPy or JAX arrays, nested lists, pandas frames. float32 and float64
+    **Arguments:** ``x``: NumPy or JAX arrays, nested lists, pandas frames, tensors of PyTorch on
+    the processor, on SO(3) a ``Rotation`` of SciPy. float32 and float64
     are kept, other real dtypes become the default float. ``name``: how errors call the argument.
     **Returns:** a JAX array of the same shape. Points off the manifold by rounding (defect up to
     1e-4) are projected, points on it are returned unchanged, angles of a torus are wrapped.
     Inside a JAX transformation values are not known: shape and dtype are checked, every point is
     projected.
     **Raises:** ``PointsError`` (a ``ValueError``) naming the argument, the rows and the remedy:
-    no rows, wrong shape, text, NaN or inf, numbers beyond the range of the default float, defect
-    above 1e-4, and what the geometry recognises: zero vectors, reflections, the wrong hyperbolic
-    sheet, degrees on a torus.
+    no rows, wrong shape, text, masked entries, NaN or inf, numbers beyond the range of the default
+    float, defect above 1e-4, and what the geometry recognises: zero vectors, reflections, the wrong
+    hyperbolic sheet, degrees on a torus.
     """
     points = exact_points(manifold, x, name)
     if isinstance(points, np.ndarray):

@@ -17,7 +17,7 @@ from scorefold import heat
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import PointsError, read_array, refuse_rows
+from scorefold.manifolds._check import PointsError, as_numbers, read_array, refuse_rows
 from scorefold.manifolds._radial import arcsine_ratio, length, log_sinc, sinc, sum_of_squares
 from scorefold.manifolds.points import check_points
 
@@ -395,7 +395,7 @@ def _points(rotation: Rotation) -> Array:
 
 
 def _rotation(x: Values) -> Rotation:
-    return _scipy().from_matrix(np.asarray(x, dtype=np.float64))
+    return _scipy().from_matrix(as_numbers("x", x).astype(np.float64))
 
 
 def _scalar_first(order: str) -> bool:
@@ -442,7 +442,7 @@ def _euler(m: SO3, name: str, title: str, convention: str, *roles: str) -> Syste
         read=lambda v, degrees: m.from_euler(v, convention=convention, degrees=degrees),
         write=lambda x, degrees: m.to_euler(x, convention=convention, degrees=degrees),
         place=lambda v, degrees: _matrices(_scipy().from_euler(convention, v, degrees=degrees)),
-        arc=_arc, angles=(True,) * 3, ambiguous=True,
+        arc=_arc, angles=(True,) * 3, bounded=("Phi", "pitch", "tilt"), ambiguous=True,
     )  # fmt: skip
 
 

@@ -15,7 +15,13 @@ from scorefold._blocks import device
 from scorefold._geometry import Chords, Manifold, SineVolume, row_norms
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import check_dimension, read_columns, refuse_rows, sine_cosine
+from scorefold.manifolds._check import (
+    as_numbers,
+    check_dimension,
+    read_columns,
+    refuse_rows,
+    sine_cosine,
+)
 from scorefold.manifolds._radial import (
     angle_over_sine,
     arcsine_ratio,
@@ -232,35 +238,39 @@ class Sphere(Manifold):
         """
         if self.d != 2:
             raise ValueError(f"Latitude and longitude describe S^2, not {self.name}.")
-        lat, lon = read_columns(lat=lat, lon=lon)
-        unit = 1.0 if not degrees else math.pi / 180
-        top = 90.0 if degrees else math.pi / 2
-        label = "°" if degrees else " rad"
-        beyond = np.abs(lat) > top * (1 + 1e-9)
-        if beyond.any():
-            swapped = np.abs(lon).max(initial=0.0) <= top and np.abs(lat).max() <= 4 * top
-            hint = (
-                "The longitudes all fit in the latitude range: the two columns look swapped."
-                if swapped
-                else "Latitudes run from -90 to 90 degrees."
-                if degrees
-                else "With degrees=False the values are radians; these look like degrees."
-            )
-            refuse_rows("lat", beyond, lat, f"beyond ±{top:.6g}{label}", hint)
-        hint = "Longitudes run from -180 to 180 or from 0 to 360 degrees."
-        beyond = np.abs(lon) > 4 * top * (1 + 1e-9)
-        refuse_rows("lon", beyond, lon, f"beyond ±{4 * top:.6g}{label}", hint)
-        phi, lam = lat * unit, lon * unit
-        xyz = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
-        return device(xyz, jnp.result_type(float))
+        return device(unit_vectors(lat, lon, degrees=degrees), jnp.result_type(float))
 
     def to_latlon(self, x: Values, *, degrees: bool = True) -> np.ndarray:
         """Columns (lat, lon) of unit vectors, shape (n, 2); lon in (−180, 180]."""
-        x = np.asarray(x, dtype=np.float64)
+        x = as_numbers("x", x).astype(np.float64)
         lat = np.arctan2(x[..., 2], np.hypot(x[..., 0], x[..., 1]))
         lon = np.arctan2(x[..., 1], x[..., 0])
         out = np.stack([lat, lon], -1)
         return np.degrees(out) if degrees else out
+
+
+def unit_vectors(lat: Values, lon: Values, *, degrees: bool) -> np.ndarray:
+    """``Sphere(2).from_latlon`` with all digits: float64, shape ``(n, 3)``."""
+    lat, lon = read_columns(lat=lat, lon=lon)
+    unit = 1.0 if not degrees else math.pi / 180
+    top = 90.0 if degrees else math.pi / 2
+    label = "°" if degrees else " rad"
+    beyond = np.abs(lat) > top * (1 + 1e-9)
+    if beyond.any():
+        swapped = np.abs(lon).max(initial=0.0) <= top and np.abs(lat).max() <= 4 * top
+        hint = (
+            "The longitudes all fit in the latitude range: the two columns look swapped."
+            if swapped
+            else "Latitudes run from -90 to 90 degrees."
+            if degrees
+            else "With degrees=False the values are radians; these look like degrees."
+        )
+        refuse_rows("lat", beyond, lat, f"beyond ±{top:.6g}{label}", hint)
+    hint = "Longitudes run from -180 to 180 or from 0 to 360 degrees."
+    beyond = np.abs(lon) > 4 * top * (1 + 1e-9)
+    refuse_rows("lon", beyond, lon, f"beyond ±{4 * top:.6g}{label}", hint)
+    phi, lam = lat * unit, lon * unit
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], -1)
 
 
 def _antipodal(x: Array, y: Array) -> Array:
@@ -311,8 +321,8 @@ def _latitudes(m: Sphere) -> tuple[System, System]:
         "latlon", "latitude and longitude", ("latitude", "longitude"),
         read=lambda v, degrees: m.from_latlon(v[:, 0], v[:, 1], degrees=degrees),
         write=lambda x, degrees: m.to_latlon(x, degrees=degrees),
-        place=_place_latlon, outside=_outside, arc=_arc, angles=(True, True), unit="degrees",
-        ambiguous=True, columns=("lat", "lon"),
+        place=_place_latlon, outside=_outside, arc=_arc, angles=(True, True),
+        bounded=("latitude", "colatitude"), unit="degrees", ambiguous=True, columns=("lat", "lon"),
     )  # fmt: skip
     assert latlon.read is not None
     read = latlon.read

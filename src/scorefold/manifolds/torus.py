@@ -11,7 +11,7 @@ from jaxtyping import Array
 from scorefold import heat
 from scorefold._systems import System
 from scorefold._types import Key, Point, Scalar, Values, safe_norm
-from scorefold.manifolds._check import read_array, refuse_rows, sine_cosine
+from scorefold.manifolds._check import as_numbers, read_array, refuse_rows, sine_cosine
 from scorefold.manifolds._flat import FlatManifold
 
 
@@ -114,7 +114,7 @@ class Torus(FlatManifold):
 
     def to_angles(self, x: Values, *, degrees: bool) -> np.ndarray:
         """The angles of points as float64, in degrees in [−180, 180) or in radians."""
-        radians = np.asarray(x, dtype=np.float64)
+        radians = as_numbers("x", x).astype(np.float64)
         return np.degrees(radians) if degrees else radians
 
 

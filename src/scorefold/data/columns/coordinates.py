@@ -16,6 +16,7 @@ from scorefold.data._errors import DataError
 from scorefold.data.columns.names import DEGREES
 from scorefold.data.splits.protocols import equal_rows, joined
 from scorefold.manifolds import Manifold, check_points, manifold_from_name
+from scorefold.manifolds._check import as_numbers
 
 T = TypeVar("T")
 _ROUNDING = 1e-10
@@ -126,7 +127,7 @@ class Coordinates:
 
     def to_columns(self, points: Values) -> np.ndarray:
         """Columns (n, k), float64, in the units and the range that came in."""
-        points = np.asarray(points, dtype=np.float64)
+        points = as_numbers("points", points).astype(np.float64)
         points = points.reshape(len(points), *self.manifold.shape)
         out = np.empty((len(points), len(self.columns)))
         for part, own in zip(self.parts, self.manifold.split(points), strict=True):

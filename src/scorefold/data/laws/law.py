@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from scorefold._foreign import plain
 from scorefold._types import Key, Point, Scalar, ScalarLike, Values
 from scorefold.data._errors import DataError
 from scorefold.manifolds import Manifold
@@ -35,7 +36,7 @@ class Law(eqx.Module):
 
 def batched(law: Law, method: str, x: Values, *args: ScalarLike) -> Array:
     """A method of one point over any leading axes of ``x``, in chunks: memory stays flat."""
-    x = jnp.asarray(x)
+    x = jnp.asarray(plain("x", x))
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
     shape = law.manifold.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from scorefold.data.snapshots import Snapshots
 from scorefold.data.sources.assembling import points_of
 from scorefold.data.sources.known import plain_coordinates
 from scorefold.data.sources.own_table import Dropped, own_table, rows_of
-from scorefold.manifolds import Euclidean, Manifold
+from scorefold.manifolds import Euclidean, Manifold, manifold_from_name
 
 _MANY = 200
 """Times that are still snapshots."""
@@ -102,10 +103,17 @@ def load_snapshot_table(
 
 
 def snapshots_of_cells(
-    cells: Cells, *, time: str, use: str = "X_pca", member: str | None = None, name: str = "cells"
+    cells: Cells,
+    *,
+    time: str,
+    use: str = "X_pca",
+    member: str | None = None,
+    manifold: str | Manifold | None = None,
+    name: str = "cells",
 ) -> SnapshotTable:
-    """Snapshots of an ``AnnData``: rows of ``obsm[use]``, a point of R^d each, at the times
-    ``obs[time]``; ``member``: a column of ``obs`` with labels.
+    """Snapshots of an ``AnnData``: rows of ``obsm[use]``, a point each, at the times ``obs[time]``;
+    ``member``: a column of ``obs`` with labels; ``manifold``: where they lie, the numbers of a
+    point in a row (default: R^d).
 
     **Raises:** ``DataError`` for names that are not there, times that are no numbers, and rows
     that are no points.
@@ -133,8 +141,18 @@ def snapshots_of_cells(
     labels = None
     if member is not None:
         labels, _ = _labels(member, np.asarray(cells.obs[member]), every, False)
-    space = Euclidean(points.shape[1])
-    found = _gathered(name, space, time, at, points, labels, unit)
+    try:
+        space = manifold_from_name(manifold) if isinstance(manifold, str) else manifold
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    space = Euclidean(points.shape[1]) if space is None else space
+    if points.shape[1] != math.prod(space.shape):
+        raise DataError(
+            f"obsm[{use!r}] is of R^{points.shape[1]}: it has {points.shape[1]} columns, and a "
+            f"point of {space.name} has {math.prod(space.shape)} numbers."
+        )
+    rows_of_points = points.reshape(len(points), *space.shape)
+    found = _gathered(name, space, time, at, rows_of_points, labels, unit)
     return SnapshotTable(found, plain_coordinates(space), said)
 
 
@@ -149,18 +167,17 @@ def _of_h5ad(
     try:
         import anndata
     except ImportError as error:
-        raise DataError("reading .h5ad needs the package anndata: pip install anndata.") from error
+        raise DataError(
+            "reading .h5ad needs the package anndata: pip install 'scorefold[anndata]'."
+        ) from error
     use = "X_pca" if columns is None else columns if isinstance(columns, str) else ",".join(columns)
     try:
         cells = anndata.read_h5ad(name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"could not be read as .h5ad ({type(error).__name__}).") from error
-    found = snapshots_of_cells(cells, time=time, use=use, member=member, name=called)
-    own = found.snapshots.manifold.name
-    wanted = getattr(manifold, "name", manifold)
-    if wanted is not None and wanted != own:
-        raise DataError(f"obsm[{use!r}] is on {own}, not on {wanted} (--manifold).")
-    return found
+    return snapshots_of_cells(
+        cells, time=time, use=use, member=member, manifold=manifold, name=called
+    )
 
 
 def _labels(
