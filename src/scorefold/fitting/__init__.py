@@ -14,6 +14,7 @@ from scorefold.fitting.errors import (
 from scorefold.fitting.fit import fit, fit_seeds
 from scorefold.fitting.history import History
 from scorefold.fitting.save import load, save
+from scorefold.fitting.weighting import RowWeights
 
 __all__ = [
     "Config",
@@ -26,6 +27,7 @@ __all__ = [
     "History",
     "Interrupted",
     "NonFiniteLoss",
+    "RowWeights",
     "Trainer",
     "batch_rows",
     "fit",

@@ -12,7 +12,7 @@ from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_b
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.draws_density import DrawsAgainstDensity, draws_against_density
 from scorefold.metrics.end_distance import EndDistance, end_distance
-from scorefold.metrics.generalisation import Generalisation, generalisation
+from scorefold.metrics.generalisation import Generalisation, PartWeights, generalisation
 from scorefold.metrics.leave_one_out import LeftOut, leave_one_out
 from scorefold.metrics.likelihood import HeldOut, held_out
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
@@ -39,6 +39,7 @@ __all__ = [
     "LikelihoodGap",
     "ManifoldDistance",
     "NearestRatio",
+    "PartWeights",
     "PathEnergy",
     "ReferenceNll",
     "TwoSample",

@@ -120,7 +120,7 @@ class ModelChoice(Generic[M]):
         made = self.build(task)
         if isinstance(made, Model):
             return made, _no_steps(key, time.monotonic() - started)
-        return fit(made, data.train, val=data.val, key=key, **training)
+        return fit(made, data.train, val=data.val, key=key, **_weights(data), **training)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,13 +145,19 @@ class DistilledChoice(ModelChoice[Model]):
         asked = self.build(task)
         assert isinstance(asked, Description)
         teacher, before = fit(
-            asked, data.train, val=data.val, key=first, out=folder("teacher"), **training
-        )
+            asked, data.train, val=data.val, key=first, out=folder("teacher"), **_weights(data),
+            **training,
+        )  # fmt: skip
         pupil = self.pupil(teacher, task)
         model, after = fit(pupil, data.train, key=second, out=folder("pupil"), **training)
         names = ("seconds", "compile_seconds", "train_seconds")
         both = {name: getattr(before, name) + getattr(after, name) for name in names}
         return model, dataclasses.replace(after, **both)
+
+
+def _weights(data: Dataset) -> dict[str, np.ndarray | None]:
+    """What ``fit`` is told of the weights of rows."""
+    return {"weights": data.weights_of("train"), "val_weights": data.weights_of("val")}
 
 
 def model_choice(name: str) -> ModelChoice:
@@ -234,12 +240,12 @@ def _noising(task: ModelTask) -> Noising:
     """The default one, or one that starts from a mixture which is fitted here."""
     manifold, laws = task.data.manifold, task.stated.get("start_laws")
     if laws is None:
-        return default_noising(manifold, task.data.train)
+        return default_noising(manifold, task.data.train, weights=task.data.weights_of("train"))
     if not manifold.compact:
         raise RunError(f"--start-laws is an option on compact spaces, {manifold.name} is not one.")
     start, _ = fit(
         HeatKernelMixture(manifold, laws), task.data.train, val=task.data.val,
-        key=jax.random.key(task.seed), progress=task.progress,
+        key=jax.random.key(task.seed), progress=task.progress, **_weights(task.data),
     )  # fmt: skip
     return started_noising(start)
 
@@ -250,7 +256,10 @@ def _informed(task: ModelTask) -> InformedModel:
         task.data.manifold, grouped=task.data.protocol not in LEAKING, **task.some("floor")
     )
     key = jax.random.key(task.seed)
-    base, _ = fit(kernels, task.data.train, val=task.data.val, key=key, progress=task.progress)
+    base, _ = fit(
+        kernels, task.data.train, val=task.data.val, key=key, progress=task.progress,
+        **_weights(task.data),
+    )  # fmt: skip
     network = _network(InformedModel.network, task)
     return InformedModel(base, network=network, **task.some("s_min"))
 
@@ -329,7 +338,8 @@ def _beyond_one(model: FittedMoserFlow) -> Document:
 def _kde(task: ModelTask) -> HeatKernelDensity:
     """A kernel density with the bandwidth that leaves out one point best. With so few points the
     validation points are too few to choose by."""
-    return HeatKernelDensity.choose(task.data.manifold, task.data.train)
+    weights = task.data.weights_of("train")
+    return HeatKernelDensity.choose(task.data.manifold, task.data.train, weights=weights)
 
 
 def _no_steps(key: Key, seconds: float) -> History:
