@@ -25,6 +25,7 @@ from scorefold.metrics.sliced_wasserstein import (
     line_wasserstein,
     sliced_wasserstein,
 )
+from scorefold.metrics.thinned import thinned
 from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
 from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasserstein
 
@@ -65,6 +66,7 @@ __all__ = [
     "path_energy",
     "reference_nll",
     "sliced_wasserstein",
+    "thinned",
     "total_mass",
     "transport_distance",
     "wasserstein",

@@ -45,22 +45,6 @@ def independent(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rows[np.sort(first[kept])]
 
 
-def thinned(rows: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of different rows, drawn in proportion to their weights, so that they are independent
-    and all alike: row i is kept with probability min(w_i, c)/c, w_i the weight of all rows equal
-    to it (rejection). Kept rows and rows with weights then have one law, but for the at most 5 %
-    of the weight beyond c."""
-    flat = rows.reshape(len(rows), -1) + 0.0
-    _, first, same = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    w = np.bincount(same.reshape(-1), weights)
-    ordered = np.sort(w)[::-1]
-    above = np.cumsum(ordered)
-    # With c between the k-th and the next, what is beyond is the sum of k less k c.
-    caps = (above - 0.05 * above[-1]) / np.arange(1, len(w) + 1)
-    cap = next((c for c, low in zip(caps, [*ordered[1:], 0.0], strict=True) if c >= low), caps[-1])
-    return np.sort(first[rng.uniform(size=len(first)) < np.minimum(w, cap) / cap])
-
-
 def permutation_values(
     statistic: Statistic, n: int, m: int, count: int, rng: np.random.Generator
 ) -> np.ndarray:

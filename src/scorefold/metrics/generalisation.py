@@ -11,12 +11,13 @@ import numpy as np
 from scorefold._types import Document, Key, Values
 from scorefold._weights import average
 from scorefold.manifolds import Manifold
-from scorefold.metrics._draws import generator, independent, limit, points_of, thinned
+from scorefold.metrics._draws import generator, independent, limit, points_of
 from scorefold.metrics._exchange import Groups
 from scorefold.metrics.copying import Copying, copying
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
 from scorefold.metrics.nearest_ratio import NearestRatio, nearest_ratio
 from scorefold.metrics.sliced_wasserstein import sliced_wasserstein
+from scorefold.metrics.thinned import kept_rows
 from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
 from scorefold.metrics.wasserstein import Wasserstein, wasserstein
 from scorefold.models import Model
@@ -185,7 +186,7 @@ def generalisation(
 
 
 def _kept(rows: np.ndarray, weights: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    return np.arange(len(rows)) if weights is None else thinned(rows, weights, rng)
+    return np.arange(len(rows)) if weights is None else kept_rows(rows, weights, rng)
 
 
 def _leak(train: np.ndarray, test: np.ndarray, weights: np.ndarray | None) -> float:

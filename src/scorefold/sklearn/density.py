@@ -156,7 +156,11 @@ class Density(DensityMixin, BaseEstimator):
 
 
 def _split(
-    manifold: Manifold, points: np.ndarray, share: float, seed: int, weights: np.ndarray | None
+    manifold: Manifold,
+    points: np.ndarray,
+    share: float,
+    seed: int,
+    weights: np.ndarray | None = None,
 ) -> Dataset:
     """Rows to train on and to validate by (a share of 0: none; of weight, where rows carry some);
     equal rows stay together."""
