@@ -31,6 +31,10 @@ _BACKGROUNDS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 """Weights of the uniform background that are compared."""
 
 
+def _array_or_none(x: Values | None) -> Array | None:
+    return None if x is None else as_array(x)
+
+
 class HeatKernelDensity(Model):
     """p(x) = (1 − b) Σ_i w_i p_{s_i}(x | Z_i) + b/vol(M): heat kernels around the data, on any
     manifold, over a uniform background; w_i = 1/n unless rows carry weights.
@@ -45,7 +49,7 @@ class HeatKernelDensity(Model):
     s: Array = fixed(converter=as_array)
     background: float = 0.0
     units: Units = fixed(default=Units())
-    log_weights: Array | None = fixed(default=None)
+    log_weights: Array | None = fixed(default=None, converter=_array_or_none)
 
     def __check_init__(self) -> None:
         if self.points.shape[1:] != self.manifold.shape or self.s.shape != self.points.shape[:1]:
