@@ -33,7 +33,7 @@ from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import CAPACITY, TrainState, TrainTask
 from scorefold.fitting.stream import RowStream, check_rows, rows_to_measure
-from scorefold.fitting.weighting import RowWeights, Strata
+from scorefold.fitting.weighting import RowWeights, Strata, Weighting
 
 M = TypeVar("M")
 
@@ -153,7 +153,9 @@ def fit(
             trainer = _trainer(description, first, raw)
         rest, state = _split(trainer)
         examples, held_out = _examples(trainer, raw, with_data=stream is None)
-        task = TrainTask(rest, examples, held_out, key, settings, None, **_weighting(trainer, raw))
+        task = TrainTask(
+            rest, examples, held_out, key, settings, None, weighting=_weighting(trainer, raw)
+        )
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
         loop = run(description, task, state, plan, checkpointing, progress, prepared, stream)
         return _result(trainer, loop, 0, key, raw)
@@ -229,9 +231,14 @@ def fit_seeds(
             (examples, held_out), axis = jax.tree.map(_stack, *pairs), 0
         else:
             (examples, held_out), axis = _examples(trainers[0], both), None
-        weighting = _weighting(trainers[0], both)
         task = TrainTask(
-            rest, examples, held_out, jnp.stack(keys), settings, (axis, axis), **weighting
+            rest,
+            examples,
+            held_out,
+            jnp.stack(keys),
+            settings,
+            (axis, axis),
+            weighting=_weighting(trainers[0], both),
         )
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
         loop = run(description, task, state, plan, checkpointing, progress, prepared)
@@ -332,19 +339,18 @@ def _trainer(description: Description[M], key: Key, raw: _Raw) -> Trainer[M]:
     return description.trainer(key, raw.data, raw.weights)  # type: ignore[call-arg]
 
 
-def _weighting(trainer: Trainer[object], raw: _Raw) -> dict[str, Strata | Array | None]:
-    """The fields of a ``TrainTask`` that weights give."""
-    found: dict[str, Strata | Array | None] = {}
-    dtype = jnp.result_type(float)
+def _weighting(trainer: Trainer[object], raw: _Raw) -> Weighting:
+    """What training does with the weights."""
+    found, dtype = Weighting(), jnp.result_type(float)
     if raw.weights is not None:
         w = trainer.example_weights(raw.weights)
         if type(trainer).batch_rows is Trainer.batch_rows:
-            found["strata"] = Strata.of(w)
+            found = found._replace(strata=Strata.of(w))
         else:
-            found["loss_weights"] = jnp.asarray(w / w.mean(), dtype)
+            found = found._replace(losses=jnp.asarray(w / w.mean(), dtype))
     if raw.val_weights is not None:
         w = trainer.example_weights(raw.val_weights, held_out=True)
-        found["val_weights"] = jnp.asarray(w / w.mean(), dtype)
+        found = found._replace(val=jnp.asarray(w / w.mean(), dtype))
     return found
 
 

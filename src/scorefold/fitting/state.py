@@ -19,7 +19,7 @@ from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
-from scorefold.fitting.weighting import Strata
+from scorefold.fitting.weighting import Weighting
 
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
@@ -68,8 +68,7 @@ class TrainTask(eqx.Module):
     ``model`` is the model without its trained arrays; ``axes`` is None for one run, or says for
     several runs at once whether data and validation data have a leading axis of runs. With
     ``first``, ``data`` are the batches of step ``first`` and those after it, one after another.
-    With weights, rows are drawn by ``strata``, or in an order of the trainer's own their losses
-    have ``loss_weights``; ``val_weights``: of held-out examples. Several runs share them.
+    ``weighting``: of rows with weights; several runs share it.
     """
 
     model: PyTree
@@ -79,9 +78,7 @@ class TrainTask(eqx.Module):
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
     first: Array | None = None
-    strata: Strata | None = None
-    loss_weights: Array | None = None
-    val_weights: Array | None = None
+    weighting: Weighting = Weighting()
 
     def per_run(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function(model, data, val, key, state)``, mapped over runs where there are several."""
@@ -179,7 +176,7 @@ def _validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
 
     def one(model: PyTree, _: PyTree, val: PyTree, key: Key, state: TrainState) -> Stepped:
         averaged = eqx.combine(state.ema, model)
-        given = () if task.val_weights is None else (task.val_weights,)
+        given = () if task.weighting.val is None else (task.weighting.val,)
         nll = averaged.validate(val, jax.random.fold_in(key, 2), *given)
         _require(nll, 0, model, "validate", "one number, shape ()")
         nll = nll.astype(jnp.float32)
@@ -233,7 +230,9 @@ def _batch(
     size, first = task.settings.batch_size, task.first
     if first is None:
         rows = model.batch_rows(order, step, len(jax.tree.leaves(data)[0]), size)
-        rows = rows if task.strata is None else task.strata.rows(rows, order, step)
+        rows = (
+            rows if task.weighting.strata is None else task.weighting.strata.rows(rows, order, step)
+        )
     else:
         rows = (step - first) * size + jnp.arange(size, dtype=jnp.int32)
     batch = rows_by_device(jax.tree.map(lambda a: a[rows], data))
@@ -255,8 +254,8 @@ def _step(
     def objective(params: PyTree) -> Scalar:
         losses = eqx.combine(params, model).batch_loss(x, loss_key)
         _require(losses, 1, model, "batch_loss", "one loss a row, shape (n,)")
-        if task.loss_weights is not None:
-            losses = task.loss_weights.astype(losses.dtype)[rows] * losses
+        if task.weighting.losses is not None:
+            losses = task.weighting.losses.astype(losses.dtype)[rows] * losses
         return jnp.mean(losses)
 
     loss, tree = jax.value_and_grad(objective)(packing.unpack(state.params))

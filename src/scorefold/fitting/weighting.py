@@ -59,3 +59,12 @@ class Strata(NamedTuple):
             low, high = jnp.where(beyond, low, middle + 1), jnp.where(beyond, middle, high)
             low = jnp.minimum(low, high)
         return high
+
+
+class Weighting(NamedTuple):
+    """What training does with weights: rows are drawn by ``strata``, or in an order of the
+    trainer's own their losses are multiplied by ``losses``; ``val``: of held-out examples."""
+
+    strata: Strata | None = None
+    losses: Array | None = None
+    val: Array | None = None

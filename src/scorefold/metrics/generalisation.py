@@ -135,7 +135,7 @@ def generalisation(
             val = v[kept[2]]
             kept[1] = np.concatenate([kept[1], of_rows[1] + kept[2]])
         if groups is not None:
-            groups = (groups[0][kept[0]], groups[1][kept[1]])
+            groups = (np.asarray(groups[0])[kept[0]], np.asarray(groups[1])[kept[1]])
     alone = independent(p, generator(jax.random.fold_in(key, 1)))
     cells = max(1, min(5, len(p) // 100))
     seeds = dict(zip(_MEASURES, jax.random.split(key, len(_MEASURES)), strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import equinox as eqx
@@ -218,14 +220,17 @@ class KernelModel(Description["FittedKernelModel"]):
 
     def cross_fit(self, key: Key, data: Array, weights: np.ndarray | None = None) -> CrossFit:
         """The kernels before training, for data in inner coordinates."""
-        return self._start(CrossFit, key, data, **({} if weights is None else {"weights": weights}))
+        return self._start(CrossFit, key, data, weights)
 
-    def _start(self, kind: type[L], key: Key, data: Array, **more: object) -> L:
+    def _start(self, kind: type[L], key: Key, data: Array, weights: np.ndarray | None = None) -> L:
         low_rank = kind is LowRankCrossFit
         landmarks = self.landmarks or _SITES if low_rank else self.landmarks
+        start: Callable[..., L] = kind.start
         if low_rank:
-            more["rank"] = self.rank
-        return kind.start(
+            start = functools.partial(start, rank=self.rank)
+        if weights is not None:
+            start = functools.partial(start, weights=weights)
+        return start(
             self.manifold,
             data,
             self._counts(len(data), low_rank=low_rank),
@@ -237,7 +242,6 @@ class KernelModel(Description["FittedKernelModel"]):
             key=key,
             family=self.family,
             landmarks=landmarks,
-            **more,
         )
 
     def every_count(self, *, low_rank: bool = False) -> tuple[int, ...]:

@@ -201,7 +201,7 @@ def weighted_points(
     if exact.ndim == len(manifold.shape) or len(exact) < 2:
         raise ValueError("data: needs two points or more.")
     kept, w = rows_that_count("weights", weights, len(exact))
-    exact = counted(exact, kept)
+    exact = counted(np.asarray(exact), kept)
     if len(exact) < 2:
         raise ValueError("weights: needs two points or more of positive weight, has 1.")
     units = Units.measure(manifold, exact, near=True, weights=w)

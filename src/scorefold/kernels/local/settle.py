@@ -69,9 +69,10 @@ def settled(
     found = quick_jit(_densities)(learner, each, device(grid, each.broad.dtype))
     table = np.asarray(found, np.float64).reshape(len(asked), -1)
     new = np.arange(len(asked)) >= rows.size
-    table, new, w = table[asked], new[asked], np.concatenate(every)[asked]
-    if weights is None and held_out_weights is None:
-        w = None
+    table, new = table[asked], new[asked]
+    w: np.ndarray | None = None
+    if weights is not None or held_out_weights is not None:
+        w = np.concatenate(every)[asked]
     known = 1 + len(learner.broad)
     table = np.where(np.isfinite(table), table, -1e30)
     best = known + int(np.argmax(average(table[:, known:], w)))

@@ -15,15 +15,21 @@ def alike(dataset: Dataset) -> Dataset:
     """The data set with rows that need no weights: to train and to validate, as many, repeated in
     proportion to their weights; to test, different ones drawn in proportion (``thinned``), for
     measures suppose that they are independent. The same where rows carry none."""
-    if dataset.weights is None:
+    weights = dataset.weights
+    if weights is None:
         return dataset
-    found = {}
-    for part in ("train", "val"):
-        w = dataset.weights_of(part)
-        found[part] = np.asarray(getattr(dataset, part))[systematic(w, len(w))]
-    test, key = np.asarray(dataset.test), jax.random.fold_in(jax.random.key(dataset.seed), 10)
-    kept = thinned(test, dataset.weights_of("test"), key=key)
-    return dataclasses.replace(dataset, test=test[kept], **found)
+
+    def part(name: str) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(getattr(dataset, name)), weights[getattr(dataset.indices, name)]
+
+    (train, w_train), (val, w_val), (test, w) = map(part, ("train", "val", "test"))
+    kept = thinned(test, w, key=jax.random.fold_in(jax.random.key(dataset.seed), 10))
+    return dataclasses.replace(
+        dataset,
+        train=train[systematic(w_train, len(train))],
+        val=val[systematic(w_val, len(val))],
+        test=test[kept],
+    )
 
 
 def worth(dataset: Dataset) -> float:

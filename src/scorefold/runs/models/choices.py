@@ -120,7 +120,7 @@ class ModelChoice(Generic[M]):
         made = self.build(task)
         if isinstance(made, Model):
             return made, _no_steps(key, time.monotonic() - started)
-        return fit(made, data.train, val=data.val, key=key, **_weights(data), **training)
+        return _fitted(made, data, key=key, **training)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,10 +144,7 @@ class DistilledChoice(ModelChoice[Model]):
         folder = lambda name: None if out is None else Path(out) / name  # noqa: E731
         asked = self.build(task)
         assert isinstance(asked, Description)
-        teacher, before = fit(
-            asked, data.train, val=data.val, key=first, out=folder("teacher"), **_weights(data),
-            **training,
-        )  # fmt: skip
+        teacher, before = _fitted(asked, data, key=first, out=folder("teacher"), **training)
         pupil = self.pupil(teacher, task)
         model, after = fit(pupil, data.train, key=second, out=folder("pupil"), **training)
         names = ("seconds", "compile_seconds", "train_seconds")
@@ -155,9 +152,12 @@ class DistilledChoice(ModelChoice[Model]):
         return model, dataclasses.replace(after, **both)
 
 
-def _weights(data: Dataset) -> dict[str, np.ndarray | None]:
-    """What ``fit`` is told of the weights of rows."""
-    return {"weights": data.weights_of("train"), "val_weights": data.weights_of("val")}
+def _fitted(asked: Description[M], data: Dataset, **settings: Any) -> tuple[M, History]:
+    """``fit`` with the weights of the rows, where they carry some."""
+    return fit(
+        asked, data.train, val=data.val, weights=data.weights_of("train"),
+        val_weights=data.weights_of("val"), **settings,
+    )  # fmt: skip
 
 
 def model_choice(name: str) -> ModelChoice:
@@ -243,9 +243,9 @@ def _noising(task: ModelTask) -> Noising:
         return default_noising(manifold, task.data.train, weights=task.data.weights_of("train"))
     if not manifold.compact:
         raise RunError(f"--start-laws is an option on compact spaces, {manifold.name} is not one.")
-    start, _ = fit(
-        HeatKernelMixture(manifold, laws), task.data.train, val=task.data.val,
-        key=jax.random.key(task.seed), progress=task.progress, **_weights(task.data),
+    start, _ = _fitted(
+        HeatKernelMixture(manifold, laws), task.data, key=jax.random.key(task.seed),
+        progress=task.progress,
     )  # fmt: skip
     return started_noising(start)
 
@@ -256,10 +256,7 @@ def _informed(task: ModelTask) -> InformedModel:
         task.data.manifold, grouped=task.data.protocol not in LEAKING, **task.some("floor")
     )
     key = jax.random.key(task.seed)
-    base, _ = fit(
-        kernels, task.data.train, val=task.data.val, key=key, progress=task.progress,
-        **_weights(task.data),
-    )  # fmt: skip
+    base, _ = _fitted(kernels, task.data, key=key, progress=task.progress)
     network = _network(InformedModel.network, task)
     return InformedModel(base, network=network, **task.some("s_min"))
 
