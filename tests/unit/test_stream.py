@@ -98,7 +98,7 @@ def test_parquet_that_is_no_table_of_points(columns, said, tmp_path):
 
 def test_many_rows_are_measured_by_some_and_checked_all(tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "_MOST", 64)
-    assert len(streams.rows_to_measure(_on_disk(tmp_path, _points(300)))) == 64
+    assert len(streams.rows_to_measure(300)) == 64
     x = _points(300)
     x[217] = 0.0
     with pytest.raises(sf.PointsError, match=r"data, counted from row 192.* 25\b"):

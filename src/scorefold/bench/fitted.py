@@ -17,6 +17,7 @@ import numpy as np
 
 from scorefold import data
 from scorefold._types import Document, NumPyOrJax, ReadOnlyDocument
+from scorefold._weights import average
 from scorefold.bench.contract import Length, Measurement, TableRequest
 from scorefold.data import Dataset
 from scorefold.data.columns.audit import leak
@@ -81,7 +82,10 @@ def fit_method(method: Method, dataset: Dataset, length: Length) -> FittedModel:
     chosen = model
     if method.joined:
         assert isinstance(model, FittedKernelModel)
-        model = model.with_centres(jnp.concatenate([dataset.train, dataset.val]))
+        w = None
+        if dataset.weights is not None:
+            w = dataset.weights[np.concatenate([dataset.indices.train, dataset.indices.val])]
+        model = model.with_centres(jnp.concatenate([dataset.train, dataset.val]), w)
     jax.block_until_ready(jax.tree.leaves(eqx.filter(model, eqx.is_array)))
     return FittedModel(model, chosen, history, time.perf_counter() - started)
 
@@ -101,15 +105,16 @@ def likelihood(
         keep.parent.mkdir(parents=True, exist_ok=True)
         save(keep, found.model)
     started = time.perf_counter()
-    test = held_out(found.model, dataset.test)
+    test = held_out(found.model, dataset.test, weights=dataset.weights_of("test"))
     testing = time.perf_counter() - started
     values: dict[str, float | None] = {
         "test_nll": test.nll,
-        "val_nll": held_out(found.chosen, dataset.val).nll,
+        "val_nll": held_out(found.chosen, dataset.val, weights=dataset.weights_of("val")).nll,
     }
     if isinstance(found.model, FittedMoserFlow):
         excess, _ = found.model.excess(jax.random.key(dataset.seed))
-        proxy = float(-np.asarray(found.model.proxy_log_prob(dataset.test), np.float64).mean())
+        log_prob = np.asarray(found.model.proxy_log_prob(dataset.test), np.float64)
+        proxy = -float(average(log_prob, dataset.weights_of("test")))
         values |= {"proxy_nll": proxy, "excess_mass": excess}
     return Measurement(
         values,
@@ -123,7 +128,7 @@ def likelihood(
             **course(found.history),
             "standard_error": test.standard_error,
             "test_seconds": testing,
-            "leak": leak(dataset.labels, dataset.indices),
+            "leak": leak(dataset.labels, dataset.indices, dataset.weights),
             "n_train": len(dataset.train),
             "n_test": len(dataset.test),
             **more(found.model),

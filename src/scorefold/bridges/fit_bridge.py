@@ -9,7 +9,7 @@ from scorefold._types import Key, Values
 from scorefold.bridges.alternate_history import AlternationHistory
 from scorefold.bridges.arrivals import check_ends
 from scorefold.bridges.description import BridgeDescription, FittedBridge
-from scorefold.bridges.intake import Samples
+from scorefold.bridges.intake import Samples, repeated
 from scorefold.fitting import History
 
 F = TypeVar("F", bound=FittedBridge)
@@ -22,6 +22,8 @@ def fit_bridge(
     *,
     key: Key,
     val: object = None,
+    weights: tuple[Values | None, Values | None] | None = None,
+    val_weights: tuple[Values | None, Values | None] | None = None,
     check: bool = True,
     **settings: Any,
 ) -> tuple[F, History | AlternationHistory]:
@@ -37,6 +39,9 @@ def fit_bridge(
       end by its own mean, and scaled, in float64 (``BridgeUnits``): any distance, any unit.
     - ``val``: a pair, held-out points ``(a, b)`` of both ends, by which the best parameters are
       chosen, or on which half-steps are measured.
+    - ``weights``, ``val_weights``: pairs, numbers ≥ 0 for the rows of a and of b (None: all alike).
+      Rows are repeated in proportion to their weights (systematically, 8 times as many rows in
+      all, up to 8192), and so drawn, measured and counted.
     - ``check``: afterwards carry points of both ends to the other, and warn if they do not arrive.
     - ``key`` and ``settings``: those of the description's ``train``: of ``fit`` for a
       ``LightBridge`` (steps or budget, batch_size, learning_rate, out, resume, …), of
@@ -54,6 +59,13 @@ def fit_bridge(
             f"description: a {type(description).__name__} has nothing to train; give a "
             "LightBridge, BridgeMatching or DiffusionSchrodingerBridge."
         )
+    if weights is not None:
+        a, b = repeated("a", a, weights[0]), repeated("b", b, weights[1])
+    if val_weights is not None:
+        if not (isinstance(val, tuple | list) and len(val) == 2):
+            raise ValueError("val_weights: there are no held-out points; give val as well.")
+        names = ("val[0]", "val[1]")
+        val = tuple(map(repeated, names, val, val_weights))
     samples = Samples.of(description.reference, a, b, val, description.least)
     key = typed_key(key)
     units = samples.units

@@ -18,6 +18,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--columns", help="coordinate columns of a file: lat,lon (default: those "
                         "of the run)")  # fmt: skip
     add_drop_options(parser)
+    parser.add_argument("--weights", metavar="COLUMN", help="column of weights ≥ 0 of the other "
+                        "points (default: all count alike)")  # fmt: skip
     parser.add_argument("--no-samples", dest="samples", action="store_false",
                         help="likelihood and total mass only")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object")

@@ -64,6 +64,8 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     unit.add_argument("--radians", dest="degrees", action="store_false")
     parser.add_argument("--group", help="column whose equal entries stay in one part")
     add_drop_options(parser)
+    parser.add_argument("--weights", metavar="COLUMN", help="column of weights ≥ 0 of the rows, in "
+                        "any unit (default: all rows count alike)")  # fmt: skip
     parser.add_argument("--protocol", help="how rows are split (default: grouped)")
     parser.add_argument(
         "--seed", type=seed, default=0, help="of the split and the model (default: 0)"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scorefold._types import NumPyOrJax, Values
+from scorefold._weights import effective_number
 from scorefold.data._errors import DataError
-from scorefold.data.columns.audit import Audit, leak, quantiles, resolution, spacing
+from scorefold.data.columns.audit import Audit, WeightsAudit, leak, quantiles, resolution, spacing
 from scorefold.data.columns.codes import Codes, codes_of
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.laws.law import Law
@@ -31,8 +32,9 @@ class Dataset:
     of ``coordinates``; ``labels``: a number for each row, the same for rows of one point;
     ``groups``: a label for each row, or ``None``; ``blocks``: positions for spatial splits, or
     ``None``; ``protocols``: the splits that apply; ``problems``: rows that were left out, in
-    words; ``remarks``: what was taken for granted in reading the table, in words; ``law``: the
-    exact law of a synthetic target, or ``None``.
+    words; ``weights``: of each row, float64, positive, or ``None``, with the name of their column
+    in ``weights_column``; ``remarks``: what was taken for granted in reading the table, in words;
+    ``law``: the exact law of a synthetic target, or ``None``.
     """
 
     name: str
@@ -53,9 +55,15 @@ class Dataset:
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     law: Law | None = None
+    weights: np.ndarray | None = None
+    weights_column: str | None = None
     licence: str = "unknown"
     citation: str = ""
     note: str = ""
+
+    def weights_of(self, part: str) -> np.ndarray | None:
+        """Weights of the rows of ``train``, ``val`` or ``test``, or ``None``."""
+        return None if self.weights is None else self.weights[getattr(self.indices, part)]
 
     @cached_property
     def audit(self) -> Audit:
@@ -78,7 +86,7 @@ class Dataset:
             largest_multiplicity=int(multiplicity.max()),
             groups=number,
             parts=(len(indices.train), len(indices.val), len(indices.test)),
-            leak=leak(self.labels, indices),
+            leak=leak(self.labels, indices, self.weights),
             leaks=self._leaks(),
             straddling_groups=straddling,
             nearest=quantiles(between),
@@ -92,6 +100,7 @@ class Dataset:
             index=self.codes.numbering,
             warnings=self.warnings,
             problems=self.problems,
+            weights=None if self.weights is None else self._weights_in_words(),
         )
 
     @cached_property
@@ -113,11 +122,23 @@ class Dataset:
                 indices = split(
                     protocol, positions, self.seed,
                     labels=self.labels, groups=self.groups, blocks=self.blocks,
+                    weights=self.weights,
                 )  # fmt: skip
             except DataError:
                 continue
-            found[protocol] = leak(self.labels, indices)
+            found[protocol] = leak(self.labels, indices, self.weights)
         return found
+
+    def _weights_in_words(self) -> WeightsAudit:
+        assert self.weights is not None
+        total = float(self.weights.sum())
+        return WeightsAudit(
+            column=self.weights_column or "",
+            total=total,
+            effective=effective_number(self.weights),
+            heaviest=float(self.weights.max()) / total,
+            parts=tuple(float(self.weights[rows].sum()) / total for rows in self.indices),
+        )
 
     def to_units(self, points: Values) -> pd.DataFrame:
         """A float64 ``pandas.DataFrame`` of points (for example samples of a model) with the column

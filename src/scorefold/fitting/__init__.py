@@ -15,6 +15,7 @@ from scorefold.fitting.fit import fit, fit_seeds
 from scorefold.fitting.history import History
 from scorefold.fitting.progress import Progress
 from scorefold.fitting.save import load, save
+from scorefold.fitting.weighting import RowWeights
 
 __all__ = [
     "Config",
@@ -28,6 +29,7 @@ __all__ = [
     "Interrupted",
     "NonFiniteLoss",
     "Progress",
+    "RowWeights",
     "Trainer",
     "batch_rows",
     "fit",

@@ -64,6 +64,11 @@ class Description(Config, Generic[M_co]):
     and the model that the trainer makes in the end.
     """
 
+    weighs: ClassVar[bool] = False
+    """Whether rows may carry weights: ``trainer`` then takes ``weights``, shape ``(n,)``, float64,
+    of mean 1 and all positive, and so do ``validate`` and ``model`` of the trainer. Where all are
+    alike, and of models that do not weigh, nothing is handed on."""
+
     @property
     def defaults(self) -> Defaults:
         return Defaults()
@@ -72,7 +77,8 @@ class Description(Config, Generic[M_co]):
     def trainer(self, key: Key, data: np.ndarray) -> Trainer[M_co]:
         """A trainer with freshly drawn parameters, and with anything that is read off the training
         data, shape ``(n, …)``: NumPy, with all their digits. The same key and data give the same
-        bits: a resumed run calls it again.
+        bits: a resumed run calls it again. One that ``weighs`` has one argument more,
+        ``weights: np.ndarray | None = None``.
 
         **Raises:** ``ValueError`` for data that cannot be learned from."""
 
@@ -101,9 +107,15 @@ class Trainer(eqx.Module, Generic[M_co]):
         ``name``."""
         return jnp.asarray(data)
 
+    def example_weights(self, weights: np.ndarray, *, held_out: bool = False) -> np.ndarray:
+        """Weights of the ``examples`` from those of the rows of data: the same, unless examples are
+        of a part of the rows."""
+        return weights
+
     def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
         """Rows of the batch at ``step``, shape ``(size,)``: by default every epoch is a new
-        permutation of the n rows."""
+        permutation of the n rows. Rows with weights are drawn in proportion to them
+        (``Strata``); with an order of a trainer's own their losses are weighted instead."""
         return batch_rows(key, step, n, size)
 
     @abc.abstractmethod
@@ -113,9 +125,11 @@ class Trainer(eqx.Module, Generic[M_co]):
     @abc.abstractmethod
     def validate(self, x: PyTree, key: Key) -> Scalar:
         """The number that model choice minimises on held-out examples: mean NLL in nats.
-        ``fit`` passes the same key at every validation, so that values are comparable."""
+        ``fit`` passes the same key at every validation, so that values are comparable. One whose
+        description ``weighs`` has ``weights: Array | None = None``, of the examples, more."""
 
     @abc.abstractmethod
     def model(self, data: PyTree, val: PyTree | None) -> M_co:
         """What ``fit`` returns, from trained parameters: with what is not learned by gradients but
-        set at the end, from the training ``examples`` and the held-out ones (None without)."""
+        set at the end, from the training ``examples`` and the held-out ones (None without). One
+        whose description ``weighs`` has ``weights: RowWeights | None = None`` more."""

@@ -28,14 +28,14 @@ def batch_rows(key: Key, step: Array, n: int, batch_size: int) -> Array:
     position = step.astype(jnp.uint32) * batch_size + jnp.arange(batch_size, dtype=jnp.uint32)
     epoch = position // n
     keys = jax.random.bits(key, (_ROUNDS,), jnp.uint32)
-    tweaks = _mix(epoch[None, :] ^ keys[:, None]).reshape(_ROUNDS // 2, 2, batch_size)
+    tweaks = mixed(epoch[None, :] ^ keys[:, None]).reshape(_ROUNDS // 2, 2, batch_size)
     a = math.isqrt(n - 1) + 1
     b = -(-n // a)
 
     def rounds(halves: tuple[Array, Array], tweak: Array) -> tuple[tuple[Array, Array], None]:
         left, right = halves
-        left = (left + _mix(right + tweak[0]) % a) % a
-        right = (right + _mix(left + tweak[1]) % b) % b
+        left = (left + mixed(right + tweak[0]) % a) % a
+        right = (right + mixed(left + tweak[1]) % b) % b
         return (left, right), None
 
     def shuffle(carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -50,7 +50,7 @@ def batch_rows(key: Key, step: Array, n: int, batch_size: int) -> Array:
     return index.astype(jnp.int32)
 
 
-def _mix(h: Array) -> Array:
+def mixed(h: Array) -> Array:
     """A bijection of 32-bit words in which every output bit depends on every input bit."""
     h = (h ^ (h >> 16)) * jnp.uint32(0x85EBCA6B)
     h = (h ^ (h >> 13)) * jnp.uint32(0xC2B2AE35)

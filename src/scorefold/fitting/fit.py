@@ -22,6 +22,7 @@ from scorefold._jaxlib import warn_of_wrong_sums
 from scorefold._mesh import on_one_device, use_mesh
 from scorefold._processes import leads
 from scorefold._types import Key, Values
+from scorefold._weights import counted, rows_that_count
 from scorefold.fitting._contract import Description, Trainer
 from scorefold.fitting.errors import NonFiniteLoss
 from scorefold.fitting.history import History
@@ -33,6 +34,7 @@ from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import CAPACITY, TrainState, TrainTask
 from scorefold.fitting.stream import RowStream, check_rows, rows_to_measure
+from scorefold.fitting.weighting import RowWeights, Strata, Weighting
 
 M = TypeVar("M")
 
@@ -45,6 +47,8 @@ def fit(
     *,
     key: Key,
     val: Values | None = None,
+    weights: Values | None = None,
+    val_weights: Values | None = None,
     steps: int | None = None,
     budget: float | None = None,
     batch_size: int | None = None,
@@ -78,6 +82,10 @@ def fit(
       same rows in memory. Of more than 2²⁰ rows, units and resolution are those of 2²⁰ evenly
       spaced ones. Other models load all of it.
     - ``val``: held-out points, or None.
+    - ``weights``, ``val_weights``: numbers w ≥ 0, shape ``(n,)`` and ``(n_val,)``: the loss is
+      Σ w_i loss(x_i)/Σ w_i, and so are validations. A row of weight 2 counts as the row twice, one
+      of weight 0 as none, and a factor of all says nothing. Batches are drawn in proportion to
+      the weights (``Strata``): every epoch has each row ⌊w⌋ or ⌈w⌉ times, w of mean 1.
     - ``key``: everything random follows from it. The batch at a step is a function of the key and
       the step (see ``batch_rows``): epochs without replacement; a ``batch_size`` (default
       the description's) above n repeats rows within a batch.
@@ -124,29 +132,38 @@ def fit(
         weight_decay, validate_every, patience,
     )  # fmt: skip
     on_disk = data if isinstance(data, np.memmap) and data.ndim > 0 else None
-    if on_disk is not None:
-        data = rows_to_measure(on_disk)
-    raw = _Raw(numbers("data", data), None if val is None else numbers("val", val))
+    kept, strata = None, None
+    if on_disk is None:
+        raw = _Raw.of(description, data, val, weights, val_weights)
+    else:
+        kept, w = rows_that_count("weights", weights, len(on_disk))
+        some = rows_to_measure(len(on_disk) if kept is None else len(kept))
+        whole = len(some) == len(on_disk)
+        part = np.asarray(on_disk if whole else on_disk[some if kept is None else kept[some]])
+        raw = _Raw.of(description, part, val, None if w is None else w[some], val_weights)
+        strata = None if w is None else Strata.of(w)
     key = typed_key(key)
     with ExitStack() as stack:
         stack.enter_context(use_mesh(mesh))
         stack.enter_context(_held(out))
         since = time.monotonic()
         first, stream = jax.random.fold_in(key, _INIT), None
-        trainer = description.trainer(first, raw.data)
+        trainer = _trainer(description, first, raw)
         if on_disk is not None and trainer.streams:
             check_rows(trainer, on_disk)
-            stream = RowStream(trainer, on_disk, key, settings.batch_size, CAPACITY)
+            stream = RowStream(trainer, on_disk, key, settings.batch_size, CAPACITY, strata, kept)
             stack.callback(stream.close)
         elif on_disk is not None and len(on_disk) > len(raw.data):
-            raw = raw._replace(data=numbers("data", np.asarray(on_disk)))
-            trainer = description.trainer(first, raw.data)
+            raw = _Raw.of(description, np.asarray(on_disk), val, weights, val_weights)
+            trainer = _trainer(description, first, raw)
         rest, state = _split(trainer)
         examples, held_out = _examples(trainer, raw, with_data=stream is None)
-        task = TrainTask(rest, examples, held_out, key, settings, None)
+        task = TrainTask(
+            rest, examples, held_out, key, settings, None, weighting=_weighting(trainer, raw)
+        )
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
         loop = run(description, task, state, plan, checkpointing, progress, told, prepared, stream)
-        return _result(trainer, loop, 0, key)
+        return _result(trainer, loop, 0, key, raw)
 
 
 def fit_seeds(
@@ -155,6 +172,8 @@ def fit_seeds(
     *,
     keys: Sequence[Key] | Array,
     val: Values | None = None,
+    weights: Values | None = None,
+    val_weights: Values | None = None,
     stacked: bool = False,
     steps: int | None = None,
     budget: float | None = None,
@@ -178,7 +197,8 @@ def fit_seeds(
     Each result equals that of ``fit`` with the same key up to rounding. With ``stacked``, ``data``
     and ``val`` have a leading axis of runs: each key has its own split. The other arguments are
     those of ``fit``; the runs share the number of steps and the time, and one that runs out of
-    patience waits, frozen, for the others.
+    patience waits, frozen, for the others. Weights are shared, so that there are none of stacked
+    data.
     """
     warn_of_wrong_sums()
     told = Told(callback)
@@ -189,13 +209,22 @@ def fit_seeds(
     keys = [typed_key(k) for k in keys]
     if not keys:
         raise ValueError("keys is empty: give one key for each run.")
-    runs = len(keys) if stacked else None
-    both = _Raw(numbers("data", data, runs), None if val is None else numbers("val", val, runs))
-    each = [both.run(i) for i in range(len(keys))] if stacked else [both] * len(keys)
+    if stacked and (weights is not None or val_weights is not None):
+        raise ValueError(
+            "weights, val_weights: those of stacked data differ from run to run; fit the runs one "
+            "after another."
+        )
+    if stacked:
+        runs = len(keys)
+        both = _Raw(numbers("data", data, runs), None if val is None else numbers("val", val, runs))
+        each = [both.run(i) for i in range(len(keys))]
+    else:
+        both = _Raw.of(description, data, val, weights, val_weights)
+        each = [both] * len(keys)
     with use_mesh(mesh), _held(out):
         since = time.monotonic()
         trainers = [
-            description.trainer(jax.random.fold_in(k, _INIT), raw.data)
+            _trainer(description, jax.random.fold_in(k, _INIT), raw)
             for k, raw in zip(keys, each, strict=True)
         ]
         rest, state = jax.tree.map(_stack, *map(_split, trainers))
@@ -209,10 +238,21 @@ def fit_seeds(
             (examples, held_out), axis = jax.tree.map(_stack, *pairs), 0
         else:
             (examples, held_out), axis = _examples(trainers[0], both), None
-        task = TrainTask(rest, examples, held_out, jnp.stack(keys), settings, (axis, axis))
+        task = TrainTask(
+            rest,
+            examples,
+            held_out,
+            jnp.stack(keys),
+            settings,
+            (axis, axis),
+            weighting=_weighting(trainers[0], both),
+        )
         checkpointing, prepared = Checkpointing(out, resume, save_every), time.monotonic() - since
         loop = run(description, task, state, plan, checkpointing, progress, told, prepared)
-        return [_result(m, loop, i, k) for i, (m, k) in enumerate(zip(trainers, keys, strict=True))]
+        return [
+            _result(m, loop, i, k, raw)
+            for i, (m, k, raw) in enumerate(zip(trainers, keys, each, strict=True))
+        ]
 
 
 def _held(out: str | Path | None) -> AbstractContextManager[object]:
@@ -225,6 +265,39 @@ class _Raw(NamedTuple):
 
     data: np.ndarray
     val: np.ndarray | None
+    weights: np.ndarray | None = None
+    val_weights: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        description: Description[object],
+        data: Values,
+        val: Values | None,
+        weights: Values | None,
+        val_weights: Values | None,
+    ) -> _Raw:
+        """The rows that count, and their weights where these differ.
+
+        **Raises:** ``ValueError`` for rows that are no numbers, for weights that are none, and for
+        those of a model that does not weigh.
+        """
+        x = numbers("data", data)
+        kept, w = rows_that_count("weights", weights, len(x))
+        y, w_val = None, None
+        if val is not None:
+            y = numbers("val", val)
+            kept_val, w_val = rows_that_count("val_weights", val_weights, len(y))
+            y = counted(y, kept_val)
+        elif val_weights is not None:
+            raise ValueError("val_weights: there are no held-out points; give val as well.")
+        if not description.weighs and (w is not None or w_val is not None):
+            name = "weights" if w is not None else "val_weights"
+            raise ValueError(
+                f"{name}: a {type(description).__name__} counts all rows alike. Leave the weights "
+                "out, or choose another model."
+            )
+        return cls(counted(x, kept), y, w, w_val)
 
     def run(self, i: int) -> _Raw:
         return _Raw(self.data[i], None if self.val is None else self.val[i])
@@ -267,6 +340,27 @@ def _settings(
     return settings, Plan.choose(steps, budget, validate_every, own.steps, longest)
 
 
+def _trainer(description: Description[M], key: Key, raw: _Raw) -> Trainer[M]:
+    if raw.weights is None:
+        return description.trainer(key, raw.data)
+    return description.trainer(key, raw.data, raw.weights)  # type: ignore[call-arg]
+
+
+def _weighting(trainer: Trainer[object], raw: _Raw) -> Weighting:
+    """What training does with the weights."""
+    found, dtype = Weighting(), jnp.result_type(float)
+    if raw.weights is not None:
+        w = trainer.example_weights(raw.weights)
+        if type(trainer).batch_rows is Trainer.batch_rows:
+            found = found._replace(strata=Strata.of(w))
+        else:
+            found = found._replace(losses=jnp.asarray(w / w.mean(), dtype))
+    if raw.val_weights is not None:
+        w = trainer.example_weights(raw.val_weights, held_out=True)
+        found = found._replace(val=jnp.asarray(w / w.mean(), dtype))
+    return found
+
+
 def _examples(
     trainer: Trainer[object], raw: _Raw, which: str = "", *, with_data: bool = True
 ) -> tuple[PyTree, PyTree]:
@@ -283,7 +377,18 @@ def _split(trainer: Trainer[object]) -> tuple[PyTree, TrainState]:
     return rest, TrainState.start(params)
 
 
-def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, History]:
+def _row_weights(trainer: Trainer[object], raw: _Raw) -> RowWeights:
+    """Weights of the examples, for the model that is made at the end."""
+    dtype, (w, w_val) = jnp.result_type(float), (raw.weights, raw.val_weights)
+    return RowWeights(
+        None if w is None else jnp.asarray(trainer.example_weights(w), dtype),
+        None
+        if w_val is None
+        else jnp.asarray(trainer.example_weights(w_val, held_out=True), dtype),
+    )
+
+
+def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key, raw: _Raw) -> tuple[M, History]:
     words = tuple(int(w) for w in np.asarray(jax.random.key_data(key)).ravel())
     history = loop.record.history(run, loop.task.settings.patience, words)
     if len(history.val_nll) and not np.isfinite(history.val_nll).any():
@@ -308,7 +413,11 @@ def _result(trainer: Trainer[M], loop: Loop, run: int, key: Key) -> tuple[M, His
             for part, axis in zip(parts, task.axes, strict=True)
         ]
     since = time.monotonic()
-    model = jax.block_until_ready(trained.model(*parts))
+    if raw.weights is None and raw.val_weights is None:
+        made = trained.model(*parts)
+    else:
+        made = trained.model(*parts, _row_weights(trained, raw))  # type: ignore[call-arg]
+    model = jax.block_until_ready(made)
     if model is None:
         raise ValueError(f"{type(trainer).__name__}.model returned nothing: return the model.")
     whole = history.seconds + time.monotonic() - since

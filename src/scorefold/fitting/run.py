@@ -128,6 +128,8 @@ def run(
     loop = Loop(task, state, plan, prepared, stream)
     data = task.data if stream is None else stream.rows
     parts = {"data": data, "val": task.val, "key": task.key}
+    if any(one is not None for one in task.weighting):
+        parts["weights"] = task.weighting._asdict()
     identity = {"model": description, "settings": task.settings, "plan": plan, **parts}
     with Checkpointer(checkpointing, identity, state, Record.join) as checkpointer:
 

@@ -19,6 +19,7 @@ from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
+from scorefold.fitting.weighting import Weighting
 
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
@@ -67,6 +68,7 @@ class TrainTask(eqx.Module):
     ``model`` is the model without its trained arrays; ``axes`` is None for one run, or says for
     several runs at once whether data and validation data have a leading axis of runs. With
     ``first``, ``data`` are the batches of step ``first`` and those after it, one after another.
+    ``weighting``: of rows with weights; several runs share it.
     """
 
     model: PyTree
@@ -76,6 +78,7 @@ class TrainTask(eqx.Module):
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
     first: Array | None = None
+    weighting: Weighting = Weighting()
 
     def per_run(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function(model, data, val, key, state)``, mapped over runs where there are several."""
@@ -149,7 +152,7 @@ def _train(task: TrainTask, state: TrainState, count: Array) -> tuple[TrainState
     packing = Packing(shapes)
 
     def one(model: PyTree, data: PyTree, _: None, key: Key, state: TrainState) -> Stepped:
-        return _step(model, data, key, state, task.settings, packing, task.first)
+        return _step(model, data, key, state, task, packing)
 
     step, each = task.per_run(one), task.each
     losses = jnp.zeros((*state.step.shape, CAPACITY), jnp.float32)
@@ -173,7 +176,8 @@ def _validate(task: TrainTask, state: TrainState) -> tuple[TrainState, Array]:
 
     def one(model: PyTree, _: PyTree, val: PyTree, key: Key, state: TrainState) -> Stepped:
         averaged = eqx.combine(state.ema, model)
-        nll = averaged.validate(val, jax.random.fold_in(key, 2))
+        given = () if task.weighting.val is None else (task.weighting.val,)
+        nll = averaged.validate(val, jax.random.fold_in(key, 2), *given)
         _require(nll, 0, model, "validate", "one number, shape ()")
         nll = nll.astype(jnp.float32)
         running = jnp.array(True) if patience is None else state.stale < patience
@@ -210,8 +214,7 @@ def _examine(task: TrainTask, state: TrainState) -> tuple[Array, Array, Array]:
     def one(
         model: PyTree, data: PyTree, _: None, key: Key, state: TrainState
     ) -> tuple[Array, Array, Array]:
-        size = task.settings.batch_size
-        x, rows, loss_key = _batch(model, data, key, state.step, size, task.first)
+        x, rows, loss_key = _batch(model, data, key, state.step, task)
         trained = eqx.combine(state.params, model)
         again = trained.batch_loss(x, jax.random.fold_in(loss_key, 1))
         return rows, trained.batch_loss(x, loss_key), again
@@ -221,11 +224,15 @@ def _examine(task: TrainTask, state: TrainState) -> tuple[Array, Array, Array]:
 
 
 def _batch(
-    model: PyTree, data: PyTree, key: Key, step: Array, size: int, first: Array | None
+    model: PyTree, data: PyTree, key: Key, step: Array, task: TrainTask
 ) -> tuple[PyTree, Array, Key]:
     order, noise = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+    size, first = task.settings.batch_size, task.first
     if first is None:
         rows = model.batch_rows(order, step, len(jax.tree.leaves(data)[0]), size)
+        rows = (
+            rows if task.weighting.strata is None else task.weighting.strata.rows(rows, order, step)
+        )
     else:
         rows = (step - first) * size + jnp.arange(size, dtype=jnp.int32)
     batch = rows_by_device(jax.tree.map(lambda a: a[rows], data))
@@ -237,16 +244,18 @@ def _step(
     data: PyTree,
     key: Key,
     state: TrainState,
-    settings: Settings,
+    task: TrainTask,
     packing: Packing,
-    first: Array | None,
 ) -> Stepped:
     """One step of a state whose trees are packed."""
-    x, _, loss_key = _batch(model, data, key, state.step, settings.batch_size, first)
+    settings = task.settings
+    x, rows, loss_key = _batch(model, data, key, state.step, task)
 
     def objective(params: PyTree) -> Scalar:
         losses = eqx.combine(params, model).batch_loss(x, loss_key)
         _require(losses, 1, model, "batch_loss", "one loss a row, shape (n,)")
+        if task.weighting.losses is not None:
+            losses = task.weighting.losses.astype(losses.dtype)[rows] * losses
         return jnp.mean(losses)
 
     loss, tree = jax.value_and_grad(objective)(packing.unpack(state.params))

@@ -14,6 +14,7 @@ from jaxtyping import Array, PyTree
 from scorefold._types import Key
 from scorefold.fitting._contract import Trainer
 from scorefold.fitting.intake import numbers
+from scorefold.fitting.weighting import Strata
 
 _BYTES = 2**26
 """Of the rows of a window."""
@@ -25,13 +26,21 @@ class RowStream:
     """The batches of ``steps`` consecutive steps at a time, a window, gathered from a file.
 
     Which rows a batch has is the same function of (key, step) as for data in memory, so that the
-    result is the same, bit for bit. While a window is trained on, the next one is read.
+    result is the same, bit for bit. While a window is trained on, the next one is read. With
+    weights, ``strata`` are those of the rows ``kept`` (None: of all).
     """
 
     def __init__(
-        self, trainer: Trainer[object], rows: np.memmap, key: Key, size: int, capacity: int
+        self,
+        trainer: Trainer[object],
+        rows: np.memmap,
+        key: Key,
+        size: int,
+        capacity: int,
+        strata: Strata | None = None,
+        kept: np.ndarray | None = None,
     ) -> None:
-        self.rows = rows
+        self.rows, self._strata, self._kept = rows, strata, kept
         self._trainer, self._order, self._size = trainer, jax.random.fold_in(key, 0), size
         each = size * max(1, rows[:1].nbytes)
         self.steps = max(1, min(capacity, _BYTES // each))
@@ -56,16 +65,17 @@ class RowStream:
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _read_ahead(self, first: int) -> None:
-        n, steps = len(self.rows), jnp.arange(first, first + self.steps, dtype=jnp.int32)
-        wanted = np.asarray(_numbers(self._trainer, self._order, steps, n, self._size)).ravel()
+        n = len(self.rows) if self._kept is None else len(self._kept)
+        steps = jnp.arange(first, first + self.steps, dtype=jnp.int32)
+        found = _numbers(self._trainer, self._order, steps, n, self._size, self._strata)
+        wanted = np.asarray(found).ravel()
+        wanted = wanted if self._kept is None else self._kept[wanted]
         self._ahead = first, self._reader.submit(partial(_gathered, self.rows, wanted))
 
 
-def rows_to_measure(rows: np.memmap) -> np.ndarray:
-    """What units and resolution are read off: all rows, or 2²⁰, evenly spaced."""
-    if len(rows) <= _MOST:
-        return np.asarray(rows)
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, _MOST).astype(np.int64)])
+def rows_to_measure(n: int) -> np.ndarray:
+    """Which of n rows units and resolution are read off: all, or 2²⁰, evenly spaced."""
+    return np.arange(n) if n <= _MOST else np.linspace(0, n - 1, _MOST).astype(np.int64)
 
 
 def check_rows(trainer: Trainer[object], rows: np.memmap) -> None:
@@ -88,5 +98,11 @@ def _gathered(rows: np.memmap, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 @eqx.filter_jit
-def _numbers(trainer: Trainer[object], key: Key, steps: Array, n: int, size: int) -> Array:
-    return jax.vmap(lambda step: trainer.batch_rows(key, step, n, size))(steps)
+def _numbers(
+    trainer: Trainer[object], key: Key, steps: Array, n: int, size: int, strata: Strata | None
+) -> Array:
+    def one(step: Array) -> Array:
+        rows = trainer.batch_rows(key, step, n, size)
+        return rows if strata is None else strata.rows(rows, key, step)
+
+    return jax.vmap(one)(steps)

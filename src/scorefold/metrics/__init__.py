@@ -12,7 +12,7 @@ from scorefold.metrics.conditional_bures import bures_wasserstein, conditional_b
 from scorefold.metrics.copying import Copying, copying, mann_whitney
 from scorefold.metrics.draws_density import DrawsAgainstDensity, draws_against_density
 from scorefold.metrics.end_distance import EndDistance, end_distance
-from scorefold.metrics.generalisation import Generalisation, generalisation
+from scorefold.metrics.generalisation import Generalisation, PartWeights, generalisation
 from scorefold.metrics.leave_one_out import LeftOut, leave_one_out
 from scorefold.metrics.likelihood import HeldOut, held_out
 from scorefold.metrics.likelihood_gap import LikelihoodGap, likelihood_gap
@@ -25,6 +25,7 @@ from scorefold.metrics.sliced_wasserstein import (
     line_wasserstein,
     sliced_wasserstein,
 )
+from scorefold.metrics.thinned import thinned
 from scorefold.metrics.two_sample import TwoSample, energy_distance, mmd
 from scorefold.metrics.wasserstein import Wasserstein, transport_distance, wasserstein
 
@@ -39,6 +40,7 @@ __all__ = [
     "LikelihoodGap",
     "ManifoldDistance",
     "NearestRatio",
+    "PartWeights",
     "PathEnergy",
     "ReferenceNll",
     "TwoSample",
@@ -64,6 +66,7 @@ __all__ = [
     "path_energy",
     "reference_nll",
     "sliced_wasserstein",
+    "thinned",
     "total_mass",
     "transport_distance",
     "wasserstein",

@@ -15,7 +15,8 @@ from jaxtyping import Array
 from scorefold._blocks import device, in_blocks
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, ScalarLike, Values
-from scorefold.fitting import Description, Trainer
+from scorefold._weights import counted, mean, on_device, rows_that_count
+from scorefold.fitting import Description, RowWeights, Trainer
 from scorefold.kernels import CovarianceNetwork, GaussianMixture
 from scorefold.kernels.bandwidth import leave_one_out_bandwidth, same_points
 from scorefold.kernels.gaussian.network import Form, check_form
@@ -29,7 +30,8 @@ from scorefold.samplers import sample_ode, sample_reverse
 
 class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
     """π_θ(x) = (1/n) Σ_i N(x; Z_i, Σ_θ(Z_i)): one Gaussian around every centre, of a shape that a
-    network reads off the centre. Density, score and draws at every noise level are closed forms.
+    network reads off the centre, of weight 1/n, or w_i/Σw where rows carry weights. Density, score
+    and draws at every noise level are closed forms.
 
     The centres are training points (all of them, or ``centres`` of them drawn at random). In the
     loss at a training point the kernels at distance zero from it do not count: leave one out, and
@@ -55,6 +57,8 @@ class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
     Source: Zhang et al. 2024 (Wasserstein proximal operators describe score-based generative
     models and resolve memorization), Section 4.
     """
+
+    weighs: ClassVar[bool] = True
 
     manifold: Euclidean
     form: Form = "cholesky"
@@ -85,36 +89,43 @@ class GaussianKernelModel(Description["FittedGaussianKernelModel"]):
         """Brownian motion from the (standardised) data to s_max; s(t) is quadratic in t."""
         return VarianceExploding(self.manifold, Linear(1e-3, 2.0 * self.s_max - 1e-3))
 
-    def trainer(self, key: Key, data: np.ndarray) -> GaussianKernelTrainer:
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> GaussianKernelTrainer:
         """Chooses centres and the bandwidth that training starts from."""
-        units = Units.measure(self.manifold, data)
+        units = Units.measure(self.manifold, data, weights=weights)
         rows = to_inner(self.manifold, units, data, "data")
-        pick, weights = jax.random.split(key)
+        pick, start = jax.random.split(key)
         count = len(rows) if self.centres is None else min(self.centres, len(rows))
-        points = rows[np.sort(np.asarray(jax.random.permutation(pick, len(rows)))[:count])]
+        chosen = np.sort(np.asarray(jax.random.permutation(pick, len(rows)))[:count])
+        points = rows[chosen]
+        w = None if weights is None else on_device(weights[chosen], rows.dtype)
         if len(np.unique(np.asarray(points), axis=0)) < 2:
             raise ValueError("data: needs at least two different points.")
         network = CovarianceNetwork(
             self.manifold.d,
-            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, points)),
+            bandwidth=math.sqrt(leave_one_out_bandwidth(self.manifold, points, weights=w)),
             form=self.form,
             floor=self.floor,
             rank=self.rank,
             width=self.width,
             depth=self.depth,
             dtype=rows.dtype,
-            key=weights,
+            key=start,
         )
-        return GaussianKernelTrainer(FittedGaussianKernelModel(self, network, points, units))
+        log_w = None if w is None else jnp.log(w / jnp.sum(w))
+        return GaussianKernelTrainer(FittedGaussianKernelModel(self, network, points, units, log_w))
 
 
 class FittedGaussianKernelModel(Model):
-    """A fitted ``GaussianKernelModel``: ``network`` gives the kernels at ``points`` (inner)."""
+    """A fitted ``GaussianKernelModel``: ``network`` gives the kernels at ``points`` (inner);
+    ``log_weights``: of the kernels, None where all are alike."""
 
     description: GaussianKernelModel
     network: CovarianceNetwork
     points: Array = fixed()
     units: Units = fixed(default=Units())
+    log_weights: Array | None = fixed(default=None)
 
     @property
     def manifold(self) -> Euclidean:
@@ -122,7 +133,10 @@ class FittedGaussianKernelModel(Model):
 
     def law(self) -> GaussianMixture:
         """The mixture in inner coordinates."""
-        return self.network.mixture(self.points)
+        found = self.network.mixture(self.points)
+        if self.log_weights is None:
+            return found
+        return GaussianMixture(self.log_weights, found.centres, found.covariances)
 
     def mixture(self, s: ScalarLike | None = None) -> GaussianMixture:
         """The mixture in the user's units, after Brownian motion for variance-time s of the
@@ -174,11 +188,17 @@ class FittedGaussianKernelModel(Model):
         """The law of the others when ``given`` are ``values``: ``GaussianMixture.conditional``."""
         return self.mixture().conditional(given, values)
 
-    def with_centres(self, points: Values) -> FittedGaussianKernelModel:
+    def with_centres(
+        self, points: Values, weights: Values | None = None
+    ) -> FittedGaussianKernelModel:
         """The same network with kernels around other points: more data without training, for
-        example training and validation points once validation has chosen."""
+        example training and validation points once validation has chosen. ``weights``: of the
+        points, as of ``fit``."""
         found = self._rows(points, "points")[0]
-        return eqx.tree_at(lambda m: m.points, self, jnp.asarray(found, self.points.dtype))
+        kept, w = rows_that_count("weights", weights, len(found))
+        centres = jnp.asarray(counted(np.asarray(found), kept), self.points.dtype)
+        log_w = None if w is None else on_device(np.log(w / w.sum()), centres.dtype)
+        return FittedGaussianKernelModel(self.description, self.network, centres, self.units, log_w)
 
 
 class GaussianKernelTrainer(Trainer[FittedGaussianKernelModel]):
@@ -197,11 +217,13 @@ class GaussianKernelTrainer(Trainer[FittedGaussianKernelModel]):
         objective = held_out_nll if likelihood else held_out_implicit
         return objective(self.fitted.law, x, omitted)
 
-    def validate(self, x: Array, key: Key) -> Scalar:
-        nll = -jnp.mean(_log_prob(self.fitted, x, None))
+    def validate(self, x: Array, key: Key, weights: Array | None = None) -> Scalar:
+        nll = -mean(_log_prob(self.fitted, x, None), weights)
         return jnp.asarray(self.fitted.units.log_volume, x.dtype) + nll
 
-    def model(self, data: Array, val: Array | None) -> FittedGaussianKernelModel:
+    def model(
+        self, data: Array, val: Array | None, weights: RowWeights | None = None
+    ) -> FittedGaussianKernelModel:
         return self.fitted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -14,8 +15,9 @@ from scorefold._blocks import by_blocks, device, in_blocks, inside_jit, is_trace
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
+from scorefold._weights import mean, on_device
 from scorefold.fields import Architecture, NetworkSpec, TangentOutput, default_output
-from scorefold.fitting import Defaults, Description, Trainer
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.kernels import ClusteredMixture, WrappedMixture
 from scorefold.kernels.local.crossfit import CrossFit
 from scorefold.manifolds import Manifold
@@ -61,7 +63,8 @@ class InformedModel(Description["FittedInformedModel"]):
 
     **Arguments:**
 
-    - ``base``: a fitted ``KernelModel``; ``fit`` takes the points it was fitted to, and no others.
+    - ``base``: a fitted ``KernelModel``; ``fit`` takes the points it was fitted to, and no others,
+      with the weights it was fitted with.
     - ``network``: sizes of the network; ``output``: how its output becomes tangent
       (default: ``default_output(manifold)``).
     - ``s_min``: default the weighted median of the kernels' mean variances, held within 10⁻⁴ and
@@ -73,6 +76,8 @@ class InformedModel(Description["FittedInformedModel"]):
     Source: Zhang et al. 2024 (the kernel formula in the place of a network); the residual,
     cross-fitting and the ratio are this library's.
     """
+
+    weighs: ClassVar[bool] = True
 
     base: FittedKernelModel = fixed()
     network: Architecture = NetworkSpec(width=64, depth=3, fourier=32, frequency=4.0)
@@ -96,24 +101,30 @@ class InformedModel(Description["FittedInformedModel"]):
     def defaults(self) -> Defaults:
         return Defaults(steps=600, batch_size=128, learning_rate=3e-4)
 
-    def trainer(self, key: Key, data: np.ndarray) -> InformedTrainer:
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> InformedTrainer:
         start, build, draws = jax.random.split(key, 3)
         points = to_inner(self.manifold, self.base.units, data, "data")
-        learner = self.base.cross_fit(start, points)
+        learner = self.base.cross_fit(start, points, weights)
         output = default_output(self.manifold) if self.output is None else self.output
         residual = ResidualField.start(
-            self.manifold, self.network, output, points, *self._levels(points), key=build
+            self.manifold, self.network, output, points, *self._levels(points, weights), key=build
         )
         return InformedTrainer(self, residual, learner, jax.random.key_data(draws))
 
-    def _levels(self, data: Array) -> tuple[float, float]:
+    def _levels(self, data: Array, weights: np.ndarray | None) -> tuple[float, float]:
         """(s_min, s_max)."""
         high = self.s_max
         if high is None:
             reach = min(self.manifold.injectivity_radius, math.pi)
             high = (reach / _DEVIATIONS) ** 2
             if self.manifold.euclidean:
-                high = float(jnp.mean(jnp.var(data, axis=0)))
+                w = on_device(weights, data.dtype)
+                middle = mean(data, w)[None]
+                high = float(
+                    jnp.mean(jnp.var(data, axis=0) if w is None else mean((data - middle) ** 2, w))
+                )
         mixture = self.base.mixture
         tau = np.asarray(mixture.variances, np.float64).mean(1)
         order = np.argsort(tau)
@@ -150,11 +161,13 @@ class InformedTrainer(Trainer["FittedInformedModel"]):
     def batch_loss(self, x: Noised, key: Key) -> Array:
         return self._excess(x)
 
-    def validate(self, x: Noised, key: Key) -> Scalar:
+    def validate(self, x: Noised, key: Key, weights: Array | None = None) -> Scalar:
         """Mean of the bound above: the kernels' NLL where the residual is 0."""
-        return jnp.mean(x.nll + self._excess(x))
+        return mean(x.nll + self._excess(x), weights)
 
-    def model(self, data: Noised, val: Noised | None) -> FittedInformedModel:
+    def model(
+        self, data: Noised, val: Noised | None, weights: RowWeights | None = None
+    ) -> FittedInformedModel:
         return FittedInformedModel(self.description, self.residual)
 
     def _excess(self, x: Noised) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import functools
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,7 +17,8 @@ from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
 from scorefold._warnings import warn
-from scorefold.fitting import Defaults, Description, Trainer, batch_rows
+from scorefold._weights import mean, rows_that_count, systematic
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer, batch_rows
 from scorefold.kernels import (
     EsagFamily,
     HeatFamily,
@@ -125,10 +128,18 @@ class KernelModel(Description["FittedKernelModel"]):
       sit at 512 points by default, with neighbourhoods of 5, 13, 34, 89, 233; one normal law
       stands behind them on compact manifolds too. ``model.form`` says which were fitted.
 
+    **Weights.** A row of weight w has a kernel of w times the weight and counts w times in the
+    moments of neighbourhoods, in the broad laws and in the likelihood of left-out points, and so is
+    left out with its whole weight. k nearest neighbours are k rows. Of low rank and for more
+    than 32768 kernels rows are repeated in proportion to their weights instead (systematically,
+    as many rows as there are).
+
     Source: Zhang, Liu, Li, Katsoulakis & Osher 2024 (learned local covariances); Bengio,
     Larochelle & Vincent 2006 (non-local manifold Parzen windows). Neighbourhood statistics,
     cross-fitting and the manifold form are this library's.
     """
+
+    weighs: ClassVar[bool] = True
 
     manifold: Manifold
     counts: tuple[int, ...] | None = None
@@ -170,8 +181,10 @@ class KernelModel(Description["FittedKernelModel"]):
     def family(self) -> KernelFamily:
         return _FAMILIES[self.kernel]()
 
-    def trainer(self, key: Key, data: np.ndarray) -> KernelTrainer:
-        units = Units.measure(self.manifold, data, near=True)
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> KernelTrainer:
+        units = Units.measure(self.manifold, data, near=True, weights=weights)
         points = to_inner(self.manifold, units, data, "data")
         if self.floor is not None and self.floor > _WIDE:
             flat = self.manifold.flat_coordinates
@@ -183,14 +196,19 @@ class KernelModel(Description["FittedKernelModel"]):
                 "is left is the background."
             )
         learner: KernelLearner
-        if self.low_rank(len(points)):
+        low_rank, repeated = self.low_rank(len(points)), None
+        if weights is not None and (low_rank or self._kernels(len(points)) > _MANY):
+            repeated = device(systematic(weights, len(points)), np.int32)
+            points = points[repeated]
+        if low_rank:
             learner = self._start(LowRankCrossFit, key, points)
-            return KernelTrainer(self, learner, units)
+            return KernelTrainer(self, learner, units, repeated)
         if self._kernels(len(points)) > _MANY:
             learner = self._start(ManyCrossFit, key, points)
         else:
-            learner = self.cross_fit(key, points)
-        return KernelTrainer(self, with_best_start(learner, points, self.candidates), units)
+            learner = self.cross_fit(key, points, weights)
+        best = with_best_start(learner, points, self.candidates)
+        return KernelTrainer(self, best, units, repeated)
 
     def low_rank(self, n: int) -> bool:
         """Whether covariances of kernels at n points are of low rank."""
@@ -200,15 +218,19 @@ class KernelModel(Description["FittedKernelModel"]):
         kernels = min(self._kernels(n), _POOL)
         return kernels * self.folds * len(self._counts(n)) * d * (d + 1) // 2 > _FULL
 
-    def cross_fit(self, key: Key, data: Array) -> CrossFit:
+    def cross_fit(self, key: Key, data: Array, weights: np.ndarray | None = None) -> CrossFit:
         """The kernels before training, for data in inner coordinates."""
-        return self._start(CrossFit, key, data)
+        return self._start(CrossFit, key, data, weights)
 
-    def _start(self, kind: type[L], key: Key, data: Array) -> L:
+    def _start(self, kind: type[L], key: Key, data: Array, weights: np.ndarray | None = None) -> L:
         low_rank = kind is LowRankCrossFit
         landmarks = self.landmarks or _SITES if low_rank else self.landmarks
-        more = {"rank": self.rank} if low_rank else {}
-        return kind.start(
+        start: Callable[..., L] = kind.start
+        if low_rank:
+            start = functools.partial(start, rank=self.rank)
+        if weights is not None:
+            start = functools.partial(start, weights=weights)
+        return start(
             self.manifold,
             data,
             self._counts(len(data), low_rank=low_rank),
@@ -220,7 +242,6 @@ class KernelModel(Description["FittedKernelModel"]):
             key=key,
             family=self.family,
             landmarks=landmarks,
-            **more,
         )
 
     def every_count(self, *, low_rank: bool = False) -> tuple[int, ...]:
@@ -260,12 +281,22 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
     description: KernelModel
     learner: KernelLearner
     units: Units = fixed()
+    repeated: Array | None = fixed(default=None)
+    """Rows of the data, by their weights, that take part; None: all, once."""
 
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> PyTree:
         points = to_inner(self.description.manifold, self.units, data, name)
+        if self.repeated is not None and not held_out:
+            points = points[self.repeated]
         return self.learner.queries(
             points, held_out=held_out, candidates=self.description.candidates
         )
+
+    def example_weights(self, weights: np.ndarray, *, held_out: bool = False) -> np.ndarray:
+        rows = self.learner.asked_rows(len(weights), held_out=held_out)
+        if self.repeated is not None and not held_out:
+            return np.ones(len(rows))
+        return weights[rows]
 
     def batch_rows(self, key: Key, step: Array, n: int, size: int) -> Array:
         """Points of one fold, the folds taking turns."""
@@ -276,15 +307,17 @@ class KernelTrainer(Trainer["FittedKernelModel"]):
     def batch_loss(self, x: PyTree, key: Key) -> Array:
         return -self.learner.log_prob(x, x.fold[0], key)
 
-    def validate(self, x: PyTree, key: Key) -> Scalar:
+    def validate(self, x: PyTree, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL in the user's units, by the kernels within sight."""
-        value = jnp.mean(self.learner.log_prob(x, x.fold[0], key))
+        value = mean(self.learner.log_prob(x, x.fold[0], key), weights)
         return jnp.asarray(self.units.log_volume, value.dtype) - value
 
-    def model(self, data: PyTree, val: PyTree | None) -> FittedKernelModel:
+    def model(
+        self, data: PyTree, val: PyTree | None, weights: RowWeights | None = None
+    ) -> FittedKernelModel:
         """With the shares of kernels, broad laws and kernels of one bandwidth that left-out and
         held-out points ask for (``settled``); nothing else is kept of the data."""
-        learner = settled(self.learner, data, val)
+        learner = settled(self.learner, data, val, *(weights or (None, None)))
         return FittedKernelModel(
             self.description,
             learner.covariance,
@@ -342,16 +375,18 @@ class FittedKernelModel(Model):
         coordinates, which differ where flat ones are standardised."""
         return kernels_in_units(self.mixture, self.units)
 
-    def with_centres(self, points: Values) -> FittedKernelModel:
+    def with_centres(self, points: Values, weights: Values | None = None) -> FittedKernelModel:
         """The model with kernels at other points: what was learned of the shape of
         neighbourhoods is applied to theirs. Nothing is trained, and a kernel is added in no time:
         for data that come later, or for the validation points once they have chosen
         (``model.with_centres(jnp.concatenate([train, val]))``). The points are then part of the
-        density: held-out points must be others.
+        density: held-out points must be others. ``weights``: of these rows, as of ``fit``.
 
         **Raises:** ``ValueError`` for fewer points than the largest neighbourhood.
         """
         rows, batch = self._rows(points, "points")
+        kept, w = rows_that_count("weights", weights, len(rows))
+        rows = rows if kept is None else np.asarray(rows)[kept]
         data = jnp.asarray(rows, self.mixture.centres.dtype)
         low_rank = self.form == "low-rank"
         every = self.description.every_count(low_rank=low_rank)
@@ -362,15 +397,19 @@ class FittedKernelModel(Model):
                 f"shape {data.shape}, are too few for them. Fit a KernelModel to them, or pass "
                 "them together with the points that the model was fitted to."
             )
-        learner = (LowRankCrossFit if low_rank else CrossFit).whole(
-            self.manifold, data, counts, self.covariance, self.shares, self.description.family
-        )
+        parts = (data, counts, self.covariance, self.shares, self.description.family)
+        learner: KernelLearner
+        if low_rank:
+            repeated = data if w is None else data[systematic(w, len(data))]
+            learner = LowRankCrossFit.whole(self.manifold, repeated, *parts[1:])
+        else:
+            learner = CrossFit.whole(self.manifold, *parts, w)
         return eqx.tree_at(lambda k: k.mixture, self, learner.whole_mixture())
 
-    def cross_fit(self, key: Key, data: Array) -> CrossFit:
+    def cross_fit(self, key: Key, data: Array, weights: np.ndarray | None = None) -> CrossFit:
         """The fitted kernels once without each fold of ``data``, the points they were fitted to, in
         inner coordinates (``to_inner``): for what is to be learned on top of them. The folds are
-        drawn from ``key``.
+        drawn from ``key``; ``weights``: those that the model was fitted with.
 
         **Raises:** ``ValueError`` for other points, for kernels at landmarks and of low rank.
         """
@@ -390,7 +429,7 @@ class FittedKernelModel(Model):
         if same:
             learner = eqx.tree_at(
                 lambda k: (k.covariance, k.shares),
-                self.description.cross_fit(key, data),
+                self.description.cross_fit(key, data, weights),
                 (self.covariance, self.shares),
             )
             rebuilt = quick_jit(CrossFit.mixture)(learner).centres

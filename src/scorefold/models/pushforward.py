@@ -15,8 +15,9 @@ from jaxtyping import Array
 from scorefold._blocks import listed
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._weights import average, mean
 from scorefold.fields import Architecture, NetworkSpec
-from scorefold.fitting import Defaults, Description, Trainer
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.losses import Denoising, Loss
 from scorefold.manifolds import CoordinateChart, Euclidean, Exponential, Manifold, Stereographic
 from scorefold.models._base import Model
@@ -53,6 +54,8 @@ class PushforwardScoreModel(Description["FittedPushforward"]):
     Gemici et al. 2016 (stereographic flows), Mathieu & Nickel 2020 (exponential).
     """
 
+    weighs: ClassVar[bool] = True
+
     manifold: Manifold
     chart: Literal["stereographic", "exponential"] | None = None
     loss: Loss = Denoising()
@@ -87,13 +90,15 @@ class PushforwardScoreModel(Description["FittedPushforward"]):
     def defaults(self) -> Defaults:
         return self.flat.defaults
 
-    def trainer(self, key: Key, data: np.ndarray) -> PushforwardTrainer:
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> PushforwardTrainer:
         points = to_inner(self.manifold, Units(), data, "data")
         chart = _CHARTS[self.chart or self.manifold.chart](
-            self.manifold, _centre(self.manifold, points)
+            self.manifold, _centre(self.manifold, points, weights)
         )
         return PushforwardTrainer(
-            self, chart, self.flat.trainer(key, _unrolled(chart, points, "data"))
+            self, chart, self.flat.trainer(key, _unrolled(chart, points, "data"), weights)
         )
 
 
@@ -125,11 +130,13 @@ class PushforwardTrainer(Trainer["FittedPushforward"]):
     def batch_loss(self, x: Placed, key: Key) -> Array:
         return self.inner.batch_loss(x.u, key)
 
-    def validate(self, x: Placed, key: Key) -> Scalar:
+    def validate(self, x: Placed, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL by the principal preimage alone: an upper bound, tight where nothing wraps."""
-        return self.inner.validate(x.u, key) + jnp.mean(x.log_volume)
+        return self.inner.validate(x.u, key, weights) + mean(x.log_volume, weights)
 
-    def model(self, data: Placed, val: Placed | None) -> FittedPushforward:
+    def model(
+        self, data: Placed, val: Placed | None, weights: RowWeights | None = None
+    ) -> FittedPushforward:
         inner = self.inner.model(data.u, None if val is None else val.u)
         return FittedPushforward(self.description, self.chart, inner)
 
@@ -178,15 +185,15 @@ class FittedPushforward(Model):
         return _carried(self.chart, jnp.asarray(u, self.units.dtype))
 
 
-def _centre(manifold: Manifold, points: Array) -> Array:
+def _centre(manifold: Manifold, points: Array, weights: np.ndarray | None) -> Array:
     """The projected mean; the origin where the mean is no point to speak of."""
-    mean = np.asarray(points, np.float64).mean(axis=0)
+    middle = average(np.asarray(points, np.float64), weights)
     if manifold.periods is not None and manifold.periods.any():
         turn = 2.0 * np.pi / manifold.periods
-        around = np.exp(1j * turn * np.asarray(points, np.float64)).mean(axis=0)
-        mean = np.angle(around) / turn
-    centre = manifold.project(jnp.asarray(mean, points.dtype))
-    if float(np.linalg.norm(mean)) < 1e-3 or not bool(jnp.isfinite(centre).all()):
+        around = average(np.exp(1j * turn * np.asarray(points, np.float64)), weights)
+        middle = np.angle(around) / turn
+    centre = manifold.project(jnp.asarray(middle, points.dtype))
+    if float(np.linalg.norm(middle)) < 1e-3 or not bool(jnp.isfinite(centre).all()):
         return manifold.origin(points.dtype)
     return centre
 

@@ -16,6 +16,7 @@ from scorefold._blocks import device
 from scorefold._fixed import fixed
 from scorefold._oneline import one_line
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
+from scorefold._weights import mean
 from scorefold.fields import (
     Architecture,
     NetworkField,
@@ -25,7 +26,7 @@ from scorefold.fields import (
     default_output,
     network_for,
 )
-from scorefold.fitting import Defaults, Description, Trainer
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.losses import Denoising, Importance, Loss, TimeLaw
 from scorefold.manifolds import Manifold
 from scorefold.models._base import count
@@ -71,6 +72,8 @@ class ScoreModel(Description["FittedScoreModel"]):
     Source: De Bortoli et al. 2022, Algorithm 2; Song et al. 2021 (flat space).
     """
 
+    weighs: ClassVar[bool] = True
+
     noising: Noising
     loss: Loss = Denoising()
     times: TimeLaw = Importance()
@@ -107,8 +110,10 @@ class ScoreModel(Description["FittedScoreModel"]):
     def defaults(self) -> Defaults:
         return Defaults(learning_rate=self.network.learning_rate)
 
-    def trainer(self, key: Key, data: np.ndarray) -> ScoreTrainer:
-        units = Units.measure(self.manifold, data, alike=self.network.alike)
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> ScoreTrainer:
+        units = Units.measure(self.manifold, data, alike=self.network.alike, weights=weights)
         points = to_inner(self.manifold, units, data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
         finest = functools.cache(lambda: inner_resolution(self.manifold, points))
@@ -153,7 +158,7 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
         one = lambda p, s, k: asked.loss(field, asked.noising, p, s, k)  # noqa: E731
         return weight * jax.vmap(one)(x, s, keys)
 
-    def validate(self, x: Array, key: Key) -> Scalar:
+    def validate(self, x: Array, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL at a loose tolerance: enough to compare checkpoints. Hutchinson's
         estimate with the directions of ``key`` in high dimensions, where the exact divergence has
         a pass for each."""
@@ -163,9 +168,11 @@ class ScoreTrainer(Trainer["FittedScoreModel"]):
             asked.noising, self.field, x, s_min=self.s_min, s_max=asked.s_max,
             rtol=loose, atol=loose, chunk=4096, divergence=divergence, key=key,
         )  # fmt: skip
-        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
+        return jnp.asarray(self.units.log_volume, x.dtype) - mean(found.log_prob, weights)
 
-    def model(self, data: Array, val: Array | None) -> FittedScoreModel:
+    def model(
+        self, data: Array, val: Array | None, weights: RowWeights | None = None
+    ) -> FittedScoreModel:
         return FittedScoreModel(self.description, self.field, self.units)
 
 

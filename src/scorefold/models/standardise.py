@@ -14,6 +14,7 @@ from scorefold._blocks import is_traced, listed
 from scorefold._fixed import fixed
 from scorefold._types import NumPyOrJax, Scalar, Values
 from scorefold._warnings import warn
+from scorefold._weights import average, counted, quantiles, rows_that_count
 from scorefold.manifolds import Manifold, PointsError, exact_points
 from scorefold.manifolds.points import require_shape
 
@@ -56,6 +57,7 @@ class Units(eqx.Module):
         *,
         alike: bool = False,
         near: bool = False,
+        weights: np.ndarray | None = None,
         name: str = "data",
     ) -> Units:
         """Mean and standard deviation of every flat coordinate of ``data``, shape
@@ -67,7 +69,7 @@ class Units(eqx.Module):
         ``alike``: one shift and one scale for all coordinates of R^d, as the pixels of images
         need. ``near``: of R^d, scales at which the distance of neighbours means the same in all
         columns (``near_scales``): data near a surface are thick along some columns and thin along
-        others.
+        others. ``weights``: of the rows, positive.
 
         A coordinate without spread keeps scale 1, with a ``ScorefoldWarning`` that names it.
         **Raises:** ``PointsError`` for numbers that are too large to be squared, or to be cast.
@@ -81,13 +83,14 @@ class Units(eqx.Module):
         x = x.astype(np.float64).reshape(len(x), -1)
         shift, scale = np.zeros(flat.size), np.ones(flat.size)
         if alike and manifold.euclidean:
-            a, b = _moments(x.reshape(-1, 1))
+            each = None if weights is None else np.repeat(weights, x.shape[1])
+            a, b = _moments(x.reshape(-1, 1), each)
             shift[:], scale[:] = a[0], b[0] or 1.0
             _refuse_huge(name, x, shift, scale, dtype)
         else:
-            shift[flat], scale[flat] = _moments(x[:, flat])
+            shift[flat], scale[flat] = _moments(x[:, flat], weights)
             if near and manifold.euclidean:
-                scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0))
+                scale *= near_scales((x - shift) / np.where(scale > 0, scale, 1.0), weights)
             _refuse_huge(name, x, shift, scale, dtype)
             rounding = 4.0 * eps * np.abs(x).max(axis=0)
             constant = flat & (np.ptp(x, axis=0) <= rounding)
@@ -178,17 +181,38 @@ def to_inner(manifold: Manifold, units: Units, data: Values, name: str) -> Array
     return jnp.asarray(cast)
 
 
-def standardised(
-    manifold: Manifold, data: Values, val: Values | None
-) -> tuple[Array, Array | None, Units]:
-    """Training points and held-out ones in inner coordinates, and their units."""
+_Weighted = tuple[Array, np.ndarray | None]
+"""Points and their weights; None: all alike."""
+
+
+def weighted_points(
+    manifold: Manifold,
+    data: Values,
+    val: Values | None,
+    weights: Values | None,
+    val_weights: Values | None,
+) -> tuple[_Weighted, _Weighted | None, Units]:
+    """Training points and held-out ones that count, in inner coordinates, with their weights, of
+    mean 1; and the units.
+
+    **Raises:** ``ValueError`` for fewer than two points, and weights that are none.
+    """
     exact = exact_points(manifold, data, "data")
     if exact.ndim == len(manifold.shape) or len(exact) < 2:
         raise ValueError("data: needs two points or more.")
-    units = Units.measure(manifold, exact, near=True)
+    kept, w = rows_that_count("weights", weights, len(exact))
+    exact = counted(np.asarray(exact), kept)
+    if len(exact) < 2:
+        raise ValueError("weights: needs two points or more of positive weight, has 1.")
+    units = Units.measure(manifold, exact, near=True, weights=w)
     points = to_inner(manifold, units, exact, "data")
-    held_out = None if val is None else to_inner(manifold, units, val, "val").astype(points.dtype)
-    return points, held_out, units
+    if val is None:
+        if val_weights is not None:
+            raise ValueError("val_weights: there are no held-out points; give val as well.")
+        return (points, w), None, units
+    held_out = to_inner(manifold, units, val, "val").astype(points.dtype)
+    kept, w_val = rows_that_count("val_weights", val_weights, len(held_out))
+    return (points, w), (counted(held_out, kept), w_val), units
 
 
 def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
@@ -206,7 +230,7 @@ def _refuse_merged(exact: np.ndarray, cast: np.ndarray, name: str) -> None:
         )
 
 
-def near_scales(z: np.ndarray) -> np.ndarray:
+def near_scales(z: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Factors of the columns of standardised points z, shape ``(n, d)``, with product 1.
 
     The bandwidths h_1, …, h_d of the normal kernel density at which left-out points are likeliest,
@@ -214,51 +238,65 @@ def near_scales(z: np.ndarray) -> np.ndarray:
     step raises the likelihood), taken to the power gain/(gain + 0.01), where the gain is that in
     nats a point over one bandwidth for all columns: what chance gains hardly counts. A fixed number
     of steps, of 500 points, so that a change of units, which z does not see, changes nothing.
-    Columns in which most values repeat keep the common bandwidth.
+    Columns in which most values repeat keep the common bandwidth. Of rows with ``weights`` w, w_ij
+    is proportional to w_j, and means are weighted.
     """
     n, d = z.shape
     ones = np.ones(d)
     if not 2 <= d <= _WIDE or n < 10 * d or not np.isfinite(z).all():
         return ones
-    z = np.clip(_some(z), -_FAR, _FAR)
+    rows = _some(z)
+    z, w = np.clip(z[rows], -_FAR, _FAR), None if weights is None else weights[rows]
     free = np.array([len(np.unique(column)) > 0.5 * len(z) for column in z.T])
     h = np.full(d, len(z) ** (-1.0 / (d + 4)))
     for _ in range(_COMMON):
-        before, square = _left_out(z, h)
+        before, square = _left_out(z, h, w)
         h = np.full(d, np.sqrt(np.mean(square)))
-    before, square = _left_out(z, h)
+    before, square = _left_out(z, h, w)
     common = h
     for _ in range(_OWN):
         h = np.where(free, np.sqrt(square), common)
-        after, square = _left_out(z, h)
+        after, square = _left_out(z, h, w)
     gain = max(after - before, 0.0)
     logs = (np.log(h) - np.mean(np.log(h))) * gain / (gain + _WORTH)
     return np.clip(np.exp(logs), 0.1, 10.0)
 
 
 def _some(z: np.ndarray) -> np.ndarray:
-    """At most 500 rows: the same ones in any order of rows and columns and in any units, by the
-    sum of a hash of each number's rank in its column."""
+    """Numbers of at most 500 rows: the same ones in any order of rows and columns and in any units,
+    by the sum of a hash of each number's rank in its column."""
     if len(z) <= _POINTS:
-        return z
+        return np.arange(len(z))
     words = np.stack([np.unique(column, return_inverse=True)[1].ravel() for column in z.T])
     mixed = words.astype(np.uint64) + np.uint64(1)
     # The mixing of SplitMix64 (Steele, Lea & Flood 2014).
     for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):
         mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(factor)
-    return z[np.sort(np.argsort(mixed.sum(axis=0), kind="stable")[:_POINTS])]
+    return np.sort(np.argsort(mixed.sum(axis=0), kind="stable")[:_POINTS])
 
 
-def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
+def _left_out(
+    z: np.ndarray, h: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
     """The mean log density at left-out points but for a constant, and the next h²."""
     y = z / h
     size = np.sum(y * y, axis=1)
     power = -0.5 * np.maximum(size[:, None] + size[None] - 2.0 * y @ y.T, 0.0)
+    if weights is not None:
+        power = power + np.log(weights)[None]
     np.fill_diagonal(power, -np.inf)
     top = power.max(axis=1, keepdims=True)
     share = np.exp(power - top)
     total = share.sum(axis=1, keepdims=True)
     share /= total
+    if weights is not None:
+        # Each point weighs w in the mean over points.
+        w = weights / weights.mean()
+        share *= w[:, None]
+        square = w @ (z * z) + share.sum(axis=0) @ (z * z)
+        square -= 2.0 * np.sum(z * (share @ z), axis=0)
+        value = float(np.average((top + np.log(total))[:, 0], weights=w) - np.sum(np.log(h)))
+        return value, np.maximum(square / len(z), 1e-4)
     square = np.sum(z * z, axis=0) + share.sum(axis=0) @ (z * z)
     square -= 2.0 * np.sum(z * (share @ z), axis=0)
     value = float(np.mean(top + np.log(total)) - np.sum(np.log(h)))
@@ -266,14 +304,18 @@ def _left_out(z: np.ndarray, h: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of columns, numbers far away pulled in."""
-    low, middle, high = np.quantile(x, [0.1, 0.5, 0.9], axis=0)
+    shares = [0.1, 0.5, 0.9]
+    if weights is None:
+        low, middle, high = np.quantile(x, shares, axis=0)
+    else:
+        low, middle, high = quantiles(x, weights, shares)
     reach = _FAR * (high - low) / _NORMAL
     gap = x - middle
     near = np.where(reach > 0, np.clip(gap, -reach, reach), gap)
-    mean = near.mean(axis=0)
-    return middle + mean, np.sqrt(((near - mean) ** 2).mean(axis=0))
+    mean = average(near, weights)
+    return middle + mean, np.sqrt(average((near - mean) ** 2, weights))
 
 
 def _refuse_huge(

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
 from scorefold._types import Point, Scalar, Values, safe_where
+from scorefold._weights import average
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import UniformReference
@@ -58,10 +59,14 @@ class TorusBrownian(BrownianNoising):
 
     @classmethod
     def measure(
-        cls, manifold: Manifold, data: Values, schedule: Schedule | None = None
+        cls,
+        manifold: Manifold,
+        data: Values,
+        schedule: Schedule | None = None,
+        weights: np.ndarray | None = None,
     ) -> TorusBrownian:
-        """With the circular moments of ``data``, shape ``(n, d)``."""
-        turns = np.exp(1j * np.asarray(data, np.float64)).mean(axis=0)
+        """With the circular moments of ``data``, shape ``(n, d)``; ``weights``: of its rows."""
+        turns = average(np.exp(1j * np.asarray(data, np.float64)), weights)
         length = np.maximum(np.abs(turns), np.exp(-0.5 * _WIDEST))
         return cls(
             manifold, schedule or Linear(), mean=np.angle(turns),

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scorefold._hash import structural_hash
 from scorefold._types import Document, Key, Values
 from scorefold._warnings import warn
+from scorefold._weights import average, counted, effective_number, rows_that_count
 from scorefold.manifolds import Manifold
 from scorefold.models import Model
 from scorefold.regions.contours import Contours, level_contours
@@ -88,18 +89,22 @@ class CredibleRegion(eqx.Module):
         """Whether log p(x) ≥ c, shape = the batch shape of ``x``."""
         return self.model.log_prob(x) >= self.level
 
-    def coverage(self, x: Values) -> Coverage:
+    def coverage(self, x: Values, *, weights: Values | None = None) -> Coverage:
         """How many points are inside: of held-out points, whether a model is as sure as it should
         be. Points that depend on each other, as those of one cluster do, scatter more than
-        ``standard_error`` says.
+        ``standard_error`` says. ``weights``: of the points, ≥ 0: shares of weight, with the error
+        of as many points as they are worth.
 
-        **Raises:** ``ValueError`` for no points.
+        **Raises:** ``ValueError`` for no points, and weights that are none.
         """
         inside = np.asarray(self.contains(x)).ravel()
         if not inside.size:
             raise ValueError("x: is empty; give at least one point.")
-        scatter = self.mass * (1.0 - self.mass) * (1.0 / inside.size + 1.0 / len(self.draws))
-        return Coverage(float(inside.mean()), math.sqrt(scatter), self.mass, inside.size)
+        kept, w = rows_that_count("weights", weights, inside.size)
+        inside = counted(inside, kept)
+        worth = inside.size if w is None else effective_number(w)
+        scatter = self.mass * (1.0 - self.mass) * (1.0 / worth + 1.0 / len(self.draws))
+        return Coverage(float(average(inside, w)), math.sqrt(scatter), self.mass, inside.size)
 
     def contours(self, resolution: int = 128) -> Contours:
         """The boundary on S², T² or R²: see ``contours`` of several regions."""

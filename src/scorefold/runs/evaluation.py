@@ -8,6 +8,7 @@ import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import warn
+from scorefold._weights import effective_number
 from scorefold.data import DataError, load
 from scorefold.runs import documents
 from scorefold.runs.errors import RunError
@@ -43,14 +44,16 @@ def evaluate(
     columns: str | None = None,
     drop: bool | None = None,
     drop_value: Sequence[str] | None = None,
+    weights: str | None = None,
     data_dir: str | None = None,
     listener: Listener | None = None,
 ) -> Evaluation:
     """The numbers of a run, or of several seeds: those that were written of the test points, which
     must be the same points still. They are measured anew, with the same keys, where they are
     missing or another model's. Of a model also those of a table ``points``, read as its own was
-    but for what ``columns``, ``drop`` and ``drop_value`` state. ``samples``: with the measures of
-    memorisation and generalisation.
+    but for what ``columns``, ``drop`` and ``drop_value`` state; ``weights``: the column of their
+    weights, without which they count alike. ``samples``: with the measures of memorisation and
+    generalisation.
 
     **Raises:** ``RunError`` for a folder that is no finished run, for data that have changed, and
     for points given to a bridge; ``DataError`` for what cannot be read.
@@ -60,12 +63,19 @@ def evaluate(
     if bridge and points is not None:
         raise RunError(f"{folder} holds a bridge: evaluate shows its numbers, and carry moves the "
                        "points of a table along it.")  # fmt: skip
+    if points is None and weights is not None:
+        raise RunError(f"weights= (--weights): a column of other points, and none are given; those "
+                       f"of {folder} have the weights that they were fitted with.")  # fmt: skip
     for run in top.seeds or [top]:
         if points is not None:
-            reading = {"columns": columns, "drop": drop, "drop_value": drop_value}
-            name, rows = _points(run, points, data_dir, reading)
-            numbers = _of_points(run, rows, samples, data_dir, listener)
-            found.append(_shown({**numbers, "dataset": name, "n_test": len(rows)}, samples))
+            reading = {"columns": columns, "drop": drop, "drop_value": drop_value,
+                       "weights": weights}  # fmt: skip
+            name, rows, w = _points(run, points, data_dir, reading)
+            numbers = _of_points(run, rows, w, samples, data_dir, listener)
+            numbers |= {"dataset": name, "n_test": len(rows)}
+            if w is not None:
+                numbers |= {"weights": weights, "n_test_effective": effective_number(w)}
+            found.append(_shown(numbers, samples))
             continue
         problem = reopened(run, data_dir)
         numbers = run.measured() or _anew(run, problem, samples, listener)
@@ -83,6 +93,8 @@ def _shown(numbers: ReadOnlyDocument, samples: bool) -> Document:
     wanted = {name for one in MEASURES.values() if one.fresh for name in one.names} | set(_MASS)
     wanted -= set() if samples else {"generalisation"}
     found = {"dataset": numbers["dataset"], "n": numbers["n_test"]}
+    if numbers.get("weights") is not None:
+        found |= {"weights": numbers["weights"], "n_effective": numbers["n_test_effective"]}
     for name, value in numbers.items():
         stem = name.removesuffix("_reason")
         if stem in wanted:
@@ -103,7 +115,12 @@ def _anew(run: Run, problem: Problem, samples: bool, listener: Listener) -> Docu
 
 
 def _of_points(
-    run: Run, points: np.ndarray, samples: bool, data_dir: str | None, listener: Listener
+    run: Run,
+    points: np.ndarray,
+    weights: np.ndarray | None,
+    samples: bool,
+    data_dir: str | None,
+    listener: Listener,
 ) -> Document:
     """Numbers of other points. The total mass does not depend on them: that of ``fit`` if known."""
     found: Document = {}
@@ -120,15 +137,15 @@ def _of_points(
     if known is not None:
         left |= {"mass"}
         found |= {key: known[key] for key in _MASS if key in known}
-    fitted = MeasuredModel(run.model(), dataset, run.single()["seed"], points)
+    fitted = MeasuredModel(run.model(), dataset, run.single()["seed"], points, weights)
     wanted = [one for name, one in MEASURES.items() if one.fresh and name not in left]
     return {**take_all(wanted, fitted, listener), **found}
 
 
 def _points(
     run: Run, table: str, data_dir: str | None, reading: ReadOnlyDocument
-) -> tuple[str, np.ndarray]:
-    """All points of a table, and its name."""
+) -> tuple[str, np.ndarray, np.ndarray | None]:
+    """The name of a table, all its points, and their weights."""
     with documents.describes(run.file("run.json")):
         dataset = load(table, data_dir=data_dir, **reading_as(table, run.coordinates(), **reading))
     manifold = run.model().manifold.name
@@ -136,7 +153,8 @@ def _points(
         raise RunError(f"{table} is on {dataset.manifold.name}, the model on {manifold}.")
     for line in dataset.warnings:
         warn(f"{dataset.name}: {line}")
-    return dataset.name, np.asarray(dataset.coordinates.to_points(dataset.values))
+    points = np.asarray(dataset.coordinates.to_points(dataset.values))
+    return dataset.name, points, dataset.weights
 
 
 def _lines(document: ReadOnlyDocument) -> list[str]:
@@ -151,10 +169,13 @@ def _lines(document: ReadOnlyDocument) -> list[str]:
         return f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
 
     seeds = f", mean ± std over {len(document['runs'])} seeds" if "runs" in document else ""
+    effective = document.get("n_effective")
+    worth = "" if effective is None else f" (worth {effective:.1f} alike)"
     mass = number("normalisation") if seeds else mass_line(document)
     nfe = "" if document.get("nfe") is None else f", {document['nfe']:.0f} evaluations each"
+    points = f"{document['n']} points{worth}{seeds}"
     lines = [
-        f"{document['dataset']}: NLL {number('nll')} nats over {document['n']} points{seeds}",
+        f"{document['dataset']}: NLL {number('nll')} nats over {points}",
         f"total mass {mass}{nfe}",
         *(f"{one.title} {number(one.names[0])}"
           for one in MEASURES.values() if one.title and one.names[0] in document),

@@ -20,6 +20,7 @@ class Reading:
     group: str | None = None
     drop: bool | None = None
     drop_value: Sequence[str] | None = None
+    weights: str | None = None
     protocol: str | None = None
 
     def stated(self) -> Document:

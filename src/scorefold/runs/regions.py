@@ -54,8 +54,8 @@ def write_regions(
     key = jax.random.key(seed)
     draws = np.asarray(model.sample(key, n))
     regions = [credible_region(model, m, key=key, draws=draws) for m in mass]
-    points, reason = _held_out(run, data_dir)
-    numbers = [_numbers(region, points, reason) for region in regions]
+    points, weights, reason = _held_out(run, data_dir)
+    numbers = [_numbers(region, points, weights, reason) for region in regions]
     if out.suffix == ".geojson":
         document = feature_collection(regions, resolution, numbers)
     else:
@@ -65,23 +65,25 @@ def write_regions(
     return "\n".join([*(_line(one, volume) for one in numbers), f"written to {out}"])
 
 
-def _held_out(run: Run, data_dir: str | None) -> tuple[np.ndarray | None, str]:
-    """The test points of the run, or why there are none."""
+def _held_out(run: Run, data_dir: str | None) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """The test points of the run and their weights, or why there are none."""
     try:
         problem = reopened(run, data_dir)
         assert isinstance(problem, ModelProblem)
-        return np.asarray(problem.dataset.test), ""
+        return np.asarray(problem.dataset.test), problem.dataset.weights_of("test"), ""
     except (DataError, OSError, RunError) as error:
         warn(f"No coverage of test points: {error}")
-        return None, f"no test points: {error}"
+        return None, None, f"no test points: {error}"
 
 
-def _numbers(region: CredibleRegion, points: np.ndarray | None, reason: str) -> Document:
+def _numbers(
+    region: CredibleRegion, points: np.ndarray | None, weights: np.ndarray | None, reason: str
+) -> Document:
     names = ("mass", "level", "level_error", "area", "area_error")
     found: Document = {name: getattr(region, name) for name in names}
     if points is None:
         return {**found, "coverage": None, "coverage_reason": reason}
-    share = region.coverage(points)
+    share = region.coverage(points, weights=weights)
     return {
         **found,
         "coverage": share.value,

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
 from scorefold._types import Values
+from scorefold._weights import average, counted, rows_that_count
 from scorefold.data import Dataset, plain_coordinates
 from scorefold.data.splits.protocols import Split, equal_rows
 from scorefold.manifolds import Manifold, exact_points
@@ -68,11 +69,15 @@ class Density(DensityMixin, BaseEstimator):
         for name, value in settings.items():
             setattr(self, name, value)
 
-    def fit(self, X: Values, y: object = None) -> Density:
-        """Fit the model to rows X, shape ``(n, n_features)``. y is not looked at."""
+    def fit(self, X: Values, y: object = None, sample_weight: Values | None = None) -> Density:
+        """Fit the model to rows X, shape ``(n, n_features)``. y is not looked at;
+        ``sample_weight``: numbers ≥ 0, shape ``(n,)``: a row of weight 2 counts as the row twice,
+        one of weight 0 as none."""
         rows = read_rows(self, X, reset=True, least=2)
         space = space_of(self.manifold, rows.shape[1])
         points = np.asarray(exact_points(space, points_of_rows(space, rows), "X"))
+        kept, weights = rows_that_count("sample_weight", sample_weight, len(points))
+        points = counted(points, kept)
         share = self.validation_fraction
         if not (isinstance(share, int | float) and 0.0 < share < 1.0):
             raise ValueError(f"validation_fraction: a share between 0 and 1, got {share!r}.")
@@ -83,7 +88,7 @@ class Density(DensityMixin, BaseEstimator):
         training = {k: settings.pop(k) for k in _TRAINING if k in settings}
         try:
             choice = model_choice(self.model)
-            data = _split(space, points, float(share) if choice.trained else 0.0, seed)
+            data = _split(space, points, float(share) if choice.trained else 0.0, seed, weights)
             choose_model(self.model, {**settings, **training}, data)
             if choice.trained:
                 if "steps" not in training and "budget" not in training and choice.budget:
@@ -101,9 +106,11 @@ class Density(DensityMixin, BaseEstimator):
         points = self._points(X)
         return np.asarray(self.model_.log_prob(points))
 
-    def score(self, X: Values, y: object = None) -> float:
-        """The mean of log p over the rows, in nats a point."""
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+    def score(self, X: Values, y: object = None, sample_weight: Values | None = None) -> float:
+        """The mean of log p over the rows, in nats a point, with their ``sample_weight``."""
+        found = np.asarray(self.score_samples(X), np.float64)
+        kept, weights = rows_that_count("sample_weight", sample_weight, len(found))
+        return float(average(counted(found, kept), weights))
 
     def sample(self, n_samples: int = 1, random_state: RandomState = None) -> np.ndarray:
         """Draws, shape ``(n_samples, n_features)``. ``random_state`` (default: that of the
@@ -148,12 +155,22 @@ class Density(DensityMixin, BaseEstimator):
         return points_of_rows(self.manifold_, read_rows(self, X, reset=False))
 
 
-def _split(manifold: Manifold, points: np.ndarray, share: float, seed: int) -> Dataset:
-    """Rows to train on and to validate by (a share of 0: none); equal rows stay together."""
+def _split(
+    manifold: Manifold,
+    points: np.ndarray,
+    share: float,
+    seed: int,
+    weights: np.ndarray | None = None,
+) -> Dataset:
+    """Rows to train on and to validate by (a share of 0: none; of weight, where rows carry some);
+    equal rows stay together."""
     rows, values = np.arange(len(points)), points.astype(np.float64).reshape(len(points), -1)
     labels = equal_rows(values)
     order = np.random.default_rng(seed).permutation(labels.max() + 1)
     count = max(1, round(share * len(order))) if share > 0.0 else 0
+    if weights is not None and share > 0.0:
+        reached = np.cumsum(np.bincount(labels, weights)[order])
+        count = max(1, int(np.searchsorted(reached, share * reached[-1])))
     if count >= len(order):
         raise ValueError(
             f"validation_fraction: {share:g} of {len(order)} rows leaves none to train on."
@@ -172,4 +189,6 @@ def _split(manifold: Manifold, points: np.ndarray, share: float, seed: int) -> D
         values=values,
         coordinates=plain_coordinates(manifold),
         labels=labels,
+        weights=weights,
+        weights_column=None if weights is None else "sample_weight",
     )

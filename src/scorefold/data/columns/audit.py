@@ -6,12 +6,26 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from scorefold._types import Document
+from scorefold._weights import average
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.splits.protocols import Split
 from scorefold.manifolds import nearest
 
 _QUANTILES = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 _FINEST = 9
+
+
+@dataclass(frozen=True)
+class WeightsAudit:
+    """Weights w of rows: the name of their ``column``; ``total``: Σw; ``effective``: (Σw)²/Σw²,
+    the number of rows of equal weight whose mean is as certain; ``heaviest``: the largest w over
+    Σw; ``parts``: the shares of weight to train, validate and test."""
+
+    column: str
+    total: float
+    effective: float
+    heaviest: float
+    parts: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,9 @@ class Audit:
     ``problems``: rows that were left out, in words; ``units``: of each column; ``codes``: for each
     column the numbers that may stand for "no value" with the share of rows that hold them;
     ``constant`` and ``index``: columns with one value, and columns that number the rows;
-    ``warnings``: these and what was taken for granted in reading the table, in words.
+    ``weights``: of rows that carry some; ``leak`` and ``leaks`` are shares of weight then, and all
+    other numbers count rows; ``warnings``: these and what was taken for granted in reading the
+    table, in words.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Audit:
     index: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    weights: WeightsAudit | None = None
 
     def to_dict(self) -> Document:
         """The same as plain numbers, strings, lists and dicts, for JSON."""
@@ -68,6 +85,15 @@ class Audit:
             ("test points seen in training", f"{100 * self.leak:.1f} %"),
             ("the same by protocol", ", ".join(leaks)),
         ]
+        if self.weights is not None:
+            w = self.weights
+            shares = " / ".join(f"{100 * share:.1f} %" for share in w.parts)
+            lines.append((
+                "weights",
+                f"column {w.column!r}, total {w.total:.6g}, worth {w.effective:.1f} rows of equal "
+                f"weight, the heaviest row {100 * w.heaviest:.2g} % of all; {shares} to train, "
+                "validate and test",
+            ))  # fmt: skip
         if self.groups is not None:
             lines.append(("groups", f"{self.groups}, straddling {self.straddling_groups}"))
         for title, table in (
@@ -89,9 +115,10 @@ class Audit:
         return "\n".join([head, *(f"  {title:<{width}}  {text}" for title, text in lines)])
 
 
-def leak(labels: np.ndarray, indices: Split) -> float:
-    """Share of test rows whose label is also the label of a training row."""
-    return float(np.isin(labels[indices.test], labels[indices.train]).mean())
+def leak(labels: np.ndarray, indices: Split, weights: np.ndarray | None = None) -> float:
+    """Share of test rows (of their weight) whose label is also the label of a training row."""
+    seen = np.isin(labels[indices.test], labels[indices.train])
+    return float(average(seen, None if weights is None else weights[indices.test]))
 
 
 def spacing(

@@ -21,7 +21,8 @@ _MANY = 50
 class Rows(NamedTuple):
     """Rows of a table and how they are points; fields as in ``Dataset``. ``own``: whether it is a
     table of one's own, whose digits are looked at; ``beside``: other columns of the same rows;
-    ``kept``: their numbers in the table as read."""
+    ``kept``: their numbers in the table as read; ``weights``: of the rows, positive, with the name
+    of their column."""
 
     coordinates: Coordinates
     values: np.ndarray
@@ -32,6 +33,8 @@ class Rows(NamedTuple):
     own: bool = False
     beside: Mapping[str, np.ndarray] | None = None
     kept: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    weights_column: str | None = None
 
 
 def points_of(rows: Rows) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -65,8 +68,9 @@ def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
     points, labels, remarks = points_of(rows)
     positions = coordinates.positions(values)
     indices = split(
-        protocol, positions, seed, labels=labels, groups=rows.groups, blocks=rows.blocks
-    )
+        protocol, positions, seed, labels=labels, groups=rows.groups, blocks=rows.blocks,
+        weights=rows.weights,
+    )  # fmt: skip
     return Dataset(
         name=name,
         title=name,
@@ -83,14 +87,28 @@ def dataset_of(name: str, rows: Rows, protocol: str, seed: int) -> Dataset:
         groups=rows.groups,
         blocks=rows.blocks,
         problems=rows.problems,
-        remarks=remarks + _uneven(protocol, indices, rows.groups),
+        remarks=remarks + _uneven(protocol, indices, rows.groups, rows.weights),
+        weights=rows.weights,
+        weights_column=rows.weights_column,
     )
 
 
-def _uneven(protocol: str, indices: Split, groups: np.ndarray | None) -> tuple[str, ...]:
+def _uneven(
+    protocol: str, indices: Split, groups: np.ndarray | None, weights: np.ndarray | None
+) -> tuple[str, ...]:
     """A line where whole groups make parts far from 80/10/10."""
     sizes = [len(part) for part in indices]
     n = sum(sizes)
+    if weights is not None and n >= _MANY:
+        total = weights.sum()
+        shares = [float(weights[part].sum() / total) for part in indices]
+        if all(0.5 < share / usual < 2 for share, usual in zip(shares, _SHARES, strict=True)):
+            return ()
+        shown = "/".join(f"{100 * share:.0f}" for share in shares)
+        return (
+            f"training, validation and test parts have {shown} % of the weight, far from 80/10/10: "
+            "heavy rows, repeated rows and groups stay whole.",
+        )
     even = all(0.5 < size / (share * n) < 2 for size, share in zip(sizes, _SHARES, strict=True))
     if protocol != "grouped" or n < _MANY or even:
         return ()

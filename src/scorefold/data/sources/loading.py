@@ -33,6 +33,7 @@ def load(
     group: str | None = None,
     drop: bool = False,
     drop_value: Dropped = None,
+    weights: str | None = None,
     like: Coordinates | Dataset | None = None,
     n: int | None = None,
 ) -> Dataset:
@@ -65,12 +66,14 @@ def load(
       the audit names them.
     - ``drop_value``: leave out rows with this number in a coordinate column (``9999``), or in one
       of them (``"phi=9999"``), or with any of several.
+    - ``weights``: a column of numbers ≥ 0, in any unit: a row of weight 2 counts as the row twice,
+      one of weight 0 is left out. The shares 80/10/10 are of weight (docs/data.md).
 
     **Raises:** ``DataError``, with one line that says what to change.
     """
     name = os.fspath(name)
     own = {"manifold": manifold, "columns": columns, "degrees": degrees, "group": group,
-           "drop_value": drop_value}  # fmt: skip
+           "drop_value": drop_value, "weights": weights}  # fmt: skip
     if name in REGISTRY or is_synthetic(name):
         stated = [key for key, value in own.items() if value is not None]
         if stated:
@@ -91,6 +94,7 @@ def load(
             group=group,
             drop=drop,
             drop_value=drop_value,
+            weights=weights,
             like=like.coordinates if isinstance(like, Dataset) else like,
         )
         return dataset_of("stdin" if name == "-" else Path(name).name, rows, protocol, seed)

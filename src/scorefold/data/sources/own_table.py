@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold._blocks import listed
 from scorefold.data._errors import DataError, nearest, rows
 from scorefold.data.columns.by_name import is_latlon
 from scorefold.data.columns.coordinates import Coordinates
@@ -56,6 +57,7 @@ def rows_of(
     group: str | None = None,
     drop: bool = False,
     drop_value: Dropped = None,
+    weights: str | None = None,
     like: Coordinates | None = None,
     beside: Sequence[str] = (),
 ) -> Rows:
@@ -63,22 +65,42 @@ def rows_of(
     columns that are no coordinates, handed on row by row."""
     own = list(table.columns)
     others = [*beside] if group is None else [*beside, group]
+    if weights is not None:
+        if weights not in own:
+            raise nearest("column of weights= (--weights)", weights, own)
+        others.append(weights)
     for other in others:
         if other not in own:
             raise nearest("column", other, own)
         if own.count(other) > 1:
             raise DataError(f"more than one column is called {other!r}.")
     names = _picked(table, columns, others)
-    space = _space(manifold, names, columns is not None, own, like)
-    if like is None:
-        found = _assigned(space, names, columns is not None, table)
-    else:
-        found = assign_like(like, names)
+    if weights in [name.text for name in names]:
+        raise _taken(str(weights))
+
+    def read(names: list[Name]) -> tuple[Manifold, Assignment]:
+        space = _space(manifold, names, columns is not None, own, like)
+        if like is None:
+            return space, _assigned(space, names, columns is not None, table)
+        return space, assign_like(like, names)
+
+    try:
+        space, found = read(names)
+    except DataError:
+        if weights is not None and _is_read(
+            read, _picked(table, columns, [other for other in others if other != weights])
+        ):
+            raise _taken(weights) from None
+        raise
     used = tuple(names[j].text for j in found.used)
     latlon = "latlon" in found.systems
     refuse_minutes([names[j] for j in found.used], list(map(read_name, own)), latlon)
     values, problems = numbers(table, used, "table")
     keep, problems = _kept(table, used, values, problems, drop, drop_value)
+    w = None
+    if weights is not None:
+        w, keep, more = _weights(table, weights, keep, drop)
+        problems = (*problems, *more)
     coordinates = coordinates_for(
         space, names, found, values[keep], degrees, like=like, centred=True
     )
@@ -110,6 +132,8 @@ def rows_of(
         own=True,
         beside={other: table[other].to_numpy()[keep] for other in beside},
         kept=np.flatnonzero(keep),
+        weights=None if w is None else w[keep],
+        weights_column=weights,
     )
 
 
@@ -221,6 +245,52 @@ def _kept(
     if not keep.any():
         raise DataError("no row is left.")
     return keep, (*problems, *lines) if lost.any() else lines
+
+
+def _is_read(read: Callable[[list[Name]], object], names: list[Name]) -> bool:
+    try:
+        read(names)
+    except DataError:
+        return False
+    return True
+
+
+def _taken(column: str) -> DataError:
+    return DataError(
+        f"weights= (--weights): column {column!r} is also a coordinate (columns=, --columns); name "
+        "another column of weights, or leave it out of the coordinates."
+    )
+
+
+def _weights(
+    table: pd.DataFrame, column: str, keep: np.ndarray, drop: bool
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """The weights of all rows; which rows are kept: of those that were, the ones of positive
+    weight; and which others are not, in words."""
+    (values,), problems = numbers(table, (column,), "table")[0].T, []
+    name = f"weights= (--weights): column {column!r}"
+    lost = ~np.isfinite(values) & keep
+    if lost.any() and not drop:
+        raise DataError(
+            f"{name} has {int(lost.sum())} entries that are not finite numbers (rows "
+            f"{listed(np.flatnonzero(lost))}); repair them, or leave these rows out: drop=True "
+            "(--drop)."
+        )
+    negative = (values < 0) & keep
+    if negative.any():
+        raise DataError(
+            f"{name} has {int(negative.sum())} negative entries (rows "
+            f"{listed(np.flatnonzero(negative))}); weights are ≥ 0, and 0 leaves a row out."
+        )
+    none = (values == 0) & keep
+    keep = keep & ~lost & ~none
+    if not keep.any():
+        raise DataError(f"{name} has no positive entry, so no row counts: choose another column.")
+    if lost.any():
+        problems.append(f"{rows(lost)}: no finite weight in column {column!r}")
+    if none.any():
+        problems.append(f"{rows(none)}: weight 0")
+    return values, keep, tuple(problems)
 
 
 def _coded(

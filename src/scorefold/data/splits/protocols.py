@@ -53,15 +53,18 @@ def split(
     labels: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     blocks: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Split:
     """The rows of each part.
 
     **Arguments:** ``positions``: one row per point (shape (n, k)); ``labels``: n numbers, the same
     for rows of one point (default: those of equal ``positions``); ``groups``: n labels that
     ``grouped`` keeps together as well; ``blocks``: coordinates (n, m) in which ``blocks`` cuts
-    space, default ``positions``.
+    space, default ``positions``; ``weights``: positive, of the rows: the shares 80/10/10 are of
+    weight then, so that a row of weight 2 counts as the row twice.
     **Raises:** ``DataError`` for an unknown protocol, a negative seed, or fewer rows (groups,
-    cells) than three.
+    cells) than three; for weights under a protocol that has none: ``dedup`` counts each point
+    once, and published splits are of rows.
     """
     if protocol not in PROTOCOLS:
         raise nearest("protocol", protocol, PROTOCOLS)
@@ -70,6 +73,11 @@ def split(
     n = len(positions)
     if n < 3:
         raise DataError(f"{n} rows cannot be split into training, validation and test: need 3.")
+    if weights is not None and protocol not in ("grouped", "random", "blocks"):
+        raise DataError(
+            f"weights= (--weights): the protocol {protocol!r} counts all rows alike; take "
+            "'grouped', 'random' or 'blocks' (--protocol), or no weights."
+        )
     if protocol == "published-rfm":
         return _cut(torch_permutation(n, seed), rfm_sizes(n))
     if protocol in _PUBLISHED:
@@ -78,15 +86,16 @@ def split(
     rng = np.random.Generator(np.random.PCG64(seed))
     labels = equal_rows(positions) if labels is None else labels
     if protocol == "random":
-        return _random(rng, np.arange(n))
+        return _random(rng, np.arange(n)) if weights is None else _by_weight(rng, weights)
     if protocol == "dedup":
         first = np.unique(labels, return_index=True)[1]
         return _random(rng, np.sort(first))
     if protocol == "grouped":
-        return _whole(rng, labels if groups is None else joined(labels, groups), "groups")
+        together = labels if groups is None else joined(labels, groups)
+        return _whole(rng, together, "groups", weights)
     if blocks is None:
-        return _whole(rng, joined(_cells(rng, positions), labels), "cells")
-    return _whole(rng, _cells(rng, blocks), "cells")
+        return _whole(rng, joined(_cells(rng, positions), labels), "cells", weights)
+    return _whole(rng, _cells(rng, blocks), "cells", weights)
 
 
 def equal_rows(positions: np.ndarray) -> np.ndarray:
@@ -122,16 +131,30 @@ def _random(rng: np.random.Generator, keep: np.ndarray) -> Split:
     return _cut(rng.permutation(keep), (n - val - test, val, test))
 
 
-def _whole(rng: np.random.Generator, labels: np.ndarray, what: str) -> Split:
+def _by_weight(rng: np.random.Generator, weights: np.ndarray) -> Split:
+    """Rows in random order, cut where the shares of weight are reached, one row each at least."""
+    n = len(weights)
+    order = rng.permutation(n)
+    reached = np.cumsum(weights[order])
+    middles = (reached - 0.5 * weights[order]) / reached[-1]
+    train, rest = (int(k) for k in np.searchsorted(middles, np.cumsum(_SHARES)[:2]))
+    train = min(max(train, 1), n - 2)
+    return _cut(order, (train, min(max(rest - train, 1), n - train - 1), 0))
+
+
+def _whole(
+    rng: np.random.Generator, labels: np.ndarray, what: str, weights: np.ndarray | None = None
+) -> Split:
     """Whole groups, in random order, each to the part that lacks the largest share of its rows
-    and can still hold it; groups too large for validation and test go to training."""
-    size = np.bincount(labels)
+    (their weight) and can still hold it; groups too large for validation and test go to
+    training."""
+    size = np.bincount(labels, weights)
     if len(size) < 3:
         raise DataError(
             f"The rows form {len(size)} {what}: three parts need at least 3. "
             "The protocol 'random' splits row by row."
         )
-    target = _SHARES * len(labels)
+    target = _SHARES * (len(labels) if weights is None else size.sum())
     limit = np.maximum(target, size.min())
     have = np.zeros(3)
     part = np.empty(len(size), dtype=np.int64)

@@ -22,10 +22,12 @@ def as_mixture(
     shares: Shares,
     broad: tuple[Reference, ...],
     family: KernelFamily,
+    row_log_weights: Array | None = None,
 ) -> WrappedMixture:
     """(1 − ε)·(kernels around ``centres``) + ε·(broad laws), by ``shares``: n narrow kernels, then
     n for each widening, then n of one bandwidth where there are some. Kernels that are not
-    ``kept`` have weight 0."""
+    ``kept`` have weight 0. ``row_log_weights``: log of the weights of the rows, which those of
+    ``kernels`` have already."""
     cap = cap_precision(manifold)
     packed, _ = precision(kernels.covariance, kernels.widening, cap)
     inverse = unpack(packed)
@@ -44,7 +46,11 @@ def as_mixture(
         eye = jnp.eye(manifold.dim, dtype=inverse.dtype)[None]
         even = invert(eye / shares.bandwidth**2 + cap_matrix)[0]
         parts.append((centres, jnp.broadcast_to(even, parts[0][1].shape)))
-        alike = jnp.where(kept, -jnp.log(jnp.sum(kept).astype(log_w.dtype)), -jnp.inf)
+        if row_log_weights is None:
+            alike = jnp.where(kept, -jnp.log(jnp.sum(kept).astype(log_w.dtype)), -jnp.inf)
+        else:
+            alike = jnp.where(kept, row_log_weights, -jnp.inf)
+            alike = alike - jax.nn.logsumexp(alike)
         log_w = jnp.concatenate([log_w + share[0], alike + share[-1]])
         log_w = log_w - jnp.logaddexp(share[0], share[-1])
     means, covariances = (jnp.concatenate(p) for p in zip(*parts, strict=True))

@@ -12,7 +12,8 @@ from jaxtyping import Array
 from scorefold._blocks import device, taken
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
-from scorefold._types import Key
+from scorefold._types import DTypeLike, Key
+from scorefold._weights import on_device
 from scorefold.kernels.local.as_mixture import as_mixture
 from scorefold.kernels.local.covariance import LocalCovariance, LocalKernels
 from scorefold.kernels.local.densities import even_densities, learned_densities
@@ -39,12 +40,14 @@ class CrossFit(KernelLearner[Queries]):
     The density of queries is of wrapped normal laws whatever the ``family`` of the mixture that is
     built: laws of one covariance Σ differ by the order of curvature · Σ.
 
-    ``fold``: of each centre.
+    ``fold``: of each centre; ``log_weights``: log w of the row of each, None where all are alike:
+    in neighbourhoods, broad laws and kernels a row of weight 2 counts as two in one fold.
     """
 
     centres: Array = fixed()
     fold: Array = fixed()
     statistics: FoldStatistics = fixed()
+    log_weights: Array | None = fixed(default=None, kw_only=True)
 
     @classmethod
     def start(
@@ -61,6 +64,7 @@ class CrossFit(KernelLearner[Queries]):
         key: Key,
         family: KernelFamily | None = None,
         landmarks: int | None = None,
+        weights: np.ndarray | None = None,
     ) -> CrossFit:
         """Before training: kernels at all points of ``data``, or at so many ``landmarks``."""
         shuffle, draw = jax.random.split(key)
@@ -69,12 +73,13 @@ class CrossFit(KernelLearner[Queries]):
         rows = drawn_landmarks(landmarks, len(data), key)
         centres = data if rows is None else taken(data, rows)
         around = Neighbourhoods.of(manifold, data, min(wanted, len(data) - 1), rows)
-        statistics = FoldStatistics.of(manifold, centres, around, counts, fold, floor)
+        statistics = FoldStatistics.of(manifold, centres, around, counts, fold, floor,
+                                       on_device(weights, data.dtype))  # fmt: skip
         covariance = quick_jit(LocalCovariance.start, level=0)(
             device(np.asarray(statistics.features)[-1]), counts=len(counts), floor=floor,
             width=width, depth=depth, dim=manifold.dim, key=draw,
         )  # fmt: skip
-        broad = broad_laws(manifold, data)
+        broad = broad_laws(manifold, data, weights)
         return cls(
             manifold=manifold,
             covariance=covariance,
@@ -86,6 +91,8 @@ class CrossFit(KernelLearner[Queries]):
             by_fold=device(rows_by_fold(fold[scored_rows(len(fold))]), np.int32),
             statistics=statistics,
             family=WrappedFamily() if family is None else family,
+            weights=on_device(weights, data.dtype),
+            log_weights=_logarithms(weights, rows, data.dtype),
         )
 
     @classmethod
@@ -97,6 +104,7 @@ class CrossFit(KernelLearner[Queries]):
         covariance: LocalCovariance,
         shares: Shares,
         family: KernelFamily,
+        weights: np.ndarray | None = None,
     ) -> CrossFit:
         """Learned coefficients with kernels at all points of ``data`` and no folds."""
         around = Neighbourhoods.of(manifold, data, counts[-1])
@@ -105,16 +113,19 @@ class CrossFit(KernelLearner[Queries]):
             manifold=manifold,
             covariance=covariance,
             shares=shares,
-            broad=broad_laws(manifold, data),
+            broad=broad_laws(manifold, data, weights),
             centres=data,
             fold=device(none, np.int32),
             fold_of_point=device(none, np.int32),
             by_fold=device(np.zeros((0, 1), np.int32)),
             statistics=FoldStatistics.of(
-                manifold, data, around, counts, none, float(covariance.floor)
+                manifold, data, around, counts, none, float(covariance.floor),
+                on_device(weights, data.dtype),
             ),
             family=family,
-        )
+            weights=on_device(weights, data.dtype),
+            log_weights=_logarithms(weights, None, data.dtype),
+        )  # fmt: skip
 
     def starts(self) -> tuple[LocalCovariance, float]:
         """Coefficients to start from, along a leading axis, and by how many nats a point another
@@ -125,8 +136,13 @@ class CrossFit(KernelLearner[Queries]):
     # -- points that are asked about ---------------------------------------------------------------
     def first(self, data: Array, candidates: int) -> Queries:
         """At most 1024 points of the first fold, as queries."""
-        rows = scored_rows(len(data))[np.asarray(self.by_fold)[0, :_FIRST]]
-        return self.left_out(data, rows, candidates)
+        return self.left_out(data, self.first_rows(len(data)), candidates)
+
+    def first_rows(self, n: int) -> np.ndarray:
+        return scored_rows(n)[np.asarray(self.by_fold)[0, :_FIRST]]
+
+    def asked_rows(self, n: int, *, held_out: bool) -> np.ndarray:
+        return np.arange(n) if held_out else scored_rows(n)
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Queries:
         """Points as queries: ``held_out`` ones see all kernels; training points, 32768 of them at
@@ -144,7 +160,9 @@ class CrossFit(KernelLearner[Queries]):
             return found
         broad = np.array(found.broad)
         for f in range(self.folds):
-            laws = broad_laws(self.manifold, taken(data, np.flatnonzero(fold != f)))
+            rest = np.flatnonzero(fold != f)
+            w = None if self.weights is None else np.asarray(self.weights, np.float64)[rest]
+            laws = broad_laws(self.manifold, taken(data, rest), w)
             there = np.asarray(broad_densities(laws, points))
             broad[fold[rows] == f] = there[fold[rows] == f]
         return found._replace(broad=device(broad))
@@ -163,12 +181,13 @@ class CrossFit(KernelLearner[Queries]):
         parts = [learned[:, None], x.broad]
         if self.shares.bandwidth is not None:
             bandwidth = self.shares.bandwidth[None]
-            parts.append(even_densities(self.manifold, kept, x, bandwidth))
+            parts.append(even_densities(self.manifold, kept, x, bandwidth, self.log_weights))
         return jnp.concatenate(parts, axis=1)
 
     def all_parts(self, x: Queries, fold: Array, bandwidths: Array) -> Array:
         """The learned kernels, the broad laws and kernels of each bandwidth."""
-        even = even_densities(self.manifold, self.fold != fold, x, bandwidths)
+        kept = self.fold != fold
+        even = even_densities(self.manifold, kept, x, bandwidths, self.log_weights)
         return jnp.concatenate([self.parts(x, fold), even], axis=1)
 
     def spread(self, x: Queries) -> float:
@@ -188,17 +207,28 @@ class CrossFit(KernelLearner[Queries]):
         fold = jnp.int32(self.folds) if without is None else without
         return as_mixture(
             self.manifold, self.centres, self._kernels(fold), self.fold != fold, self.shares,
-            self.broad, self.family,
+            self.broad, self.family, self.log_weights,
         )  # fmt: skip
 
     # -- inside ------------------------------------------------------------------------------------
     def _kernels(self, fold: Array) -> LocalKernels:
         found = self.covariance(*self.statistics.without(fold))
+        if self.log_weights is not None:
+            found = found._replace(log_weights=found.log_weights + self.log_weights)
         return found.rounded() if self.family.round else found
 
     def _sites(self) -> KernelSites:
         sizes = np.asarray(self.statistics.features)[-1, :, self.covariance.middle]
         return KernelSites(self.manifold, self.centres, sizes, np.asarray(self.fold), self.folds)
+
+
+def _logarithms(
+    weights: np.ndarray | None, rows: np.ndarray | None, dtype: DTypeLike
+) -> Array | None:
+    """log w of the rows at which there are kernels."""
+    if weights is None:
+        return None
+    return device(np.log(weights if rows is None else weights[rows]), dtype)
 
 
 def looked_up(counts: tuple[int, ...], folds: int) -> int:

@@ -68,10 +68,20 @@ def normals(manifold: Manifold, kernels: LocalKernels, kept: Array) -> Normals:
     return Normals(kernels.shift, packed, levels, 1.0 / kernels.widening)
 
 
-def even_densities(manifold: Manifold, kept: Array, x: Queries, bandwidths: Array) -> Array:
-    """log p of queries under kernels of equal weight and one bandwidth (a standard deviation,
-    within the cap), for each of g bandwidths: shape ``(n, g)``."""
-    log_counts = x.log_counts - jnp.log(jnp.sum(kept).astype(x.log_counts.dtype))
+def even_densities(
+    manifold: Manifold,
+    kept: Array,
+    x: Queries,
+    bandwidths: Array,
+    log_weights: Array | None = None,
+) -> Array:
+    """log p of queries under kernels of equal weight (or with those of their rows) and one
+    bandwidth (a standard deviation, within the cap), for each of g bandwidths: shape ``(n, g)``."""
+    if log_weights is None:
+        log_counts = x.log_counts - jnp.log(jnp.sum(kept).astype(x.log_counts.dtype))
+    else:
+        log_counts = x.log_counts + log_weights[x.rows]
+        log_counts = log_counts - jax.nn.logsumexp(log_weights, where=kept)
     return even_sums(manifold, x.vectors, log_counts - x.log_det, bandwidths)
 
 

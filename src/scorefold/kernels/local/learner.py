@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
@@ -27,7 +28,8 @@ class KernelLearner(eqx.Module, Generic[Q]):
     taken without the fold. Points that are asked about are queries, a ``Q``.
 
     ``fold_of_point``: of each data point; ``by_fold``: rows of the points of each fold that are
-    asked about, repeated to equal length; ``broad``: laws behind the kernels.
+    asked about, repeated to equal length; ``broad``: laws behind the kernels; ``weights``: of the
+    data points, None where all are alike.
     """
 
     manifold: Manifold
@@ -37,6 +39,7 @@ class KernelLearner(eqx.Module, Generic[Q]):
     broad: tuple[Reference, ...] = fixed()
     fold_of_point: Array = fixed()
     by_fold: Array = fixed()
+    weights: Array | None = fixed(default=None, kw_only=True)
 
     @property
     def folds(self) -> int:
@@ -50,6 +53,14 @@ class KernelLearner(eqx.Module, Generic[Q]):
     @abc.abstractmethod
     def first(self, data: Array, candidates: int) -> Q:
         """Points of the first fold that are asked for a start, as queries."""
+
+    @abc.abstractmethod
+    def first_rows(self, n: int) -> np.ndarray:
+        """Which of the n data points these are."""
+
+    @abc.abstractmethod
+    def asked_rows(self, n: int, *, held_out: bool) -> np.ndarray:
+        """Which of n points ``queries`` asks about."""
 
     @abc.abstractmethod
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> Q:

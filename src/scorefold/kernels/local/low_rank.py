@@ -208,20 +208,22 @@ class LowRankCrossFit(KernelLearner[LowRankQueries]):
     # -- points that are asked about ---------------------------------------------------------------
     def first(self, data: Array, candidates: int) -> LowRankQueries:
         """At most 256 points of the first fold, as queries."""
-        rows = self._asked(len(data))[np.asarray(self.by_fold[0, :_FIRST])]
-        return self._left_out(data, rows)
+        return self._left_out(data, self.first_rows(len(data)))
+
+    def first_rows(self, n: int) -> np.ndarray:
+        return self.asked_rows(n, held_out=False)[np.asarray(self.by_fold[0, :_FIRST])]
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> LowRankQueries:
         """Points as queries: ``held_out`` ones see all kernels, training points those of other
         folds. Of many, some are taken evenly."""
-        rows = self._asked(len(data))
+        rows = self.asked_rows(len(data), held_out=held_out)
         if not held_out:
             return self._left_out(data, rows)
         views = quick_jit(_views)(self, jnp.int32(-1), data[rows])
         none = jnp.full(len(rows), self.folds, jnp.int32)
         return LowRankQueries(none, views, broad_densities(self.broad, data[rows]))
 
-    def _asked(self, n: int) -> np.ndarray:
+    def asked_rows(self, n: int, *, held_out: bool) -> np.ndarray:
         each = self.frames.axes.shape[2] + self.frames.means.shape[2]
         return _asked(n, len(self.centres) * each, self.folds)
 

@@ -192,16 +192,22 @@ class ManyCrossFit(KernelLearner[ManyQueries]):
     # -- points that are asked about ---------------------------------------------------------------
     def first(self, data: Array, candidates: int) -> ManyQueries:
         """Points of the first fold, as queries."""
-        rows = evenly(len(data), self.pool.judged)[np.asarray(self.by_fold[0, :_FIRST])]
-        return self.left_out(data, rows)
+        return self.left_out(data, self.first_rows(len(data)))
+
+    def first_rows(self, n: int) -> np.ndarray:
+        return evenly(n, self.pool.judged)[np.asarray(self.by_fold[0, :_FIRST])]
+
+    def asked_rows(self, n: int, *, held_out: bool) -> np.ndarray:
+        most = self.pool.judged
+        return evenly(n, min(_HELD_OUT, most) if held_out else most)
 
     def queries(self, data: Array, *, held_out: bool, candidates: int) -> ManyQueries:
         """Points as queries: ``held_out`` ones see all kernels, training points those of other
         folds. Of many, some are taken evenly."""
+        some = self.asked_rows(len(data), held_out=held_out)
         if held_out:
-            some = evenly(len(data), min(_HELD_OUT, self.pool.judged))
             return self._seen(data[some], np.full(len(some), self.folds))
-        return self.left_out(data, evenly(len(data), self.pool.judged))
+        return self.left_out(data, some)
 
     def left_out(self, data: Array, rows: np.ndarray) -> ManyQueries:
         """These rows of the training points as queries."""

@@ -45,13 +45,20 @@ class Neighbourhoods(eqx.Module):
         seen = logs_in_frames(manifold, centres, taken(points, index))
         return cls(device(index, np.int32), seen)
 
-    def moments(self, counts: tuple[int, ...], keep: Array) -> tuple[Array, Array]:
+    def moments(
+        self, counts: tuple[int, ...], keep: Array, weights: Array | None = None
+    ) -> tuple[Array, Array]:
         """C_k = (1/k) Σ v vᵀ and μ_k = (1/k) Σ v over the k nearest neighbours for which ``keep``,
         for k in ``counts``: C packed, shape ``(n, len(counts), d(d+1)/2)``, and μ, shape
         ``(n, len(counts), d)``. ``keep``: a mask of all points as neighbours. Neighbours
-        that are missing count as zero.
+        that are missing count as zero. ``weights`` w of all points: with w_j/w̄ in the sums, w̄ the
+        mean over the neighbours that count.
         """
-        one = lambda index, vectors: moments_of(vectors, keep[index], counts)  # noqa: E731
+
+        def one(index: Array, vectors: Array) -> tuple[Array, Array]:
+            own = None if weights is None else weights[index]
+            return moments_of(vectors, keep[index], counts, own)
+
         return _each(one, self.index, self.vectors)
 
 
@@ -68,13 +75,20 @@ def neighbours(
     return np.take_along_axis(near, order, axis=1)[:, :m]
 
 
-def moments_of(vectors: Array, kept: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
+def moments_of(
+    vectors: Array, kept: Array, counts: tuple[int, ...], weights: Array | None = None
+) -> tuple[Array, Array]:
     """(C_k, μ_k) of one point from the vectors of its neighbours, ``(m, d)``, of which those count
     that are ``kept``: ``(K, d(d+1)/2)`` and ``(K, d)`` for K ``counts``."""
     rows, columns = np.tril_indices(vectors.shape[-1])
     outer = vectors[:, rows] * vectors[:, columns]
     rank = jnp.cumsum(kept)
     each = [jnp.where(kept & (rank <= k), 1.0 / k, 0.0) for k in counts]
+    if weights is not None:
+        each = [a.astype(weights.dtype) for a in each]
+        # Over their mean: a neighbourhood of heavy rows has no larger moments.
+        total = [jnp.maximum(jnp.sum(a * weights), jnp.finfo(a.dtype).tiny) for a in each]
+        each = [a * weights * (jnp.sum(a) / t) for a, t in zip(each, total, strict=True)]
     both = jnp.concatenate([outer, vectors], -1)
     moments = jnp.matmul(jnp.stack(each).astype(outer.dtype), both, precision="highest")
     return moments[..., : len(rows)], moments[..., len(rows) :]

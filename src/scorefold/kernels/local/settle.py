@@ -10,6 +10,7 @@ from jaxtyping import Array, PyTree
 
 from scorefold._blocks import device, evenly
 from scorefold._compile import quick_jit
+from scorefold._weights import average, effective_number
 from scorefold.kernels.local.learner import KernelLearner
 from scorefold.kernels.local.shares import Shares, likeliest_shares
 
@@ -26,7 +27,13 @@ _WORTH = 0.02
 """Kernels of one bandwidth with a smaller share are left away."""
 
 
-def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
+def settled(
+    learner: L,
+    train: PyTree,
+    held_out: PyTree | None,
+    weights: Array | None = None,
+    held_out_weights: Array | None = None,
+) -> L:
     """The learned kernels with the likeliest shares of all parts, by points that had no part in
     them: training points, each by the kernels of other folds, and held-out ones,
 
@@ -37,7 +44,9 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
     the training points, and the held-out ones have chosen when to stop: c = q/n, with q learned
     coefficients of a kernel, is what q numbers gain on n points by chance. Where training points
     gain more than that, g ≥ 0 is by how much k gains on k_h at them in the mean more than at
-    held-out ones, and applies to them alone (0 without held-out points).
+    held-out ones, and applies to them alone (0 without held-out points). Of queries with
+    weights all sums and means have these, of mean 1 for either kind, and n is the effective number
+    of training points.
 
     Source: Akaike 1974 (c).
     """
@@ -47,34 +56,50 @@ def settled(learner: L, train: PyTree, held_out: PyTree | None) -> L:
     _, first = np.unique(rows, return_index=True)
     asked = np.zeros(rows.size, bool)
     asked[first] = True
+    every = [_ones(weights, len(train.fold))[rows].ravel()]
     if held_out is not None:
         chosen = evenly(len(held_out.fold), 8 * _ASKED)
         size = -(-len(chosen) // width)
         out = np.resize(chosen, (size, width))
         blocks.append(jax.tree.map(lambda a: np.asarray(a)[out], held_out))
         asked = np.concatenate([asked, np.arange(size * width) < len(chosen)])
+        every.append(_ones(held_out_weights, len(held_out.fold))[out].ravel())
     each = jax.tree.map(lambda *a: device(np.concatenate(a)), *blocks)
     grid = _bandwidths(learner, blocks[0])
     found = quick_jit(_densities)(learner, each, device(grid, each.broad.dtype))
     table = np.asarray(found, np.float64).reshape(len(asked), -1)
     new = np.arange(len(asked)) >= rows.size
     table, new = table[asked], new[asked]
+    w: np.ndarray | None = None
+    if weights is not None or held_out_weights is not None:
+        w = np.concatenate(every)[asked]
     known = 1 + len(learner.broad)
     table = np.where(np.isfinite(table), table, -1e30)
-    best = known + int(np.argmax(table[:, known:].mean(0)))
+    best = known + int(np.argmax(average(table[:, known:], w)))
     table = np.concatenate([table[:, :known], table[:, best : best + 1]], axis=1)
     if new.any():
         gain = np.clip(table[:, 0] - table[:, -1], -100.0, 100.0)
-        table[~new, 0] -= max(0.0, gain[~new].mean() - gain[new].mean())
-    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / len(learner.fold_of_point)
+        old, fresh = (average(gain[some], None if w is None else w[some]) for some in (~new, new))
+        table[~new, 0] -= max(0.0, old - fresh)
+    n = (
+        len(learner.fold_of_point)
+        if learner.weights is None
+        else effective_number(np.asarray(learner.weights, np.float64))
+    )
+    table[:, 0] -= learner.covariance.layers[-1].weight.shape[0] / n
     prior = np.concatenate([[0.0], np.full(known - 1, _BEFOREHAND), [0.0]])
-    share, bandwidth = likeliest_shares(table, prior), grid[best - known]
+    share, bandwidth = likeliest_shares(table, prior, w), grid[best - known]
     if share[-1] < _WORTH:
-        share, bandwidth = likeliest_shares(table[:, :known], prior[:known]), None
+        share, bandwidth = likeliest_shares(table[:, :known], prior[:known], w), None
     dtype = learner.shares.odds.dtype
     logs = device(np.log(np.maximum(share, 1e-30)), dtype)
     even = None if bandwidth is None else device(bandwidth, dtype)
     return eqx.tree_at(lambda k: k.shares, learner, Shares.of(logs, even))
+
+
+def _ones(weights: Array | None, n: int) -> np.ndarray:
+    """Weights of n queries, 1 where all are alike."""
+    return np.ones(n) if weights is None else np.asarray(weights, np.float64)
 
 
 def _bandwidths(learner: KernelLearner, x: PyTree) -> np.ndarray:

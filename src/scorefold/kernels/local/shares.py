@@ -45,12 +45,14 @@ class Shares(eqx.Module):
         return jax.nn.log_softmax(jnp.pad(odds, (1, 0)))
 
 
-def likeliest_shares(log_densities: np.ndarray, prior: np.ndarray) -> np.ndarray:
+def likeliest_shares(
+    log_densities: np.ndarray, prior: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
     """π* = argmax_π Σ_i log Σ_j π_j p_j(x_i) + Σ_j a_j log π_j over the simplex.
 
     The objective is concave, and expectation–maximisation climbs it. **Arguments:**
     ``log_densities``: log p_j(x_i), shape ``(n, parts)``; ``prior``: a ≥ 0, points that each part
-    is given beforehand, shape ``(parts,)``.
+    is given beforehand, shape ``(parts,)``; ``weights``: of the terms of the first sum.
     """
     top = log_densities.max(1, keepdims=True)
     density = np.exp(log_densities - np.where(np.isfinite(top), top, 0.0))
@@ -58,7 +60,8 @@ def likeliest_shares(log_densities: np.ndarray, prior: np.ndarray) -> np.ndarray
     for _ in range(_STEPS):
         joint = density * share[None]
         sums = np.maximum(joint.sum(1), np.finfo(np.float64).tiny)
-        now = (joint / sums[:, None]).sum(0) + prior
+        each = joint / sums[:, None]
+        now = (each.sum(0) if weights is None else weights @ each) + prior
         before, share = share, now / now.sum()
         if np.abs(share - before).max() < 1e-7:
             break

@@ -36,13 +36,16 @@ class FoldStatistics(eqx.Module):
         counts: tuple[int, ...],
         fold_of_point: np.ndarray,
         floor: float,
+        weights: Array | None = None,
     ) -> FoldStatistics:
         """``around``: the neighbours of the centres; ``counts``: sizes of the K neighbourhoods;
-        ``fold_of_point``: of each data point, negative where there are no folds."""
+        ``fold_of_point``: of each data point, negative where there are no folds; ``weights``: of
+        each."""
         folds = int(fold_of_point.max()) + 1
         return quick_jit(_statistics)(
-            manifold, centres, around, counts, device(fold_of_point), folds, floor
-        )
+            manifold, centres, around, counts, device(fold_of_point), folds, floor,
+            weights,
+        )  # fmt: skip
 
     def without(self, fold: Array | int) -> tuple[Array, Array, Array]:
         """Those taken without the points of ``fold``; with all for the number of folds."""
@@ -57,11 +60,12 @@ def _statistics(
     fold_of_point: Array,
     folds: int,
     floor: float,
+    weights: Array | None,
 ) -> FoldStatistics:
     place = jax.vmap(manifold.embed)(centres)
 
     def one(fold: Array) -> tuple[Array, Array, Array]:
-        moments, means = around.moments(counts, fold_of_point != fold)
+        moments, means = around.moments(counts, fold_of_point != fold, weights)
         shape = shape_features(moments, floor, manifold.dim)
         return jnp.concatenate([shape, place], -1), moments, means
 

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scorefold._blocks import evenly
 from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, Point, Scalar, Values
+from scorefold._weights import average, mean, on_device
 from scorefold.kernels.wrapped.families import WrappedFamily
 from scorefold.kernels.wrapped.moved import moved_axes
 from scorefold.kernels.wrapped.reach import reaches, widest_variances, within
@@ -110,13 +111,14 @@ def density_at(law: Reference, x: Point, s: Scalar | None) -> Scalar:
     return law.log_prob(x)
 
 
-def plain_law(manifold: Manifold, data: Values) -> Reference:
+def plain_law(manifold: Manifold, data: Values, weights: np.ndarray | None = None) -> Reference:
     """The law of one who knows nothing but place and spread: uniform on compact manifolds, one
     normal law elsewhere; on products the one or the other for each factor.
 
     The normal law has the mean and the covariance S of the data, on curved spaces in the tangent
     space at the mean as it is seen from the most central of 512 points. Of fewer than 50 points a
     dimension it is (1 − ρ) S + ρ diag S, ρ of 0, 10⁻³, …, 1 the likeliest for eighths left out.
+    ``weights``: of the rows, positive, in all means.
     """
     if manifold.compact:
         return UniformReference(manifold)
@@ -124,20 +126,22 @@ def plain_law(manifold: Manifold, data: Values) -> Reference:
     if len(manifold.factors) > 1:
         split = jax.vmap(manifold.split)(x)
         parts = zip(manifold.factors, split, strict=True)
-        return ProductReference(manifold, tuple(plain_law(m, p) for m, p in parts))
-    location = _mean(manifold, x)
+        return ProductReference(manifold, tuple(plain_law(m, p, weights) for m, p in parts))
+    location = _mean(manifold, x, weights)
     v = np.asarray(_seen(manifold, location, x), np.float64)
-    variances, columns = np.linalg.eigh(_covariance(v))
+    variances, columns = np.linalg.eigh(_shrunk(v, _shrinkage(v, weights), weights))
     variances = np.maximum(variances, 1e-7 * variances[-1])
     return TangentNormal(
         manifold, location, jnp.asarray(columns.T, x.dtype), jnp.asarray(variances, x.dtype)
     )
 
 
-def broad_laws(manifold: Manifold, data: Values) -> tuple[Reference, ...]:
+def broad_laws(
+    manifold: Manifold, data: Values, weights: np.ndarray | None = None
+) -> tuple[Reference, ...]:
     """Broad laws behind the kernels: the plain law, and where it is not uniform the same with twice
     the spread, for what lies apart."""
-    law = plain_law(manifold, data)
+    law = plain_law(manifold, data, weights)
     return (law,) if manifold.compact else (law, widened(law))
 
 
@@ -184,13 +188,15 @@ def widened(law: Reference) -> Reference:
     return law
 
 
-def _mean(manifold: Manifold, x: Array) -> Array:
+def _mean(manifold: Manifold, x: Array, weights: np.ndarray | None = None) -> Array:
     if manifold.euclidean:
-        return jnp.asarray(np.asarray(x, np.float64).mean(0), x.dtype)
+        return jnp.asarray(average(np.asarray(x, np.float64), weights), x.dtype)
     rows = evenly(len(x), _LOOKED_AT)
     some = np.asarray(x)[rows]
-    central = x[rows[int(np.argmin((pairwise(manifold, some, some) ** 2).sum(1)))]]
-    ahead = jnp.mean(_seen(manifold, central, x), axis=0)
+    square = pairwise(manifold, some, some) ** 2
+    sums = square.sum(1) if weights is None else square @ weights[rows]
+    central = x[rows[int(np.argmin(sums))]]
+    ahead = mean(_seen(manifold, central, x), on_device(weights, x.dtype))
     return manifold.exp(central, manifold.from_components(central, ahead))
 
 
@@ -200,12 +206,7 @@ def _seen(manifold: Manifold, location: Array, x: Array) -> Array:
     return jax.vmap(lambda p: manifold.components(location, manifold.log(location, p)))(x)
 
 
-def _covariance(v: np.ndarray) -> np.ndarray:
-    """S, of few rows of v shrunk towards its diagonal."""
-    return _shrunk(v, _shrinkage(v))
-
-
-def _shrinkage(v: np.ndarray) -> float:
+def _shrinkage(v: np.ndarray, weights: np.ndarray | None = None) -> float:
     """ρ."""
     n, d = v.shape
     if n >= _MANY * d:
@@ -213,18 +214,20 @@ def _shrinkage(v: np.ndarray) -> float:
     fold = np.arange(n) % min(_FOLDS, n)
     worth = np.zeros(len(_SHRINK))
     for f in range(fold.max() + 1 if n > 2 else 0):
-        rest, out = v[fold != f], v[fold == f] - v[fold != f].mean(0)
+        w, own = (None, 1.0) if weights is None else (weights[fold != f], weights[fold == f])
+        rest = v[fold != f]
+        out = v[fold == f] - average(rest, w)
         for i, rho in enumerate(_SHRINK):
-            variances, axes = np.linalg.eigh(_shrunk(rest, rho))
+            variances, axes = np.linalg.eigh(_shrunk(rest, rho, w))
             square = np.sum((out @ axes) ** 2 / variances[None], axis=1)
-            worth[i] -= np.sum(square + np.sum(np.log(variances)))
+            worth[i] -= np.sum(own * (square + np.sum(np.log(variances))))
     return _SHRINK[int(np.argmax(worth))] if n > 2 else 1.0
 
 
-def _shrunk(v: np.ndarray, rho: float) -> np.ndarray:
+def _shrunk(v: np.ndarray, rho: float, weights: np.ndarray | None = None) -> np.ndarray:
     """(1 − ρ) S + ρ diag S and a little in every direction."""
-    gap = v - v.mean(0)
-    s = gap.T @ gap / len(v)
+    gap = v - average(v, weights)
+    s = gap.T @ gap / len(v) if weights is None else (weights * gap.T) @ gap / weights.sum()
     on = np.diagonal(s)
     least = max(1e-6 * float(on.mean()), 1e-30)
     return (1.0 - rho) * s + np.diag(rho * on + least)

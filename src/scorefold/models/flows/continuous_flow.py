@@ -44,8 +44,10 @@ class ContinuousFlow(FlowDescription):
     def defaults(self) -> Defaults:
         return Defaults(steps=2000, batch_size=128, learning_rate=1e-3)
 
-    def trainer(self, key: Key, data: np.ndarray) -> ContinuousFlowTrainer:
-        return ContinuousFlowTrainer(self, *self.start(key, data, offset=_OFFSET))
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> ContinuousFlowTrainer:
+        return ContinuousFlowTrainer(self, *self.start(key, data, weights, offset=_OFFSET))
 
 
 class ContinuousFlowTrainer(FlowTrainer):

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._choice import Choice
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, Scalar
+from scorefold._weights import mean, on_device
 from scorefold.fields import (
     Architecture,
     NetworkSpec,
@@ -21,7 +23,7 @@ from scorefold.fields import (
     default_output,
     network_for,
 )
-from scorefold.fitting import Description, Trainer
+from scorefold.fitting import Description, RowWeights, Trainer
 from scorefold.manifolds import Manifold
 from scorefold.models.defaults import default_noising
 from scorefold.models.flows._base import FlowModel
@@ -50,6 +52,8 @@ class FlowDescription(Description["FittedFlow"]):
     - ``rtol``: tolerance of the likelihood's ODE, absolute and relative.
     """
 
+    weighs: ClassVar[bool] = True
+
     follows_data: ClassVar[bool] = False
     """Whether a network whose frequencies are not stated has those that the data show."""
 
@@ -66,22 +70,28 @@ class FlowDescription(Description["FittedFlow"]):
                 raise ValueError(f"{name} must lie between 0 and 1; got {value!r}.")
 
     def start(
-        self, key: Key, data: np.ndarray, *, offset: float = 0.0
+        self,
+        key: Key,
+        data: np.ndarray,
+        weights: np.ndarray | None = None,
+        *,
+        offset: float = 0.0,
     ) -> tuple[VelocityField, Reference, Units]:
-        """A field with freshly drawn weights, the reference, and the units of the data."""
-        units = Units.measure(self.manifold, data, alike=self.network.alike)
+        """A field with freshly drawn parameters, the reference, and the units of the data."""
+        units = Units.measure(self.manifold, data, alike=self.network.alike, weights=weights)
         points = to_inner(self.manifold, units, data, "data")
         reference = self.reference
         if reference is None:
-            reference = default_noising(self.manifold, data).reference
-        weights, pairs = jax.random.split(key)
+            reference = default_noising(self.manifold, data, weights=weights).reference
+        start, pairs = jax.random.split(key)
         output = default_output(self.manifold) if self.output is None else self.output
         spec = self.network
         if self.follows_data:
             finest = functools.partial(inner_resolution, self.manifold, points)
             spec = spec.at_resolution(finest, self.manifold.dim)
-        network = network_for(spec, self.manifold, output, points[0], weights)
-        reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points)
+        network = network_for(spec, self.manifold, output, points[0], start)
+        w = on_device(weights, points.dtype)
+        reach = quick_jit(_reach, level=0)(self.manifold, reference, pairs, points, w)
         field = VelocityField(self.manifold, network, output, reach, offset)
         return field, reference, units
 
@@ -100,7 +110,7 @@ class FlowTrainer(Trainer["FittedFlow"]):
     def examples(self, data: np.ndarray, name: str = "data", *, held_out: bool = False) -> Array:
         return to_inner(self.description.manifold, self.units, data, name)
 
-    def validate(self, x: Array, key: Key) -> Scalar:
+    def validate(self, x: Array, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL at a loose tolerance: enough to compare checkpoints. Hutchinson's
         estimate with the directions of ``key`` in high dimensions, where the exact divergence has
         a pass for each."""
@@ -109,9 +119,11 @@ class FlowTrainer(Trainer["FittedFlow"]):
             PathFlow(self.field), self.reference, x, self.description.t_min**2, 1.0,
             rtol=loose, atol=loose, chunk=4096, divergence=divergence, key=key,
         )  # fmt: skip
-        return jnp.asarray(self.units.log_volume, x.dtype) - jnp.mean(found.log_prob)
+        return jnp.asarray(self.units.log_volume, x.dtype) - mean(found.log_prob, weights)
 
-    def model(self, data: Array, val: Array | None) -> FittedFlow:
+    def model(
+        self, data: Array, val: Array | None, weights: RowWeights | None = None
+    ) -> FittedFlow:
         return FittedFlow(self.description, self.field, self.reference, self.units)
 
 
@@ -140,10 +152,15 @@ class FittedFlow(FlowModel):
         return self.description.rtol
 
 
-def _reach(manifold: Manifold, reference: Reference, key: Key, points: Array) -> Scalar:
+def _reach(
+    manifold: Manifold, reference: Reference, key: Key, points: Array, weights: Array | None
+) -> Scalar:
     """√(E dist(x_0, x_1)²/d) over data points x_0 and draws x_1 of the reference."""
     pick, draw = jax.random.split(key)
-    rows = points[jax.random.randint(pick, (_PAIRS,), 0, len(points))]
+    if weights is None:
+        rows = points[jax.random.randint(pick, (_PAIRS,), 0, len(points))]
+    else:
+        rows = points[Choice.of(jnp.log(weights)).draws(pick, _PAIRS)]
     keys = jax.random.split(draw, _PAIRS)
     far = jax.vmap(lambda k: reference.sample(k, points.dtype))(keys)
     square = jnp.mean(jax.vmap(manifold.dist)(rows, far) ** 2)

@@ -49,8 +49,10 @@ class FlowMatching(FlowDescription):
     def defaults(self) -> Defaults:
         return Defaults(learning_rate=self.network.learning_rate)
 
-    def trainer(self, key: Key, data: np.ndarray) -> FlowMatchingTrainer:
-        return FlowMatchingTrainer(self, *self.start(key, data))
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> FlowMatchingTrainer:
+        return FlowMatchingTrainer(self, *self.start(key, data, weights))
 
 
 class FlowMatchingTrainer(FlowTrainer):

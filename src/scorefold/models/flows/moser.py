@@ -15,6 +15,7 @@ from scorefold._blocks import in_blocks
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, Point, Scalar, Values
+from scorefold._weights import mean
 from scorefold.fields import (
     Architecture,
     NetworkSpec,
@@ -24,7 +25,7 @@ from scorefold.fields import (
     divergence,
     network_for,
 )
-from scorefold.fitting import Defaults, Description, Trainer
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.manifolds import Manifold
 from scorefold.models.flows._base import FlowModel
 from scorefold.models.standardise import Units, to_inner
@@ -56,6 +57,8 @@ class MoserFlow(Description["FittedMoserFlow"]):
     Source: Rozen et al. 2021, equations 7 to 10 (time from data to noise here; λ and ε as there).
     """
 
+    weighs: ClassVar[bool] = True
+
     manifold: Manifold
     network: Architecture = NetworkSpec(width=128, depth=3, fourier=64)
     output: TangentOutput | None = None
@@ -83,7 +86,9 @@ class MoserFlow(Description["FittedMoserFlow"]):
     def defaults(self) -> Defaults:
         return Defaults(steps=5000, batch_size=256, learning_rate=1e-3)
 
-    def trainer(self, key: Key, data: np.ndarray) -> MoserTrainer:
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> MoserTrainer:
         points = to_inner(self.manifold, Units(), data, "data")
         output = default_output(self.manifold) if self.output is None else self.output
         network = network_for(self.network, self.manifold, output, points[0], key)
@@ -140,7 +145,7 @@ class MoserTrainer(Trainer["FittedMoserFlow"]):
         nll = jnp.asarray(m.log_volume, x.dtype) - jnp.log(jnp.maximum(here, asked.floor))
         return nll + asked.penalty * below
 
-    def validate(self, x: Array, key: Key) -> Scalar:
+    def validate(self, x: Array, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL of the formula divided by its mass, −E log νρ₊(x) + log E ρ₊(y) over 4096
         uniform points y: a density, and that of the flow where ρ₋ = 0. The flow itself is stiff
         where ρ is small, and no loose tolerance serves there."""
@@ -149,10 +154,12 @@ class MoserTrainer(Trainer["FittedMoserFlow"]):
         positive = lambda rows: jnp.maximum(  # noqa: E731
             in_blocks(self.displacement.ratio, rows, 1024), asked.floor
         )
-        nll = jnp.asarray(m.log_volume, x.dtype) - jnp.mean(jnp.log(positive(x)))
+        nll = jnp.asarray(m.log_volume, x.dtype) - mean(jnp.log(positive(x)), weights)
         return nll + jnp.log(jnp.mean(positive(y)))
 
-    def model(self, data: Array, val: Array | None) -> FittedMoserFlow:
+    def model(
+        self, data: Array, val: Array | None, weights: RowWeights | None = None
+    ) -> FittedMoserFlow:
         return FittedMoserFlow(self.description, self.displacement)
 
 

@@ -67,26 +67,36 @@ def _spread(values: Array, sizes: Sequence[int]) -> Array:
 
 
 def expectation_maximisation(
-    start: Mixtures, x: Array, variances: Array, low: Scalar, high: Scalar, steps: int
+    start: Mixtures,
+    x: Array,
+    variances: Array,
+    low: Scalar,
+    high: Scalar,
+    steps: int,
+    weights: Array | None = None,
 ) -> tuple[Mixtures, Array]:
     """``steps`` times: the share of each law in the density at each point; then each law from the
     moments of the points by these shares (``ComponentFamily.estimate``), its covariance with one
     point more, of the ``variances`` at the start, so that no law collapses onto equal points.
+    ``weights``: of the points, shape ``(n,)``: one of weight 2 counts as two points.
 
     **Returns:** the mixtures, and the mean log density of each at x before the last step.
     """
     rows = max(1, min(len(x), _PAIRS // sum(start.sizes)))
     blocks = -(-len(x) // rows)
-    fill = jnp.arange(rows * blocks) < len(x)
+    filled = jnp.arange(rows * blocks) < len(x)
+    if weights is not None:
+        filled = jnp.pad(weights, (0, rows * blocks - len(x)))
+    count = len(x) if weights is None else jnp.sum(weights)
     padded = jnp.concatenate([x, jnp.broadcast_to(x[-1:], (rows * blocks - len(x), *x.shape[1:]))])
-    parts = padded.reshape(blocks, rows, *x.shape[1:]), fill.reshape(blocks, rows)
+    parts = padded.reshape(blocks, rows, *x.shape[1:]), filled.reshape(blocks, rows)
 
     def step(carry: _State, _: None) -> tuple[_State, None]:
         now = Mixtures(start.manifold, start.family, start.sizes, *carry[:2])
         sums = jax.lax.map(partial(_sums, now), parts)
         total, weight, moments = jax.tree.map(lambda a: jnp.sum(a, axis=0), sums)
         laws, log_weights = _maximised(now, weight, moments, variances, low, high)
-        return (laws, log_weights, total / len(x)), None
+        return (laws, log_weights, total / count), None
 
     first = start.laws, start.log_weights, jnp.zeros((len(start.sizes),), x.dtype)
     laws, log_weights, values = jax.lax.scan(step, first, None, length=steps)[0]
@@ -98,8 +108,9 @@ _Sums = tuple[Array, Array, WeightedMoments]
 
 
 def _sums(now: Mixtures, block: tuple[Array, Array]) -> _Sums:
-    """Of a block of points: log densities of the mixtures, shares of the laws, and moments, not
-    divided by the shares and about the old centres."""
+    """Of a block of points, with their weights or which of them count: log densities of the
+    mixtures, shares of the laws, and moments, not divided by the shares and about the old
+    centres."""
     x, filled = block
     m, family = now.manifold, now.family
 
@@ -112,7 +123,9 @@ def _sums(now: Mixtures, block: tuple[Array, Array]) -> _Sums:
     terms = (log_p + now.normalised()[:, None]).T
     density = jax.vmap(partial(by_mixture, sizes=now.sizes))(terms)
     share = jnp.exp(terms - jax.vmap(partial(_spread, sizes=now.sizes))(density))
-    share = jnp.where(filled[:, None], share, 0.0)
+    counts = filled.dtype == jnp.bool_
+    one = lambda a: jnp.where(filled[:, None], a, 0.0) if counts else filled[:, None] * a  # noqa: E731
+    share = one(share)
 
     def moments(v: Array, distance: Array, share: Array) -> tuple[Scalar, WeightedMoments]:
         # Column by column: small matrix products for each law take ten times as long.
@@ -124,7 +137,7 @@ def _sums(now: Mixtures, block: tuple[Array, Array]) -> _Sums:
         return jnp.sum(share), WeightedMoments(means, covariance, mean(distance))
 
     weight, found = jax.vmap(moments, (0, 0, 1))(v, distance, share)
-    return jnp.sum(jnp.where(filled[:, None], density, 0.0), axis=0), weight, found
+    return jnp.sum(one(density), axis=0), weight, found
 
 
 def _maximised(

@@ -16,7 +16,8 @@ from scorefold._blocks import in_blocks
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
 from scorefold._types import Key, NumPyOrJax, Scalar, Values
-from scorefold.fitting import Defaults, Description, Trainer
+from scorefold._weights import effective_number, mean, on_device
+from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.kernels.local.neighbourhood import resolution
 from scorefold.manifolds import Manifold
 from scorefold.models._base import Model
@@ -42,7 +43,8 @@ class ParametricMixture(Description["FittedMixture"]):
     weighted moments, from the best of several ``starts``, and from there by gradient steps to the
     maximum of the likelihood, which moments are not. Held-out points choose the number of laws and
     when to stop; without any, the number is that of the smallest n·NLL + ½ p log n at the training
-    points, p free parameters (BIC, Schwarz 1978).
+    points, p free parameters (BIC, Schwarz 1978). Of rows with weights n is their effective
+    number, (Σw)²/Σw².
 
     **Arguments:**
 
@@ -56,6 +58,8 @@ class ParametricMixture(Description["FittedMixture"]):
 
     Source: Dempster, Laird & Rubin 1977; Arthur & Vassilvitskii 2007 (starts).
     """
+
+    weighs: ClassVar[bool] = True
 
     manifold: Manifold
     components: int | tuple[int, ...] | None = None
@@ -109,17 +113,24 @@ class ParametricMixture(Description["FittedMixture"]):
             )
         return self.counts
 
-    def trainer(self, key: Key, data: np.ndarray) -> MixtureTrainer:
+    def trainer(
+        self, key: Key, data: np.ndarray, weights: np.ndarray | None = None
+    ) -> MixtureTrainer:
         m = self.manifold
-        units = Units.measure(m, data)
+        units = Units.measure(m, data, weights=weights)
         x = to_inner(m, units, data, "data")
-        counts = self.counts_for(len(x))
+        counts = self.counts_for(len(x) if weights is None else int(effective_number(weights)))
         low = jnp.asarray(resolution(m, x, self.floor) ** 2, x.dtype)
         high = jnp.asarray(self.family.widest(m), x.dtype)
         order, draw = jax.random.split(key)
         rows = jax.random.permutation(order, len(x))[: min(len(x), _SEEN)]
         # Compiled without optimisation: it runs once.
-        found = quick_jit(_started, level=0)(self, draw, x[rows], counts, low, high)
+        some = None
+        if weights is not None:
+            some = weights[np.asarray(rows)]
+            # As many points as they are worth: one more, of the start, does not count for less.
+            some = on_device(some * (effective_number(some) / some.sum()), x.dtype)
+        found = quick_jit(_started, level=0)(self, draw, x[rows], counts, low, high, some)
         change = jnp.zeros((sum(counts), self.family.size(m.dim)), x.dtype)
         return MixtureTrainer(self, change, found.log_weights, found, low, high, units)
 
@@ -148,10 +159,10 @@ class MixtureTrainer(Trainer["FittedMixture"]):
         """−log density, mean over the mixtures, whose parameters are apart."""
         return -jnp.mean(jax.vmap(self.mixtures().log_prob)(x), axis=1)
 
-    def validate(self, x: Array, key: Key) -> Scalar:
+    def validate(self, x: Array, key: Key, weights: Array | None = None) -> Scalar:
         """Mean NLL in the user's units of the best mixture."""
         volume = jnp.asarray(self.units.log_volume, x.dtype)
-        return volume - jnp.max(_mean_log_prob(self.mixtures(), x))
+        return volume - jnp.max(_mean_log_prob(self.mixtures(), x, weights))
 
     def mixtures(self) -> Mixtures:
         """As they are now."""
@@ -160,16 +171,21 @@ class MixtureTrainer(Trainer["FittedMixture"]):
         laws = jax.vmap(change)(start.laws, self.change)
         return Mixtures(start.manifold, start.family, start.sizes, laws, self.log_weights)
 
-    def model(self, data: Array, val: Array | None) -> FittedMixture:
+    def model(
+        self, data: Array, val: Array | None, weights: RowWeights | None = None
+    ) -> FittedMixture:
         """The mixture that is best at held-out points; without any, by the criterion of Schwarz
         (BIC): n·NLL + ½ p log n for p parameters, at the training points."""
         mixtures = quick_jit(MixtureTrainer.mixtures)(self)
         family, m = mixtures.family, mixtures.manifold
-        x = data if val is None else val
-        worth = np.asarray(quick_jit(_mean_log_prob)(mixtures, x), np.float64) * len(x)
+        x, w = data if val is None else val, None
+        if weights is not None:
+            w = weights.data if val is None else weights.val
+        n = len(x) if w is None else effective_number(np.asarray(w, np.float64))
+        worth = np.asarray(quick_jit(_mean_log_prob)(mixtures, x, w), np.float64) * n
         if val is None:
             each = np.asarray(mixtures.sizes) * (family.size(m.dim) + 1) - 1
-            worth = worth - 0.5 * each * np.log(len(x))
+            worth = worth - 0.5 * each * np.log(n)
         best = int(np.argmax(np.where(np.isfinite(worth), worth, -np.inf)))
         return FittedMixture(self.description, *mixtures.one(best), self.units)
 
@@ -219,14 +235,20 @@ class FittedMixture(Model):
 
 
 def _started(
-    asked: ParametricMixture, key: Key, x: Array, counts: tuple[int, ...], low: Scalar, high: Scalar
+    asked: ParametricMixture,
+    key: Key,
+    x: Array,
+    counts: tuple[int, ...],
+    low: Scalar,
+    high: Scalar,
+    weights: Array | None,
 ) -> Mixtures:
     """The mixtures that expectation–maximisation finds from the best of several starts each. The
     last law of each begins as wide as all data are: what lies apart has a law then."""
     m, family = asked.manifold, asked.family.fitting
-    some = x[:_TRIED]
+    some, some_w = x[:_TRIED], None if weights is None else weights[:_TRIED]
     keys = jax.random.split(key, asked.starts)
-    found = jax.vmap(lambda k: spread_centres(m, k, some, max(counts)))(keys)
+    found = jax.vmap(lambda k: spread_centres(m, k, some, max(counts), some_w))(keys)
     squares = found.squares[:, np.asarray(counts) - 1] / m.dim
     even = jnp.repeat(squares, np.asarray(counts), axis=1, total_repeat_length=sum(counts))
     last = np.cumsum(counts) - 1
@@ -240,7 +262,7 @@ def _started(
         jnp.broadcast_to(variances[:, None], (total, m.dim)),
     )
     tried = Mixtures(m, family, counts * asked.starts, laws, jnp.zeros((total,), x.dtype))
-    tried, values = expectation_maximisation(tried, some, variances, low, high, _TRIAL)
+    tried, values = expectation_maximisation(tried, some, variances, low, high, _TRIAL, some_w)
     values = jnp.where(jnp.isfinite(values), values, -jnp.inf).reshape(asked.starts, len(counts))
     best = jnp.repeat(
         jnp.argmax(values, axis=0), np.asarray(counts), total_repeat_length=sum(counts)
@@ -248,12 +270,12 @@ def _started(
     rows = best * sum(counts) + jnp.arange(sum(counts))
     laws, log_weights = jax.tree.map(lambda a: a[rows], (tried.laws, tried.log_weights))
     chosen = Mixtures(m, family, counts, laws, log_weights)
-    return expectation_maximisation(chosen, x, variances[rows], low, high, _STEPS)[0]
+    return expectation_maximisation(chosen, x, variances[rows], low, high, _STEPS, weights)[0]
 
 
-def _mean_log_prob(mixtures: Mixtures, x: Array) -> Array:
+def _mean_log_prob(mixtures: Mixtures, x: Array, weights: Array | None) -> Array:
     """Mean over the points, of each mixture."""
-    return jnp.mean(in_blocks(mixtures.log_prob, x, _rows(mixtures, len(x))), axis=0)
+    return mean(in_blocks(mixtures.log_prob, x, _rows(mixtures, len(x))), weights)
 
 
 def _rows(mixtures: Mixtures, n: int) -> int:

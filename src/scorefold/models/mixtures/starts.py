@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scorefold._types import Key, Scalar
+from scorefold._weights import mean
 from scorefold.manifolds import Manifold
 
 
@@ -18,20 +19,22 @@ class Start(NamedTuple):
     squares: Float[Array, " K"]
 
 
-def spread_centres(m: Manifold, key: Key, x: Array, k: int) -> Start:
+def spread_centres(m: Manifold, key: Key, x: Array, k: int, weights: Array | None = None) -> Start:
     """K of the points x, each drawn with a probability proportional to the square of its geodesic
-    distance to the nearest centre before it. Its first rows are a start of fewer centres. Of fewer
-    different points than K, some are drawn again.
+    distance to the nearest centre before it (times its weight, where there are some). Its first
+    rows are a start of fewer centres. Of fewer different points than K, some are drawn again.
 
     Source: Arthur & Vassilvitskii 2007 (k-means++), Section 2.2.
     """
 
     def pick(square: Array, key: Key) -> tuple[Array, tuple[Array, Scalar]]:
         logits = jnp.where(jnp.any(square > 0), jnp.log(square), jnp.zeros_like(square))
+        if weights is not None:
+            logits = logits + jnp.log(weights)
         centre = x[jax.random.categorical(key, logits)]
         far = jax.vmap(lambda p: m.dist(p, centre))(x)
         nearest = jnp.minimum(square, far * far)
-        return nearest, (centre, jnp.mean(nearest))
+        return nearest, (centre, mean(nearest, weights))
 
     # The first is drawn evenly: all are equally far.
     top = jnp.full((len(x),), jnp.finfo(x.dtype).max, x.dtype)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import warn
@@ -19,6 +20,7 @@ from scorefold.runs.bridges.ends_exploration import explored_ends
 from scorefold.runs.bridges.ends_measures import END_MEASURES, MeasuredBridge
 from scorefold.runs.bridges.ends_page import end_tables, write_bridge_page
 from scorefold.runs.bridges.request import BridgeRequest
+from scorefold.runs.bridges.weighted import alike, weights_numbers, worth
 from scorefold.runs.errors import RunError
 from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
@@ -55,7 +57,7 @@ def open_ends(request: BridgeRequest) -> Job:
 
 def _variance(stated: float | None, a: Dataset, b: Dataset) -> float:
     """As stated, or ``usual_variance``."""
-    size = mean_square_gap(a.manifold, a.train, b.train)
+    size = mean_square_gap(a.manifold, *(alike(end).train for end in (a, b)))
     if stated is not None:
         if size > 0 and not _LEAST * size <= stated <= size / _LEAST:
             raise RunError(
@@ -76,6 +78,12 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
     ends: tuple[Dataset, Dataset]
     variance: float
 
+    @cached_property
+    def alike(self) -> tuple[Dataset, Dataset]:
+        """The ends with rows that need no weights."""
+        a, b = map(alike, self.ends)
+        return a, b
+
     @property
     def training(self) -> Document:
         return self.request.choice().training(self.request.steps, self.request.budget)
@@ -84,6 +92,10 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
     def described(self) -> Document:
         parts = {name: [getattr(end, name) for end in self.ends]
                  for name in ("train", "val", "test")}  # fmt: skip
+        for name in [*parts] if any(end.weights is not None for end in self.ends) else ():
+            none = np.zeros(0)
+            each = [end.weights_of(name) for end in self.ends]
+            parts[f"{name}_weights"] = [none if w is None else w for w in each]
         names = [end.name for end in self.ends]
         return self.request.described(
             names, parts, self.ends[0].coordinates, variance=self.variance
@@ -96,6 +108,9 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
     def announced(self) -> list[str]:
         return [f"{end.name} on {end.manifold.name}: {len(end.train)}/{len(end.val)}/"
                 f"{len(end.test)} points to train, validate and test, protocol {end.protocol}"
+                + ("" if end.weights is None
+                   else f", with weights, column {end.weights_column!r}: the rows to train are "
+                        f"worth {worth(end):.1f} alike")
                 for end in self.ends]  # fmt: skip
 
     def fit(self, run: Run) -> tuple[Bridge, History | AlternationHistory]:
@@ -109,12 +124,14 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
         bridge = self.request.choice().build(brownian_reference(a.manifold, self.variance))
         return fit_bridge(
             bridge, a.train, b.train, val=(a.val, b.val) if least >= 2 else None, check=False,
+            weights=(a.weights_of("train"), b.weights_of("train")),
+            val_weights=(a.weights_of("val"), b.weights_of("val")) if least >= 2 else None,
             key=jax.random.key(self.request.seed), out=run.checkpoints,
             resume=self.request.resume, progress=self.request.progress, **self.training,
         )  # fmt: skip
 
     def subject(self, fitted: Bridge) -> MeasuredBridge:
-        return MeasuredBridge(fitted, *self.ends, self.request.seed)
+        return MeasuredBridge(fitted, *self.alike, self.request.seed)
 
     def measures(self) -> Mapping[str, Measure[MeasuredBridge]]:
         return END_MEASURES
@@ -130,6 +147,7 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
             "variance": self.variance,
             **{f"n_{part}": [len(getattr(end, part)) for end in self.ends]
                for part in ("train", "val", "test")},
+            **weights_numbers(self.ends),
             **training_numbers(course, self.training),
         }  # fmt: skip
 
@@ -137,10 +155,10 @@ class EndsProblem(Problem[Bridge, MeasuredBridge]):
         return end_tables(self.ends, metrics)
 
     def page(self, done: Finished[MeasuredBridge]) -> Path:
-        return write_bridge_page(done, self.ends, self.exploration(done))
+        return write_bridge_page(done, self.alike, self.exploration(done))
 
     def exploration(self, done: Finished[MeasuredBridge]) -> Exploration:
-        return explored_ends(done, self.ends)
+        return explored_ends(done, self.alike)
 
     def lines(self, metrics: ReadOnlyDocument) -> Lines:
         lines, ends = [], metrics["ends"] or {}

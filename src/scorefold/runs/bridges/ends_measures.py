@@ -13,6 +13,7 @@ from scorefold.bridges import Bridge, arrival
 from scorefold.data import Dataset
 from scorefold.metrics import end_distance, path_energy
 from scorefold.runs.bridges.arrivals import distance_numbers, gap_numbers, missed_line
+from scorefold.runs.bridges.weighted import worth as worth_of
 from scorefold.runs.measures import Measure
 
 _WALK = 60
@@ -63,7 +64,7 @@ def _end(
     found = end_distance(manifold, fitted.held[name], end.test, end.train, key=key)
     apart = end_distance(manifold, other.test, end.test, end.train, key=key)
     few = min(len(end.test), len(other.test)) < _FEW
-    worth = np.inf if few else 1.0 / (1.0 / len(end.train) + 1.0 / len(other.train))
+    worth = np.inf if few else 1.0 / (1.0 / worth_of(end) + 1.0 / worth_of(other))
     gap = arrival(fitted.bridge, name, fitted.carried[name], many(end), key=key, learned_from=worth)
     if gap.missed:
         warn(missed_line(end.name, gap))

@@ -56,7 +56,8 @@ def write_bridge_page(
     if not isinstance(history, SnapshotHistory):
         figures["Training"] = training_figure(history, (a.name, b.name))
     shown = {k: v for k, v in metrics.items() if k != "ends"}
-    shown |= {k: ", ".join(map(str, shown[k])) for k in ("datasets", "n_train", "n_val", "n_test")}
+    lists = ("datasets", "n_train", "n_val", "n_test", "weights", "n_train_effective")
+    shown |= {k: ", ".join(map(str, shown[k])) for k in lists if k in shown}
     return report.write_report(
         done.folder, title=f"{a.title} to {b.title}: {metrics['model']} bridge", metrics=shown,
         figures=figures, notes=_notes(ends, metrics), tables=done.tables,
@@ -102,6 +103,12 @@ def training_figure(history: History | AlternationHistory, ends: tuple[str, str]
 
 def _notes(ends: tuple[Dataset, Dataset], metrics: Document) -> list[str]:
     facts = [f"{d.title}. Licence: {d.licence}. {d.citation}".strip() for d in ends]
+    facts += [
+        f"Rows of {d.name} carry weights, column {d.weights_column!r}: points are those rows, "
+        "drawn in proportion to their weights."
+        for d in ends
+        if d.weights is not None
+    ]
     measured = metrics["ends"] or {}
     missed = [d.name for d, name in zip(ends, "ab", strict=True)
               if measured and measured[name]["missed"]]  # fmt: skip

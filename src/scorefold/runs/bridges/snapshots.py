@@ -70,9 +70,19 @@ _Read = tuple[list[str], Parts, Coordinates | None, list[str]]
 """What to call the snapshots; their parts; the coordinates of tables; what should be known."""
 
 
+def _refuse_weights(request: BridgeRequest) -> None:
+    if request.reading.weights is not None:
+        raise RunError(
+            f"--weights {request.reading.weights}: no option of three or more snapshots, whose "
+            "rows count alike; leave it out (bridges.fit_intervals and bridges.spline_paths take "
+            "weights=)."
+        )
+
+
 def _timed(request: BridgeRequest) -> _Read:
     """One table with a column of times."""
     assert request.time is not None
+    _refuse_weights(request)
     if len(request.data) != 1:
         raise RunError(f"--time {request.time}: its column is of one table, got "
                        f"{len(request.data)} ({', '.join(request.data)}); several tables have "
@@ -104,6 +114,7 @@ def _refuse_few(train: Snapshots) -> None:
 
 
 def _tables(request: BridgeRequest) -> _Read:
+    _refuse_weights(request)
     sets = load_alike(request.data, request)
     count = len(sets)
     times = tuple(map(float, range(count) if request.times is None else request.times))

@@ -122,7 +122,7 @@ class ModelChoice(Generic[M]):
         made = self.build(task)
         if isinstance(made, Model):
             return made, _no_steps(key, time.monotonic() - started)
-        return fit(made, data.train, val=data.val, key=key, **training)
+        return _fitted(made, data, key=key, **training)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,14 +146,20 @@ class DistilledChoice(ModelChoice[Model]):
         folder = lambda name: None if out is None else Path(out) / name  # noqa: E731
         asked = self.build(task)
         assert isinstance(asked, Description)
-        teacher, before = fit(
-            asked, data.train, val=data.val, key=first, out=folder("teacher"), **training
-        )
+        teacher, before = _fitted(asked, data, key=first, out=folder("teacher"), **training)
         pupil = self.pupil(teacher, task)
         model, after = fit(pupil, data.train, key=second, out=folder("pupil"), **training)
         names = ("seconds", "compile_seconds", "train_seconds")
         both = {name: getattr(before, name) + getattr(after, name) for name in names}
         return model, dataclasses.replace(after, **both)
+
+
+def _fitted(asked: Description[M], data: Dataset, **settings: Any) -> tuple[M, History]:
+    """``fit`` with the weights of the rows, where they carry some."""
+    return fit(
+        asked, data.train, val=data.val, weights=data.weights_of("train"),
+        val_weights=data.weights_of("val"), **settings,
+    )  # fmt: skip
 
 
 def model_choice(name: str) -> ModelChoice:
@@ -236,12 +242,12 @@ def _noising(task: ModelTask) -> Noising:
     """The default one, or one that starts from a mixture which is fitted here."""
     manifold, laws = task.data.manifold, task.stated.get("start_laws")
     if laws is None:
-        return default_noising(manifold, task.data.train)
+        return default_noising(manifold, task.data.train, weights=task.data.weights_of("train"))
     if not manifold.compact:
         raise RunError(f"--start-laws is an option on compact spaces, {manifold.name} is not one.")
-    start, _ = fit(
-        HeatKernelMixture(manifold, laws), task.data.train, val=task.data.val,
-        key=jax.random.key(task.seed), progress=task.progress,
+    start, _ = _fitted(
+        HeatKernelMixture(manifold, laws), task.data, key=jax.random.key(task.seed),
+        progress=task.progress,
     )  # fmt: skip
     return started_noising(start)
 
@@ -252,7 +258,7 @@ def _informed(task: ModelTask) -> InformedModel:
         task.data.manifold, grouped=task.data.protocol not in LEAKING, **task.some("floor")
     )
     key = jax.random.key(task.seed)
-    base, _ = fit(kernels, task.data.train, val=task.data.val, key=key, progress=task.progress)
+    base, _ = _fitted(kernels, task.data, key=key, progress=task.progress)
     network = _network(InformedModel.network, task)
     return InformedModel(base, network=network, **task.some("s_min"))
 
@@ -331,7 +337,8 @@ def _beyond_one(model: FittedMoserFlow) -> Document:
 def _kde(task: ModelTask) -> HeatKernelDensity:
     """A kernel density with the bandwidth that leaves out one point best. With so few points the
     validation points are too few to choose by."""
-    return HeatKernelDensity.choose(task.data.manifold, task.data.train)
+    weights = task.data.weights_of("train")
+    return HeatKernelDensity.choose(task.data.manifold, task.data.train, weights=weights)
 
 
 def _no_steps(key: Key, seconds: float) -> History:

@@ -6,7 +6,7 @@ import numpy as np
 
 from scorefold._types import Document, NumPyOrJax, ReadOnlyDocument
 from scorefold.data import Dataset
-from scorefold.metrics import generalisation, total_mass
+from scorefold.metrics import PartWeights, generalisation, total_mass
 from scorefold.models import Model
 
 _SAMPLES = 2000
@@ -28,10 +28,15 @@ def draw_samples(model: Model, seed: int) -> np.ndarray:
 
 
 def measured(
-    model: Model, samples: np.ndarray, dataset: Dataset, seed: int, points: np.ndarray | None = None
+    model: Model,
+    samples: np.ndarray,
+    dataset: Dataset,
+    seed: int,
+    points: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Document:
     """``metrics.generalisation`` of a model as plain types, against the test points of the run or
-    other ``points``."""
+    other ``points`` with their ``weights``."""
     usual = points is None
     found = generalisation(
         model.manifold,
@@ -42,9 +47,19 @@ def measured(
         groups=_groups(dataset) if usual else None,
         apart=usual and dataset.protocol == "blocks",
         model=model,
+        weights=_weights(dataset, usual, weights),
         key=jax.random.fold_in(jax.random.key(seed), 9),
     )
     return found.to_dict()
+
+
+def _weights(dataset: Dataset, usual: bool, others: np.ndarray | None) -> PartWeights | None:
+    """Of the training points, and of those that samples are compared with."""
+    train = dataset.weights_of("train")
+    test = dataset.weights_of("test") if usual else others
+    if train is None and test is None:
+        return None
+    return PartWeights(train, test, dataset.weights_of("val") if usual else None)
 
 
 def _groups(dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:

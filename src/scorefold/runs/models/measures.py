@@ -15,14 +15,21 @@ from scorefold.runs.models.generalisation import draw_samples, mass_numbers, mea
 
 class MeasuredModel:
     """A model beside the data it was fitted to, and draws of it. It is compared with the test
-    points, or with ``points``. ``dataset``: None where it cannot be read any more."""
+    points, or with ``points`` and their ``weights``. ``dataset``: None where it cannot be read any
+    more."""
 
     def __init__(
-        self, model: Model, dataset: Dataset | None, seed: int, points: np.ndarray | None = None
+        self,
+        model: Model,
+        dataset: Dataset | None,
+        seed: int,
+        points: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
     ):
         self.model, self.dataset, self.seed, self.points = model, dataset, seed, points
         self.word = "test point" if points is None else "point"
         self.test: NumPyOrJax = self.data.test if points is None else points
+        self.weights = self.data.weights_of("test") if points is None else weights
         self.train = self.test if dataset is None else dataset.train
         self.n_test, self.n_val = len(self.test), 0 if dataset is None else len(dataset.val)
 
@@ -38,20 +45,27 @@ class MeasuredModel:
 
 
 def _test_nll(fitted: MeasuredModel) -> Document:
-    return _likelihood(fitted.model, fitted.test, "test_nll", fitted.word)
+    return _likelihood(fitted.model, fitted.test, fitted.weights, "test_nll", fitted.word)
 
 
 def _val_nll(fitted: MeasuredModel) -> Document:
-    found = _likelihood(fitted.model, fitted.data.val, "val_nll", "validation point")
+    data = fitted.data
+    found = _likelihood(
+        fitted.model, data.val, data.weights_of("val"), "val_nll", "validation point"
+    )
     return {k: v for k, v in found.items() if not k.startswith("val_nll_standard_error")}
 
 
-def _likelihood(model: Model, points: NumPyOrJax, name: str, what: str) -> Document:
+def _likelihood(
+    model: Model, points: NumPyOrJax, weights: np.ndarray | None, name: str, what: str
+) -> Document:
     """``NAME``, ``NAME_standard_error`` and ``nfe`` of points."""
-    found, error = held_out(model, points), f"{name}_standard_error"
+    found, error = held_out(model, points, weights=weights), f"{name}_standard_error"
     out: Document = {name: found.nll, error: found.standard_error, "nfe": found.nfe}
     if found.n < 2:
         out[f"{error}_reason"] = f"{found.n} {what}"
+    elif found.effective <= 1.0:
+        out[f"{error}_reason"] = f"one {what} has all the weight"
     if not math.isfinite(found.nll):
         reason = f"log p is not finite at some {what}"
         out |= {name: None, error: None, f"{name}_reason": reason}
@@ -61,7 +75,10 @@ def _likelihood(model: Model, points: NumPyOrJax, name: str, what: str) -> Docum
 def _reference(fitted: MeasuredModel) -> Document:
     """What a model must beat, and the name of its law."""
     data = fitted.data
-    found = reference_nll(data.manifold, data.train, data.test)
+    found = reference_nll(
+        data.manifold, data.train, data.test,
+        train_weights=data.weights_of("train"), weights=data.weights_of("test"),
+    )  # fmt: skip
     return {"reference_nll": found.nll, "reference": found.name}
 
 
@@ -70,7 +87,9 @@ def _mass(fitted: MeasuredModel) -> Document:
 
 
 def _generalisation(fitted: MeasuredModel) -> Document:
-    found = measured(fitted.model, fitted.draws, fitted.data, fitted.seed, fitted.points)
+    found = measured(
+        fitted.model, fitted.draws, fitted.data, fitted.seed, fitted.points, fitted.weights
+    )
     return {"generalisation": found}
 
 

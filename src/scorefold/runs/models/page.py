@@ -58,12 +58,25 @@ def _laws(log_prob: LogProb | None, dataset: Dataset, samples: np.ndarray, drawn
     return {"Density, data and samples": laws, **globes}
 
 
+def weights_line(dataset: Dataset) -> str:
+    """What there is to know of the weights of rows."""
+    w = dataset.audit.weights
+    assert w is not None
+    return (
+        f"rows carry weights, column {w.column!r}: {len(dataset.values)} rows are worth "
+        f"{w.effective:.1f} of equal weight, the heaviest has {100 * w.heaviest:.2g} % of all."
+    )
+
+
 def _notes(dataset: Dataset) -> list[str]:
     notes = [
         f"{dataset.title}. Licence: {dataset.licence}. {dataset.citation}".strip(),
         "Likelihoods are densities with respect to Riemannian volume, in nats; lower negative "
         "log-likelihood is better.",
     ]
+    if dataset.weights is not None:
+        line = weights_line(dataset)
+        notes.append(f"{line[0].upper()}{line[1:]} Pictures show the points all alike.")
     if dataset.audit.leak > 0.01:
         notes.append(
             f"{100 * dataset.audit.leak:.0f} % of the test points coincide with a training point "

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from scorefold import data
 from scorefold._fixed import trainable
 from scorefold._types import Document, ReadOnlyDocument
+from scorefold._weights import effective_number
 from scorefold.data import Dataset
 from scorefold.fitting import History, fit_seeds
 from scorefold.models import Model
@@ -29,7 +30,7 @@ from scorefold.runs.models import choices
 from scorefold.runs.models.exploration import explored_model
 from scorefold.runs.models.generalisation import HEADING, generalisation_rows
 from scorefold.runs.models.measures import MEASURES, MeasuredModel
-from scorefold.runs.models.page import write_model_page
+from scorefold.runs.models.page import weights_line, write_model_page
 from scorefold.runs.models.summary import run_lines, summary
 from scorefold.runs.reading import Reading, is_pipe
 from scorefold.runs.request import Finished, Job, Lines, Problem, Request, Tables, word_of
@@ -125,7 +126,10 @@ class ModelProblem(Problem[Model, MeasuredModel]):
 
     @cached_property
     def described(self) -> Document:
-        parts = {name: getattr(self.dataset, name) for name in ("train", "val", "test")}
+        names = ("train", "val", "test")
+        parts = {name: getattr(self.dataset, name) for name in names}
+        for name in names if self.dataset.weights is not None else ():
+            parts[f"{name}_weights"] = self.dataset.weights_of(name)
         coordinates = self.dataset.coordinates.to_dict()
         return self.document(
             seed=self.dataset.seed, coordinates=coordinates, points=point_digests(parts)
@@ -143,6 +147,8 @@ class ModelProblem(Problem[Model, MeasuredModel]):
             f"points, protocol {found.protocol}; {audit.duplicates} repeated rows, "
             f"{100 * audit.leak:.1f} % of test points are also training points."
         ]
+        if found.weights is not None:
+            lines.append(weights_line(found))
         if self.model == "kde" and self.request.model is None:
             lines.append(
                 f"{n} training points are too few to learn the shapes of kernels from (below "
@@ -176,6 +182,7 @@ class ModelProblem(Problem[Model, MeasuredModel]):
             "protocol": self.dataset.protocol,
             "seed": self.dataset.seed,
             **{f"n_{part}": len(getattr(self.dataset, part)) for part in ("train", "val", "test")},
+            **_weights(self.dataset),
             **histories.numbers(course),
             "params": sum(int(p.size) for p in params),
             **self.choice.numbers(fitted),
@@ -197,6 +204,18 @@ class ModelProblem(Problem[Model, MeasuredModel]):
         return run_lines(metrics)
 
 
+def _weights(dataset: Dataset) -> Document:
+    """The column of the weights, and what the rows of each part are worth; nothing without."""
+    if dataset.weights is None:
+        return {}
+    found: Document = {"weights": dataset.weights_column}
+    for part in ("train", "val", "test"):
+        w = dataset.weights_of(part)
+        assert w is not None
+        found[f"n_{part}_effective"] = effective_number(w)
+    return found
+
+
 class _Seeds(Job):
     """One model for several splits: the folder above them says which, and means of their numbers.
     They are trained side by side under ``vmap`` where the parts of the splits have equal sizes and
@@ -214,7 +233,9 @@ class _Seeds(Job):
     def fit_together(self) -> bool:
         problems, first = self._problems, self._problems[0]
         sets = [one.dataset for one in problems]
-        if not first.choice.together or len({(d.train.shape, d.val.shape) for d in sets}) > 1:
+        alike = len({(d.train.shape, d.val.shape) for d in sets}) == 1
+        # Weights differ from split to split.
+        if not first.choice.together or not alike or any(d.weights is not None for d in sets):
             return False
         models = [one.choice.build(one.task) for one in problems]
         if not all(eqx.tree_equal(m, models[0]) for m in models):

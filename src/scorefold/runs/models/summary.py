@@ -61,7 +61,8 @@ def _badness(verdict: str) -> int:
 def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
     """The numbers of a run, or of several seeds, for a terminal."""
     return [
-        ("test NLL", f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']:g} points"),
+        ("test NLL",
+         f"{_number(metrics, 'test_nll')} nats, {metrics['n_test']:g} points{_worth(metrics)}"),
         ("validation NLL", f"{_number(metrics, 'val_nll')} nats"),
         (metrics["reference"] or "plain law",
          f"{_number(metrics, 'reference_nll')} nats, to be beaten by the test NLL"),
@@ -77,6 +78,12 @@ def run_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
                  f"{metrics['steps']:.0f} steps, {metrics['compile_seconds']:.1f} s of it "
                  "compiling"),
     ]  # fmt: skip
+
+
+def _worth(metrics: ReadOnlyDocument) -> str:
+    """Of how many points of equal weight those with weights are worth."""
+    effective = metrics.get("n_test_effective")
+    return "" if effective is None else f" (worth {effective:.1f} alike)"
 
 
 def _distilled_lines(metrics: ReadOnlyDocument) -> list[tuple[str, str]]:
