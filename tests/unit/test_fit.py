@@ -23,6 +23,7 @@ from scorefold._fixed import fixed, trainable
 from scorefold._warnings import ScorefoldWarning
 from scorefold.fitting import NonFiniteLoss, Progress, fit, fit_seeds
 from scorefold.fitting.batches import batch_rows
+from scorefold.interop.loggers import to_mlflow, to_tensorboard, to_wandb
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -528,3 +529,22 @@ def test_an_error_of_a_callback_is_a_warning():
     np.testing.assert_array_equal(model.mean, alone.mean)
     with pytest.raises(TypeError, match="callback"):
         fit(Gaussian(), DATA, key=KEY, steps=1, callback="wandb")
+
+
+def test_loggers_write_what_training_says():
+    class Log(list):
+        def add_scalar(self, tag, value, step):
+            self.append((step, {tag: value}))
+
+        def log(self, data, step):
+            self.append((step, data))
+
+        log_metrics = log
+
+    logs = {door: Log() for door in (to_tensorboard, to_wandb, to_mlflow)}
+    for door, log in logs.items():
+        fit(Gaussian(), DATA, key=KEY, val=VAL, steps=60, progress=False, callback=door(log, "a/"))
+        names = {name for _, row in log for name in row}
+        assert names == {"a/loss", "a/val_nll", "a/seconds"} and log[-1][0] == 60
+    with pytest.raises(TypeError, match="run"):
+        to_wandb(object())

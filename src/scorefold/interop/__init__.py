@@ -16,6 +16,7 @@
 | ``anndata`` | snapshots of cells | ``anndata`` |
 | ``rotations`` | rotations of SciPy, Euler angles of Bunge | |
 | ``orix`` | orientations of crystals | ``orix`` |
+| ``loggers`` | TensorBoard, Weights & Biases, MLflow | |
 
 A package is imported when a function of its file is called; where it is missing, the error says
 what to install. Densities are with respect to Riemannian volume, and say so in their units.
@@ -31,6 +32,7 @@ __all__ = [
     "geojson",
     "geopandas",
     "healpix",
+    "loggers",
     "numpyro",
     "orix",
     "rotations",
