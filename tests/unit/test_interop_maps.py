@@ -162,6 +162,8 @@ def test_grids_that_are_no_densities(xarray):
     refused("beyond ±90: are latitude and longitude exchanged", from_xarray, swapped)
     refused("none of its dimensions.*is latitude: rename", from_xarray,
             array.rename(lat="y", lon="x").drop_vars(["x", "y"]))  # fmt: skip
+    refused(r"its dimension 'lat' has no values: assign_coords\(lat=…\), latitudes", from_xarray,
+            array.drop_vars(["lat", "lon"]))  # fmt: skip
     refused("has the dimension 'time' beside", from_xarray, array.expand_dims(time=[0]))
     twice = xarray.concat([array, array.isel(lon=[0]).assign_coords(lon=[185.0])], "lon")
     twice["lon"].attrs.pop("bounds")

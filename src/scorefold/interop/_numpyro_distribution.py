@@ -73,7 +73,7 @@ class ModelDistribution(Distribution):
             return jnp.zeros(shape)
         return jnp.asarray(self.model.sample(key, n)).reshape(shape)
 
-    def log_prob(self, value: Values, intermediates: object = None) -> Array:
+    def log_prob(self, value: Values) -> Array:
         return self.model.log_prob(value)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scorefold._oneline import one_line
 from scorefold._types import Document, Values
 from scorefold.data import Law
-from scorefold.interop._grid_law import GridLaw
+from scorefold.interop._grid_law import GridLaw, cell_areas
 from scorefold.interop._maps import check_model, density, require_densities, say_mass
 from scorefold.interop._needed import needed
 from scorefold.manifolds.sphere import unit_vectors
@@ -67,7 +67,7 @@ def to_xarray(model: Model | Law, step: float = 1.0) -> xarray.Dataset:
         own = lat[first : first + together]
         points = unit_vectors(np.repeat(own, columns), np.tile(lon, len(own)), degrees=True)
         values[first : first + together] = density(model, points).reshape(-1, columns)
-    area = _areas(lat_edges, lon_edges)
+    area = cell_areas(lat_edges, lon_edges)
     mass = float(np.sum(values * area))
     say_mass("to_xarray", mass, f"a smaller step (now {step:g} degrees) resolves narrower peaks.")
     return xarray.Dataset(
@@ -118,23 +118,21 @@ def from_xarray(data: xarray.Dataset | xarray.DataArray, name: str = "density") 
         first = one_line(str(others[0]), 30)
         raise ValueError(f"{name}: has the dimension {first!r} beside latitude and longitude: "
                          f"choose one, .isel({first}=0).")  # fmt: skip
+    for kind, dim in dims.items():
+        if dim not in array.coords:
+            raise ValueError(
+                f"{name}: its dimension {dim!r} has no values: assign_coords({dim}=…), "
+                f"{_NAMES[kind][1]}s in degrees."
+            )
     array = array.transpose(dims["lat"], dims["lon"])
     values = np.asarray(array, np.float64) * _per_steradian(array.attrs, name)
     lat, rows = _edges(array[dims["lat"]], whole, "lat")
     lon, columns = _edges(array[dims["lon"]], whole, "lon")
     values = values[rows][:, columns]
     require_densities(name, values)
-    mass = float(np.sum(values * _areas(lat, lon)))
+    mass = float(np.sum(values * cell_areas(lat, lon)))
     say_mass("from_xarray", mass, "the law is the density divided by that; are its units right?")
     return GridLaw.of(lat, lon, values / mass, mass)
-
-
-def _areas(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Of cells between edges in degrees, in steradians: sin φ₂ − sin φ₁ as 2 cos sin, which keeps
-    its digits at the poles."""
-    low, high = np.radians(lat[:-1]), np.radians(lat[1:])
-    tall = 2.0 * np.cos(0.5 * (low + high)) * np.sin(0.5 * (high - low))
-    return tall[:, None] * np.radians(np.diff(lon))[None, :]
 
 
 def _axis(standard: str, units: str, bounds: str) -> dict[str, str]:
