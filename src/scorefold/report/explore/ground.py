@@ -90,8 +90,9 @@ class OnSphere(Ground):
         self, log_prob: LogProb | None, draws: np.ndarray | None, cells: int
     ) -> tuple[np.ndarray, str] | None:
         if log_prob is None:
-            counted = self.axis is not None and draws is not None and len(draws) >= _FEW
-            return (self._counted(draws), "histogram of the draws") if counted else None
+            if self.axis is None or draws is None or len(draws) < _FEW:
+                return None
+            return self._counted(draws), "histogram of the draws"
         rows = cells if self.axis is None else cells // 5
         lat = (np.arange(rows) + 0.5) * (math.pi / rows) - math.pi / 2
         lon = (np.arange(2 * rows) + 0.5) * (math.pi / rows) - math.pi
