@@ -217,6 +217,9 @@ def test_pictures(kernels):
     for figure in figures:
         figure.savefig(buffer := io.BytesIO(), dpi=20)
         assert buffer.tell() > 1000
+    shown = report.Explored(draws=drawn, kernels=np.stack([DATA[:9], OTHER[:9]], axis=1))
+    stages = report.scene_of(PLANE, [shown], data={"data": DATA}).document()["stages"]
+    assert [stage["shape"] for stage in stages] == ["cloud", "flat", "flat", "flat", "flat"]
     labels = [axes.get_xlabel() for axes in figures[0].axes]
     assert "embedding 1" in labels
     with pytest.raises(ValueError, match="a density alone cannot be drawn"):

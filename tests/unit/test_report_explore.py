@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import scorefold as sf
 from scorefold import report
+from scorefold.fitting import History
 from scorefold.kernels import WrappedMixture
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 from scorefold.noising import UniformReference
@@ -319,3 +321,29 @@ def test_a_report_without_a_scene_has_no_script(tmp_path):
     path = report.write_report(tmp_path, title="t", metrics={}, figures={})
     text = path.read_text()
     assert "<script" not in text and "script-src" not in text
+
+
+# -- notebooks -------------------------------------------------------------------------------------
+def test_tables_of_notebooks_are_text(tmp_path):
+    """A data set whose columns have hostile names, its audit, a model and a history: tables with
+    the numbers, and no element but those of a table."""
+    name = "<img src=x onerror=alert(1)>"
+    rows = RNG.normal(size=(60, 2))
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([f"{name},b", *(f"{a},{b}" for a, b in rows)]))
+    data = sf.data.load(str(path), manifold="R^2", columns=f"{name},b")
+    model = sf.models.HeatKernelDensity(Euclidean(2), jnp.zeros((3, 2)), jnp.ones(3))
+    history = History(
+        step=np.arange(3), loss=np.array([3.0, 1.0, 2.0]), val_step=np.arange(2),
+        val_nll=np.array([np.nan, 0.5]), steps=1234, best_step=2, stopped=name, seconds=1.0,
+        compile_seconds=0.5, train_seconds=0.5, seed=(0, 0),
+    )  # fmt: skip
+    for shown, word in (
+        (data, "48 / 6 / 6"), (data.audit, "different points"), (model, "R^2"),
+        (history, "1,234 (stopped: "), (history, "3 at first, 2 at last, at least 1"),
+    ):  # fmt: skip
+        reader = Reader()
+        reader.feed(shown._repr_html_())
+        assert word in shown._repr_html_()
+        assert {tag for tag, _ in reader.tags} <= {"table", "caption", "tbody", "tr", "th", "td"}
+    assert "&lt;img src=x" in data._repr_html_() and "&lt;img" in data.audit._repr_html_()

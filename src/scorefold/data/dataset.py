@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold._html import html_table
 from scorefold._types import NumPyOrJax, Values
 from scorefold._weights import effective_number
 from scorefold.data._errors import DataError
@@ -155,3 +156,14 @@ class Dataset:
             f"Dataset({self.name!r}, {self.manifold.name}, {sizes} rows, "
             f"protocol={self.protocol!r}, seed={self.seed})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("manifold", self.manifold.name),
+            ("train / val / test", " / ".join(str(len(part)) for part in self.indices)),
+            ("protocol, seed", f"{self.protocol}, {self.seed}"),
+            ("columns", ", ".join(self.coordinates.columns)),
+            *([("licence", self.licence)] if self.licence else []),
+            *(("warning", line) for line in self.warnings),
+        ]
+        return html_table(self.title, rows)

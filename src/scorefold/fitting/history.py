@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from scorefold._html import html_table
 from scorefold._types import Document
 from scorefold.fitting.errors import DamagedFile
 
@@ -53,6 +54,19 @@ class History:
 
         fields = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return json.dumps(fields, allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [
+            ("steps", f"{self.steps:,} (stopped: {self.stopped})"),
+            ("step that was kept", f"{self.best_step:,}"),
+            ("time", f"{self.seconds:.1f} s, {self.compile_seconds:.1f} s of it compiling"),
+        ]
+        for name, values in (("training loss", self.loss), ("validation (nats)", self.val_nll)):
+            if len(values):
+                words = f"{values[0]:.4g} at first, {values[-1]:.4g} at last"
+                least = np.nanmin(values) if np.isfinite(values).any() else np.nan
+                rows.append((name, f"{words}, at least {least:.4g}"))
+        return html_table("Training", rows)
 
     @classmethod
     def from_json(cls, text: str) -> History:

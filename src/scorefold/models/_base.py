@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import by_blocks, by_keys, device, is_traced, listed
 from scorefold._hash import structural_hash
+from scorefold._html import html_table
 from scorefold._jaxlib import warn_of_wrong_sums
 from scorefold._types import Key, NumPyOrJax, Values
 from scorefold._warnings import warn
@@ -87,6 +88,12 @@ class Model(eqx.Module):
         held = sum(leaf.size for leaf in jax.tree.leaves(self) if eqx.is_array(leaf))
         asked = getattr(self, "description", self.manifold)
         return f"{type(self).__name__}({asked!r}, {held} numbers)"
+
+    def _repr_html_(self) -> str:
+        held = sum(leaf.size for leaf in jax.tree.leaves(self) if eqx.is_array(leaf))
+        rows = [("manifold", self.manifold.name), ("numbers held", f"{held:,}")]
+        asked = getattr(self, "description", None)
+        return html_table(type(self).__name__, [*([("of", repr(asked))] if asked else []), *rows])
 
     # -- the edge ----------------------------------------------------------------------------------
     def _rows(self, x: Values, name: str = "x") -> tuple[NumPyOrJax, tuple[int, ...]]:

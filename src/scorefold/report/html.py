@@ -49,8 +49,8 @@ _STYLE = """
   :root { --ink: #e8e8e8; --paper: #16181c; --line: #44484f; --dim: #a8adb5; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2, h3, p, li, figcaption { overflow-wrap: anywhere; } h1 { line-height: 1.2; }
-h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+h1, h2, h3, p, li, figcaption { overflow-wrap: anywhere; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }

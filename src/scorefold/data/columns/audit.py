@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from scorefold._html import html_table
 from scorefold._types import Document
 from scorefold._weights import average
 from scorefold.data.columns.coordinates import Coordinates
@@ -75,6 +76,16 @@ class Audit:
         return json.loads(json.dumps(asdict(self)))
 
     def __str__(self) -> str:
+        lines = self._lines()
+        width = max(len(title) for title, _ in lines)
+        head = f"{self.name} on {self.manifold}"
+        return "\n".join([head, *(f"  {title:<{width}}  {text}" for title, text in lines)])
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{self.name} on {self.manifold}", self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """The facts in words, with their titles."""
         most = self.largest_multiplicity
         leaks = [f"{name} {100 * share:.1f} %" for name, share in self.leaks.items()]
         lines = [
@@ -110,9 +121,7 @@ class Audit:
             lines.append(("rows of whole numbers", f"{self.whole}"))
         lines.extend(("warning", warning) for warning in self.warnings)
         lines.extend(("left out", problem) for problem in self.problems)
-        width = max(len(title) for title, _ in lines)
-        head = f"{self.name} on {self.manifold}"
-        return "\n".join([head, *(f"  {title:<{width}}  {text}" for title, text in lines)])
+        return lines
 
 
 def leak(labels: np.ndarray, indices: Split, weights: np.ndarray | None = None) -> float:

@@ -17,11 +17,13 @@ from scorefold.report.explore.scene import Body, Curves, Layer, Scene, Series, S
 from scorefold.report.maps import best_centre
 from scorefold.report.panels import NATS_SHOWN
 from scorefold.report.picture import Line
+from scorefold.report.views import View
 
 if TYPE_CHECKING:
     from scorefold.manifolds import Manifold
 
 Sets = Mapping[str, np.ndarray]
+_Rasters = dict[tuple[View | Ground, int], tuple[np.ndarray, str] | None]
 
 _MOST = 9000
 """Points of one layer, over all bodies of a stage."""
@@ -94,7 +96,9 @@ def _of_one(
     sets += [one.ways[:, k] for one in shown if one.ways is not None for k in (0, -1)]
     points = np.concatenate([np.asarray(x, np.float64) for x in sets])
     chosen = grounds_of(manifold, points, axes, earth)
-    made = [_stage(where + title, grounds, shown, data, points, cells) for title, grounds in chosen]
+    kept: _Rasters = {}
+    made = [_stage(where + title, grounds, shown, data, points, cells, kept)
+            for title, grounds in chosen]  # fmt: skip
     return made, []
 
 
@@ -113,15 +117,20 @@ def _stage(
     data: Sets,
     points: np.ndarray,
     cells: int,
+    kept: _Rasters,
 ) -> Stage:
     first, count = grounds[0], len(grounds) * len(shown)
     together = len(grounds) == 1
     bodies = []
-    for one in shown:
+    for k, one in enumerate(shown):
         for ground in grounds:
             axis = getattr(ground, "axis", None)
             where = "" if axis is None else f"where {'xyz'[axis]} goes"
-            found = ground.raster(one.log_prob, one.draws, cells)
+            # The torus and the square of two angles show one density.
+            place = (getattr(ground, "view", ground), k)
+            if place not in kept:
+                kept[place] = ground.raster(one.log_prob, one.draws, cells)
+            found = kept[place]
             own = [] if together else _points(ground, data, count)
             bodies.append(Body(
                 ": ".join(word for word in (one.name, where) if word),

@@ -228,7 +228,8 @@ class OnTorus(OnPlane):
                 angles = np.array([[math.pi / 2 * quarter, 0.0] if k == 0 else
                                    [0.0, math.pi / 2 * quarter]])  # fmt: skip
                 at = 1.09 * _on_torus(angles)[0]
-                found.append((f"{value:.4g}{sign}".replace("-", "−"), tuple(at.tolist())))
+                name = ruler.label.removesuffix(" (°)")
+                found.append((f"{name} {value:.4g}{sign}".replace("-", "−"), tuple(at.tolist())))
         return found
 
 
