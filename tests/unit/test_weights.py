@@ -539,13 +539,16 @@ def test_a_run_with_weights(table, tmp_path, capsys):
     assert "--weights" in capsys.readouterr().err
 
 
-def test_bridges_of_tables_with_weights(table, capsys):
-    """Three or more snapshots refuse them in one line."""
-    words = ["bridge", *[str(table)] * 3, "--weights", "w"]
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert "--weights w: no option of three or more snapshots" in error
-    assert error.count("\n") == 1
+def test_what_has_no_weights_refuses_them(table, capsys):
+    """Three or more snapshots, and data known by name: in one line."""
+    for words, said in (
+        ([*[str(table)] * 3], "no option of three or more snapshots"),
+        ([str(table), "volcano"], "volcano is known by name, and its rows count alike"),
+    ):
+        assert main(["bridge", *words, "--weights", "w"]) == 2
+        error = capsys.readouterr().err
+        assert f"--weights w: {'a column of files; ' * ('volcano' in said)}{said}" in error
+        assert error.count("\n") == 1
 
 
 def test_scikit_learn():
