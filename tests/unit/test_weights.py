@@ -3,7 +3,6 @@ all weights is nothing. Bit for bit where sums are the same, to rounding where t
 in the mean where rows are drawn."""
 
 import json
-import warnings
 
 import equinox as eqx
 import jax
@@ -514,49 +513,50 @@ def test_bad_columns_are_one_line(case, table, capsys):
 
 def test_a_run_with_weights(table, tmp_path, capsys):
     """``run.json`` and ``metrics.json`` name the column; numbers are those of the weighted rows,
-    here of a kernel density; other weights are another run; the page says it."""
+    here of a kernel density; other weights are another run."""
     folder = tmp_path / "run"
-    words = ["fit", str(table), "--model", "kde", "--out", str(folder), "--no-report"]
+    line = ["--manifold", "R^1", "--columns", "lat"]
+    words = ["fit", str(table), "--model", "kde", "--out", str(folder), "--no-report", *line]
     assert main([*words, "--weights", "w"]) == 0
     assert "rows carry weights, column 'w'" in capsys.readouterr().err
     run, numbers = (json.loads((folder / f"{n}.json").read_text()) for n in ("run", "metrics"))
     assert run["options"]["weights"] == "w" and numbers["weights"] == "w"
     assert "train_weights" in run["points"]
-    data = sf.data.load(table, weights="w")
+    data = sf.data.load(table, weights="w", manifold="R^1", columns="lat")
     model = HeatKernelDensity.choose(data.manifold, data.train, weights=data.weights_of("train"))
     found = metrics.held_out(model, data.test, weights=data.weights_of("test"))
     assert numbers["test_nll"] == pytest.approx(found.nll, abs=1e-6)
     assert numbers["test_nll_standard_error"] == pytest.approx(found.standard_error, rel=1e-6)
     assert numbers["n_test_effective"] == pytest.approx(found.effective)
-    assert main([*words, "--resume", "--columns", "lat,lon"]) == 2
+    assert main([*words, "--resume"]) == 2
     assert "weights" in capsys.readouterr().err
-    assert main(["evaluate", str(folder), str(table), "--weights", "w", "--no-samples"]) == 0
-    whole = metrics.held_out(
-        model, data.coordinates.to_points(data.values), weights=data.weights
-    ).nll
-    assert f"NLL {whole:.4f}" in capsys.readouterr().out
+    other = ["evaluate", str(folder), str(table), "--weights", "w", "--no-samples"]
+    assert main(other) == 0
+    points = data.coordinates.to_points(data.values)
+    whole = metrics.held_out(model, points, weights=data.weights)
+    assert f"NLL {whole.nll:.4f}" in capsys.readouterr().out
     assert main(["evaluate", str(folder), "--weights", "w"]) == 2
     assert "--weights" in capsys.readouterr().err
 
 
-def test_bridges_of_tables_with_weights(table, capsys):
-    """Three or more snapshots refuse them in one line."""
-    words = ["bridge", *[str(table)] * 3, "--weights", "w"]
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert "--weights w: no option of three or more snapshots" in error
-    assert error.count("\n") == 1
+def test_what_has_no_weights_refuses_them(table, capsys):
+    """Three or more snapshots, and data known by name: in one line."""
+    for words, said in (
+        ([*[str(table)] * 3], "no option of three or more snapshots"),
+        ([str(table), "volcano"], "volcano is known by name, and its rows count alike"),
+    ):
+        assert main(["bridge", *words, "--weights", "w"]) == 2
+        error = capsys.readouterr().err
+        assert f"--weights w: {'a column of files; ' * ('volcano' in said)}{said}" in error
+        assert error.count("\n") == 1
 
 
 def test_scikit_learn():
     """``sample_weight`` in fit and score: repeated rows."""
-    density = pytest.importorskip("scorefold.sklearn").Density
-    a = density("S^2", model="kde", random_state=0).fit(ROUND, sample_weight=WEIGHTS)
-    b = density("S^2", model="kde", random_state=0).fit(twice(ROUND))
-    np.testing.assert_allclose(a.score_samples(ROUND), b.score_samples(ROUND), atol=1e-6)
-    assert a.score(ROUND, sample_weight=WEIGHTS) == pytest.approx(a.score(twice(ROUND)))
+    density, x = pytest.importorskip("scorefold.sklearn").Density, FLAT[:, :1]
+    a = density("R^1", model="kde", random_state=0).fit(x, sample_weight=WEIGHTS)
+    b = density("R^1", model="kde", random_state=0).fit(twice(x))
+    np.testing.assert_allclose(a.score_samples(x), b.score_samples(x), atol=1e-6)
+    assert a.score(x, sample_weight=WEIGHTS) == pytest.approx(a.score(twice(x)))
     with pytest.raises(ValueError, match=r"sample_weight: one weight for each of 120 rows"):
-        a.fit(ROUND, sample_weight=WEIGHTS[:5])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        a.fit(ROUND, sample_weight=np.ones(120))
+        a.fit(x, sample_weight=WEIGHTS[:5])

@@ -59,6 +59,9 @@ def fit_bridge(
             f"description: a {type(description).__name__} has nothing to train; give a "
             "LightBridge, BridgeMatching or DiffusionSchrodingerBridge."
         )
+    for name, pair in (("weights", weights), ("val_weights", val_weights)):
+        if pair is not None and not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise ValueError(f"{name}: give a pair, weights of the rows of A and of B.")
     if weights is not None:
         a, b = repeated("a", a, weights[0]), repeated("b", b, weights[1])
     if val_weights is not None:

@@ -34,7 +34,7 @@ from scorefold.fitting.run import Checkpointing, run
 from scorefold.fitting.settings import Plan, Settings
 from scorefold.fitting.state import CAPACITY, TrainState, TrainTask
 from scorefold.fitting.stream import RowStream, check_rows, rows_to_measure
-from scorefold.fitting.weighting import RowWeights, Strata, Weighting
+from scorefold.fitting.weighting import RowWeights, Strata, WeightedRows
 
 M = TypeVar("M")
 
@@ -346,9 +346,9 @@ def _trainer(description: Description[M], key: Key, raw: _Raw) -> Trainer[M]:
     return description.trainer(key, raw.data, raw.weights)  # type: ignore[call-arg]
 
 
-def _weighting(trainer: Trainer[object], raw: _Raw) -> Weighting:
+def _weighting(trainer: Trainer[object], raw: _Raw) -> WeightedRows:
     """What training does with the weights."""
-    found, dtype = Weighting(), jnp.result_type(float)
+    found, dtype = WeightedRows(), jnp.result_type(float)
     if raw.weights is not None:
         w = trainer.example_weights(raw.weights)
         if type(trainer).batch_rows is Trainer.batch_rows:

@@ -19,7 +19,7 @@ from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
 from scorefold.fitting.packing import Packing
 from scorefold.fitting.settings import Settings
-from scorefold.fitting.weighting import Weighting
+from scorefold.fitting.weighting import WeightedRows
 
 CAPACITY = 1024
 """Most steps that one call of ``train`` can take."""
@@ -78,7 +78,7 @@ class TrainTask(eqx.Module):
     settings: Settings
     axes: tuple[int | None, int | None] | None = eqx.field(static=True)
     first: Array | None = None
-    weighting: Weighting = Weighting()
+    weighting: WeightedRows = WeightedRows()
 
     def per_run(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function(model, data, val, key, state)``, mapped over runs where there are several."""

@@ -61,7 +61,7 @@ class Strata(NamedTuple):
         return high
 
 
-class Weighting(NamedTuple):
+class WeightedRows(NamedTuple):
     """What training does with weights: rows are drawn by ``strata``, or in an order of the
     trainer's own their losses are multiplied by ``losses``; ``val``: of held-out examples."""
 

@@ -20,7 +20,7 @@ from scorefold.runs.models.measures import MEASURES, MeasuredModel
 from scorefold.runs.models.request import ModelProblem
 from scorefold.runs.models.summary import summary, verdict_lines
 from scorefold.runs.opening import reopened
-from scorefold.runs.reading import reading_as
+from scorefold.runs.reading import is_named, reading_as
 from scorefold.runs.request import Problem, in_columns
 
 _NAMES = {"test_nll": "nll", "test_nll_standard_error": "nll_standard_error"}
@@ -146,6 +146,9 @@ def _points(
     run: Run, table: str, data_dir: str | None, reading: ReadOnlyDocument
 ) -> tuple[str, np.ndarray, np.ndarray | None]:
     """The name of a table, all its points, and their weights."""
+    if reading["weights"] is not None and is_named(table):
+        raise RunError(f"--weights {reading['weights']}: a column of a file; {table} is known by "
+                       "name, and its rows count alike.")  # fmt: skip
     with documents.describes(run.file("run.json")):
         dataset = load(table, data_dir=data_dir, **reading_as(table, run.coordinates(), **reading))
     manifold = run.model().manifold.name

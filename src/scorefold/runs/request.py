@@ -156,6 +156,10 @@ def load_alike(names: Sequence[str], request: Request) -> list[Dataset]:
     """
     options: Document = {"protocol": "grouped", **request.reading.stated()}
     known = {row.name for row in datasets()}
+    named = [name for name in names if name in known or is_synthetic(name)]
+    if named and "weights" in options:
+        raise RunError(f"--weights {options['weights']}: a column of files; {named[0]} is known by "
+                       "name, and its rows count alike.")  # fmt: skip
     sets: list[Dataset] = []
     for name in names:
         if name in known or is_synthetic(name):

@@ -4,6 +4,7 @@ A new one is an entry of ``MODELS``, or an entry point of an installed package.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,7 @@ class ModelChoice(Generic[M]):
         made = self.build(task)
         if isinstance(made, Model):
             return made, _no_steps(key, time.monotonic() - started)
-        return _fitted(made, data, key=key, **training)
+        return _fit_to(data, made)(key=key, **training)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +147,7 @@ class DistilledChoice(ModelChoice[Model]):
         folder = lambda name: None if out is None else Path(out) / name  # noqa: E731
         asked = self.build(task)
         assert isinstance(asked, Description)
-        teacher, before = _fitted(asked, data, key=first, out=folder("teacher"), **training)
+        teacher, before = _fit_to(data, asked)(key=first, out=folder("teacher"), **training)
         pupil = self.pupil(teacher, task)
         model, after = fit(pupil, data.train, key=second, out=folder("pupil"), **training)
         names = ("seconds", "compile_seconds", "train_seconds")
@@ -154,11 +155,11 @@ class DistilledChoice(ModelChoice[Model]):
         return model, dataclasses.replace(after, **both)
 
 
-def _fitted(asked: Description[M], data: Dataset, **settings: Any) -> tuple[M, History]:
-    """``fit`` with the weights of the rows, where they carry some."""
-    return fit(
-        asked, data.train, val=data.val, weights=data.weights_of("train"),
-        val_weights=data.weights_of("val"), **settings,
+def _fit_to(data: Dataset, asked: Description[M]) -> Callable[..., tuple[M, History]]:
+    """``fit``, told the points of a data set and the weights of its rows, where they carry some."""
+    return functools.partial(
+        fit, asked, data.train, val=data.val, weights=data.weights_of("train"),
+        val_weights=data.weights_of("val"),
     )  # fmt: skip
 
 
@@ -245,10 +246,9 @@ def _noising(task: ModelTask) -> Noising:
         return default_noising(manifold, task.data.train, weights=task.data.weights_of("train"))
     if not manifold.compact:
         raise RunError(f"--start-laws is an option on compact spaces, {manifold.name} is not one.")
-    start, _ = _fitted(
-        HeatKernelMixture(manifold, laws), task.data, key=jax.random.key(task.seed),
-        progress=task.progress,
-    )  # fmt: skip
+    start, _ = _fit_to(task.data, HeatKernelMixture(manifold, laws))(
+        key=jax.random.key(task.seed), progress=task.progress
+    )
     return started_noising(start)
 
 
@@ -258,7 +258,7 @@ def _informed(task: ModelTask) -> InformedModel:
         task.data.manifold, grouped=task.data.protocol not in LEAKING, **task.some("floor")
     )
     key = jax.random.key(task.seed)
-    base, _ = _fitted(kernels, task.data, key=key, progress=task.progress)
+    base, _ = _fit_to(task.data, kernels)(key=key, progress=task.progress)
     network = _network(InformedModel.network, task)
     return InformedModel(base, network=network, **task.some("s_min"))
 
