@@ -132,7 +132,8 @@ def draws() -> str:
             ratio = average(r["values"]["root_mmd"] / r["floors"]["root_mmd"] for r in found)
             cells.append(number(ratio, 1))
         rows.append([name, *cells])
-    return markdown(["√MMD ÷ floor, by evaluations a draw", "exact", *(str(step) for step in steps[1:])], rows)
+    head = ["√MMD ÷ floor, by evaluations a draw", "exact", *map(str, steps[1:])]
+    return markdown(head, rows)
 
 
 def losses() -> str:
@@ -239,7 +240,8 @@ def protocols() -> str:
             leak = average(row["more"].get("leak") for row in these)
             kernel = average(r["values"]["test_nll"] for r in chosen(these, method="kernel"))
             mixture = average(r["values"]["test_nll"] for r in chosen(these, method="kent"))
-            cells += ["" if leak is None else f"{100 * leak:.1f} %", number(kernel), number(mixture)]
+            seen = "" if leak is None else f"{100 * leak:.1f} %"
+            cells += [seen, number(kernel), number(mixture)]
         rows.append(cells)
     head = [f"{p}: {what}" for p in ("published", "grouped") for what in ("seen", "kernel", "kent")]
     return markdown(["", *head], rows)

@@ -7,7 +7,8 @@ a figure ``../images/howto/x.png`` on the page is the file ``x.png`` that a bloc
 training takes ten steps, nothing is compared, and only what fails is told.
 
 The blocks of Python of one page share their names; commands run in bash. Both begin in one empty
-folder, without a folder of data sets, and see only what the page has made.
+folder, without a folder of data sets, and see only what the page has made. A tutorial
+(``examples/tutorials/x.py``) is run as a whole, and its figures are kept.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def blocks(text: str) -> list[Block]:
 
 def shortened(code: str) -> str:
     """The same program with ten steps of training."""
+    code = re.sub(r"^STEPS = \d+", "STEPS = 10", code, flags=re.M)
     code = re.sub(r"\b(steps=|--steps )\d{2,}", r"\g<1>10", code)
     return re.sub(r"\bbudget=\d+", "steps=10", re.sub(r"--budget \d+", "--steps 10", code))
 
@@ -105,7 +107,8 @@ def written(text: str, said: list[str]) -> str:
 
 def figures(page: Path, text: str, folder: Path) -> dict[Path, bytes]:
     """The pictures of a page that its blocks drew, by where they are kept."""
-    links = [(page.parent / link).resolve() for link in _FIGURE.findall(text)]
+    beside = ROOT / "docs" / "tutorials" if page.suffix == ".py" else page.parent
+    links = [(beside / link).resolve() for link in _FIGURE.findall(text)]
     return {p: (folder / p.name).read_bytes() for p in links if (folder / p.name).exists()}
 
 
@@ -125,10 +128,15 @@ def main() -> int:
         text = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             folder = Path(name)
-            said = run(text, str(page), folder, short=arguments.short)
+            whole = f"```python\n{text}\n```\n" if page.suffix == ".py" else text
+            said = run(whole, str(page), folder, short=arguments.short)
+            if page.suffix == ".py":
+                print(said[0], end="")
+                said = []
             if arguments.short:
                 continue
-            drawn, now = figures(page, text, folder), written(text, said)
+            drawn = figures(page, text, folder)
+            now = written(text, said) if said else text
             if arguments.check:
                 wrong += [str(page)] if now != text else []
                 wrong += [str(p) for p, png in drawn.items() if not p.exists()]

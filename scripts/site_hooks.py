@@ -3,7 +3,8 @@
 Links of the pages may lead out of ``docs``, to files of the checkout. Markdown among these becomes
 a page of the site, everything else is copied to it, and the links follow. Lists that begin
 without an empty line before them, which GitHub reads, get one. A line ``::: scorefold.ROOM``
-becomes the documentation of every public name of that room.
+becomes the documentation of every public name of that room. Each tutorial becomes a page and a
+notebook.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import public_names  # noqa: E402
+import tutorials  # noqa: E402
 
 _LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?(\))")
 _ITEM = re.compile(r"(?:[-*+]|\d+\.) ")
@@ -64,6 +66,13 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     waiting += [(path, ROOT / path) for path in _PAGES]
     for path, there in _PAGES.items():
         files.append(File.generated(config, there, abs_src_path=str(ROOT / path)))
+    for path in tutorials.SCRIPTS:
+        script = path.read_text(encoding="utf-8")
+        name = f"tutorials/{path.stem}"
+        files.append(File.generated(config, f"{name}.ipynb", content=tutorials.notebook(script)))
+        more = f"\n\n[This tutorial as a notebook]({path.stem}.ipynb)\n"
+        text = tutorials.page(script) + more
+        files.append(File.generated(config, f"{name}.md", content=text))
     while waiting:
         page, where = waiting.pop()
         for link in _links(where.read_text(encoding="utf-8")):

@@ -1,0 +1,71 @@
+"""Every public name has a page and an example; tables of pages are what results say."""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import public_names  # noqa: E402
+
+MODULES = ["scorefold", *(f"scorefold.{room}" for room in public_names.rooms())]
+
+
+@cache
+def used_on_pages():
+    """Names in the Python of the pages, those that are only imported left out."""
+    found = set()
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.S | re.M):
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.Name):
+                    found.add(node.id)
+                elif isinstance(node, ast.Attribute):
+                    found.add(node.attr)
+    return found
+
+
+def has_example(said, name):
+    """Whether a docstring shows the name in code: indented, fenced, or behind ``>>>``."""
+    lines = re.findall(r"^(?: {4,}|>>> ).*$", said or "", flags=re.M)
+    lines += re.findall(r"^```.*?^```", said or "", flags=re.M | re.S)
+    return any(re.search(rf"\b{name}\(", line) for line in lines)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_names_have_an_example(module):
+    """In the docstring, or in a block of Python on a page."""
+    without = [
+        name
+        for name in public_names.names(module)
+        if name not in used_on_pages()
+        and not has_example(public_names.documentation(module, name), name)
+    ]
+    assert not without
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_names_have_a_page(module):
+    page = ROOT / "docs" / "reference" / f"{module.rpartition('.')[2]}.md"
+    assert f"\n::: {module}\n" in page.read_text()
+
+
+def test_rooms_that_are_read_are_those_of_the_package():
+    """``public_names`` reads source; the package itself says the same."""
+    from importlib import import_module
+
+    for module in MODULES:
+        if module != "scorefold.sklearn":  # needs scikit-learn
+            assert set(public_names.names(module)) == set(import_module(module).__all__), module
+
+
+def test_the_tables_of_how_to_choose_say_what_results_do():
+    command = [sys.executable, str(ROOT / "scripts" / "choose.py"), "--check"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout + found.stderr
