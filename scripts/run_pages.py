@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import traceback
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -91,7 +92,7 @@ def _shell(code: str, where: str) -> str:
         capture_output=True, text=True, env=environment,
     )  # fmt: skip
     if found.returncode:
-        raise SystemExit(f"{where}:\n{found.stderr[-3000:]}")
+        raise RuntimeError(f"{where}:\n{found.stderr[-3000:]}")
     return found.stdout
 
 
@@ -123,13 +124,18 @@ def main() -> int:
 
     matplotlib.use("Agg")
     os.environ.pop("SCOREFOLD_DATA_DIR", None)
-    wrong = []
+    wrong, failed = [], []
     for page in arguments.pages:
         text = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             folder = Path(name)
             whole = f"```python\n{text}\n```\n" if page.suffix == ".py" else text
-            said = run(whole, str(page), folder, short=arguments.short)
+            try:
+                said = run(whole, str(page), folder, short=arguments.short)
+            except Exception:
+                traceback.print_exc()
+                failed.append(str(page))
+                continue
             if page.suffix == ".py":
                 print(said[0], end="")
                 said = []
@@ -148,7 +154,9 @@ def main() -> int:
                 print(f"{path.relative_to(ROOT)}: {len(png) / 1024:.0f} kB")
     for path in wrong:
         print(f"{path}: not what its blocks say; run scripts/run_pages.py")
-    return 1 if wrong else 0
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if wrong or failed else 0
 
 
 if __name__ == "__main__":
