@@ -1,6 +1,7 @@
 """Every public name has a page and an example; tables of pages are what results say."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import public_names  # noqa: E402
+import run_pages  # noqa: E402
+import tutorials  # noqa: E402
 
 MODULES = ["scorefold", *(f"scorefold.{room}" for room in public_names.rooms())]
 
@@ -69,3 +72,60 @@ def test_the_tables_of_how_to_choose_say_what_results_do():
     command = [sys.executable, str(ROOT / "scripts" / "choose.py"), "--check"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+PAGE = """# A page
+
+```python
+x = 2
+```
+
+```python
+print(x + 1)
+```
+
+```text
+old
+```
+
+```sh
+echo "from the shell"
+```
+
+```text
+```
+
+```text
+not an output
+```
+"""
+
+
+def test_outputs_are_put_below_their_blocks(tmp_path):
+    """Blocks share names; only a block of text right below one that runs is its output."""
+    said = run_pages.run(PAGE, "page.md", tmp_path)
+    assert said == ["", "3\n", "from the shell\n"]
+    after = run_pages.written(PAGE, said)
+    assert "```text\n3\n```" in after and "```text\nfrom the shell\n```" in after
+    assert "not an output" in after and "old" not in after
+    assert run_pages.written(after, said) == after
+
+
+def test_short_runs_have_ten_steps():
+    code = "fit(steps=300, budget=60)  # scorefold fit a --steps 500 --budget 60\nSTEPS = 1500\n"
+    short = "fit(steps=10, steps=10)  # scorefold fit a --steps 10 --steps 10\nSTEPS = 10\n"
+    assert run_pages.shortened(code) == short
+
+
+@pytest.mark.parametrize("path", tutorials.SCRIPTS, ids=lambda path: path.stem)
+def test_tutorials_are_scripts_pages_and_notebooks(path):
+    script = path.read_text()
+    kinds, texts = zip(*tutorials.cells(script), strict=True)
+    assert kinds[0] == "markdown" and texts[0].startswith("# ")
+    document = json.loads(tutorials.notebook(script))
+    assert ["".join(cell["source"]) for cell in document["cells"]] == list(texts)
+    for kind, text in zip(kinds, texts, strict=True):
+        if kind == "code":
+            compile(text, path.name, "exec")
+    for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", tutorials.page(script)):
+        assert (ROOT / "docs" / "tutorials" / link).resolve().exists(), link
