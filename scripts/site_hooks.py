@@ -3,8 +3,8 @@
 Links of the pages may lead out of ``docs``, to files of the checkout. Markdown among these becomes
 a page of the site, everything else is copied to it, and the links follow. Lists that begin
 without an empty line before them, which GitHub reads, get one. A line ``::: scorefold.ROOM``
-becomes the documentation of every public name of that room. Each tutorial becomes a page and a
-notebook.
+becomes the documentation of every public name of that room. A room without a page gets one of
+these alone. Each tutorial becomes a page and a notebook.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         more = f"\n\n[This tutorial as a notebook]({path.stem}.ipynb)\n"
         text = tutorials.page(script) + more
         files.append(File.generated(config, f"{name}.md", content=text))
+    for room in public_names.rooms():
+        uri = f"reference/{room}.md"
+        if files.get_file_from_path(uri) is None:
+            text = f"# scorefold.{room}\n\n::: scorefold.{room}\n"
+            files.append(File.generated(config, uri, content=text))
     while waiting:
         page, where = waiting.pop()
         for link in _links(where.read_text(encoding="utf-8")):

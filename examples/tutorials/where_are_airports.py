@@ -51,7 +51,7 @@ one = HeatKernelDensity.choose(sphere, train, val=airports.val)
 kernels, history = sf.fit(
     sf.KernelModel(sphere), train, val=airports.val, key=key, steps=STEPS, progress=False
 )
-uniform = reference_nll(sphere, train, airports.test).value
+uniform = reference_nll(sphere, train, airports.test).nll
 for name, model in (("one bandwidth", one), ("learned kernels", kernels)):
     found = held_out(model, airports.test)
     print(f"{name}: {found.nll:.3f} ± {found.standard_error:.3f} nats; uniform {uniform:.3f}")
