@@ -81,7 +81,7 @@ density = report.tabulated(kernels.log_prob, sphere, rows=90)
 figure = report.globes(
     log_prob=density, data={"held-out airports": airports.test}, centre=(45, 10), earth=True
 )
-figure.savefig(FOLDER / "airports.png", dpi=60)
+figure.savefig(FOLDER / "airports.png", dpi=56)
 
 # %% [markdown]
 # ![Density of airports on two hemispheres](../images/tutorials/airports.png)
