@@ -60,7 +60,7 @@ def blocks(text: str) -> list[Block]:
 def shortened(code: str) -> str:
     """The same program with ten steps of training."""
     code = re.sub(r"^STEPS = \d+", "STEPS = 10", code, flags=re.M)
-    code = re.sub(r"\b(steps=|--steps )\d{2,}", r"\g<1>10", code)
+    code = re.sub(r"(\bsteps=|--steps )\d{2,}", r"\g<1>10", code)
     return re.sub(r"\bbudget=\d+", "steps=10", re.sub(r"--budget \d+", "--steps 10", code))
 
 

@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("mkdocs", reason='the extra "docs" is not installed')
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import public_names  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +59,14 @@ def test_scripts_of_ours_name_no_host_and_what_the_theme_would_fetch_is_off(site
 
 
 def test_every_public_name_is_on_a_page(site):
-    sys.path.insert(0, str(ROOT / "scripts"))
-    import public_names
-
     for room in public_names.rooms():
         page = (site / "reference" / f"{room}.html").read_text()
         for name in public_names.names(f"scorefold.{room}"):
             assert f'id="{public_names.origin(f"scorefold.{room}", name)}"' in page, name
+
+
+@pytest.mark.parametrize("module", ["", *(f".{room}" for room in public_names.rooms())])
+def test_names_that_are_read_are_those_of_the_package(module):
+    """``public_names`` reads the source; the package itself says the same."""
+    found = import_module(f"scorefold{module}").__all__
+    assert set(public_names.names(f"scorefold{module}")) == set(found)
