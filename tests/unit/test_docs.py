@@ -15,8 +15,9 @@ import pytest
 from scorefold.cli.commands import build_parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TEXT = {page.name: page.read_text() for page in PAGES}
+PAGES = {"README.md": ROOT / "README.md"}
+PAGES |= {p.relative_to(ROOT / "docs").as_posix(): p for p in sorted(ROOT.glob("docs/**/*.md"))}
+TEXT = {name: page.read_text() for name, page in PAGES.items()}
 
 
 def blocks(name, language):
@@ -85,7 +86,7 @@ def test_registered_names_protocols_and_licences_are_listed():
 
 @pytest.mark.parametrize("name", TEXT)
 def test_links_lead_somewhere(name):
-    page = next(p for p in PAGES if p.name == name)
+    page = PAGES[name]
     for target in re.findall(r"\]\(([^)#]+)\)", TEXT[name]):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
