@@ -34,6 +34,8 @@ def compare(
     models or all of bridges; of a folder of several seeds each is one. ``earth``: with coastlines
     (default: as the runs have them). Returns the page.
 
+        runs.compare(["runs/kernel", "runs/score"], "both.html")
+
     **Raises:** ``RunError`` for a folder that is no finished run, for runs that cannot be compared,
     for data that have changed, and for a page that cannot be written; ``DataError`` for data that
     cannot be read.
