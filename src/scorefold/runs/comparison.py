@@ -34,6 +34,8 @@ def compare(
     models or all of bridges; of a folder of several seeds each is one. ``earth``: with coastlines
     (default: as the runs have them). Returns the page.
 
+        runs.compare(["runs/kernel", "runs/score"], "both.html")
+
     **Raises:** ``RunError`` for a folder that is no finished run, for runs that cannot be compared,
     for data that have changed, and for a page that cannot be written; ``DataError`` for data that
     cannot be read.
@@ -151,18 +153,19 @@ def _findings(
 
 
 def _figures(explored: Mapping[str, Exploration]) -> dict:
-    """The draws of all, for paper and for browsers without scripts."""
+    """The draws of all, of bridges where their paths end, for paper and for browsers without
+    scripts."""
     first = next(iter(explored.values()))
-    drawn = {name: np.asarray(one.shown.draws) for name, one in explored.items()
-             if one.shown.draws is not None}  # fmt: skip
-    if not drawn:
-        return {}
+    drawn = {}
+    for name, run in explored.items():
+        draws, ways = run.shown.draws, run.shown.ways
+        drawn[name] = np.asarray(ways[:, -1] if draws is None and ways is not None else draws)
     *_, (held, points) = first.data.items()
     figure = report.picture(
         first.manifold, samples=drawn, data={held: np.asarray(points)}, axes=first.axes,
         earth=first.earth,
     )  # fmt: skip
-    return {"Draws of each run": figure}
+    return {"Draws of each run" if first.shown.ways is None else "Where paths end": figure}
 
 
 def _notes(same: bool) -> list[str]:

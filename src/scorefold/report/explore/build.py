@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scorefold._types import NumPyOrJax
 from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.density import LogProb, evaluate
 from scorefold.report.explore.ground import Ground, OnSphere, OnTorus
@@ -22,7 +23,7 @@ from scorefold.report.views import View
 if TYPE_CHECKING:
     from scorefold.manifolds import Manifold
 
-Sets = Mapping[str, np.ndarray]
+Sets = Mapping[str, NumPyOrJax]
 _Rasters = dict[tuple[View | Ground, int], tuple[np.ndarray, str] | None]
 
 _MOST = 9000
@@ -47,9 +48,9 @@ class Explored:
 
     name: str = ""
     log_prob: LogProb | None = None
-    draws: np.ndarray | None = None
-    kernels: np.ndarray | None = None
-    ways: np.ndarray | None = None
+    draws: NumPyOrJax | None = None
+    kernels: NumPyOrJax | None = None
+    ways: NumPyOrJax | None = None
     times: Sequence[float] = ()
 
 
@@ -65,6 +66,10 @@ def scene_of(
 ) -> Scene:
     """Models or bridges side by side, over the same ``data``: on the ground that suits the
     manifold, and each factor of a product by itself.
+
+        shown = report.Explored(log_prob=model.log_prob, draws=model.sample(key, 500))
+        scene = report.scene_of(model.manifold, [shown], data={"test": test})
+        report.write_report("page", title="t", metrics={}, figures={}, scene=scene)
 
     **Arguments:** ``data``: arrays (n, *shape) by name; ``curves``: charts beside these; ``axes``:
     names, units and ranges of the table; ``earth``: coastlines on S²; ``cells``: rows of the grid
@@ -102,7 +107,7 @@ def _of_one(
     return made, []
 
 
-def _factor(manifold: Manifold, points: np.ndarray, k: int) -> np.ndarray:
+def _factor(manifold: Manifold, points: NumPyOrJax, k: int) -> np.ndarray:
     """Factor k of points with any axes before those of a point."""
     points = np.asarray(points)
     before = points.shape[: points.ndim - len(manifold.shape)]
@@ -129,7 +134,8 @@ def _stage(
             # The torus and the square of two angles show one density.
             place = (getattr(ground, "view", ground), k)
             if place not in kept:
-                kept[place] = ground.raster(one.log_prob, one.draws, cells)
+                draws = None if one.draws is None else np.asarray(one.draws, np.float64)
+                kept[place] = ground.raster(one.log_prob, draws, cells)
             found = kept[place]
             own = [] if together else _points(ground, data, count)
             bodies.append(Body(
@@ -195,7 +201,7 @@ def _points(ground: Ground, data: Sets, bodies: int, colours: Sequence[str] = _D
     ]
 
 
-def _scatter(ground: Ground, name: str, colour: str, points: np.ndarray, bodies: int) -> Layer:
+def _scatter(ground: Ground, name: str, colour: str, points: NumPyOrJax, bodies: int) -> Layer:
     """Points, some of them where they are very many."""
     kept = np.asarray(points, np.float64)
     kept = kept[np.isfinite(kept).reshape(len(kept), -1).all(-1)]

@@ -35,8 +35,7 @@ def write_bridge_page(
     a, b = ends
     metrics, history = done.metrics, done.course
     drawn, shown_on = done.subject.held, Shown(axes=explored.axes, earth=done.earth)
-    paths, times = explored.shown.ways, np.asarray(explored.shown.times)
-    assert paths is not None
+    paths, times = np.asarray(explored.shown.ways), np.asarray(explored.shown.times)
     figures = {
         f"At {end.name}": arrival_figure(
             a.manifold, {f"bridged from {other.name}": drawn[name]},

@@ -23,5 +23,5 @@ def _arrival(name: str, end: ReadOnlyDocument) -> Finding:
             f"{text(end['miss'])} standard deviations along the worst line; {near}.",
             "bad", "arrival",
         )  # fmt: skip
-    return Finding(f"The bridge arrives at {name}: carried points cannot be told from real ones; "
-                   f"{near}.", "good", "arrival")  # fmt: skip
+    return Finding(f"The bridge arrives at {name}: carried points differ from real ones by "
+                   f"no more than chance; {near}.", "good", "arrival")  # fmt: skip

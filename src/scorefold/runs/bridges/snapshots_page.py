@@ -43,8 +43,7 @@ def write_snapshots_page(done: Finished[FittedSnapshots], explored: Exploration)
     histories = () if isinstance(course, CurrentHistory | SplineHistory) else course
     bridge, (train, _, test) = done.subject.bridge, done.subject.parts
     manifold, times, names = bridge.manifold, bridge.times, metrics["snapshots"]
-    paths, at = explored.shown.ways, np.asarray(explored.shown.times)
-    assert paths is not None
+    paths, at = np.asarray(explored.shown.ways), np.asarray(explored.shown.times)
     figures = {}
     for k in range(1, len(times)):
         fresh = {f"{names[k]}, held out": test.points[k]}
