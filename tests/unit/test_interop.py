@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 import scorefold as sf
 from scorefold import interop
-from scorefold.data import DataError, HeatMixture, snapshots_of_cells
+from scorefold.data import DataError, HeatMixture, read_table, snapshots_of_cells
 from scorefold.interop._grid_law import GridLaw
 from scorefold.interop._needed import needed
 from scorefold.interop.geojson import from_geojson, to_geojson
@@ -283,3 +283,48 @@ def test_a_law_on_a_grid_is_its_values(dtype):
     assert np.isfinite(law.log_prob(np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype))).all()
     part = GridLaw.of(lat[2:4], lon[:3], values[2:3, :2], 1.0)
     assert float(part.log_prob(np.array([0.0, 0.0, 1.0], dtype))) == -math.inf
+
+
+def test_a_table_of_geojson_has_places_and_properties(tmp_path):
+    """Of the fields of one feature a number or null is a number; text stays text; a property that
+    is called lat gives way to the geometry, and that is said."""
+    x = np.asarray(SPHERE.from_latlon([46.0, -30.0, 89.0], [8.0, 179.9, -120.0]))
+    document = to_geojson(
+        x, [{"mag": 5, "lat": 0, "place": "a"}, {"mag": None}, {"place": "b,\nc"}]
+    )
+    document["features"][1]["geometry"]["coordinates"].append(-10.5)
+    path = tmp_path / "quakes.json"  # recognised by its first words
+    path.write_text(json.dumps(document))
+    table = read_table(path)
+    assert list(table) == ["lat", "lon", "height", "mag", "place"]
+    np.testing.assert_allclose(table["lon"], [8.0, 179.9, -120.0], rtol=1e-12)
+    np.testing.assert_array_equal(table["mag"], [5.0, np.nan, np.nan])
+    np.testing.assert_array_equal(table["height"], [np.nan, -10.5, np.nan])
+    assert table["place"].tolist() == ["a", None, "b,\nc"]
+    assert any("left out: lat" in note for note in table.attrs["notes"])
+    (tmp_path / "many.geojson").write_text(json.dumps(to_geojson(np.repeat(x, 20, axis=0))))
+    data = sf.data.load(str(tmp_path / "many.geojson"), protocol="random")
+    assert data.manifold == SPHERE and len(data.train) == 48
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('{"type": "FeatureCollection", "features": []}', "no features"),
+        ('{"type": "FeatureCollection", "features": [{', "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"type": "LineString", "coordinates": [[0, 1], [1, 2]]}', "of the type 'LineString'"),
+        ('{"type": "Feature", "geometry": null}', "have no geometry (numbers 0)"),
+        ('{"type": "Point", "coordinates": [1e999, 0]}', "Infinity"),
+    ],
+)
+def test_a_table_of_geojson_that_is_none(text, said, tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text(text)
+    if said == "Infinity":  # a number that is not finite is a row that is not
+        assert not np.isfinite(read_table(path)["lon"]).any()
+        return
+    with pytest.raises(DataError) as refused:
+        read_table(path)
+    assert said in str(refused.value) and str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)

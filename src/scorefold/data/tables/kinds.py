@@ -12,7 +12,7 @@ from scorefold.data._errors import DataError
 _TEXT = (".csv", ".tsv", ".txt", ".dat", ".ang")
 _PACKED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _BINARIES = {".parquet": "a Parquet file", ".npy": "an NPY array", ".npz": "an NPZ archive"}
-_SUFFIXES = (*_TEXT, *_BINARIES)
+_SUFFIXES = (*_TEXT, *_BINARIES, ".geojson")
 _RATIO = 100
 _FLOOR = 2**26
 _MEMORY = 2**27
@@ -38,7 +38,7 @@ _REFUSED_CONTENT = {
     b"%PDF-": ("a PDF", "export the table as CSV"),
 }
 _REFUSED_NAMES = {
-    **dict.fromkeys((".json", ".jsonl", ".geojson"), _JSON),
+    **dict.fromkeys((".json", ".jsonl"), _JSON),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), _WORKBOOK),
     **dict.fromkeys((".h5", ".hdf5", ".h5ad"), _HDF),
     ".mat": _MATLAB,
@@ -74,8 +74,8 @@ def unpacked(content: bytes, name: str, max_bytes: int) -> tuple[bytes, str]:
 
 
 def kind_of(content: bytes, name: str) -> str:
-    """``npy``, ``npz``, ``parquet`` or ``text``. **Raises:** ``DataError`` for all else, with what
-    to export instead."""
+    """``npy``, ``npz``, ``parquet``, ``geojson`` or ``text``. **Raises:** ``DataError`` for all
+    else, with what to export instead."""
     lower = name.lower()
     suffix = "." + lower.rpartition(".")[2] if "." in lower else ""
     for magic, kind in _READ:
@@ -89,11 +89,14 @@ def kind_of(content: bytes, name: str) -> str:
     for magic, refused in _REFUSED_CONTENT.items():
         if content.startswith(magic):
             raise _not_read(name, *refused)
+    looks = _JSON_BEGINS.match(content[:1000])
+    if suffix == ".geojson" or (looks and b'"FeatureCollection"' in content[:4096]):
+        return "geojson"
     if suffix in _REFUSED_NAMES:
         raise _not_read(name, *_REFUSED_NAMES[suffix])
     if suffix in _BINARIES and _BINARY.search(content[:4096]):
         raise DataError(f"{name} is not {_BINARIES[suffix]}: it begins with {content[:8]!r}.")
-    if _JSON_BEGINS.match(content[:1000]):
+    if looks:
         raise _not_read(name, *_JSON)
     if _MARKUP_BEGINS.match(content[:1000]):
         raise _not_read(name, "XML or HTML", "a page in the place of the file? Export CSV")

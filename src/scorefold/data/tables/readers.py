@@ -9,6 +9,7 @@ import numpy as np
 
 from scorefold.data._errors import DataError, nearest, rows
 from scorefold.data.tables.arrays import read_npy, read_npz, selection
+from scorefold.data.tables.geojson import read_geojson
 from scorefold.data.tables.kinds import kind_of, unpacked
 from scorefold.data.tables.number_text import thousands, to_float
 from scorefold.data.tables.parquet import read_parquet
@@ -38,6 +39,7 @@ def read_table(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> pd.Dat
       those of the one array with several columns. ``data.npz:x`` is the array ``x`` alone,
       ``data.npz:x:3`` or ``data.npy:3`` its entry 3 along the first axis (one snapshot).
     - Parquet: numbers, text, and lists of one length.
+    - GeoJSON: features that are points; ``lat``, ``lon`` in degrees, and their properties.
 
     Each of them may be compressed by gzip, bzip2 or xz. Never more than ``max_bytes`` are read,
     unpacked or made into columns. ``table.attrs`` holds ``"notes"``, a line for each thing that was
@@ -59,6 +61,8 @@ def read_table(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> pd.Dat
             table = read_npz(content, file, chosen, max_bytes)
         elif kind == "parquet":
             table = read_parquet(content, file, max_bytes)
+        elif kind == "geojson":
+            table = read_geojson(content, file)
         else:
             table = read_text(content, file)
     except MemoryError as error:
