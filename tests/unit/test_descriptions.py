@@ -99,7 +99,9 @@ def test_no_word_of_not_fitted():
             optional = type(None) in parts and any(
                 isinstance(p, type) and issubclass(p, eqx.Module | Array) for p in parts
             )
-            assert not optional or name == "units", (cls, name)
+            field = cls.__dataclass_fields__.get(name)
+            data = field is not None and field.metadata.get("fixed", False)
+            assert not optional or name == "units" or data, (cls, name)
 
 
 def _subclasses(cls):

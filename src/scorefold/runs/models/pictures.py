@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from scorefold import report
 from scorefold._types import Key, Values
-from scorefold.models import FittedKernelModel, FittedScoreModel
+from scorefold.models import FittedKernelModel, FittedScoreModel, Model
 from scorefold.models.flows._base import FlowModel
 from scorefold.runs.axes import Shown
 
@@ -46,8 +46,10 @@ def shapes_of_kernels(model: FittedKernelModel, key: Key, drawn: Shown) -> Figur
     return {"Kernels": report.kernel_shapes(model.mixture_in_units(), **drawn)}
 
 
-def outlines_of_kernels(model: FittedKernelModel) -> np.ndarray:
-    """The heaviest kernels at two standard deviations."""
+def outlines_of_kernels(model: Model) -> np.ndarray | None:
+    """The heaviest kernels at two standard deviations; None of a model without them."""
+    if not isinstance(model, FittedKernelModel):
+        return None
     mixture = model.mixture_in_units().full()
     rows = np.argsort(-np.asarray(mixture.log_weights), kind="stable")[:_OUTLINES]
     return report.kernel_outlines(mixture, rows, 2.0)
