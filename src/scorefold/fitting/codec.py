@@ -38,7 +38,11 @@ _LAYERS = {
     f"equinox.nn.{cls.__name__}": cls
     for cls in (eqx.nn.Linear, eqx.nn.Identity, eqx.nn.LayerNorm, eqx.nn.MLP)
 }
-_ROOMS_WITHOUT_MODELS = {"bench", "cli", "data", "fitting", "interop", "metrics", "report", "runs"}
+_ROOMS_WITHOUT_MODELS = {
+    "bench", "citations", "cli", "data", "fitting", "hub", "interop", "metrics", "report", "runs",
+    "serve", "sklearn",
+}  # fmt: skip
+"""Nor is one of them imported: some need packages that scorefold does not install by itself."""
 
 
 def encode(tree: object) -> tuple[object, dict[str, np.ndarray]]:
