@@ -16,7 +16,9 @@ from scorefold._version import __version__
 from scorefold.fitting import DamagedFile, load, save
 from scorefold.hub.card import kind_of, model_card
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG = "config.json"
+"""The file of the configuration: a folder with one is whole."""
+WEIGHTS, CARD = "model.safetensors", "README.md"
 _LIBRARY = "scorefold"
 _LARGEST = 2**20
 
