@@ -20,8 +20,14 @@ def check_weights(name: str, weights: Values, n: int) -> np.ndarray:
     **Raises:** ``ValueError`` with the name of the argument, for weights of another shape,
     negative or not finite ones (with their rows), and where all are 0.
     """
+    if isinstance(weights, np.ma.MaskedArray) and np.ma.is_masked(weights):
+        hidden = listed(np.flatnonzero(np.ma.getmaskarray(weights).reshape(-1)))
+        raise ValueError(f"{name}: rows {hidden} are masked: give 0 for rows that do not count.")
     try:
-        w = np.asarray(weights, np.float64)
+        given = np.asarray(weights)
+        if given.dtype.kind in "mMc":
+            raise TypeError(f"they are {given.dtype}")
+        w = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: not one array of numbers ({str(error)[:200]}).") from None
     if w.shape != (n,):

@@ -108,7 +108,7 @@ def test_few_points_give_null_with_a_reason(n):
     if n < 10:
         assert "at least 10" in record["left_out"]["copying"]
         assert record["nearest_ratio"]["z"] is None
-        assert record["nearest_ratio"]["verdict"] == "too few held-out points to tell"
+        assert record["nearest_ratio"]["verdict"] == "too few points to tell"
     for part in record.values():
         if isinstance(part, dict) and None in part.values():
             assert part["verdict"].startswith(("too few", "consistent")), part

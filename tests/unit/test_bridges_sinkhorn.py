@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 import scorefold as sf
 from scorefold._warnings import ScorefoldWarning
@@ -387,3 +388,26 @@ def test_products_and_log_space_agree(dtype):
         plan = np.exp(log_a[:, None] + log_b[None, :] + np.asarray(inside, np.float64))
         assert np.abs(plan - np.exp(np.asarray(exact.log_plan))).sum() < 3 * goal
         assert np.abs(plan.sum(0) - b).sum() < 1.5 * goal and np.abs(plan.sum(1) - a).sum() < goal
+
+
+def test_costs_that_are_none_are_refused_in_matrices_of_any_size():
+    """On processors a minimum over many numbers leaves NaN out."""
+    for shape in ((5, 7), (300, 300), (800, 900)):
+        costs = np.ones(shape, np.float32)
+        costs[1, 2] = np.nan
+        with pytest.raises(ValueError, match=r"costs: rows \[1\] are not finite"):
+            sinkhorn(costs)
+
+
+def test_potentials_of_rows_without_weight_are_answers_too():
+    """Of more than 2^19 costs as of fewer."""
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(size=(800, 900))
+    a, b = rng.uniform(0.5, 1.5, 800), rng.uniform(0.5, 1.5, 900)
+    a[:200], b[:300] = 0.0, 0.0
+    found = sinkhorn(costs, a, b, epsilon=0.25)
+    log_a, log_b, f, g = (np.asarray(x) for x in (found.log_a, found.log_b, found.f, found.g))
+    np.testing.assert_allclose(f, -0.25 * logsumexp(log_b + (g - costs) / 0.25, axis=1), atol=1e-9)
+    np.testing.assert_allclose(
+        g, -0.25 * logsumexp(log_a[:, None] + (f[:, None] - costs) / 0.25, axis=0), atol=1e-7
+    )

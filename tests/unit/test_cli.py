@@ -287,11 +287,20 @@ def test_export_writes_a_folder_of_the_hub(kernels, run, capsys):
     header = card.split("---")[1]
     assert f'"value": {nll!r}' in header and 'license: "cc-by-4.0"' in header
     assert f"| test NLL | {nll:.4f} nats, 30 points |" in card
-    assert "azores.csv" in card and str(run) not in card and "maps | of rain" in card
+    assert "azores.csv" in card and str(run) not in card and r"maps \| of rain" in card
     config = json.loads((out / "config.json").read_text())
     assert config["coordinates"]["columns"] == ["lat", "lon"]
     assert main(words) == 0  # an earlier export is replaced
     assert "not stated, and the card says so: --licence, --intended-use." in capsys.readouterr().err
+    (out / "config.json").unlink()  # as one that was interrupted has left it
+    assert main(words) == 0
+    other = run / "bert"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "bert"}')
+    (other / "density.png").write_bytes(b"mine")
+    assert main(["export", str(kernels), "--out", str(other)]) == 2
+    assert "a model of another library ('bert')" in capsys.readouterr().err
+    assert (other / "density.png").read_bytes() == b"mine"
     for folder, reason in ((run, "holds other files"), (kernels, "the folder of the run itself"),
                            (run / "azores.csv", "a file is there")):  # fmt: skip
         assert main(["export", str(kernels), "--out", str(folder)]) == 2

@@ -328,3 +328,9 @@ def test_a_table_of_geojson_that_is_none(text, said, tmp_path):
         read_table(path)
     assert said in str(refused.value) and str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("tilt", [190.0, -10.0])
+def test_a_tilt_of_bunge_that_is_none_is_refused(tilt):
+    with pytest.raises(sf.PointsError, match="rows 1 is not between 0 and 180"):
+        from_bunge([[0.0, 90.0, 0.0], [0.0, tilt, 0.0]], degrees=True, sense="active")

@@ -39,7 +39,7 @@ def test_nearest_ratio_with_repeated_training_points():
     assert found.verdict == "copies training points"
     alone = nearest_ratio(Sphere(2), x, t)
     assert alone.value == 1.0 and alone.z is None and alone.fresh is None
-    assert alone.verdict == "too few held-out points to tell"
+    assert alone.verdict == "too few points to tell"
     # A shell halfway between the points of a lattice: d₁ = d₂ everywhere.
     line = np.arange(-200.0, 200.0)[:, None]
     apart = nearest_ratio(Euclidean(1), line[:-1] + 0.5, line, line[:-1] + 0.1)

@@ -560,3 +560,22 @@ def test_scikit_learn():
     assert a.score(x, sample_weight=WEIGHTS) == pytest.approx(a.score(twice(x)))
     with pytest.raises(ValueError, match=r"sample_weight: one weight for each of 120 rows"):
         a.fit(x, sample_weight=WEIGHTS[:5])
+
+
+@pytest.mark.parametrize("protocol", ["random", "grouped"])
+def test_a_factor_of_all_weights_changes_no_split(protocol):
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        points, weights = rng.normal(size=(60, 2)), rng.integers(1, 4, 60).astype(float)
+        given = [split(protocol, points, seed, weights=c * weights) for c in (1.0, 0.1, 1e300 / 3)]
+        for part in range(3):
+            for other in given[1:]:
+                np.testing.assert_array_equal(given[0][part], other[part])
+
+
+def test_weights_that_are_masked_or_dates_are_refused():
+    hidden = np.ma.masked_greater([1.0, 1e20, 1.0], 10.0)
+    with pytest.raises(ValueError, match="w: rows 1 are masked"):
+        check_weights("w", hidden, 3)
+    with pytest.raises(ValueError, match="w: not one array of numbers"):
+        check_weights("w", np.array(["2020-01-01"] * 3, "datetime64[D]"), 3)

@@ -44,7 +44,11 @@ def install(parser: Parser, shell: str) -> str:
             f"{', '.join(SHELLS)}."
         )
     variable, usual, name, line = SHELLS[shell]
-    path = Path(os.environ.get(variable) or os.path.expanduser(usual)) / name
+    stated = os.environ.get(variable, "")
+    base = Path(stated if os.path.isabs(stated) else os.path.expanduser(usual))
+    if not base.is_absolute() or base == Path("/"):
+        raise RunError("--install-completion: there is no home folder (HOME): set it.")
+    path = base / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, script(parser, shell))

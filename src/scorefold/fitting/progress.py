@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from scorefold._oneline import one_line
 from scorefold._warnings import warn
 
 
@@ -57,8 +58,8 @@ class Told:
         except Exception as error:
             self.callback = None
             warn(
-                f"callback: {type(error).__name__} at step {progress.step}: {error}. Training goes "
-                "on without it."
+                f"callback: {type(error).__name__} at step {progress.step}: {one_line(error)}. "
+                "Training goes on without it."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import numpy as np
 
 from scorefold._oneline import one_line
 from scorefold.citations import citations
+from scorefold.models import Model
 
 _METRIC = "negative-log-likelihood"
 
@@ -49,22 +51,22 @@ def model_card(
     nothing = "Not stated."
     parts = [
         header,
-        f"# {title}",
+        f"# {_plain(title)}",
         f"A `{kind}`{f' on {space}' if space else ''} of "
         f"scorefold, made of {size} numbers.",
-        *([f"![{title}]({picture})"] if picture else []),
+        *([f"![{_plain(title)}]({picture})"] if picture else []),
         "## How to use it",
         "```python\nimport jax\nfrom scorefold.hub import load_pretrained\n\n"
         'model = load_pretrained("DIR")   # this folder, downloaded\n'
         + _use(model)
         + "```",
         "## Data",
-        "\n".join(f"- {name}: {value}" for name, value in data.items()) or nothing,
+        "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in data.items()) or nothing,
         "## Measured",
         _table(numbers) or "Nothing.",
         "## Intended use and limits",
-        one_line(intended_use) if intended_use else nothing,
-        *(["What was warned of:", "\n".join(f"- {one_line(w)}" for w in warnings)]
+        _plain(intended_use) if intended_use else nothing,
+        *(["What was warned of:", "\n".join(f"- {_plain(w)}" for w in warnings)]
           if warnings else []),
         "## Built on",
         f"```bibtex\n{citations(model).rstrip()}\n```",
@@ -85,8 +87,8 @@ def _header(
     lines = [
         "---",
         "library_name: scorefold",
-        *([f"license: {json.dumps(licence)}"] if licence else []),
-        f"tags: {json.dumps(tags)}",
+        *([f"license: {_yaml(licence)}"] if licence else []),
+        f"tags: {_yaml(tags)}",
     ]
     if test_nll is not None:
         name = dataset or "not stated"
@@ -95,13 +97,28 @@ def _header(
             "dataset": {"type": name, "name": name, "split": "test"},
             "metrics": [{"type": _METRIC, "name": "test NLL in nats", "value": test_nll}],
         }
-        lines.append(f"model-index: {json.dumps([{'name': title, 'results': [result]}])}")
+        lines.append(f"model-index: {_yaml([{'name': title, 'results': [result]}])}")
     return "\n".join([*lines, "---"])
 
 
+def _yaml(value: object) -> str:
+    """JSON is YAML, but for pairs of surrogates and numbers like 1e-05."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"(?<=[ \[])(-?\d+)(e[-+]?\d+)", r"\1.0\2", text)
+
+
+def _plain(text: object) -> str:
+    """One line that Markdown shows as it stands."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", one_line(text))
+
+
 def _use(model: eqx.Module) -> str:
-    if hasattr(model, "log_prob"):
+    if isinstance(model, Model):
         return "points = model.sample(jax.random.key(0), 1000)\nmodel.log_prob(points)   # nats\n"
+    if hasattr(model, "sample_forward"):
+        return (
+            "model.sample_forward(jax.random.key(0), points)   # from the first end to the last\n"
+        )
     return "model\n"
 
 
@@ -113,4 +130,4 @@ def _table(numbers: Sequence[tuple[str, str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|")
+    return _plain(text)

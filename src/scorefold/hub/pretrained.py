@@ -19,6 +19,7 @@ from scorefold.hub.card import kind_of, model_card
 CONFIG = "config.json"
 """The file of the configuration: a folder with one is whole."""
 WEIGHTS, CARD = "model.safetensors", "README.md"
+FILES = (CONFIG, WEIGHTS, CARD)
 _LIBRARY = "scorefold"
 _LARGEST = 2**20
 
@@ -37,14 +38,13 @@ def save_pretrained(
     **Arguments:** ``model``: a model, a bridge, or anything that ``save`` takes; ``card``: the
     Markdown of ``README.md`` (default: ``model_card(model)``); ``more``: JSON values for the
     configuration, such as how columns of a table become points.
-    **Raises:** ``FileExistsError`` for a folder that holds a model of another library; what
-    ``save`` raises.
+    **Raises:** ``DamagedFile`` for a folder that holds a model of another library; what ``save``
+    raises.
     """
     folder = Path(folder)
-    there = folder / CONFIG
-    if there.exists():
-        _of_ours(there)
-        there.unlink()
+    if (folder / CONFIG).exists():
+        configuration(folder)
+        (folder / CONFIG).unlink()
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / WEIGHTS, model)
     manifold = getattr(model, "manifold", None)
@@ -81,7 +81,7 @@ def load_pretrained(folder: str | os.PathLike, *, also: Iterable[type] = ()) -> 
         raise FileNotFoundError(
             f"{folder} holds no {CONFIG}: give a folder of save_pretrained or of scorefold export."
         )
-    config = _of_ours(folder / CONFIG)
+    config = configuration(folder)
     if not (folder / WEIGHTS).exists():
         raise FileNotFoundError(f"{folder} holds no {WEIGHTS}: download the whole folder.")
     found = _digest(folder / WEIGHTS)
@@ -93,8 +93,9 @@ def load_pretrained(folder: str | os.PathLike, *, also: Iterable[type] = ()) -> 
     return load(folder / WEIGHTS, also=also)
 
 
-def _of_ours(path: Path) -> Document:
-    """The configuration in a file; that of another library is refused."""
+def configuration(folder: Path) -> Document:
+    """The configuration in a folder; that of another library is refused."""
+    path = folder / CONFIG
     if not path.is_file() or path.stat().st_size > _LARGEST:
         raise DamagedFile(f"{path}: no file of at most {_LARGEST} bytes.")
     try:

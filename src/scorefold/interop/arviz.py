@@ -89,9 +89,13 @@ def from_arviz(
             raise ValueError(
                 f"data: {name!r} is in {str(stated)[:40]!r}; angles are read in radians."
             )
-    columns = np.stack([np.asarray(found[name]) for name in coordinates.columns], axis=-1)
-    if columns.ndim != 3:
-        raise ValueError("data: variables must have the dimensions (chain, draw).")
+    for name in coordinates.columns:
+        if set(found[name].dims) != {"chain", "draw"}:
+            raise ValueError(
+                f"data: {name!r} must have the dimensions (chain, draw), not {found[name].dims}."
+            )
+    ordered = [found[name].transpose("chain", "draw") for name in coordinates.columns]
+    columns = np.stack([np.asarray(one) for one in ordered], axis=-1)
     chains, n, k = columns.shape
     points = np.asarray(coordinates.to_points(columns.reshape(-1, k)))
     return points.reshape(chains, n, *coordinates.manifold.shape)

@@ -123,6 +123,8 @@ def from_healpix(values: Values, *, nest: bool, per: str = "steradian") -> Healp
 
 
 def _order(nest: bool) -> str:
+    if not isinstance(nest, bool | np.bool_):
+        raise TypeError(f"nest: True (nested) or False (ring), got {nest!r:.40}.")
     return "nested" if nest else "ring"
 
 

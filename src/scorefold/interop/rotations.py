@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from scorefold._blocks import listed
 from scorefold._types import NumPyOrJax, Values
-from scorefold.manifolds import SO3
+from scorefold.manifolds import SO3, PointsError
+from scorefold.manifolds._check import as_numbers
 from scorefold.manifolds.points import exact_points
 
 if TYPE_CHECKING:
@@ -60,6 +62,16 @@ def from_bunge(angles: Values, *, degrees: bool, sense: str) -> Array:
     Source: Bunge, Texture Analysis in Materials Science (1982), ch. 2.
     """
     x = SO3().from_euler(angles, convention="ZXZ", degrees=degrees)
+    given = np.asarray(as_numbers("angles", angles), np.float64)
+    half = 180.0 if degrees else np.pi
+    if given.shape[-1:] == (3,):
+        tilt = given.reshape(-1, 3)[:, 1]
+        bad = np.flatnonzero(~((tilt >= 0.0) & (tilt <= half * (1.0 + 1e-12))))
+        if bad.size:
+            raise PointsError(
+                f"angles: Φ of rows {listed(bad)} is not between 0 and {half:g}: columns are "
+                "(φ₁, Φ, φ₂)."
+            )
     return jnp.swapaxes(x, -1, -2) if _passive(sense) else x
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scorefold._foreign import plain
 from scorefold._types import Values
 from scorefold._weights import counted, effective_number, rows_that_count
 from scorefold.models import Model
@@ -33,7 +34,7 @@ def held_out(model: Model, x: Values, *, weights: Values | None = None) -> HeldO
     **Raises:** ``ValueError`` for weights that are none.
     """
     if weights is not None:
-        x = np.asarray(x)
+        x = np.asarray(plain("x", x))
         kept, w = rows_that_count("weights", weights, len(x))
         x = counted(x, kept)
         if w is not None:

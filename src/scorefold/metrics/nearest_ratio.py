@@ -9,7 +9,7 @@ from scorefold._types import Values
 from scorefold.manifolds import Manifold, nearest
 from scorefold.manifolds.neighbours import rows_of
 from scorefold.metrics._exchange import ODDS, Groups, Pool, held_out
-from scorefold.metrics._verdicts import COPIES, FRESH
+from scorefold.metrics._verdicts import COPIES, FRESH, UNTOLD
 
 
 class NearestRatio(NamedTuple):
@@ -34,7 +34,7 @@ class NearestRatio(NamedTuple):
     @property
     def verdict(self) -> str:
         if self.z is None:
-            return "too few held-out points to tell"
+            return UNTOLD
         copied = self.z > 3 and (self.odds is None or self.odds >= ODDS)
         return COPIES if copied else FRESH
 

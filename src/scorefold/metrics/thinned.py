@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scorefold._foreign import plain
 from scorefold._types import Key, Values
 from scorefold._weights import rows_that_count
 from scorefold.metrics._draws import generator
@@ -24,7 +25,7 @@ def thinned(points: Values, weights: Values, *, key: Key) -> np.ndarray:
     **Arguments:** ``points``: shape ``(n, …)``; ``weights``: ≥ 0, shape ``(n,)``.
     **Raises:** ``ValueError`` for weights that are none.
     """
-    rows = np.asarray(points)
+    rows = np.asarray(plain("points", points))
     kept, w = rows_that_count("weights", weights, len(rows))
     kept = np.arange(len(rows)) if kept is None else kept
     w = np.ones(len(kept)) if w is None else w

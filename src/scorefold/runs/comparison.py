@@ -50,6 +50,7 @@ def compare(
     _alike(kinds, "is of a", "only models, or only bridges, can be compared")
     explored: dict[str, Exploration] = {}
     numbers: dict[str, ReadOnlyDocument] = {}
+    frames: dict[str, str] = {}
     digests = set()
     for name, run in runs.items():
         problem = reopened(run, data_dir)
@@ -63,9 +64,11 @@ def compare(
             done = Finished(run.folder, subject, metrics, {}, course, earthly)
             explored[name] = problem.exploration(done)
         numbers[name] = metrics
+        frames[name] = _frame(run)
         digests.add(repr(run.single()["points"]))
     manifolds = {name: one.manifold.name for name, one in explored.items()}
     _alike(manifolds, "is on", "only runs on one manifold can be compared")
+    _alike(frames, "has columns", "runs are drawn in the columns, units and origin of one table")
     same = len(digests) == 1
     with listener.doing("drawing the comparison"):
         return report.write_report(
@@ -87,6 +90,16 @@ def _named(runs: Sequence[Run]) -> dict[str, Run]:
         if len(set(names)) == len(names):
             return dict(zip(names, runs, strict=True))
     raise AssertionError("different paths have different ends")
+
+
+def _frame(run: Run) -> str:
+    """Columns, units and origin of its (first) table, in words."""
+    found = run.coordinates()
+    parts = zip(found.columns, found.column_units, found.origin, strict=True)
+    return ", ".join(
+        name + ("" if unit == "none" else f" in {unit}") + (f" from {zero:.9g}" if zero else "")
+        for name, unit, zero in parts
+    )
 
 
 def _alike(found: Mapping[str, str], verb: str, words: str) -> None:

@@ -10,7 +10,9 @@ from scorefold._files import write_whole
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold._warnings import warn
 from scorefold.data import REGISTRY
+from scorefold.fitting import DamagedFile
 from scorefold.hub import CONFIG, model_card, save_pretrained
+from scorefold.hub.pretrained import FILES, configuration
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.models.summary import run_lines
@@ -75,12 +77,21 @@ def _refuse(out: Path, run: Run) -> None:
         raise RunError(f"--out {out}: a file is there; name a folder.")
     if out.exists() and out.resolve() == run.folder.resolve():
         raise RunError(f"--out {out}: the folder of the run itself; name another.")
-    if out.exists() and any(out.iterdir()) and not (out / CONFIG).exists():
+    if out.exists() and not {path.name for path in out.iterdir()} <= {*FILES, _PICTURE}:
         raise RunError(f"--out {out}: holds other files; name a new folder.")
+    if (out / CONFIG).exists():
+        try:
+            configuration(out)
+        except DamagedFile as error:
+            raise RunError(f"--out {error}") from error
 
 
-def _held(model: eqx.Module, n_train: int | None) -> list[str]:
-    """Whether the weights hold as many points as there were to train."""
+def _held(model: eqx.Module, n_train: object) -> list[str]:
+    """Whether the weights hold as many points as there were to train, of a bridge at one end."""
+    if isinstance(n_train, list):
+        n_train = min(n_train, default=0)
+    if not isinstance(n_train, int):
+        return []
     shape = getattr(getattr(model, "manifold", None), "shape", None)
     arrays = [a for a in jax.tree.leaves(model) if eqx.is_inexact_array(a)]
     if n_train and any(a.shape[1:] == shape and len(a) >= n_train for a in arrays if a.ndim):
@@ -101,7 +112,7 @@ def _data(
         found["Source"] = "; ".join(e.citation for e in known)
     stated = licence or "; ".join(dict.fromkeys(e.licence for e in known))
     found["Licence"] = stated or "not stated"
-    if "n_train" in numbers:
+    if isinstance(numbers.get("n_train"), int) and "protocol" in numbers:
         found["Points"] = (
             f"{numbers['n_train']} to train, {numbers['n_val']} to validate, {numbers['n_test']} "
             f"to test, protocol {numbers['protocol']}, seed {numbers['seed']}"

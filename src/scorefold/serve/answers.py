@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from scorefold._oneline import one_line
 from scorefold._types import Document, ReadOnlyDocument
 from scorefold.models import Model
 from scorefold.runs import Run, RunError
@@ -102,7 +103,10 @@ class Answers:
         length[good] = _lengths(run, model, rows[good])
         conditional = np.full(n, np.nan)
         p = np.exp(logs[good] - logs[good].max())
-        conditional[good] = p / np.trapezoid(p, length[good])
+        mass = np.trapezoid(p, length[good])
+        if not mass > 0.0:
+            raise Asked(f"a cut along {vary} has no length there: it stays at one point.")
+        conditional[good] = p / mass
         return {
             "vary": vary, "values": _plain(rows[:, k]), "log_prob": _plain(logs),
             "length": _plain(length), "conditional": _plain(conditional),
@@ -111,6 +115,13 @@ class Answers:
 
     # -- runs --------------------------------------------------------------------------------------
     def _described(self, name: str, run: Run) -> Document:
+        try:
+            return self._of_run(name, run)
+        except Exception as error:
+            return {"name": name, "kind": "damaged", "report": False, "verdicts": {},
+                    "error": one_line(error)}  # fmt: skip
+
+    def _of_run(self, name: str, run: Run) -> Document:
         numbers = run.measured() or {}
         found: Document = {
             "name": name,
@@ -139,7 +150,7 @@ class Answers:
 
     def _model(self, asked: ReadOnlyDocument) -> tuple[Run, Model]:
         name = asked.get("run")
-        if name not in self.runs:
+        if not isinstance(name, str) or name not in self.runs:
             raise Asked(f"run: one of {', '.join(self.runs)}, got {name!r:.40}.")
         run = self.runs[str(name)]
         if run.kind != "model":
@@ -190,7 +201,7 @@ def _lengths(run: Run, model: Model, rows: np.ndarray) -> np.ndarray:
 def _rows(given: object, columns: int) -> np.ndarray:
     try:
         rows = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rows = np.empty(0)
     if rows.ndim != 2 or rows.shape[1] != columns or not 1 <= len(rows) <= MOST_POINTS:
         raise Asked(f"rows: 1 to {MOST_POINTS} lists of {columns} numbers.")
@@ -207,9 +218,13 @@ def _whole(asked: ReadOnlyDocument, name: str, usual: int, least: int, most: int
 def _number(asked: ReadOnlyDocument, name: str, usual: float) -> float:
     value = asked.get(name, usual)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(float(value)):
-        raise Asked(f"{name}: a number, got {value!r:.40}.")
-    return float(value)
+    try:
+        found = float(value) if number else math.nan
+    except OverflowError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise Asked(f"{name}: a number, got {str(value)[:40]}.")
+    return found
 
 
 def _plain(values: np.ndarray) -> list:

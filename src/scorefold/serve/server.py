@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from scorefold.serve.answers import Answers, Asked
 
 _ADDRESS = "127.0.0.1"
 _LARGEST = 8 * 2**20
+_DIGITS = 10
 _TIMEOUT = 30.0
 _HTML = "text/html; charset=utf-8"
 
@@ -68,7 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit() or int(length) > _LARGEST:
+        if not length.isascii() or not length.isdigit():
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a length of the question is asked for.")
+            return
+        if len(length) > _DIGITS or int(length) > _LARGEST:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {_LARGEST} bytes.")
             return
         if not path.startswith("/ask/"):
@@ -90,9 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _permitted(self) -> str | None:
         """The path, for who knows the token and came here by name."""
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "this is no address.")
+            return None
         token = parse_qs(parts.query).get("token", [""])[0]
-        if self.headers.get("Host") not in self.server.hosts:
+        if {*self.headers.get_all("Host", [""])} - self.server.hosts:
             self._refuse(HTTPStatus.FORBIDDEN, "this is a page of 127.0.0.1.")
         elif not secrets.compare_digest(token.encode(), self.server.token.encode()):
             self._refuse(HTTPStatus.FORBIDDEN, "open the address that the command printed.")
@@ -122,6 +131,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def handle(self) -> None:
+        """Who has gone needs no answer."""
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            super().handle()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the address holds the token."""

@@ -103,5 +103,12 @@ def _log_mean(log_weights: Array, u: Array, axis: int, gentle: bool) -> Array:
 def extremes(costs: Costs) -> tuple[Array, Array]:
     """The smallest and the largest cost of every row, shape (n,) each; NaN where one is."""
     if isinstance(costs, PointCosts):
-        return costs.by_row(lambda i, row: (jnp.min(row), jnp.max(row)))
-    return jnp.min(costs, axis=1), jnp.max(costs, axis=1)
+        return costs.by_row(lambda i, row: _ends(row, 0))
+    return _ends(costs, 1)
+
+
+def _ends(costs: Array, axis: int) -> tuple[Array, Array]:
+    """On processors a minimum of many numbers leaves NaN out."""
+    nothing = jnp.any(jnp.isnan(costs), axis=axis)
+    least, most = jnp.min(costs, axis=axis), jnp.max(costs, axis=axis)
+    return jnp.where(nothing, jnp.nan, least), jnp.where(nothing, jnp.nan, most)

@@ -94,13 +94,15 @@ def sinkhorn(
         costs = costs.astype(jnp.result_type(float))
     if len(costs.shape) != 2:
         raise ValueError(f"costs: shape must be (n, m), got {costs.shape}.")
-    traced = is_traced(costs)
+    traced = is_traced(costs) or is_traced(a) or is_traced(b)
     if not traced:
         with on_mesh():
             least, most = (fetched(part) for part in extremes(costs))
         bad = np.flatnonzero(~(np.isfinite(least) & np.isfinite(most)))
         if bad.size:
             raise ValueError(f"costs: rows {bad[:10].tolist()} are not finite. Repair them first.")
+    if not is_traced(epsilon):
+        epsilon = float(epsilon)
     if not (math.isfinite(epsilon) and epsilon > 0):
         raise ValueError(f"epsilon must be a positive finite number, got {epsilon!r}.")
     if tolerance is not None and not (math.isfinite(tolerance) and tolerance > 0):

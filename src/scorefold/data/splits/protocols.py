@@ -35,6 +35,9 @@ LEAKING = ("random", *_PUBLISHED)
 """Protocols that let rows with equal coordinates into both training and test set."""
 _CELLS = 100
 _SHARES = np.array([0.8, 0.1, 0.1])
+_ROUNDING = 1e-9
+_MOST_PARTS = 64
+_FINE = 2.0**40
 
 
 class Split(NamedTuple):
@@ -131,13 +134,25 @@ def _random(rng: np.random.Generator, keep: np.ndarray) -> Split:
     return _cut(rng.permutation(keep), (n - val - test, val, test))
 
 
+def _whole_numbers(weights: np.ndarray) -> np.ndarray:
+    """Weights in proportion as whole numbers, where 64 times the smallest suffice, else in 2^−40 of
+    their sum: so ties are those of repeated rows, and do not hang on a factor of all weights."""
+    ratio = weights / weights.min()
+    for parts in range(1, _MOST_PARTS + 1):
+        whole = np.round(ratio * parts)
+        if np.all(np.abs(ratio * parts - whole) <= _ROUNDING * whole):
+            return whole
+    return np.round(weights / weights.sum() * _FINE)
+
+
 def _by_weight(rng: np.random.Generator, weights: np.ndarray) -> Split:
     """Rows in random order, cut where the shares of weight are reached, one row each at least."""
-    n = len(weights)
+    n, weights = len(weights), _whole_numbers(weights)
     order = rng.permutation(n)
     reached = np.cumsum(weights[order])
     middles = (reached - 0.5 * weights[order]) / reached[-1]
-    train, rest = (int(k) for k in np.searchsorted(middles, np.cumsum(_SHARES)[:2]))
+    ends = np.cumsum(_SHARES)[:2] - _ROUNDING  # ties do not hang on a factor of all weights
+    train, rest = (int(k) for k in np.searchsorted(middles, ends))
     train = min(max(train, 1), n - 2)
     return _cut(order, (train, min(max(rest - train, 1), n - train - 1), 0))
 
@@ -148,7 +163,7 @@ def _whole(
     """Whole groups, in random order, each to the part that lacks the largest share of its rows
     (their weight) and can still hold it; groups too large for validation and test go to
     training."""
-    size = np.bincount(labels, weights)
+    size = np.bincount(labels, None if weights is None else _whole_numbers(weights))
     if len(size) < 3:
         raise DataError(
             f"The rows form {len(size)} {what}: three parts need at least 3. "

@@ -29,11 +29,14 @@ function rasterAt(raster, u, v, around, cell) {
 }
 
 // Numbers as people read them.
-function number(x, digits = 3) {
+// With a span, as many digits as tell apart what lies in it.
+function number(x, digits = 3, span = 0) {
   if (!Number.isFinite(x)) return "–";
   if (x === 0) return "0";
   const size = Math.abs(x);
-  const text = size >= 1e5 || size < 1e-3 ? x.toExponential(digits - 1) : String(+x.toPrecision(digits));
+  const more = span > 0 && size > span ? Math.min(15, digits - 1 + Math.ceil(Math.log10(size / span))) : digits;
+  const written = size < 1e-3 || (size >= 1e5 && more === digits) || size >= 1e15;
+  const text = written ? x.toExponential(more - 1) : String(+x.toPrecision(more));
   return text.replace("-", "−");
 }
 

@@ -19,7 +19,9 @@ function drawLabels(viewer, sheet, w, h) {
 }
 
 function ticks({ stage, half, camera }, onScreen, w, h) {
-  const parts = [], left = 46, bottom = h - 46;
+  const { low: least, high: greatest } = stage.rulers[1];
+  const wide = Math.max(...[least, greatest].map((x) => number(x, 4, greatest - least).length));
+  const parts = [], left = Math.max(46, 24 + 7.5 * wide), bottom = h - 46;
   parts.push(svg("rect", { x: 0, y: 0, width: left, height: h, class: "margin" }),
     svg("rect", { x: 0, y: bottom, width: w, height: 46, class: "margin" }));
   [0, 1].forEach((k) => {
@@ -29,14 +31,15 @@ function ticks({ stage, half, camera }, onScreen, w, h) {
     const span = (k ? camera.top - camera.bottom : camera.right - camera.left) / 2 / camera.zoom;
     const centre = (k ? camera.position.y : camera.position.x) + middle;
     const from = Math.max(low, reach((centre - span) / half[k])), to = Math.min(high, reach((centre + span) / half[k]));
-    const room = k ? h : w, most = Math.max(2, Math.min(8, Math.floor(room / (k ? 45 : 75))));
+    const long = number(to, 4, to - from).length;
+    const room = k ? h : w, most = Math.max(2, Math.min(8, Math.floor(room / (k ? 45 : Math.max(75, 10 * long)))));
     for (const value of ticksOf(from, to, most)) {
       const share = (2 * (value - low) / (high - low) - 1) * half[k];
       const [x, y] = onScreen(k ? [0, share, 0] : [share, 0, 0]);
       if (k ? y > bottom + 1 || y < 6 : x < left - 1 || x > w - 8) continue;
       parts.push(k
-        ? svg("text", { x: left - 6, y, "text-anchor": "end", "dominant-baseline": "middle" }, number(value, 4))
-        : svg("text", { x, y: bottom + 15, "text-anchor": "middle" }, number(value, 4)));
+        ? svg("text", { x: left - 6, y, "text-anchor": "end", "dominant-baseline": "middle" }, number(value, 4, to - from))
+        : svg("text", { x, y: bottom + 15, "text-anchor": "middle" }, number(value, 4, to - from)));
       parts.push(svg("path", { d: k ? `M${left - 4} ${y}h4` : `M${x} ${bottom}v4`, class: "tick" }));
     }
     parts.push(k

@@ -58,12 +58,12 @@ class Reading {
       }
       return `latitude ${number(+lat.toFixed(1))}°, longitude ${number(+lon.toFixed(1))}°`;
     }
-    return [u, v].map((share, k) => `${rulers[k].label}: ${number(value(k, share), 4)}`).join(", ");
+    return [u, v].map((share, k) => `${rulers[k].label}: ${number(value(k, share), 4, rulers[k].high - rulers[k].low)}`).join(", ");
   }
 
   three(p) {
     return this.viewer.stage.rulers.map(({ label, low, high }, k) =>
-      `${label} ${number(low + (p.getComponent(k) + 1) / 2 * (high - low))}`).join(", ");
+      `${label} ${number(low + (p.getComponent(k) + 1) / 2 * (high - low), 3, high - low)}`).join(", ");
   }
 
   // The visible point that is nearest on the screen, within 9 pixels.
