@@ -117,7 +117,7 @@ def _use(model: eqx.Module) -> str:
         return "points = model.sample(jax.random.key(0), 1000)\nmodel.log_prob(points)   # nats\n"
     if hasattr(model, "sample_forward"):
         return (
-            "model.sample_forward(jax.random.key(0), points)   # from the first end to the last\n"
+            "model.sample_forward(jax.random.key(0), points)   # towards the last end\n"
         )
     return "model\n"
 
