@@ -116,9 +116,7 @@ def _use(model: eqx.Module) -> str:
     if isinstance(model, Model):
         return "points = model.sample(jax.random.key(0), 1000)\nmodel.log_prob(points)   # nats\n"
     if hasattr(model, "sample_forward"):
-        return (
-            "model.sample_forward(jax.random.key(0), points)   # towards the last end\n"
-        )
+        return "model.sample_forward(jax.random.key(0), points)   # towards the last end\n"
     return "model\n"
 
 

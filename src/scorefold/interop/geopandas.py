@@ -108,6 +108,11 @@ def _require_degrees(series: GeoSeries) -> None:
             f"frame: its CRS {called!r} is projected, and x and y are no angles: "
             "frame.to_crs('EPSG:4326')."
         )
+    if crs.is_derived:
+        raise ValueError(
+            f"frame: its CRS {called!r} is a rotated one, whose longitudes are others: "
+            "frame.to_crs('EPSG:4326')."
+        )
     meridian = crs.prime_meridian
     degrees = all("degree" in axis.unit_name for axis in crs.axis_info[:2])
     if not degrees or (meridian is not None and meridian.longitude != 0.0):

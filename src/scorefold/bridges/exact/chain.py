@@ -99,7 +99,7 @@ def chain_bridge(
         tolerance = 1e-9 if log_kernels.dtype == jnp.float64 else 1e-4
     log_phi0, log_psi_n, k = _solve(log_kernels, log_p0, log_p1, tolerance, max_iterations)
     found = _assemble(log_kernels, log_phi0, log_psi_n, log_p1, k, tolerance)
-    tell("chain_bridge", found.error, k, tolerance)
+    tell("chain_bridge", found.error, k, tolerance, max_iterations)
     return found
 
 

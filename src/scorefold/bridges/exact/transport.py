@@ -162,19 +162,25 @@ def sinkhorn(
         )
         error = _error(fixed, log_a, log_b, f, g, scalar)
     f, g, iterations, error = on_one_device((f, g, iterations, error))
-    tell("sinkhorn", error, iterations, tolerance)
+    tell("sinkhorn", error, iterations, tolerance, max_iterations)
     alone, met = (jnp.full(n, low, dtype), jnp.zeros(m, dtype)), error <= tolerance
     return Transport(costs, log_a, log_b, f, g, alone, scalar, error, iterations, met)
 
 
-def tell(name: str, error: Scalar, iterations: Array, tolerance: float) -> None:
+def tell(name: str, error: Scalar, iterations: Array, tolerance: float, most: int) -> None:
     """Warn of what has not converged, unless it is traced."""
     if isinstance(error, jax.core.Tracer) or bool(error <= tolerance):
         return
     warn(
         f"{name}: the marginals are off by {float(error):.2g} in L¹ after "
-        f"{int(iterations)} iterations; the tolerance is {tolerance:.2g}. Raise "
-        "max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal."
+        f"{int(iterations)} iterations; the tolerance is {tolerance:.2g}. "
+        + (
+            "Raise max_iterations or tolerance, take a larger epsilon (a longer reference), or "
+            "anneal."
+            if int(iterations) >= most
+            else f"More iterations change nothing: that is rounding of {error.dtype}. Raise tolerance, "
+            "or take 64-bit floats."
+        )
     )
 
 
