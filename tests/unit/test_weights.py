@@ -579,3 +579,10 @@ def test_weights_that_are_masked_or_dates_are_refused():
         check_weights("w", hidden, 3)
     with pytest.raises(ValueError, match="w: not one array of numbers"):
         check_weights("w", np.array(["2020-01-01"] * 3, "datetime64[D]"), 3)
+
+
+def test_one_row_with_all_the_weight_has_no_bandwidth():
+    points = np.random.default_rng(0).normal(size=(150, 2)).astype(np.float32)
+    weights = np.where(np.arange(150) == 7, 1.0, 1e-30)
+    with pytest.raises(ValueError, match="weights: row 7 of those that count has nearly all"):
+        HeatKernelDensity.choose(Euclidean(2), points, weights=weights)

@@ -15,7 +15,7 @@ from scorefold._blocks import as_array, device, evenly, in_blocks, is_traced, pa
 from scorefold._choice import Choice
 from scorefold._fixed import fixed
 from scorefold._types import DTypeLike, Key, NumPyOrJax, Values
-from scorefold._weights import average, on_device
+from scorefold._weights import average, effective_number, on_device
 from scorefold.heat import TransitionMixture, fitted_kernel, tabulated_kernel
 from scorefold.kernels.bandwidth import (
     bandwidth_grid,
@@ -28,6 +28,8 @@ from scorefold.models._base import Model
 from scorefold.models.standardise import Units, weighted_points
 
 _BACKGROUNDS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+_LEAST_EFFECTIVE = 1.001
+"""Rows of equal weight that weights are worth, at least."""
 """Weights of the uniform background that are compared."""
 
 
@@ -94,6 +96,11 @@ class HeatKernelDensity(Model):
         bandwidth of one kernel has seen the row it is asked about: prefer ``val``.
         """
         (points, weighed), some, units = weighted_points(manifold, data, val, weights, val_weights)
+        if weighed is not None and effective_number(weighed) < _LEAST_EFFECTIVE:
+            raise ValueError(
+                f"weights: row {int(np.argmax(weighed))} of those that count has nearly all the "
+                "weight: one point has no bandwidth."
+            )
         w = on_device(weighed, points.dtype)
         if neighbours is None:
             grid = bandwidth_grid(manifold, points, size, w)
