@@ -171,16 +171,15 @@ def tell(name: str, error: Scalar, iterations: Array, tolerance: float, most: in
     """Warn of what has not converged, unless it is traced."""
     if isinstance(error, jax.core.Tracer) or bool(error <= tolerance):
         return
+    advice = (
+        "Raise max_iterations or tolerance, take a larger epsilon (a longer reference), or anneal."
+    )
+    if int(iterations) < most:
+        wider = "" if error.dtype == jnp.float64 else ", or take 64-bit floats (JAX_ENABLE_X64=1)"
+        advice = f"That is rounding of {error.dtype}: raise tolerance{wider}."
     warn(
-        f"{name}: the marginals are off by {float(error):.2g} in L¹ after "
-        f"{int(iterations)} iterations; the tolerance is {tolerance:.2g}. "
-        + (
-            "Raise max_iterations or tolerance, take a larger epsilon (a longer reference), or "
-            "anneal."
-            if int(iterations) >= most
-            else f"More iterations change nothing: that is rounding of {error.dtype}. Raise tolerance, "
-            "or take 64-bit floats."
-        )
+        f"{name}: the marginals are off by {float(error):.2g} in L¹ after {int(iterations)} "
+        f"iterations; the tolerance is {tolerance:.2g}. {advice}"
     )
 
 
