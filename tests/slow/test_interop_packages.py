@@ -125,7 +125,8 @@ def test_draws_that_arviz_would_misread():
     data = to_arviz(np.zeros((5, 2)), torus)
     for call, said in (
         (lambda: to_arviz(np.zeros((5, 3)), torus), r"has shape \(5, 3\); draws on T\^2"),
-        (lambda: to_arviz(np.array([[0.0, np.nan]]), torus), r"1 of 1 draws are not finite"),
+        (lambda: to_arviz(np.array([[0.0, np.nan]]), torus), "draws: row 0 not finite"),
+        (lambda: to_arviz(2.0 * np.ones((5, 3)), sf.Sphere(2)), "draws: rows 0, 1, 2, 3, 4"),
         (lambda: from_arviz(data, sf.Torus(3)), "has no variable 'x2', but x0, x1"),
         (lambda: from_arviz(data, torus, group="prior"), "has no group 'prior'"),
     ):

@@ -334,3 +334,11 @@ def test_a_table_of_geojson_that_is_none(text, said, tmp_path):
 def test_a_tilt_of_bunge_that_is_none_is_refused(tilt):
     with pytest.raises(sf.PointsError, match="rows 1 is not between 0 and 180"):
         from_bunge([[0.0, 90.0, 0.0], [0.0, tilt, 0.0]], degrees=True, sense="active")
+
+
+def test_angles_of_bunge_keep_their_digits():
+    angles = np.array([[30.0, 45.0, 350.0], [0.25, 179.5, 90.125]])
+    for sense in ("active", "passive"):
+        x = from_bunge(angles, degrees=True, sense=sense)
+        back = to_bunge(x, degrees=True, sense=sense)
+        np.testing.assert_allclose(back, angles, rtol=0, atol=1e-12)

@@ -57,3 +57,12 @@ def test_shapes_of_points_are_held_against_the_manifold():
         from_numpyro(dist.Normal(jnp.zeros(2), 1.0).to_event(1), sf.Sphere(2))
     with pytest.raises(TypeError, match=r"one of numpyro\.distributions, got ndarray"):
         from_numpyro(np.zeros(2))
+
+
+def test_points_off_the_manifold_are_refused_of_laws_too():
+    sphere = sf.Sphere(2)
+    law = to_numpyro(sf.data.HeatMixture(sphere, np.eye(3), s=[0.1] * 3))
+    x = np.asarray(law.sample(jax.random.key(0), (2, 3)))
+    assert law.log_prob(x).shape == (2, 3)
+    with pytest.raises(sf.PointsError, match="x: "):
+        law.log_prob(1.5 * np.ones(3))

@@ -586,3 +586,14 @@ def test_one_row_with_all_the_weight_has_no_bandwidth():
     weights = np.where(np.arange(150) == 7, 1.0, 1e-30)
     with pytest.raises(ValueError, match="weights: row 7 of those that count has nearly all"):
         HeatKernelDensity.choose(Euclidean(2), points, weights=weights)
+
+
+def test_a_code_for_no_value_in_the_column_of_weights_is_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"lat": rng.normal(40, 2, 60), "lon": rng.normal(8, 2, 60), "w": 1.0})
+    table.loc[::10, "w"] = 9999.0
+    table.loc[5, "w"] = 3.0
+    table.to_csv(tmp_path / "a.csv", index=False)
+    for code in ("w=9999", 9999.0):
+        data = sf.data.load(str(tmp_path / "a.csv"), weights="w", drop_value=code)
+        assert data.weights.max() / data.weights.min() == 3.0 and len(data.weights) == 54

@@ -3,11 +3,14 @@
 # No postponed annotations here: AbstractVar is recognised as an object only, not as a string.
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar
+from scorefold._blocks import is_traced
+from scorefold._types import Key, Point, Scalar, Values
 from scorefold.data import Law
 from scorefold.manifolds import Manifold
+from scorefold.manifolds.points import exact_points
 from scorefold.models import Model
 
 
@@ -47,3 +50,10 @@ def require_shape(manifold: Manifold, shape: tuple[int, ...], of: str) -> None:
             f"distribution: {of} is {shape}, and a point of {manifold.name} has shape "
             f"{manifold.shape}."
         )
+
+
+def log_prob_of(model: Model | Law, x: Values) -> Array:
+    """log p of points with any leading axes, which a model checks by itself and a law does not."""
+    if isinstance(model, Law) and not is_traced(x) and np.size(x):
+        exact_points(model.manifold, np.reshape(x, (-1, *model.manifold.shape)), "x")
+    return model.log_prob(x)

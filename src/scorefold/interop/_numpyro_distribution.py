@@ -11,6 +11,7 @@ from numpyro.distributions.transforms import Transform
 
 from scorefold._types import Key, Values
 from scorefold.data import Law
+from scorefold.interop._law import log_prob_of
 from scorefold.manifolds import Manifold
 from scorefold.models import Model
 
@@ -74,7 +75,7 @@ class ModelDistribution(Distribution):
         return jnp.asarray(self.model.sample(key, n)).reshape(shape)
 
     def log_prob(self, value: Values) -> Array:
-        return self.model.log_prob(value)
+        return log_prob_of(self.model, value)
 
 
 class ExponentialTransform(Transform):

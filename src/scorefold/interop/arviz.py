@@ -13,6 +13,7 @@ from scorefold.data.columns.coordinates import Part
 from scorefold.interop._needed import needed
 from scorefold.manifolds import Manifold
 from scorefold.manifolds._check import as_numbers
+from scorefold.manifolds.points import exact_points
 
 if TYPE_CHECKING:
     import xarray
@@ -33,7 +34,7 @@ def to_arviz(
     **Returns:** variables of float64. Angles are in radians, which the circular statistics of ArviZ
     take, with the attributes ``units = "radian"`` and ``circular`` (1: closes after a whole turn,
     as longitude and torsions do; 0: does not, as latitude).
-    **Raises:** ``ValueError`` for another shape and rows that are not finite.
+    **Raises:** ``ValueError`` for another shape, ``PointsError`` naming rows that are no points.
     """
     arviz, xarray = needed("arviz", "arviz"), needed("xarray", "arviz")
     coordinates = _in_radians(like)
@@ -49,11 +50,7 @@ def to_arviz(
         )
     chains, n = points.shape[:2]
     flat = points.reshape(chains * n, *manifold.shape)
-    bad = np.flatnonzero(~np.isfinite(flat.reshape(len(flat), -1)).all(axis=1))
-    if bad.size:
-        raise ValueError(
-            f"draws: {bad.size} of {len(flat)} draws are not finite (first: {bad[0]})."
-        )
+    flat = np.asarray(exact_points(manifold, flat, "draws"))
     columns = coordinates.to_columns(flat).reshape(chains, n, -1)
     circular = _circular(coordinates)
     variables = {

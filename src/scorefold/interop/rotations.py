@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from scorefold._blocks import listed
 from scorefold._types import NumPyOrJax, Values
@@ -46,8 +44,9 @@ def from_scipy(rotation: Rotation) -> NumPyOrJax:
     return exact_points(SO3(), rotation, "rotation")
 
 
-def from_bunge(angles: Values, *, degrees: bool, sense: str) -> Array:
-    """Rotations of Bunge's Euler angles (φ₁, Φ, φ₂): turns about z, the new x, the new z,
+def from_bunge(angles: Values, *, degrees: bool, sense: str) -> NumPyOrJax:
+    """Rotations of Bunge's Euler angles (φ₁, Φ, φ₂), with all of their digits, as ``from_scipy``:
+    turns about z, the new x, the new z,
 
         R = R_z(φ₁) R_x(Φ) R_z(φ₂),   g = Rᵀ.
 
@@ -61,7 +60,9 @@ def from_bunge(angles: Values, *, degrees: bool, sense: str) -> Array:
 
     Source: Bunge, Texture Analysis in Materials Science (1982), ch. 2.
     """
-    x = SO3().from_euler(angles, convention="ZXZ", degrees=degrees)
+    from scipy.spatial.transform import Rotation
+
+    SO3().from_euler(angles, convention="ZXZ", degrees=degrees)  # refuses what are no angles
     given = np.asarray(as_numbers("angles", angles), np.float64)
     half = 180.0 if degrees else np.pi
     if given.shape[-1:] == (3,):
@@ -72,7 +73,8 @@ def from_bunge(angles: Values, *, degrees: bool, sense: str) -> Array:
                 f"angles: Φ of rows {listed(bad)} is not between 0 and {half:g}: columns are "
                 "(φ₁, Φ, φ₂)."
             )
-    return jnp.swapaxes(x, -1, -2) if _passive(sense) else x
+    matrices = Rotation.from_euler("ZXZ", given, degrees=degrees).as_matrix()
+    return exact_points(SO3(), np.swapaxes(matrices, -1, -2) if _passive(sense) else matrices)
 
 
 def to_bunge(x: Values, *, degrees: bool, sense: str) -> np.ndarray:

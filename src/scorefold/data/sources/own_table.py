@@ -96,7 +96,7 @@ def rows_of(
     latlon = "latlon" in found.systems
     refuse_minutes([names[j] for j in found.used], list(map(read_name, own)), latlon)
     values, problems = numbers(table, used, "table")
-    keep, problems = _kept(table, used, values, problems, drop, drop_value)
+    keep, problems = _kept(table, used, values, problems, drop, drop_value, weights)
     w = None
     if weights is not None:
         w, keep, more = _weights(table, weights, keep, drop)
@@ -225,6 +225,7 @@ def _kept(
     problems: tuple[str, ...],
     drop: bool,
     drop_value: Dropped,
+    weights: str | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Which rows are kept, and those left out in words."""
     finite = np.isfinite(values)
@@ -235,7 +236,9 @@ def _kept(
                 f"{str(table[column].iloc[0])[:40]!r}): choose the coordinate columns by columns= "
                 "(--columns)."
             )
-    coded, lines = _coded(values, used, drop_value)
+    beside = () if weights is None else (weights,)
+    read = np.column_stack([values, numbers(table, beside, "table")[0]])
+    coded, lines = _coded(read, (*used, *beside), drop_value)
     keep, lost = finite.all(axis=1) & ~coded, ~finite.all(axis=1) & ~coded
     if lost.any() and not drop:
         advice = "repair these rows, or leave them out: drop=True (--drop)."
