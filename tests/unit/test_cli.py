@@ -1,6 +1,9 @@
 """The command line: its words, its files and their keys are a contract."""
 
 import json
+import shutil
+import socket
+import struct
 import threading
 from http.client import HTTPConnection
 
@@ -348,6 +351,9 @@ def test_serve_answers_what_is_asked_of_runs(kernels, run):
         ("draw", {"run": "kernels", "seed": True}, "seed: a whole number"),
         ("density", {"run": "kernels", "rows": [[1.0]]}, "rows: 1 to 100000 lists of 2 numbers"),
         ("density", {"run": "kernels", "rows": "a"}, "rows: 1 to"),
+        ("density", {"run": [1]}, "run: one of kernels, got [1]"),
+        ("cut", {"run": "kernels", "vary": "lat", "from": -(10**400)}, "from: a number"),
+        ("cut", {"run": "kernels", "vary": "lon", "at": {"lat": 90}}, "has no length there"),
         ("cut", {"run": "kernels", "vary": "z"}, "vary: one of lat, lon"),
         ("cut", {"run": "kernels", "vary": "lat", "from": 3, "to": 3}, "3 is not below 3"),
         ("cut", {"run": "kernels", "vary": "lon", "at": {"lat": 99}}, "leaves the space"),
@@ -389,6 +395,7 @@ def test_serve_speaks_to_who_knows_the_token(kernels):
             ("GET", "/model.safetensors" + token, None, None, 404),
             ("POST", "/ask/draw" + token, "[" * 10**5, None, 400),
             ("POST", "/ask/draw" + token, "[1]", None, 400),
+            ("POST", "/draw" + token, "{}", None, 404),
             ("POST", "/ask/draw" + token, '{"run": "kernels", "n": -1}', None, 400),
             ("PUT", "/" + token, "x", None, 501),
         ):
@@ -401,3 +408,33 @@ def test_serve_speaks_to_who_knows_the_token(kernels):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_serve_goes_on_beside_a_damaged_run(kernels, run):
+    bad = run / "damaged"
+    shutil.copytree(kernels, bad)
+    (bad / "model.safetensors").write_bytes(b"nothing")
+    answers = Answers([kernels, bad])
+    whole, damaged = answers.answer("runs", {})["runs"]
+    assert whole["kind"] == "model" and "truncated" in damaged["error"]
+    assert len(answers.answer("draw", {"run": "kernels", "n": 2})["rows"]) == 2
+
+
+def test_serve_says_nothing_of_who_has_gone(kernels, capfd):
+    server = Server(Answers([kernels]))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        for _ in range(3):
+            with socket.create_connection(server.server_address) as link:
+                reset = struct.pack("ii", 1, 0)
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                link.sendall(f"GET /?token={server.token} HTTP/1.1\r\nHost: 127.0.0.1:"
+                             f"{server.server_port}\r\n\r\n".encode())  # fmt: skip
+        with socket.create_connection(server.server_address) as link:
+            link.sendall(b"GET http://[bad/ HTTP/1.0\r\n\r\n")
+            assert b" 400 " in link.recv(100)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "Traceback" not in capfd.readouterr().err

@@ -302,6 +302,23 @@ def test_runs_are_compared_on_one_page(own, capsys):
     assert out.read_bytes() == before
 
 
+@pytest.mark.parametrize("field, words", [("origin", " from "), ("columns", "has columns z")])
+def test_runs_of_other_frames_are_not_drawn_on_each_other(own, capsys, field, words):
+    """Points are drawn less their origin, under the names of one table."""
+    shutil.copytree(own / "run", own / "away")
+    path = own / "away" / "run.json"
+    found = json.loads(path.read_text())
+    if field == "origin":
+        found["coordinates"]["parts"][0]["origin"][0] += 1e4
+    else:
+        found["coordinates"]["columns"][0] = "z"
+    path.write_text(json.dumps(found))
+    out = own / "all.html"
+    said = refused(capsys, ["report", own / "run", own / "away", "--out", out])
+    assert "run has columns" in said and words in said and "origin of one table" in said
+    assert not out.exists()
+
+
 def test_runs_of_other_points_are_not_compared_by_likelihood():
     """The data of each are shown under its name; of the same points the likeliest run is named."""
     law = report.Explored(draws=np.zeros((3, 2)))

@@ -102,3 +102,12 @@ def test_a_card_says_what_is_known_and_what_is_not(model):
     result = values["model-index"][0]["results"][0]
     assert result["metrics"][0]["value"] == 0.5 and result["dataset"]["name"] == "x # y"
     assert '# a "title" --- license: mit\n' in rest and r"| a\|b | 1 2 |" in rest
+
+
+def test_a_header_is_yaml_and_a_text_shows_as_it_stands(model):
+    card = model_card(
+        model, "waves 😀 [x](javascript:1) <b>", test_nll=1e-05, data={"Data set": "a_b*c*"}
+    )
+    _, header, rest = card.split("---\n", 2)
+    assert "😀" in header and "\\ud83d" not in header and '"value": 1.0e-05' in header
+    assert r"\[x\](javascript:1) \<b\>" in rest and r"a\_b\*c\*" in rest

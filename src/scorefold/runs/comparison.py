@@ -48,9 +48,12 @@ def compare(
         raise RunError(f"report: {len(runs)} runs to compare; give from 2 to {_MOST}.")
     kinds = {name: run.kind for name, run in runs.items()}
     _alike(kinds, "is of a", "only models, or only bridges, can be compared")
+    manifolds = {name: run.coordinates().manifold.name for name, run in runs.items()}
+    _alike(manifolds, "is on", "only runs on one manifold can be compared")
+    frames = {name: _frame(run) for name, run in runs.items()}
+    _alike(frames, "has columns", "runs are drawn in the columns, units and origin of one table")
     explored: dict[str, Exploration] = {}
     numbers: dict[str, ReadOnlyDocument] = {}
-    frames: dict[str, str] = {}
     digests = set()
     for name, run in runs.items():
         problem = reopened(run, data_dir)
@@ -64,11 +67,7 @@ def compare(
             done = Finished(run.folder, subject, metrics, {}, course, earthly)
             explored[name] = problem.exploration(done)
         numbers[name] = metrics
-        frames[name] = _frame(run)
         digests.add(repr(run.single()["points"]))
-    manifolds = {name: one.manifold.name for name, one in explored.items()}
-    _alike(manifolds, "is on", "only runs on one manifold can be compared")
-    _alike(frames, "has columns", "runs are drawn in the columns, units and origin of one table")
     same = len(digests) == 1
     with listener.doing("drawing the comparison"):
         return report.write_report(

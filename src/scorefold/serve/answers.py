@@ -101,12 +101,11 @@ class Answers:
             )
         length = np.full(n, np.nan)
         length[good] = _lengths(run, model, rows[good])
+        if np.nanmax(length) == 0.0:
+            raise Asked(f"a cut along {vary} has no length there: it stays at one point.")
         conditional = np.full(n, np.nan)
         p = np.exp(logs[good] - logs[good].max())
-        mass = np.trapezoid(p, length[good])
-        if not mass > 0.0:
-            raise Asked(f"a cut along {vary} has no length there: it stays at one point.")
-        conditional[good] = p / mass
+        conditional[good] = p / np.trapezoid(p, length[good])
         return {
             "vary": vary, "values": _plain(rows[:, k]), "log_prob": _plain(logs),
             "length": _plain(length), "conditional": _plain(conditional),
@@ -192,10 +191,14 @@ def _log_prob(run: Run, model: Model, rows: np.ndarray) -> np.ndarray:
 
 
 def _lengths(run: Run, model: Model, rows: np.ndarray) -> np.ndarray:
-    """From the first row, along the curve: sums of distances between neighbours."""
+    """From the first row, along the curve: sums of distances between neighbours; 0 where they are
+    all rounding."""
     points = run.coordinates().to_points(rows)
     steps = np.asarray(jax.vmap(model.manifold.dist)(points[:-1], points[1:]), np.float64)
-    return np.concatenate([[0.0], np.cumsum(steps)])
+    found = np.concatenate([[0.0], np.cumsum(steps)])
+    size = float(np.abs(np.asarray(points)).max())
+    rounding = 8.0 * len(rows) * size * float(np.finfo(np.asarray(points).dtype).eps)
+    return found if found[-1] > rounding else np.zeros(len(rows))
 
 
 def _rows(given: object, columns: int) -> np.ndarray:
