@@ -1,6 +1,7 @@
 """The command line: its words, its files and their keys are a contract."""
 
 import json
+import math
 import shutil
 import socket
 import struct
@@ -266,8 +267,19 @@ def test_regions_of_a_run(run, kernels, capsys):
         assert abs(found["coverage"] - mass) < 4 * found["coverage_error"]
         (lon, lat), *_ = one["geometry"]["coordinates"][0][0]
         assert 0 < lat < 80 and -80 < lon < 20
+    with_data = ["regions", str(kernels), "-n", "2000", "--mass", ".7", "--calibrate"]
+    assert main([*with_data, "--out", str(run / "calibrated.json")]) == 0
+    (found,) = json.loads((run / "calibrated.json").read_text())["regions"]
+    assert found["held_out"] == 30 and found["mass"] == 0.7
+    assert found["mass_error"] == pytest.approx(math.sqrt(0.21 / 30))
+    assert abs(found["coverage"] - 0.7) < 4 * found["coverage_error"]
+    assert main([*with_data[:-2], ".95", "--calibrate", "--out", str(run / "no.json")]) == 2
+    said = capsys.readouterr().err
+    assert "--calibrate: the validation points of the run: held_out: 100 points are needed" in said
     (run / "azores.csv").rename(run / "away.csv")
     try:
+        assert main([*with_data, "--out", str(run / "no.json")]) == 2
+        assert "--calibrate needs the data of the run" in capsys.readouterr().err
         assert main([*words, "--out", str(run / "regions.json")]) == 0
     finally:
         (run / "away.csv").rename(run / "azores.csv")

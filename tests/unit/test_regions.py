@@ -13,7 +13,12 @@ import scorefold as sf
 from scorefold.models import PointwiseModel, Units
 from scorefold.models.mixtures.component import Component
 from scorefold.models.mixtures.mixture import FittedMixture
-from scorefold.regions import contours, credible_region, feature_collection
+from scorefold.regions import (
+    calibrated_region,
+    contours,
+    credible_region,
+    feature_collection,
+)
 from scorefold.regions.contours import _level_set
 from scorefold.regions.geojson import polygons
 from scorefold.regions.surfaces import surface
@@ -32,6 +37,11 @@ def one_law(description, centre, deviations, dtype=np.float64):
 def vmf(lat, lon, dtype=np.float64):
     centre = SPHERE.from_latlon([lat], [lon])[0]
     return one_law(sf.VonMisesFisherMixture(SPHERE, 1), centre, np.full(2, KAPPA**-0.5), dtype)
+
+
+def sharp(lat, deviation=200.0**-0.5):
+    description = sf.VonMisesFisherMixture(SPHERE, 1)
+    return one_law(description, SPHERE.from_latlon([lat], [0.0])[0], np.full(2, deviation))
 
 
 def cap(mass):
@@ -117,6 +127,83 @@ def test_coverage_is_that_of_the_law():
     assert fresh.n == 4000 and abs(fresh.z) < 4.0
     np.testing.assert_allclose(fresh.standard_error, math.sqrt(0.09 * (1 / 4000 + 1 / 5000)))
     assert region.coverage(UniformLaw(SPHERE).sample(KEY, 500)).z < -50.0
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+def test_a_calibrated_region_holds_its_share_of_the_data(mass):
+    """Data of κ = 20 under a model of κ = 200 about another point: the model's own region holds far
+    less of them, the calibrated one m. Over 60 sets of 200 held-out points the shares that fresh
+    points have inside scatter as ``mass_error`` says (a deviation of 60 has a relative error of
+    .09; 4 of them), about m (4 standard errors of the mean, and 1/200)."""
+    data, model = vmf(0.0, 0.0), sharp(5.0)
+    draws, fresh = model.sample(KEY, 2000), np.asarray(data.sample(jax.random.key(7), 40_000))
+    at = np.asarray(model.log_prob(fresh))
+    assert np.mean(at >= credible_region(model, mass, key=KEY, draws=draws).level) < 0.5 * mass
+    shares, errors = [], []
+    for k in range(60):
+        held_out = data.sample(jax.random.key(100 + k), 200)
+        found = calibrated_region(model, held_out, mass, key=KEY, draws=draws)
+        shares.append(np.mean(at >= found.level))
+        errors.append(found.mass_error)
+    np.testing.assert_allclose(errors, math.sqrt(mass * (1 - mass) / 200))
+    spread = np.std(shares, ddof=1)
+    assert abs(spread / errors[0] - 1.0) < 0.36
+    assert abs(np.mean(shares) - mass) < 1 / 200 + 4 * spread / math.sqrt(60)
+    covered = found.coverage(fresh[:800])
+    np.testing.assert_allclose(
+        covered.standard_error, math.sqrt(mass * (1 - mass) * (1 / 800 + 1 / 200))
+    )
+    assert abs(covered.z) < 4.0 and found.held_out == 200
+
+
+def test_the_area_of_a_calibrated_region_is_that_of_its_set():
+    """Of a cap about a pole: area = 2π(1 − t), t from the level by the closed form."""
+    model, data = vmf(90.0, 0.0), sharp(90.0)
+    found = calibrated_region(model, data.sample(KEY, 300), 0.5, key=KEY, n=20_000)
+    peak = cap(0.5)[1] - KAPPA * (cap(0.5)[0] - 1.0)
+    t = 1.0 + (found.level - peak) / KAPPA
+    assert abs(found.area - 2.0 * math.pi * (1.0 - t)) < 4.0 * found.area_error
+    assert found.set_error == found.area_error < 0.2 * found.area
+
+
+def test_weights_and_groups_of_points():
+    """A weight of 2 is a row twice, in the level and the share; rows that are there five times have
+    the error of a fifth as many, if their groups say so."""
+    model = vmf(0.0, 0.0)
+    points = np.asarray(model.sample(KEY, 400))
+    w = np.where(np.arange(400) % 3 == 0, 2.0, 1.0)
+    twice = np.repeat(points, w.astype(int), axis=0)
+    draws = model.sample(jax.random.key(1), 2000)
+    one = calibrated_region(model, points, 0.8, key=KEY, draws=draws, weights=w)
+    two = calibrated_region(model, twice, 0.8, key=KEY, draws=draws)
+    assert one.level == two.level
+    np.testing.assert_allclose(one.coverage(points, weights=w).value, two.coverage(twice).value)
+
+    region = credible_region(model, 0.8, key=KEY, draws=draws)
+    copies, label = np.repeat(points, 5, axis=0), np.repeat(np.arange(400), 5)
+    share = region.coverage(copies, groups=label)
+    alone = region.coverage(points)
+    assert share.value == alone.value and share.n == 2000
+    own = math.sqrt(share.standard_error**2 - region.mass_error**2)
+    # The residuals' square about m in the place of m(1 − m): within 4 standard errors of it.
+    np.testing.assert_allclose(own, math.sqrt(0.16 / 400), rtol=0.15)
+    by_two = calibrated_region(model, copies, 0.8, key=KEY, draws=draws, groups=label)
+    np.testing.assert_allclose(by_two.mass_error, math.sqrt(0.16 / 400), rtol=0.15)
+
+
+def test_mistakes_about_held_out_points_are_named():
+    model = vmf(0.0, 0.0)
+    points = np.asarray(model.sample(KEY, 60))
+    with pytest.raises(ValueError, match=r"held_out: 50 points are needed for .*9, got 40"):
+        calibrated_region(model, points[:40], 0.9, key=KEY)
+    with pytest.raises(ValueError, match="groups: one label for each of 60 points is needed"):
+        calibrated_region(model, points, 0.9, key=KEY, groups=np.arange(3))
+    with pytest.raises(ValueError, match="groups: all points are of one group"):
+        calibrated_region(model, points, 0.9, key=KEY, groups=np.zeros(60))
+    with pytest.raises(ValueError, match="weights: 1 of 60 weights are negative"):
+        calibrated_region(model, points, 0.9, key=KEY, weights=np.r_[-1.0, np.ones(59)])
+    with pytest.warns(sf.ScorefoldWarning, match="500 draws, 500 of which are inside"):
+        calibrated_region(sharp(90.0, 1e-3), points, 0.9, key=KEY, n=500)
 
 
 def holds(rings, x, y):
@@ -251,7 +338,7 @@ def test_curves_of_a_torus_and_a_plane():
     draws = 0.3 * np.asarray(plane.sample(KEY, 2000))
     region = credible_region(plane, 0.9, key=KEY, draws=plane.sample(KEY, 2000))
     small = type(region)(plane, 0.9, region.level, region.level_error, region.log_area,
-                         region.area_spread, draws)  # fmt: skip
+                         region.area_spread, draws, region.mass_error)  # fmt: skip
     for one in (region, small):
         found = one.contours(64)
         radius = math.sqrt(-2.0 * (region.level + math.log(2.0 * math.pi)))

@@ -19,6 +19,9 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--out", metavar="FILE", required=True, help=".geojson (S^2) or .json")
     parser.add_argument("--mass", type=_shares, default=(0.5, 0.9), metavar="M,M,…",
                         help="shares that the regions hold (default: 0.5,0.9)")  # fmt: skip
+    parser.add_argument("--calibrate", action="store_true",
+                        help="the validation points of the run set the levels: regions hold shares "
+                        "of the data, not of the model's mass")  # fmt: skip
     parser.add_argument("-n", type=whole(1000, 10**8), default=20_000, metavar="N",
                         help="draws that set the levels (default: 20000)")  # fmt: skip
     parser.add_argument("--resolution", type=whole(2, 4096), default=128, metavar="N",

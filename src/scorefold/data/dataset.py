@@ -16,7 +16,7 @@ from scorefold.data.columns.audit import Audit, WeightsAudit, leak, quantiles, r
 from scorefold.data.columns.codes import Codes, codes_of
 from scorefold.data.columns.coordinates import Coordinates
 from scorefold.data.laws.law import Law
-from scorefold.data.splits.protocols import GENERAL, Split, split
+from scorefold.data.splits.protocols import GENERAL, Split, joined, split
 from scorefold.manifolds import Manifold
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ class Dataset:
     def weights_of(self, part: str) -> np.ndarray | None:
         """Weights of the rows of ``train``, ``val`` or ``test``, or ``None``."""
         return None if self.weights is None else self.weights[getattr(self.indices, part)]
+
+    def groups_of(self, part: str) -> np.ndarray | None:
+        """Labels of the rows of ``train``, ``val`` or ``test`` that depend on each other: rows of
+        one point, or of one of ``groups``. ``None`` where each row stands alone."""
+        together = self.labels if self.groups is None else joined(self.labels, self.groups)
+        own = together[getattr(self.indices, part)]
+        return None if len(np.unique(own)) == len(own) else own
 
     @cached_property
     def audit(self) -> Audit:

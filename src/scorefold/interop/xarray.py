@@ -147,7 +147,7 @@ def _dimension(array: xarray.DataArray, kind: str, name: str) -> str:
         if str(dim).lower() in _NAMES[kind] or standard == _NAMES[kind][1] or (
             attrs.get("units") in _UNITS[kind]
         ):  # fmt: skip
-            return dim
+            return str(dim)
     raise ValueError(
         f"{name}: none of its dimensions ({', '.join(map(str, array.dims))}) is {_NAMES[kind][1]}: "
         f"rename it to {kind!r}, in degrees."

@@ -5,9 +5,11 @@ what they promise, and on surfaces their boundary.
     region.contains(points)                     # where log p is at least region.level
     region.area, region.area_error              # Riemannian volume
     region.coverage(held_out)                   # the share of fresh points inside, in deviations
+    calibrated_region(model, validation, 0.9, key=key)  # 0.9 of the data, however sure the model is
     region.to_geojson()                         # on S^2: polygons in degrees of longitude, latitude
 """
 
+from scorefold.regions.calibration import calibrated_region
 from scorefold.regions.contours import Contours
 from scorefold.regions.region import (
     Coverage,
@@ -21,6 +23,7 @@ __all__ = [
     "Contours",
     "Coverage",
     "CredibleRegion",
+    "calibrated_region",
     "contours",
     "credible_region",
     "feature_collection",

@@ -1,4 +1,4 @@
-"""The smallest region that holds a given share of a model's mass."""
+"""The smallest region that holds a given share of a model's mass, or of what it was fitted to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from jaxtyping import Array
 from scorefold._hash import structural_hash
 from scorefold._types import Document, Key, Values
 from scorefold._warnings import warn
-from scorefold._weights import average, counted, effective_number, rows_that_count
+from scorefold._weights import average
 from scorefold.manifolds import Manifold
 from scorefold.models import Model
 from scorefold.regions.contours import Contours, level_contours
 from scorefold.regions.geojson import multi_polygon
+from scorefold.regions.shares import Shares
 
 _FEWEST = 20
 """Draws on the rarer side of the level, below which a quantile has no error to speak of."""
@@ -28,9 +29,10 @@ _TIED = 0.05
 
 
 class Coverage(NamedTuple):
-    """``value``: the share of n points in the region. Of independent points of the model's own law
-    it has the mean ``mass`` and the deviation ``standard_error``, √(m(1 − m)(1/n + 1/N)), of n
-    points and of the N draws that set the level; ``z`` = (value − mass) / standard_error."""
+    """``value``: the share of n points in the region. Of points of the law that set the level it
+    has the mean ``mass`` and the deviation ``standard_error``, which counts the n points and the
+    region's ``mass_error``: √(m(1 − m)(1/n + 1/N)) where both are independent; ``z`` = (value −
+    mass) / standard_error."""
 
     value: float
     standard_error: float
@@ -46,9 +48,11 @@ class CredibleRegion(eqx.Module):
     """{x : log p(x) ≥ c}, which has the least volume of all sets of its mass (Neyman & Pearson).
 
     **Fields:** ``model``; ``mass``: the share m that is to be inside; ``level``: c in nats with
-    respect to Riemannian volume, with its Monte Carlo ``level_error``; ``log_area``: log of the
-    least volume that holds m, with the relative error ``area_spread``; ``draws``: N draws of the
-    model.
+    respect to Riemannian volume, with its sampling error ``level_error``; ``log_area``: log of the
+    volume, with the relative error ``area_spread``; ``draws``: N draws of the model;
+    ``mass_error``: one standard error of the mass that {log p ≥ c} has, √(m(1 − m)/N) of the draws
+    or held-out points that set c; ``held_out``: how many held-out points did, None where draws of
+    the model did.
 
     Source: Hyndman 1996 (highest density regions).
     """
@@ -60,6 +64,8 @@ class CredibleRegion(eqx.Module):
     log_area: float
     area_spread: float
     draws: np.ndarray
+    mass_error: float
+    held_out: int | None = None
 
     @property
     def manifold(self) -> Manifold:
@@ -72,15 +78,17 @@ class CredibleRegion(eqx.Module):
 
     @property
     def area_error(self) -> float:
-        """One standard error of ``area`` as the least volume that holds m."""
+        """One standard error of ``area``: as the least volume that holds m, or, of a level that
+        held-out points set, as the volume of {log p ≥ level}."""
         return self.area * self.area_spread
 
     @property
     def set_error(self) -> float:
         """One standard error of ``area`` as the volume of {log p ≥ level}, whose mass is m up to
-        √(m(1 − m)/N): that times e^{−c}, and ``area_error``."""
-        scatter = math.sqrt(self.mass * (1.0 - self.mass) / len(self.draws))
-        return math.hypot(self.area_error, scatter * math.exp(min(-self.level, 700.0)))
+        ``mass_error``: that times e^{−c}, and ``area_error``."""
+        if self.held_out is not None:
+            return self.area_error
+        return math.hypot(self.area_error, self.mass_error * math.exp(min(-self.level, 700.0)))
 
     def __hash__(self) -> int:
         return structural_hash(self)
@@ -89,22 +97,27 @@ class CredibleRegion(eqx.Module):
         """Whether log p(x) ≥ c, shape = the batch shape of ``x``."""
         return self.model.log_prob(x) >= self.level
 
-    def coverage(self, x: Values, *, weights: Values | None = None) -> Coverage:
+    def coverage(
+        self, x: Values, *, weights: Values | None = None, groups: Values | None = None
+    ) -> Coverage:
         """How many points are inside: of held-out points, whether a model is as sure as it should
-        be. Points that depend on each other, as those of one cluster do, scatter more than
-        ``standard_error`` says. ``weights``: of the points, ≥ 0: shares of weight, with the error
-        of as many points as they are worth.
+        be.
 
-        **Raises:** ``ValueError`` for no points, and weights that are none.
+        **Arguments:** ``weights``: of the points, ≥ 0: shares of weight, with the error of as many
+        points as they are worth; ``groups``: a label for each point, where those of one group
+        depend on each other (one cluster, one structure, copies): the error is that of sums over
+        groups, √(G/(G − 1) Σ_g (Σ_{i∈g} w_i(1_i − m))²)/Σw. Without them points count as
+        independent.
+        **Raises:** ``ValueError`` for no points, weights that are none, and fewer than two groups.
         """
         inside = np.asarray(self.contains(x)).ravel()
         if not inside.size:
             raise ValueError("x: is empty; give at least one point.")
-        kept, w = rows_that_count("weights", weights, inside.size)
-        inside = counted(inside, kept)
-        worth = inside.size if w is None else effective_number(w)
-        scatter = self.mass * (1.0 - self.mass) * (1.0 / worth + 1.0 / len(self.draws))
-        return Coverage(float(average(inside, w)), math.sqrt(scatter), self.mass, inside.size)
+        points = Shares.of(inside, weights, groups)
+        error = math.hypot(points.share_error(self.mass), self.mass_error)
+        return Coverage(
+            float(average(points.values, points.weights)), error, self.mass, points.values.size
+        )
 
     def contours(self, resolution: int = 128) -> Contours:
         """The boundary on S², T² or R²: see ``contours`` of several regions."""
@@ -139,23 +152,13 @@ def credible_region(
     **Raises:** ``ValueError`` for a mass that is no share, for too few draws, and where log p is
     not finite at one.
     """
-    if not isinstance(model, Model):
-        raise TypeError(f"model: a fitted Model, got {type(model).__name__}.")
-    if not isinstance(mass, int | float | np.number) or not 0.0 < mass < 1.0:
-        raise ValueError(f"mass: one share between 0 and 1, such as 0.9, got {mass!r:.60}.")
-    points = np.asarray(model.sample(key, n) if draws is None else draws)
-    logs = np.asarray(model.log_prob(points), np.float64)
+    check_request(model, mass)
+    points, logs = draws_of(model, key, n, draws)
     count = logs.size
     needed = math.ceil(_FEWEST / min(mass, 1.0 - mass) - 1e-9)
     if logs.ndim != 1 or count < needed:
         where = "n" if draws is None else "draws"
         raise ValueError(f"{where}: {needed} draws are needed for a mass of {mass:g}, got {count}.")
-    bad = np.flatnonzero(~np.isfinite(logs))
-    if bad.size:
-        raise ValueError(
-            f"model: log p is not finite at {bad.size} of its {count} draws (first: row {bad[0]}); "
-            "draws and log_prob are not of one law."
-        )
     ordered = np.sort(logs)
     rank, step = _rank(count, 1.0 - mass), math.sqrt(count * mass * (1.0 - mass))
     level = ordered[rank]
@@ -173,7 +176,7 @@ def credible_region(
     log_area = math.log(share) - float(level) if share > 0 else -math.inf
     return CredibleRegion(
         model, mass, float(level), float(above - below) / 2.0, log_area,
-        spread / share if share > 0 else math.inf, points,
+        spread / share if share > 0 else math.inf, points, step / count,
     )  # fmt: skip
 
 
@@ -220,7 +223,7 @@ def feature_collection(
     more = properties or [{}] * len(regions)
     if len(more) != len(regions):
         raise ValueError(f"properties: {len(more)} of them for {len(regions)} regions.")
-    names = ("mass", "level", "level_error", "area", "area_error")
+    names = ("mass", "mass_error", "level", "level_error", "area", "area_error", "held_out")
     return {
         "type": "FeatureCollection",
         "features": [
@@ -232,6 +235,26 @@ def feature_collection(
             for region, found, own in zip(regions, contours(regions, resolution), more, strict=True)
         ],
     }
+
+
+def check_request(model: Model, mass: float) -> None:
+    if not isinstance(model, Model):
+        raise TypeError(f"model: a fitted Model, got {type(model).__name__}.")
+    if not isinstance(mass, int | float | np.number) or not 0.0 < mass < 1.0:
+        raise ValueError(f"mass: one share between 0 and 1, such as 0.9, got {mass!r:.60}.")
+
+
+def draws_of(model: Model, key: Key, n: int, draws: Values | None) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the model, and log p of them."""
+    points = np.asarray(model.sample(key, n) if draws is None else draws)
+    logs = np.asarray(model.log_prob(points), np.float64)
+    bad = np.flatnonzero(~np.isfinite(logs))
+    if bad.size:
+        raise ValueError(
+            f"model: log p is not finite at {bad.size} of its {logs.size} draws (first: row "
+            f"{bad[0]}); draws and log_prob are not of one law."
+        )
+    return points, logs
 
 
 def _rank(n: int, share: float) -> int:

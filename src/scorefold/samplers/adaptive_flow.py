@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from scorefold._types import Key, Point, Scalar, ScalarLike
-from scorefold.fields import value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.samplers.chunks import Limits
 from scorefold.samplers.flow import Flow
@@ -71,13 +70,14 @@ def _solve(
     def rate(tau: ScalarLike, state: tuple[Array, Array], args: None) -> tuple[Array, Array]:
         s, ds = flow.clock.s(jnp.asarray(tau))
         velocity = lambda y: flow.velocity(y, s)  # noqa: E731
+        both = lambda y: flow.velocity_and_divergence(y, s)  # noqa: E731
         # The field is continued off the manifold by v ∘ project: the manifold is invariant under
         # the flow, and a Runge–Kutta method keeps its order.
         y = jax.vmap(manifold.project)(state[0])
         if not divergence:
             v, div = jax.vmap(velocity)(y), jnp.zeros_like(state[1])
         elif probes is None:
-            v, div = jax.vmap(lambda p: value_and_divergence(velocity, manifold, p))(y)
+            v, div = jax.vmap(both)(y)
         else:
             v, div = jax.vmap(lambda *a: _probed(velocity, manifold, *a))(y, x, probes)
         return ds * v, ds * div

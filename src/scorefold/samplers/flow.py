@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from scorefold._types import Point, Scalar
-from scorefold.fields import TangentField
+from scorefold.fields import TangentField, value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers._base import ScoreFunction
@@ -36,6 +36,10 @@ class Flow(eqx.Module):
     @abc.abstractmethod
     def velocity(self, x: Point, s: Scalar) -> Point:
         """v(x, s), tangent at x."""
+
+    def velocity_and_divergence(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
+        """v(x, s) and div v(x, s), exact."""
+        return value_and_divergence(lambda y: self.velocity(y, s), self.manifold, x)
 
 
 class ProbabilityFlow(Flow):

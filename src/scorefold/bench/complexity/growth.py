@@ -22,8 +22,6 @@ _TOLERANCE = 0.3
 _WHY = {
     ("sampling step", "Moser flow"): "its velocity divides by 1 − div u, so that a step of "
     "sampling costs as many passes as a divergence",
-    ("likelihood evaluation", "Moser flow"): "it is the divergence of a velocity that holds a "
-    "divergence",
 }
 _SHOWN = {
     "passes": "passes a point", "milliseconds": "milliseconds", "megabytes": "megabytes",

@@ -27,6 +27,7 @@ from scorefold.models import (
     ScoreModel,
 )
 from scorefold.models.flows._base import FlowModel
+from scorefold.models.flows.moser import FittedMoserFlow, MoserPath
 from scorefold.noising import Brownian
 from scorefold.samplers import PathFlow, ProbabilityFlow
 from scorefold.samplers.clocks import PowerClock, near_data_clock
@@ -132,6 +133,10 @@ def program(phase: str, case: Case, trainer: Trainer, x: Array) -> Program:
             lambda a, rows, k: _probed(_flow(eqx.combine(a, rest)), rows, k),
             (arrays, x, key), n,
         )  # fmt: skip
+    if isinstance(fitted, FittedMoserFlow):
+        return Program(
+            lambda a, rows: _stage(MoserPath(eqx.combine(a, rest).field), rows), (arrays, x), n
+        )
     clock = _flow(fitted).clock
     assert isinstance(clock, PowerClock)
     plan = make_plan(*_ends(fitted), STEPS, clock, 0.0)
@@ -169,6 +174,12 @@ def _ends(model: FittedScoreModel | FlowModel) -> tuple[float, float]:
     if isinstance(model, FittedScoreModel):
         return model.s_min, model.s_max
     return model.t_min**2, 1.0
+
+
+def _stage(flow: Flow, rows: Array) -> tuple[Array, Array]:
+    """Velocity and what is integrated with it, as a stage of the adaptive solver."""
+    s = jnp.asarray(0.5, rows.dtype)
+    return jax.vmap(lambda p: flow.velocity_and_divergence(p, s))(rows)
 
 
 def _probed(flow: Flow, rows: Array, key: Key) -> tuple[Array, Array]:

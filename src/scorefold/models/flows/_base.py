@@ -19,7 +19,7 @@ from scorefold.noising import Reference
 from scorefold.samplers import EulerStep, FlowDensity, PathFlow, walk
 from scorefold.samplers.flow_density import flow_density, flow_draws
 
-_MOST_STEPS = 4096
+MOST_STEPS = 4096
 """Of the adaptive solver. A stiff flow is slow; it is not to fail."""
 
 
@@ -86,7 +86,7 @@ class FlowModel(OdeModel):
         tolerance = self.rtol if rtol is None else rtol
         found = flow_density(
             PathFlow(self.field), self.reference, rows, self.t_min**2, 1.0, rtol=tolerance,
-            atol=tolerance, divergence=divergence, key=key, chunk=chunk, max_steps=_MOST_STEPS,
+            atol=tolerance, divergence=divergence, key=key, chunk=chunk, max_steps=MOST_STEPS,
         )  # fmt: skip
         return in_units(found, self.units, batch)
 

@@ -1,0 +1,46 @@
+"""The share of points that are inside a region, and its error."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from scorefold._types import Values
+from scorefold._weights import counted, effective_number, rows_that_count
+
+
+class Shares(NamedTuple):
+    """Values of the points that count, their weights (None: alike) and whole numbers for their
+    groups (None: independent)."""
+
+    values: np.ndarray
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+
+    @staticmethod
+    def of(values: np.ndarray, weights: Values | None, groups: Values | None) -> Shares:
+        kept, w = rows_that_count("weights", weights, values.size)
+        if groups is None:
+            return Shares(counted(values, kept), w, None)
+        labels = np.asarray(groups)
+        if labels.shape != (values.size,):
+            raise ValueError(
+                f"groups: one label for each of {values.size} points is needed, got an array of "
+                f"shape {labels.shape}."
+            )
+        found = np.unique(counted(labels, kept), return_inverse=True)[1].reshape(-1)
+        if found.max(initial=0) < 1:
+            raise ValueError("groups: all points are of one group, which has no error: give two.")
+        return Shares(counted(values, kept), w, found)
+
+    def share_error(self, m: float) -> float:
+        """One standard error of the share of weight of ``values`` (whether a point is inside) that
+        is m on average."""
+        if self.groups is None:
+            worth = self.values.size if self.weights is None else effective_number(self.weights)
+            return math.sqrt(m * (1.0 - m) / worth)
+        w = np.ones(self.values.size) if self.weights is None else self.weights
+        sums = np.bincount(self.groups, w * (self.values - m))
+        return math.sqrt(sums.size / (sums.size - 1) * float(sums @ sums)) / float(w.sum())
