@@ -1,5 +1,7 @@
 """Work shared out among devices gives what one device gives."""
 
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,17 @@ def test_training_on_a_mesh_is_training(description, devices):
     np.testing.assert_allclose(spread.log_prob(x), model.log_prob(x), rtol=1e-3, atol=1e-3)
     leaves = [leaf for leaf in jax.tree.leaves(spread) if isinstance(leaf, jax.Array)]
     assert leaves and all(len(leaf.sharding.device_set) == 1 for leaf in leaves)
+
+
+def test_training_on_a_mesh_compiles_once(caplog):
+    """Every array of the state lies on the whole mesh when steps begin: where one does not, the
+    second call compiles again."""
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        _fit(_description(), sf.device_mesh(2), batch_size=47)  # a batch of no other test
+    compiled = [
+        line for line in caplog.messages if "Finished XLA compilation of jit(_train)" in line
+    ]
+    assert len(compiled) == 1
 
 
 def test_seeds_side_by_side_on_a_mesh():

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from scorefold._compile import quick_jit
-from scorefold._mesh import on_mesh, rows_by_device, same_on_each_device
+from scorefold._mesh import everywhere, on_mesh, rows_by_device, same_on_each_device
 from scorefold._types import Key, Scalar
 from scorefold.fitting import adam
 from scorefold.fitting.adam import Moments
@@ -49,7 +49,8 @@ class TrainState(eqx.Module):
         return math.prod(self.step.shape)
 
     def with_total(self, steps: int) -> TrainState:
-        return dataclasses.replace(self, total=jnp.full(self.total.shape, steps, jnp.int32))
+        total = jnp.full(self.total.shape, steps, jnp.int32)
+        return dataclasses.replace(self, total=everywhere(total))
 
     @classmethod
     def start(cls, params: PyTree) -> TrainState:
