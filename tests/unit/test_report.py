@@ -26,6 +26,11 @@ from scorefold.report.density import evaluate
 from scorefold.report.maps import fibonacci
 from scorefold.report.rotations import from_euler_angles
 
+
+def _place(lat, lon):
+    return np.asarray(Sphere(2).from_latlon([lat], [lon])[0], np.float64)
+
+
 CITIES = {
     "Tokyo": (35.9, 139.5), "London": (51.8, -0.6), "Nairobi": (-1.29, 36.82),
     "Alice Springs": (-23.70, 133.88), "Denver": (39.74, -104.99), "Brasilia": (-15.79, -47.88),
@@ -98,6 +103,7 @@ def test_globe_of_known_points():
     [
         report.Mollweide(), report.Mollweide(centre=150.0), report.Globe(40.0, -100.0),
         report.PoincareDisk(), report.TorusChart(), report.Plane((-2.0, 2.0, -1.0, 1.0)),
+        report.Patch(85.0, 20.0, 30.0), report.Patch(-17.0, 180.0, 0.02),
     ],
 )  # fmt: skip
 def test_lift_inverts_project_and_area_is_its_jacobian(chart):
@@ -115,6 +121,55 @@ def test_lift_inverts_project_and_area_is_its_jacobian(chart):
         metric[0] = -1.0
     a, b, c = ((metric * p * q).sum(-1) for p, q in [(du, du), (dv, dv), (du, dv)])
     np.testing.assert_allclose(np.sqrt(a * b - c**2), chart.area(xy), rtol=3e-3)
+
+
+_PATCHES = [(42.0, 13.0, 3.0), (-80.0, 179.5, 8.0), (0.0, 0.0, 20.0)]
+
+
+@pytest.mark.parametrize("lat, lon, reach", _PATCHES)
+    "lat, lon, reach", [(42.0, 13.0, 3.0), (-80.0, 179.5, 8.0), (0.0, 0.0, 20.0)]
+)
+def test_a_patch_says_where_its_lines_are(lat, lon, reach):
+    """Ticks stand where circles of latitude and longitude that they name cross the lower and the
+    left edge."""
+    patch, figure = report.Patch(lat, lon, reach), matplotlib.figure.Figure()
+    axes = figure.subplots()
+    patch.decorate(axes, filled=False)
+    across = list(zip(axes.get_xticks(), axes.get_xticklabels(), strict=True))
+    up = list(zip(axes.get_yticks(), axes.get_yticklabels(), strict=True))
+    assert len(across) > 1 and len(up) > 1
+    sign = {"W": -1, "S": -1}
+    value = lambda text: float(text.rstrip("EWNS°")) * sign.get(text[-1], 1)  # noqa: E731
+    for place, label in across:
+        x, y, _ = patch.lift(np.array([[place, -reach]]))[0]
+        off = math.degrees(math.atan2(y, x)) - value(label.get_text())
+        assert abs((off + 180) % 360 - 180) < 0.02 * reach
+    for place, label in up:
+        z = patch.lift(np.array([[-reach, place]]))[0, 2]
+        assert abs(math.degrees(math.asin(z)) - value(label.get_text())) < 0.02 * reach
+
+
+def test_points_near_each_other_have_a_map_of_their_own():
+    """Within half a radian of their middle, all but one in a hundred; those are counted. It turns
+    with the points."""
+    rng = np.random.default_rng(0)
+    local = rng.normal(size=(300, 3)) * 0.05 + np.asarray(_place(-17.0, 179.0))
+    local /= np.linalg.norm(local, axis=1, keepdims=True)
+    patch = report.patch_of(local)
+    assert patch.outside == 0 and abs(patch.lat + 17) < 1 and abs(patch.lon - 179) < 1
+    far = np.concatenate([local, np.asarray([_place(40.0, 20.0)] * 2)])
+    found = report.patch_of(far)
+    assert (found.outside, found.total) == (2, 302) and found.reach == pytest.approx(patch.reach)
+    assert report.patch_of(np.concatenate([local, -local[:30]])) is None
+    assert report.patch_of(np.zeros((0, 3))) is None and report.patch_of(fibonacci(99)) is None
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    turned = report.patch_of(local @ turn.T)
+    assert abs((turned.lon - patch.lon) % 360 - 90) < 1e-9
+    assert turned.reach == pytest.approx(patch.reach)
+    figure = report.picture(Sphere(2), data=far)
+    assert any("2 of 302 points lie outside" in text.get_text() for text in figure.axes[0].texts)
+    one = report.patch_of(local[:1])
+    assert one.outside == 0 and one.project(local[:1])[1].all()
 
 
 def test_poincare_disk_radius_is_half_tanh():
@@ -165,6 +220,7 @@ def _normal(x):
     ("chart", "log_prob"),
     [
         (report.Mollweide(), _fisher([0.6, 0.0, 0.8], 5.0)),
+        (report.Patch(50.0, 10.0, 28.0), _fisher(_place(50.0, 10.0), 200.0)),
         (report.TorusChart(), _wrapped),
         (report.PoincareDisk(), _radial),
         (report.Plane((-6.0, 6.0, -6.0, 6.0)), _normal),

@@ -17,6 +17,7 @@ from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.kernels import kernel_ellipses, kernel_outlines, kernel_shapes
 from scorefold.report.lines_in_time import against_time
 from scorefold.report.maps import Globe, Mollweide, best_centre
+from scorefold.report.patch import Patch, patch_of
 from scorefold.report.paths import trajectories
 from scorefold.report.picture import picture, views_of
 from scorefold.report.rotations import AxisView, euler_angles, euler_marginals
@@ -35,6 +36,7 @@ __all__ = [
     "Finding",
     "Globe",
     "Mollweide",
+    "Patch",
     "Plane",
     "PoincareDisk",
     "Raster",
@@ -59,6 +61,7 @@ __all__ = [
     "land_raster",
     "name_in_words",
     "on_land",
+    "patch_of",
     "picture",
     "scene_of",
     "smooth",

@@ -15,6 +15,7 @@ from scorefold.report.views import Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
+    from matplotlib.image import AxesImage
     from matplotlib.patches import Patch
 
 _HALF = math.sqrt(2.0)
@@ -156,12 +157,13 @@ def _decorate_sphere(axes: Panel, chart: Mollweide | Globe, edge: Patch, *, fill
     axes.plot(*_lines(chart, graticule()), color=ink, lw=0.4, alpha=0.35, zorder=2)
     if chart.earth:
         if not filled:
-            _shade_land(axes, chart, edge)
+            shade_land(axes, chart).set_clip_path(edge)
         axes.plot(*_lines(chart, coastlines()), color=ink, lw=0.6, zorder=3)
     return edge
 
 
-def _shade_land(axes: Panel, chart: Mollweide | Globe, edge: Patch) -> None:
+def shade_land(axes: Panel, chart: Chart) -> AxesImage:
+    """Land darker than water, below everything."""
     left, right, bottom, top = chart.extent
     height = 500
     width = round(height * (right - left) / (top - bottom))
@@ -172,8 +174,7 @@ def _shade_land(axes: Panel, chart: Mollweide | Globe, edge: Patch) -> None:
     column = ((lon + 180.0) * 4.0).astype(int) % 1440
     land = land_raster()[row, column].reshape(height, width)
     shade = np.where(land[..., None], 0.87, 0.97) * np.ones(3)
-    image = axes.imshow(shade, origin="lower", extent=chart.extent, zorder=0)
-    image.set_clip_path(edge)
+    return axes.imshow(shade, origin="lower", extent=chart.extent, zorder=0)
 
 
 def graticule() -> list[np.ndarray]:

@@ -12,6 +12,7 @@ from scorefold.report._text import plain
 from scorefold.report.axes import UNNAMED, Axes
 from scorefold.report.maps import Globe, best_centre
 from scorefold.report.panels import BLUE, ORANGE, draw_points, legend_below, new_figure
+from scorefold.report.patch import patch_of
 from scorefold.report.picture import Line, view_points, views_of
 from scorefold.report.views import View
 
@@ -35,9 +36,9 @@ def trajectories(
 ) -> Figure:
     """Paths of points as lines, with where they start and where they end.
 
-    The sphere is seen from two sides; manifolds of dimension 1 are drawn against time; others in
-    at most two of the views of ``picture``. A line is broken where it leaves the view or jumps
-    across it (at ±180°).
+    The sphere is seen from two sides, or as a map of the part where all paths are; manifolds of
+    dimension 1 are drawn against time; others in at most two of the views of ``picture``. A line
+    is broken where it leaves the view or jumps across it (at ±180°).
 
     **Arguments:** ``paths``: shape (n, levels, *shape), of which the first ``at_most`` are drawn;
     ``times``: one for each level; ``ends``: what to call the two ends; ``axes``: names and units of
@@ -74,11 +75,15 @@ def trajectories(
 
 
 def views_of_lines(manifold: Manifold, points: np.ndarray, axes: Axes, earth: bool) -> list[View]:
-    """Two sides of the sphere, or at most two views of another manifold.
+    """Two sides of the sphere or the part of it where the points are, or at most two views of
+    another manifold.
 
     **Raises:** ``ValueError`` for products, which have none.
     """
     if manifold.picture == "sphere":
+        patch = patch_of(points, earth)
+        if patch is not None:
+            return [patch]
         near = Globe(*best_centre(points), earth)
         return [near, near.opposite()]
     views = views_of(manifold, [points], axes=axes, earth=earth)[:2]

@@ -25,6 +25,7 @@ from scorefold.report.flat import CoordinatePair, Plane, limits_of
 from scorefold.report.hyperbolic import PoincareDisk
 from scorefold.report.lines import draw_histograms, turn_ticks
 from scorefold.report.maps import Mollweide
+from scorefold.report.patch import Patch, patch_of
 from scorefold.report.rotations import AxisView, draw_euler
 from scorefold.report.torus import AnglePair, TorusChart
 from scorefold.report.views import Chart, View
@@ -54,10 +55,11 @@ def picture(
 ) -> Figure:
     """A density, its samples and the data, in the picture that suits the manifold.
 
-    S²: Mollweide maps; T² and T^d: pairs of angles in degrees; SO(3): Euler angles, and where
-    the three axes go; H²: the Poincaré disk; R², R^d: pairs of coordinates; dimension 1:
-    histograms; a product: one picture for each factor; anything else: pairs of the coordinates
-    of ``manifold.embed``.
+    S²: Mollweide maps, or a map around their middle of points within half a radian of it (all but
+    one in a hundred; it says how many lie outside); T² and T^d: pairs of angles in degrees; SO(3):
+    Euler angles, and where the three axes go; H²: the Poincaré disk; R², R^d: pairs of
+    coordinates; dimension 1: histograms; a product: one picture for each factor; anything else:
+    pairs of the coordinates of ``manifold.embed``.
 
     **Arguments:** ``log_prob``: a model, or a function of a batch of points in nats with respect
     to Riemannian volume, drawn exactly in dimension at most 2 and on SO(3), and otherwise not
@@ -96,7 +98,8 @@ def views_of(
     if manifold.dim == 1 or kind == "factors":
         return []
     if kind == "sphere":
-        return [Mollweide(earth=earth)]
+        near = patch_of(np.concatenate([np.zeros((0, 3)), *points]), earth)
+        return [Mollweide(earth=earth) if near is None else near]
     if kind == "rotations":
         return [AxisView(k) for k in range(3)]
     if kind == "disk":
@@ -291,7 +294,7 @@ def _panel_title(sets: Sets | None, view: View, *, first: bool) -> str:
 
 
 def _unit(manifold: Manifold, view: View) -> str:
-    if isinstance(view, Mollweide | AxisView):
+    if isinstance(view, Mollweide | Patch | AxisView):
         return "steradian"
     if isinstance(view, TorusChart | AnglePair):
         return "rad²"
