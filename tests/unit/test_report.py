@@ -123,11 +123,8 @@ def test_lift_inverts_project_and_area_is_its_jacobian(chart):
     np.testing.assert_allclose(np.sqrt(a * b - c**2), chart.area(xy), rtol=3e-3)
 
 
-_PATCHES = [(42.0, 13.0, 3.0), (-80.0, 179.5, 8.0), (0.0, 0.0, 20.0)]
-
-
-@pytest.mark.parametrize("lat, lon, reach", _PATCHES)
-    "lat, lon, reach", [(42.0, 13.0, 3.0), (-80.0, 179.5, 8.0), (0.0, 0.0, 20.0)]
+@pytest.mark.parametrize(
+    ("lat", "lon", "reach"), [(42.0, 13.0, 3.0), (-80.0, 179.5, 8.0), (0.0, 0.0, 20.0)]
 )
 def test_a_patch_says_where_its_lines_are(lat, lon, reach):
     """Ticks stand where circles of latitude and longitude that they name cross the lower and the
