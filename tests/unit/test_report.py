@@ -24,6 +24,7 @@ from scorefold import report
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Product, Sphere, Torus
 from scorefold.report.density import evaluate
 from scorefold.report.maps import fibonacci
+from scorefold.report.panels import new_figure
 from scorefold.report.rotations import from_euler_angles
 
 
@@ -129,7 +130,7 @@ def test_lift_inverts_project_and_area_is_its_jacobian(chart):
 def test_a_patch_says_where_its_lines_are(lat, lon, reach):
     """Ticks stand where circles of latitude and longitude that they name cross the lower and the
     left edge."""
-    patch, figure = report.Patch(lat, lon, reach), matplotlib.figure.Figure()
+    patch, figure = report.Patch(lat, lon, reach), new_figure(3.0, 3.0)
     axes = figure.subplots()
     patch.decorate(axes, filled=False)
     across = list(zip(axes.get_xticks(), axes.get_xticklabels(), strict=True))
