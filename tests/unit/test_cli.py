@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scorefold as sf
 from scorefold.cli import main
 from scorefold.hub import load_pretrained
 from scorefold.runs import Run
@@ -250,6 +251,27 @@ def test_bad_rows_are_named(tmp_path, capsys):
     table.to_csv(tmp_path / "t.csv", index=False)
     assert main(["fit", str(tmp_path / "t.csv")]) == 2
     assert "7" in capsys.readouterr().err
+
+
+def test_draws_as_geojson(run, kernels, capsys):
+    """The places of the table of the same draws, longitudes in −180…180, read back by the same
+    reader; a law that has no places says which files there are."""
+    words = ["sample", str(kernels), "-n", "50"]
+    assert main([*words, "--out", str(run / "draws.geojson")]) == 0
+    assert main([*words, "--out", str(run / "draws2.csv")]) == 0
+    back = sf.data.load(str(run / "draws.geojson"), protocol="random")
+    table = pd.read_csv(run / "draws2.csv")
+    np.testing.assert_allclose(back.values[:, 0], table["lat"], atol=1e-8)
+    np.testing.assert_allclose(back.values[:, 1] % 360, table["lon"], atol=1e-8)
+    plane = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)), columns=["u", "v"])
+    plane.to_csv(run / "plane.csv", index=False)
+    fit = ["fit", str(run / "plane.csv"), "--manifold", "R^2", "--model", "kde", "--quiet"]
+    assert main([*fit, "--out", str(run / "plane")]) == 0
+    capsys.readouterr()
+    assert main(["sample", str(run / "plane"), "--out", str(run / "p.geojson")]) == 2
+    said = capsys.readouterr().err
+    assert "GeoJSON is of places in latitude and longitude, and the columns are u, v" in said
+    assert ".csv, .tsv, .parquet, .npy" in said
 
 
 def test_regions_of_a_run(run, kernels, capsys):

@@ -14,7 +14,7 @@ from scorefold.runs import documents
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
-from scorefold.runs.tables import check_out, columns_in_words, write_columns
+from scorefold.runs.tables import check_out, check_places, columns_in_words, write_columns
 
 _BLOCK = 2**14
 _STATES = 2**20
@@ -56,6 +56,7 @@ def carry(
     run = Run.open(folder, "bridge")
     check_out(out, [points, *(name for name, _ in run.sources)], "a table of points")
     coordinates = run.coordinates()
+    check_places(out, coordinates)
     with documents.describes(run.file("run.json")):
         rows, said = load_points(
             points, like=coordinates, columns=columns, drop=bool(drop), drop_value=drop_value,
@@ -90,7 +91,7 @@ def carry(
                 flat = np.column_stack([which, np.tile(times, len(some)), flat])
             yield flat
 
-    write_columns(out, blocks(), (*named, *coordinates.columns), len(rows) * len(times))
+    write_columns(out, blocks(), coordinates, len(rows) * len(times), before=tuple(named))
     way = f", {len(times)} states each" if paths else ""
     return (f"{len(rows)} points{way} ({columns_in_words(coordinates)}) carried from time "
             f"{start:g} to {end:g}, written to {out}")  # fmt: skip

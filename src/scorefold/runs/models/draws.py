@@ -16,7 +16,7 @@ from scorefold.runs import documents
 from scorefold.runs.errors import RunError
 from scorefold.runs.folder import Run
 from scorefold.runs.listener import Listener
-from scorefold.runs.tables import check_out, columns_in_words, write_columns
+from scorefold.runs.tables import check_out, check_places, columns_in_words, write_columns
 
 _BLOCK = 2**16
 _NUMBERS = 2**24
@@ -44,6 +44,7 @@ def write_draws(
     top = Run.open(folder, "model")
     runs = top.seeds or [top]
     coordinates = runs[0].coordinates()
+    check_places(out, coordinates)
     for changed in runs[0].changed_files:
         warn(
             f"{changed} has changed since {top.folder} was fitted: these are draws of the law that "
@@ -63,7 +64,7 @@ def write_draws(
                 with documents.describes(runs[0].file("run.json")):
                     yield coordinates.to_columns(points)
 
-    write_columns(out, blocks(), coordinates.columns, n)
+    write_columns(out, blocks(), coordinates, n)
     seeds = f", shared among {len(runs)} seeds," if len(runs) > 1 else ""
     return f"{n} points ({columns_in_words(coordinates)}){seeds} written to {out}"
 
