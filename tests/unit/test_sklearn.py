@@ -165,6 +165,23 @@ def test_a_bridge_carries_there_and_back(bridge, ends):
     np.testing.assert_array_equal(bridge.transform(a), there)
 
 
+def test_weights_of_both_ends_of_a_bridge():
+    """Ends of two clusters, weights 1 and 3 (and 0 for rows that do not count): points arrive at
+    the clusters of y in the ratio 1 : 3, within four standard errors of 400 points."""
+    rng = np.random.default_rng(3)
+    side = np.repeat([-3.0, 3.0], 150)
+    a, b = (np.stack([side, np.zeros(300)], 1) + 0.3 * rng.normal(size=(300, 2)) for _ in range(2))
+    a = np.concatenate([a, [[1e3, 1e3]]])
+    weight = np.where(side > 0, 3.0, 1.0)
+    made = BridgeTransformer(variance=4.0, steps=200, random_state=0, noise=True)
+    made.fit(a, b, sample_weight=np.append(weight, 0.0), target_weight=weight)
+    starts = np.concatenate([a[:100], np.repeat(a[150:250], 3, axis=0)])
+    share = np.mean(made.transform(starts)[:, 0] > 0)
+    assert abs(share - 0.75) < 4 * (0.75 * 0.25 / 400) ** 0.5 + 0.03
+    with pytest.raises(ValueError, match="target_weight: 1 of 300 weights are negative"):
+        made.fit(a, b, target_weight=np.r_[-1.0, np.ones(299)])
+
+
 def test_a_bridge_with_noise(bridge, ends):
     """One random path each: draws given the start, the same again for one random state."""
     a, _ = ends

@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from scorefold._types import Values
+from scorefold._weights import counted, rows_that_count, systematic
 from scorefold.bridges import brownian_reference, fit_bridge
 from scorefold.bridges.usual_variance import mean_square_gap, usual_variance
 from scorefold.manifolds import Manifold, exact_points
@@ -68,8 +69,16 @@ class BridgeTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.budget = budget
         self.random_state = random_state
 
-    def fit(self, X: Values, y: Values | None) -> BridgeTransformer:
+    def fit(
+        self,
+        X: Values,
+        y: Values | None,
+        sample_weight: Values | None = None,
+        target_weight: Values | None = None,
+    ) -> BridgeTransformer:
         """Fit the bridge from rows X, shape ``(n, n_features)``, to rows y, ``(m, n_features)``.
+        ``sample_weight``, ``target_weight``: numbers ≥ 0 for the rows of X and of y: a row of
+        weight 2 counts as the row twice, one of weight 0 as none.
 
         **Raises:** ``ValueError`` naming the argument and the rows.
         """
@@ -93,9 +102,17 @@ class BridgeTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             np.asarray(exact_points(space, points_of_rows(space, rows), name))
             for rows, name in ((first, "X"), (last, "y"))
         )
+        of_a = rows_that_count("sample_weight", sample_weight, len(a))
+        of_b = rows_that_count("target_weight", target_weight, len(b))
+        a, b = counted(a, of_a[0]), counted(b, of_b[0])
+        weights = of_a[1], of_b[1]
         variance = self.variance
         if variance is None:
-            gap = mean_square_gap(space, a, b)
+            rows = (
+                x if w is None else x[systematic(w, len(x))]
+                for x, w in zip((a, b), weights, strict=True)
+            )
+            gap = mean_square_gap(space, *rows)
             if not gap > 0:
                 raise ValueError("variance: all points are equal, which says nothing of it.")
             variance = usual_variance(gap)
@@ -108,7 +125,7 @@ class BridgeTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         key = jax.random.key(seed_of(self.random_state))
         description = choice.build(brownian_reference(space, float(variance)))
         self.bridge_, self.history_ = fit_bridge(
-            description, a, b, key=key, progress=False, **training
+            description, a, b, key=key, weights=weights, progress=False, **training
         )
         self.manifold_ = space
         return self
