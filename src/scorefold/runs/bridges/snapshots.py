@@ -36,6 +36,7 @@ from scorefold.runs.bridges.snapshots_measures import (
     single_points,
 )
 from scorefold.runs.bridges.snapshots_page import snapshot_tables, write_snapshots_page
+from scorefold.runs.bridges.weighted import alike, worth
 from scorefold.runs.errors import RunError
 from scorefold.runs.exploration import Exploration
 from scorefold.runs.folder import Run
@@ -70,19 +71,14 @@ _Read = tuple[list[str], Parts, Coordinates | None, list[str]]
 """What to call the snapshots; their parts; the coordinates of tables; what should be known."""
 
 
-def _refuse_weights(request: BridgeRequest) -> None:
-    if request.reading.weights is not None:
-        raise RunError(
-            f"--weights {request.reading.weights}: no option of three or more snapshots, whose "
-            "rows count alike; leave it out (bridges.fit_intervals and bridges.spline_paths take "
-            "weights=)."
-        )
-
-
 def _timed(request: BridgeRequest) -> _Read:
     """One table with a column of times."""
     assert request.time is not None
-    _refuse_weights(request)
+    if request.reading.weights is not None:
+        raise RunError(
+            f"--weights {request.reading.weights}: no option of a table with a column of times, "
+            "whose rows count alike; give a table for each snapshot, with --times."
+        )
     if len(request.data) != 1:
         raise RunError(f"--time {request.time}: its column is of one table, got "
                        f"{len(request.data)} ({', '.join(request.data)}); several tables have "
@@ -114,8 +110,11 @@ def _refuse_few(train: Snapshots) -> None:
 
 
 def _tables(request: BridgeRequest) -> _Read:
-    _refuse_weights(request)
-    sets = load_alike(request.data, request)
+    read = load_alike(request.data, request)
+    if request.growth and any(one.weights is not None for one in read):
+        raise RunError("--growth: members are counted by rows, which --weights changes: state one "
+                       "of the two.")  # fmt: skip
+    sets = [alike(one) for one in read]
     count = len(sets)
     times = tuple(map(float, range(count) if request.times is None else request.times))
     if len(times) != count or not (np.diff(times) > 1e-30).all() or not np.isfinite(times).all():
@@ -130,6 +129,12 @@ def _tables(request: BridgeRequest) -> _Read:
         for part in ("train", "val", "test")
     )  # fmt: skip
     remarks = [f"{one.name}: {line}" for one in sets for line in one.warnings]
+    remarks += [
+        f"{one.name}: rows carry weights, column {one.weights_column!r}: points are those rows, "
+        f"drawn in proportion; those to train are worth {worth(one):.4g}"
+        for one in read
+        if one.weights is not None
+    ]
     return [d.name for d in sets], (train, val, test), sets[0].coordinates, remarks
 
 
