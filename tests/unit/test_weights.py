@@ -568,7 +568,7 @@ def test_three_snapshots_with_weights(tmp_path, capsys):
     words = ["bridge", *tables, "--weights", "w", "--columns", "u,v", "--method", "spline"]
     words += ["--manifold", "R^2"]
     assert main([*words, "--out", str(tmp_path / "run"), "--no-report", "--quiet"]) == 0
-    assert "day1: rows carry weights, column 'w'" in capsys.readouterr().err
+    assert "day1.csv: rows carry weights, column 'w'" in capsys.readouterr().err
     law = Run.open(tmp_path / "run").model()
     drawn = np.asarray(law.sample_at(jax.random.key(0), 0.5, 400))
     assert abs(np.mean(drawn[:, 0] > 0) - 0.75) < 4 * (0.75 * 0.25 / 400) ** 0.5
