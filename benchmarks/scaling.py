@@ -66,7 +66,8 @@ def train(rows: int, batch: int, d: int, steps: int) -> dict[str, float]:
         sf.Brownian(sf.Sphere(d), sf.Linear(1e-3, 5.0)), network=sf.NetworkSpec(width=128, depth=3)
     )
     key = jax.random.key(SEED)
-    _, history = sf.fit(description, x, key=key, steps=steps, batch_size=batch, progress=False)
+    for _ in range(2):  # the first compiles
+        _, history = sf.fit(description, x, key=key, steps=steps, batch_size=batch, progress=False)
     return {"clock": history.steps * batch / history.train_seconds}
 
 
@@ -128,11 +129,11 @@ def on_devices(count: int) -> dict[str, Any]:
     with sf.use_mesh(sf.device_mesh(count)):
         for kind, factor in (("strong", DEVICES[-1]), ("weak", count)):
             found[kind] = {
-                "train": train(20_000, 256 * factor, 2, 20),
-                "log_prob": log_prob(1024 * factor, 500, 2),
-                "sample": sample(512 * factor, 2, 5),
+                "train": train(20_000, 512 * factor, 2, 100),
+                "log_prob": log_prob(4096 * factor, 500, 2),
+                "sample": sample(4096 * factor, 2, 5),
                 # Both ends have as many points, so that the costs are in proportion.
-                "transport": transport(int(512 * factor**0.5), 2),
+                "transport": transport(int(1024 * factor**0.5), 2),
             }
     return found
 
@@ -142,7 +143,7 @@ def on_one(quick: bool) -> dict[str, Any]:
     numbers = [10**k for k in range(4, 6 if quick else 7)]
     return {
         "rows": {
-            "train": {n: train(n, 256, 2, 20) for n in numbers},
+            "train": {n: train(n, 256, 2, 200) for n in numbers},
             "log_prob": {n: log_prob(n, 20, 2) for n in numbers},
             "sample": {n: sample(n, 2, 2) for n in (1000, *numbers[: 1 if quick else 2])},
             "transport": {
@@ -150,7 +151,7 @@ def on_one(quick: bool) -> dict[str, Any]:
             },
         },
         "dimension": {
-            "train": {d: train(10**4, 256, d, 20) for d in (2, 5, 8)},
+            "train": {d: train(10**4, 256, d, 200) for d in (2, 5, 8)},
             "log_prob": {d: log_prob(1024, 200, d) for d in (2, 5, 8)},
         },
         "kernels": {"log_prob": {k: log_prob(1024, k, 2) for k in (100, 1000, 10_000)}},
