@@ -6,10 +6,14 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import GivenDrift, SnapshotBridge, end_gap, fit_snapshots, fit_splines
 from scorefold.bridges.fit_snapshots import PAIRS, Contest
+from scorefold.bridges.snapshots.coherence import bend_coherence
+from scorefold.bridges.snapshots.inner import floor_of
 from scorefold.cli import main
 from scorefold.fitting import load, save
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
@@ -120,8 +124,36 @@ def test_the_best_is_nearest_to_inner_snapshots():
 )
 def test_chance_does_not_choose(current, chosen):
     """Splines, unless another is nearer by a sixth and by two standard errors."""
-    compared = {"current": current, "spline": (1.0, 1.1, 1.0), PAIRS: (0.0, 0.0, 0.0)}
+    compared = {"current": current, "spline": (1.0, 1.1, 1.0), PAIRS: (2.0, 2.0, 2.0)}
     assert Contest({}, (), compared).best == chosen
+
+
+@pytest.mark.parametrize(
+    ("floor", "coherence", "pairs", "chosen"),
+    [
+        (1.0, 0.9, 2.0, "spline"),
+        (1.8, 0.9, 2.0, "current"),  # lines are as near as fresh points
+        (1.0, 0.4, 2.0, "current"),  # bends are noise of the pairs
+        (0.1, 0.9, 0.95, "current"),  # lines are nearer than splines: the nearest
+        (0.1, None, 2.0, "spline"),
+    ],
+)
+def test_splines_are_for_paths_that_bend(floor, coherence, pairs, chosen):
+    compared = {"current": (0.99, 1.0), "spline": (1.0, 1.1), PAIRS: (pairs, pairs)}
+    assert Contest({}, (), compared, (floor, floor), coherence).best == chosen
+
+
+def test_the_floor_is_that_of_fresh_points():
+    """W₁ between two draws of 100 from one law, the mean of 40 pairs, within a tenth."""
+    rng = np.random.default_rng(0)
+    fresh = []
+    for _ in range(40):
+        gaps = cdist(*(rng.normal(size=(100, 2)) for _ in range(2)))
+        fresh.append(gaps[linear_sum_assignment(gaps)].mean())
+    found = [
+        floor_of(KEY, Euclidean(2), rng.normal(size=(100, 2)).astype("f"), 300) for _ in range(20)
+    ]
+    assert abs(np.mean(found) / np.mean(fresh) - 1.0) < 0.1
 
 
 def test_a_method_behind_straight_lines_says_so():
@@ -173,8 +205,57 @@ def test_metres_of_a_map_keep_their_digits(drift):
 
 def test_three_snapshots_do_not_test_how_paths_bend():
     clouds = [c[:12] for c in moving(Euclidean(1), times=TIMES[:3])]
-    with pytest.warns(ScorefoldWarning, match="nothing has tested how they bend"):
+    with pytest.warns(ScorefoldWarning, match="no snapshot has tested how they bend"):
         fit_snapshots(Euclidean(1), TIMES[:3], clouds, key=KEY, method="spline")
+
+
+@pytest.mark.parametrize("m", [Euclidean(2), Torus(2), Sphere(2), SO3()], ids=str)
+def test_coherence_of_bends(m):
+    """Points moved by an isometry whose pace changes share their bends: 1, but for the distance of
+    five neighbours among 200. The same points drawn anew around one place at each time share
+    nothing but what the pairs make of it, which in few dimensions is smooth, too: below 0.6."""
+    at = m.origin(np.float32)
+    one = lambda c: m.exp(at, m.from_components(at, c))  # noqa: E731
+    rng = np.random.default_rng(0)
+    spread = lambda: 0.3 * rng.normal(size=(200, m.dim)).astype(np.float32)  # noqa: E731
+    first = spread()
+    shift = np.zeros(m.dim, np.float32)
+    shift[0] = 0.2
+    curved = [np.asarray(jax.vmap(one)(first + np.float32(k) * shift)) for k in (0, 1, 4)]
+    found = bend_coherence(KEY, m, np.array([0.0, 1.0, 2.0]), curved)
+    assert 0.9 < found < 1.05
+    noise = [np.asarray(jax.vmap(one)(spread())) for _ in range(3)]
+    assert bend_coherence(KEY, m, np.array([0.0, 1.0, 4.0]), noise) < 0.6
+    assert bend_coherence(KEY, m, np.array([0.0, 1.0, 4.0]), [c[:5] for c in noise]) is None
+    still = [curved[0]] * 3
+    assert bend_coherence(KEY, m, np.array([0.0, 1.0, 2.0]), still) is None
+
+
+@straight
+def test_three_snapshots_choose_by_coherence():
+    """Bends that neighbours share are motion: splines. In ten dimensions bends of other members
+    each time are noise of the pairs: a current, whose law half-way is nearer to the truth."""
+    rng = np.random.default_rng(1)
+    t = np.array([0.0, 1.0, 2.0])
+    turn = lambda a: np.stack([np.cos(a), np.sin(a)])  # noqa: E731
+    ring = [(turn(0.8 * s)[None] * 3 + 0.1 * rng.normal(size=(60, 2))).astype("f") for s in t]
+    options = {"features": 8, "length": 1.0, "ridge": 1e-2, "rounds": 2}
+    with pytest.warns(ScorefoldWarning, match="% of the change of velocity at the middle one"):
+        _, history = fit_snapshots(Euclidean(2), t, ring, key=KEY, **options)
+    assert history.method == "spline" and history.coherence > 0.8
+    late = np.array([0.0, 1.0, 5.0])
+    cells = [(0.3 * s + rng.normal(size=(60, 10))).astype("f") for s in late]
+    law, history = fit_snapshots(Euclidean(10), late, cells, key=KEY, **options)
+    assert history.method == "current" and history.coherence < 0.5
+    truth = 0.3 * 3.0 + rng.normal(size=(60, 10))
+    bent, _ = fit_splines(Euclidean(10), late, cells, key=KEY)
+
+    def apart(model):
+        """W₁ to the truth at t = 3."""
+        gaps = cdist(np.asarray(model.sample_at(KEY, 3.0, 60)), truth)
+        return gaps[linear_sum_assignment(gaps)].mean()
+
+    assert apart(law) < apart(bent)
 
 
 @pytest.mark.parametrize("t", [-0.1, 3.1, np.nan])

@@ -63,6 +63,8 @@ SNAPSHOT_HISTORY = {
     "compared": dict,
     "course": dict,
     "seconds": _NUMBER,
+    "floor": [_NUMBER],
+    "coherence": (_NUMBER, None),
 }
 RUN = {**_FITTED, "seed": _WHOLE, "coordinates": dict, "points": {"train": str, "val": str,
                                                                   "test": str}}  # fmt: skip

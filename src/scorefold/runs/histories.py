@@ -38,7 +38,10 @@ def read(path: Path) -> Course:
             compared = {name: _lengths(each) for name, each in found["compared"].items()}
             course = _read_method(path, found["course"])
             inner, seconds = tuple(map(float, found["inner"])), float(found["seconds"])
-            return SnapshotHistory(found["method"], inner, compared, course, seconds)
+            floor, coherence = tuple(map(float, found["floor"])), found["coherence"]
+            return SnapshotHistory(
+                found["method"], inner, compared, course, seconds, floor, coherence
+            )
         return _read_one(path, found)
 
 

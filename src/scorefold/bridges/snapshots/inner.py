@@ -18,6 +18,7 @@ from scorefold.manifolds import Manifold, check_points, pairwise
 
 _SCORED = 4
 """Inner snapshots that are left out, at most."""
+_ORDERS = 8
 
 
 class Clouds(NamedTuple):
@@ -47,6 +48,21 @@ class Clouds(NamedTuple):
         apart = pairwise(self.manifold, np.asarray(drawn), np.asarray(self.clouds[k]))
         i, j = linear_sum_assignment(apart)
         return float(apart[i, j].mean())
+
+
+def floor_of(key: Key, manifold: Manifold, points: NumPyOrJax, at_most: int) -> float:
+    """W₁ that fresh points of a snapshot's law have to as many of its points: that of its halves,
+    in eight random orders, times 2^{−1/max(d, 2)}, as distances of samples fall with their size."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows = np.asarray(points)
+    half, found = min(len(rows), at_most) // 2, []
+    for k in jax.random.split(key, _ORDERS):
+        order = np.asarray(jax.random.permutation(k, len(rows)))
+        apart = pairwise(manifold, rows[order[:half]], rows[order[half : 2 * half]])
+        i, j = linear_sum_assignment(apart)
+        found.append(float(apart[i, j].mean()))
+    return float(np.mean(found)) * 2.0 ** (-1.0 / max(manifold.dim, 2))
 
 
 def nearer(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -254,6 +254,8 @@ class SnapshotsProblem(Problem[SnapshotBridge, FittedSnapshots]):
             "method_asked": self.request.snapshot_method(),
             "inner_times": list(course.inner),
             "inner_w1": {name: list(each) for name, each in course.compared.items()},
+            "inner_floor": list(course.floor),
+            "bend_coherence": course.coherence,
             "snapshots": list(self.labels),
             "times": list(train.times),
             "unit": train.unit,

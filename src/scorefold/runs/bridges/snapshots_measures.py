@@ -101,6 +101,8 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
     return {"arrivals": rows}
 
 
+PLAIN = ("optimal pairs", "random pairs", "neighbours mixed by time", "previous snapshot")
+"""Methods that learn nothing, by which others are judged."""
 _SHOWN = ("w1", "w2", "floor_w1", "floor_w2")
 
 
@@ -119,10 +121,16 @@ def _left_out(fitted: FittedSnapshots) -> Document:
             found.setdefault(name, []).append(rows[0]._asdict())
     means = [
         {"method": name, **{key: float(np.mean([row[key] for row in rows])) for key in _SHOWN},
-         "each_w1": [row["w1"] for row in rows]}
+         "each_w1": [row["w1"] for row in rows],
+         "each_floor_w1": [row["floor_w1"] for row in rows]}
         for name, rows in found.items()
     ]  # fmt: skip
-    return {"left_out": found.get(fitted.method, []), "left_out_methods": means}
+    numbers: Document = {"left_out": found.get(fitted.method), "left_out_methods": means}
+    if fitted.method not in found:
+        why = (f"{fitted.method} has no row: with one of three snapshots left out two are left, "
+               "which do not tell how paths move between.")  # fmt: skip
+        numbers["left_out_reason"] = why
+    return numbers
 
 
 def _given(law: SnapshotSampler, _: Snapshots) -> SnapshotSampler:
