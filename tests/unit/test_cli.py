@@ -297,7 +297,7 @@ def test_regions_of_a_run(run, kernels, capsys):
     assert abs(found["coverage"] - 0.7) < 4 * found["coverage_error"]
     assert main([*with_data[:-2], ".95", "--calibrate", "--out", str(run / "no.json")]) == 2
     said = capsys.readouterr().err
-    assert "--calibrate: the validation points of the run: held_out: 100 points are needed" in said
+    assert "--calibrate, by the validation points of the run: 100 points are needed" in said
     (run / "azores.csv").rename(run / "away.csv")
     try:
         assert main([*with_data, "--out", str(run / "no.json")]) == 2

@@ -60,6 +60,36 @@ def test_codes_between_other_values_and_several_at_once():
 
 
 @pytest.mark.fault(52, "null island, constant columns, row numbers")
+@pytest.mark.parametrize("code, rows", [(999.0, 20), (999.0, 100), (-99.0, 30)])
+def test_usual_codes_near_the_other_values(tmp_path, code, rows):
+    """Depths to 820 with 999 for no depth, the example of the how-to, and −99 below concentrations
+    to 1000; a depth that is itself near 999 a few times is none."""
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.0, 820.0 if code > 0 else 1000.0, 1000).round(1)
+    depth[:rows] = code
+    assert codes_in(tmp_path, depth) == {"z": {f"{code:.9g}": rows / 1000}}
+    depth[:rows] = rng.uniform(0.0, 820.0, rows)
+    depth[:4] = code
+    assert not codes_in(tmp_path, depth) or code < 0
+
+
+def codes_in(tmp_path, values):
+    columns = {"z": values, "y": np.random.default_rng(1).normal(size=len(values))}
+    return read(tmp_path, columns, "R^2").audit.codes
+
+
+def test_angles_that_are_not_bunge_are_said(tmp_path):
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-38.0, 36.0, (200, 3))
+    columns = {f"Euler{k + 1}": angles[:, k] for k in range(3)}
+    data = read(tmp_path, columns, "SO(3)", degrees=True)
+    assert any("column 'Euler2' runs from -3" in line and "roll, pitch" in line
+               for line in data.warnings)  # fmt: skip
+    columns["Euler2"] = np.abs(columns["Euler2"])
+    data = read(tmp_path, columns, "SO(3)", degrees=True)
+    assert not any("Bunge's" in line for line in data.warnings)
+
+
 def test_null_island_constants_and_row_numbers(tmp_path):
     lat, lon = RNG.uniform(-80, 80, 300), RNG.uniform(-180, 180, 300)
     lat[:15] = lon[:15] = 0.0

@@ -162,7 +162,7 @@ def fit_snapshots(
         )
         warn(
             f"{taken}: with one of three snapshots left out paths are straight, so no snapshot has "
-            f'tested how they bend between. {shared}: compare method="current".'
+            f'tested how they bend between. {shared}: compare method="current" (--method current).'
         )
     if found.compared and found.mean(taken) > _ROUNDING * found.mean(PAIRS):
         warn(

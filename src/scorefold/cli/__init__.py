@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Before JAX is imported: jaxlib 0.10.1 says of every kept program that it was compiled for
     # another processor, where only preferences of the compiler differ. Fatal errors are still said.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A notebook that has imported JAX hands down its own default, 1.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     with Stops(last=argv is None) as stops, Notices() as notices:
         try:
             code = _run(argv, stops, notices)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scorefold._blocks import listed
 from scorefold._types import Values
 from scorefold._weights import counted, effective_number, rows_that_count
 
@@ -30,7 +31,16 @@ class Shares(NamedTuple):
                 f"groups: one label for each of {values.size} points is needed, got an array of "
                 f"shape {labels.shape}."
             )
-        found = np.unique(counted(labels, kept), return_inverse=True)[1].reshape(-1)
+        if labels.dtype.kind == "f" and np.isnan(labels).any():
+            rows = listed(np.flatnonzero(np.isnan(labels)))
+            raise ValueError(f"groups: rows {rows} have no label; give each of them its own.")
+        try:
+            found = np.unique(counted(labels, kept), return_inverse=True)[1].reshape(-1)
+        except TypeError:
+            raise ValueError(
+                "groups: labels of one kind are needed, all numbers or all text; some are None or "
+                "of another kind."
+            ) from None
         if found.max(initial=0) < 1:
             raise ValueError("groups: all points are of one group, which has no error: give two.")
         return Shares(counted(values, kept), w, found)

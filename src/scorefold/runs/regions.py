@@ -101,7 +101,8 @@ def _calibrated(
             model, points, mass, key=key, draws=draws, weights=weights, groups=groups
         )
     except ValueError as error:
-        raise RunError(f"--calibrate: the validation points of the run: {error}") from error
+        said = str(error).removeprefix("held_out: ")
+        raise RunError(f"--calibrate, by the validation points of the run: {said}") from error
 
 
 def _numbers(region: CredibleRegion, dataset: Dataset | None, reason: str) -> Document:

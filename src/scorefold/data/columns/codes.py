@@ -74,9 +74,10 @@ def codes_of(coordinates: Coordinates, values: np.ndarray) -> Codes:
     apart: beyond all others by a quarter of their range, or between them with a gap of a fiftieth
     of it on both sides; two or three codes may lie side by side. Usual codes (±99, ±999, ±9999,
     99.99, 1e20, 1e30, …), and numbers farther than three ranges from others that hardly ever
-    repeat, need to repeat only twice; −1 and −9 may lie near numbers that are never negative. Where
-    a column has fewer than ten values, only these are named, if farther than three ranges. Values
-    of a lattice repeat alike and lie side by side: they are no codes.
+    repeat, need to repeat only twice; usual codes at an end, ten times there or more and five times
+    as often as any other number, need a gap of a fiftieth only; −1 and −9 may lie near numbers that
+    are never negative. Where a column has fewer than ten values, only these are named, if farther
+    than three ranges. Values of a lattice repeat alike and lie side by side: they are no codes.
     """
     found: dict[str, dict[float, float]] = {}
     constant, index = [], []
@@ -131,7 +132,11 @@ def _outermost(numbers: np.ndarray, counts: np.ndarray) -> list[int]:
             # Of few different values only usual codes far away are told.
             usual = all(numbers[at] in _USUAL for at in own) and gap > _FAR * width
             negative = own == [0] and numbers[0] in (-1.0, -9.0) and others[0] >= 0 and not few
-            apart = usual if few else gap > _OUTSIDE * width or negative
+            # A usual code that is there far more often than any other number needs no more than a
+            # gap that no lattice has: 999 beside depths to 820.
+            often = counts[own[0]] > _REPEATS * counts[rest].max() and counts[own[0]] >= _FEWEST
+            known = size == 1 and numbers[own[0]] in _USUAL and often and gap > _INSIDE * width
+            apart = usual if few else gap > _OUTSIDE * width or negative or known
             inside = np.ptp(numbers[own]) <= max(width, gap)
             unique = np.quantile(counts[rest], 0.9) == 1
             far = bool((gap > _FAR * width and unique) or (negative and counts[0] >= 3))

@@ -105,6 +105,7 @@ def remarks(c: Coordinates, values: np.ndarray) -> tuple[str, ...]:
         if peak > 4 * np.pi if unit == "radians" else peak <= 2 * np.pi:
             out.append(f"Angles reach {peak:.6g} {unit}: if they are {other}, say --{other}.")
     for part in c.parts:
+        out += _not_bunge(c, part, values)
         for place, unit in zip(part.places, part.units, strict=True):
             if unit == "none" or not part.how.wraps:
                 continue
@@ -125,6 +126,22 @@ def remarks(c: Coordinates, values: np.ndarray) -> tuple[str, ...]:
                     f"0 … {2 * half:g} are mixed, both are read"
                 )
     return tuple(out)
+
+
+def _not_bunge(c: Coordinates, part: Part, values: np.ndarray) -> list[str]:
+    """The middle one of Bunge's angles lies between 0 and half a turn."""
+    if part.system != "euler":
+        return []
+    place, half = part.places[1], 180.0 / DEGREES[part.units[1]]
+    low, high = float(values[:, place].min()), float(values[:, place].max())
+    if low >= 0.0 and high <= half * (1.0 + 1e-9):
+        return []
+    return [
+        f"column {c.columns[place]!r} runs from {low:.4g} to {high:.4g} {part.units[1]}, and "
+        f"Bunge's Φ from 0 to {half:.4g}: columns of these names are read as Bunge Euler angles "
+        "(ZXZ); if they are angles about other axes, name them so (roll, pitch, yaw; rot, tilt, psi) or give "
+        "quaternions"
+    ]
 
 
 def _unit(
