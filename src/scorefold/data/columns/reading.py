@@ -139,8 +139,8 @@ def _not_bunge(c: Coordinates, part: Part, values: np.ndarray) -> list[str]:
     return [
         f"column {c.columns[place]!r} runs from {low:.4g} to {high:.4g} {part.units[1]}, and "
         f"Bunge's Φ from 0 to {half:.4g}: columns of these names are read as Bunge Euler angles "
-        "(ZXZ); if they are angles about other axes, name them so (roll, pitch, yaw; rot, tilt, psi) or give "
-        "quaternions"
+        "(ZXZ); if they are angles about other axes, name them so (roll, pitch, yaw; rot, tilt, "
+        "psi) or give quaternions"
     ]
 
 
