@@ -403,6 +403,21 @@ def test_numbers_of_another_model_are_not_used(own, capsys):
 
 # -- whole or absent -------------------------------------------------------------------------------
 @pytest.mark.fault(53, "draws on a full disk, every format")
+def test_draws_of_the_other_sign_are_said(tmp_path, capsys):
+    """A skewed column of positive numbers beside one that has both signs."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"k": np.exp(1.5 * rng.normal(size=80)), "z": rng.normal(size=80)})
+    table.to_csv(tmp_path / "soil.csv", index=False)
+    words = ["fit", str(tmp_path / "soil.csv"), "--manifold", "R^2", "--model", "kde", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().err
+    assert "draws are negative where no row is: " in said
+    assert "'k'" in (line := said.split("where no row is")[1].splitlines()[0]) and "'z'" not in line
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())["negative_draws"]
+    assert set(found) == {"k"} and 0.01 <= found["k"] < 0.6
+    assert "have a negative k, which no row has" in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "npy", "parquet"])
 def test_draws_in_blocks_and_a_full_disk(fitted, tmp_path, capsys, monkeypatch, ending):
     """The same table in blocks of 64 as at once, for the first block; and where the disk holds

@@ -30,6 +30,11 @@ def model_findings(metrics: ReadOnlyDocument, leak: float = 0.0) -> list[Finding
     if leak > _LEAK:
         found.append(Finding(f"{100 * leak:.0f} % of the test points are training points too, so "
                              "the likelihood rewards memory.", "bad", "leak"))  # fmt: skip
+    found += [
+        Finding(f"{100 * share:.2g} % of draws have a negative {name}, which no row has: the model "
+                "knows no bounds; its logarithm can be fitted.", "bad")
+        for name, share in (metrics.get("negative_draws") or {}).items()
+    ]  # fmt: skip
     measured = metrics.get("generalisation") or {}
     for names, means in ((_MEMORY, "copying"), (_DISTANCES, "distances")):
         verdicts = {name: measured[name]["verdict"] for name in names if measured.get(name)}

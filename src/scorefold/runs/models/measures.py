@@ -6,11 +6,15 @@ from functools import cached_property
 import numpy as np
 
 from scorefold._types import Document, NumPyOrJax
+from scorefold._warnings import warn
 from scorefold.data import Dataset
 from scorefold.metrics import held_out, reference_nll
 from scorefold.models import Model
 from scorefold.runs.measures import Measure
 from scorefold.runs.models.generalisation import draw_samples, mass_numbers, measured
+
+_NOTED = 0.01
+"""Share of draws of another sign than all rows, from which on it is said."""
 
 
 class MeasuredModel:
@@ -86,6 +90,25 @@ def _mass(fitted: MeasuredModel) -> Document:
     return mass_numbers(fitted.model, fitted.draws, fitted.train, fitted.seed)
 
 
+def _negative(fitted: MeasuredModel) -> Document:
+    """Flat columns of positive numbers, by name, with the share of draws that are negative."""
+    data = fitted.data
+    flat = [p for part in data.coordinates.parts if part.system == "flat" for p in part.places]
+    positive = [p for p in flat if float(data.values[:, p].min()) > 0.0]
+    if not positive:
+        return {"negative_draws": {}}
+    drawn = data.coordinates.to_columns(fitted.draws)
+    shares = {data.coordinates.columns[p]: float((drawn[:, p] < 0.0).mean()) for p in positive}
+    found = {name: share for name, share in shares.items() if share >= _NOTED}
+    if found:
+        words = ", ".join(
+            f"{100 * share:.2g} % of those of {name!r}" for name, share in found.items()
+        )
+        warn(f"draws are negative where no row is: {words}. The model knows no bounds: fit the "
+             "logarithm of such a column.")  # fmt: skip
+    return {"negative_draws": found}
+
+
 def _generalisation(fitted: MeasuredModel) -> Document:
     found = measured(
         fitted.model, fitted.draws, fitted.data, fitted.seed, fitted.points, fitted.weights
@@ -105,6 +128,9 @@ MEASURES: dict[str, Measure[MeasuredModel]] = {
         "the NLL of a plain law", ("reference_nll", "reference"), _reference, fresh=False
     ),
     "mass": Measure("the total mass", ("normalisation", "normalisation_error"), _mass),
+    "negative": Measure(
+        "the signs of draws", ("negative_draws",), _negative, fresh=False
+    ),
     "generalisation": Measure(
         "memorisation and generalisation", ("generalisation",), _generalisation
     ),
