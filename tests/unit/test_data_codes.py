@@ -59,7 +59,6 @@ def test_codes_between_other_values_and_several_at_once():
     assert set(of(both, both[::-1]).values["c0"]) == {99.99, -999.0}
 
 
-@pytest.mark.fault(52, "null island, constant columns, row numbers")
 @pytest.mark.parametrize("code, rows", [(999.0, 20), (999.0, 100), (-99.0, 30)])
 def test_usual_codes_near_the_other_values(tmp_path, code, rows):
     """Depths to 820 with 999 for no depth, the example of the how-to, and −99 below concentrations
@@ -90,6 +89,7 @@ def test_angles_that_are_not_bunge_are_said(tmp_path):
     assert not any("Bunge's" in line for line in data.warnings)
 
 
+@pytest.mark.fault(52, "null island, constant columns, row numbers")
 def test_null_island_constants_and_row_numbers(tmp_path):
     lat, lon = RNG.uniform(-80, 80, 300), RNG.uniform(-180, 180, 300)
     lat[:15] = lon[:15] = 0.0

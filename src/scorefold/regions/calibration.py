@@ -13,7 +13,7 @@ from scorefold._warnings import warn
 from scorefold._weights import average, effective_number, quantiles
 from scorefold.models import HeatKernelDensity, Model
 from scorefold.regions.region import CredibleRegion, check_request, draws_of
-from scorefold.regions.shares import Shares
+from scorefold.regions.shares import Held
 
 _LARGEST, _TIED = 0.1, 0.05
 _FEWEST = 5
@@ -62,7 +62,7 @@ def calibrated_region(
         raise ValueError(
             f"held_out: log p has no number at {bad.size} of {at.size} points (rows {listed(bad)})."
         )
-    known = Shares.of(at, weights, groups)
+    known = Held.of(at, weights, groups)
     worth = known.values.size if known.weights is None else effective_number(known.weights)
     if worth < needed:
         raise ValueError(
@@ -76,7 +76,7 @@ def calibrated_region(
             f"held_out: the model has no density at {100 * np.mean(at == -np.inf):.3g} % of the "
             f"points: no level of it holds {mass:g} of them."
         )
-    inside = Shares(known.values >= level, known.weights, known.groups)
+    inside = Held(known.values >= level, known.weights, known.groups)
     error = inside.share_error(mass)
     shares = [min(1.0, 1.0 - mass + error), max(0.0, 1.0 - mass - error)]
     above, below = quantiles(known.values, w, shares)

@@ -18,7 +18,7 @@ from scorefold.manifolds import Manifold
 from scorefold.models import Model
 from scorefold.regions.contours import Contours, level_contours
 from scorefold.regions.geojson import multi_polygon
-from scorefold.regions.shares import Shares
+from scorefold.regions.shares import Held
 
 _FEWEST = 20
 """Draws on the rarer side of the level, below which a quantile has no error to speak of."""
@@ -113,7 +113,7 @@ class CredibleRegion(eqx.Module):
         inside = np.asarray(self.contains(x)).ravel()
         if not inside.size:
             raise ValueError("x: is empty; give at least one point.")
-        points = Shares.of(inside, weights, groups)
+        points = Held.of(inside, weights, groups)
         error = math.hypot(points.share_error(self.mass), self.mass_error)
         return Coverage(
             float(average(points.values, points.weights)), error, self.mass, points.values.size

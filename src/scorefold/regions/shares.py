@@ -12,7 +12,7 @@ from scorefold._types import Values
 from scorefold._weights import counted, effective_number, rows_that_count
 
 
-class Shares(NamedTuple):
+class Held(NamedTuple):
     """Values of the points that count, their weights (None: alike) and whole numbers for their
     groups (None: independent)."""
 
@@ -21,10 +21,10 @@ class Shares(NamedTuple):
     groups: np.ndarray | None
 
     @staticmethod
-    def of(values: np.ndarray, weights: Values | None, groups: Values | None) -> Shares:
+    def of(values: np.ndarray, weights: Values | None, groups: Values | None) -> Held:
         kept, w = rows_that_count("weights", weights, values.size)
         if groups is None:
-            return Shares(counted(values, kept), w, None)
+            return Held(counted(values, kept), w, None)
         labels = np.asarray(groups)
         if labels.shape != (values.size,):
             raise ValueError(
@@ -43,7 +43,7 @@ class Shares(NamedTuple):
             ) from None
         if found.max(initial=0) < 1:
             raise ValueError("groups: all points are of one group, which has no error: give two.")
-        return Shares(counted(values, kept), w, found)
+        return Held(counted(values, kept), w, found)
 
     def share_error(self, m: float) -> float:
         """One standard error of the share of weight of ``values`` (whether a point is inside) that
