@@ -125,7 +125,7 @@ def _require_degrees(series: GeoSeries) -> None:
 def _refuse(series: GeoSeries, bad: np.ndarray, what: str, fix: str) -> None:
     rows = np.flatnonzero(bad)
     if rows.size:
-        plain = bool((series.index == range(len(series))).all())
+        plain = bool((series.index == np.arange(len(series))).all())
         labels = (
             ""
             if plain

@@ -225,7 +225,7 @@ def _of_xarray(path: Path, axes: Sequence[str], values: Sequence[str]) -> Mappin
         import xarray
     except ImportError as error:
         raise ValueError(
-            f"{path}: NetCDF 4 is read by xarray: pip install xarray h5netcdf."
+            f"{path}: NetCDF 4 is read by xarray: pip install xarray h5netcdf h5py."
         ) from error
     with xarray.open_dataset(path, decode_times=False) as stored:
         names = _known(path, [*axes, *values], list(map(str, stored.variables)))
