@@ -47,7 +47,9 @@ def test_the_flow_has_the_density_that_is_a_divergence(dtype):
     assert model.excess(KEY, 2000) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize("name", ["S^2", "T^2", "SO(3)"])
+@pytest.mark.parametrize(
+    "name", ["T^2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("S^2", "SO(3)"))]
+)
 def test_the_density_is_that_of_the_general_integral(name):
     """The divergence of the velocity integrated as of any flow, in float64, at a network with ρ ≥
     floor everywhere, where the density is νc exactly, and at one with ρ below it in places, where

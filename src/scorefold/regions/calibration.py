@@ -69,24 +69,29 @@ def calibrated_region(
             f"held_out: the points are worth {worth:.3g} by their weights; {needed} are needed for "
             f"a mass of {mass:g}."
         )
-    w = np.ones(known.values.size) if known.weights is None else known.weights
-    level = float(quantiles(known.values, w, [1.0 - mass])[0])
+    level, level_error, error = level_of(known, mass)
     if level == -np.inf:
         raise ValueError(
             f"held_out: the model has no density at {100 * np.mean(at == -np.inf):.3g} % of the "
             f"points: no level of it holds {mass:g} of them."
         )
-    inside = Held(known.values >= level, known.weights, known.groups)
-    error = inside.share_error(mass)
-    shares = [min(1.0, 1.0 - mass + error), max(0.0, 1.0 - mass - error)]
-    above, below = quantiles(known.values, w, shares)
     _warn_of_few(mass, error, float(average(known.values == level, known.weights)))
     points, logs = draws_of(model, key, n, draws)
     log_area, spread = _volume(model, level, points, logs, held_out, weights, key)
     return CredibleRegion(
-        model, mass, level, float(above - below) / 2.0, log_area,
+        model, mass, level, level_error, log_area,
         spread, points, error, known.values.size,
     )  # fmt: skip
+
+
+def level_of(known: Held, mass: float) -> tuple[float, float, float]:
+    """The (1 − m)-quantile of the log p of held-out points, its error, and that of the mass."""
+    w = np.ones(known.values.size) if known.weights is None else known.weights
+    level = float(quantiles(known.values, w, [1.0 - mass])[0])
+    error = Held(known.values >= level, known.weights, known.groups).share_error(mass)
+    shares = [min(1.0, 1.0 - mass + error), max(0.0, 1.0 - mass - error)]
+    above, below = quantiles(known.values, w, shares)
+    return level, float(above - below) / 2.0, error
 
 
 def _volume(
