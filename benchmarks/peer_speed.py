@@ -141,7 +141,7 @@ def main() -> None:
             runs.append(run)
             print(name, json.dumps(run), flush=True)
             document[name] = {
-                "words": sys.argv[1:],
+                "words": ["--most", str(options.most), "--limit", f"{options.limit:g}"],
                 "runs": runs,
                 "theirs_by_ours": ratios(runs),
                 "others": others,

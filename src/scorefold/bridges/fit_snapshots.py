@@ -36,9 +36,10 @@ PAIRS = "optimal pairs"
 MOVING = ("current", "momentum", "spline")
 """Methods that are compared by inner snapshots."""
 _ROUNDING = 1.0 + 1e-3
+"""W₁ of one method over that of another, up to which they are taken for equal."""
 _MISSED = 1.2
 """W₁ of lines over that of fresh points, up to which nothing is to be gained by bending them."""
-HALF = 0.5
+_HALF = 0.5
 """Coherence below which straight paths are nearer than bent ones."""
 _MOST = 300
 """Points of a snapshot, as of the fits."""
@@ -87,7 +88,7 @@ class Contest(NamedTuple):
         snapshots by a fifth more than fresh points, and half of the change of velocity is shared by
         neighbours. True where it cannot be told."""
         missed = not self.floor or self.mean(PAIRS) > _MISSED * float(np.mean(self.floor))
-        return missed and (self.coherence is None or self.coherence >= HALF)
+        return missed and (self.coherence is None or self.coherence >= _HALF)
 
     @property
     def best(self) -> str:

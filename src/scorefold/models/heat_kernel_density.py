@@ -28,9 +28,9 @@ from scorefold.models._base import Model
 from scorefold.models.standardise import Units, weighted_points
 
 _BACKGROUNDS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+"""Weights of the uniform background that are compared."""
 _LEAST_EFFECTIVE = 1.001
 """Rows of equal weight that weights are worth, at least."""
-"""Weights of the uniform background that are compared."""
 
 
 def _array_or_none(x: Values | None) -> Array | None:

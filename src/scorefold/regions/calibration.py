@@ -15,7 +15,10 @@ from scorefold.models import HeatKernelDensity, Model
 from scorefold.regions.region import CredibleRegion, check_request, draws_of
 from scorefold.regions.shares import Held
 
-_LARGEST, _TIED = 0.1, 0.05
+_LARGEST = 0.1
+"""Share of the volume that one draw may be in silence."""
+_TIED = 0.05
+"""Share of held-out points at one log p, the level, from which on it is said."""
 _FEWEST = 5
 """Held-out points on the rarer side of the level: they cannot be drawn at will, and the error of
 few is stated."""

@@ -38,7 +38,7 @@ class Flow(eqx.Module):
         """v(x, s), tangent at x."""
 
     def velocity_and_divergence(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
-        """v(x, s) and div v(x, s), exact."""
+        """v(x, s), and what the adaptive solver integrates for a density: div v(x, s), exact."""
         return value_and_divergence(lambda y: self.velocity(y, s), self.manifold, x)
 
 

@@ -84,11 +84,22 @@ class FlowModel(OdeModel):
         estimated RMS error of its chunk. Arguments and errors as in ``solve_log_prob``."""
         rows, batch = self._rows(x)
         tolerance = self.rtol if rtol is None else rtol
-        found = flow_density(
+        found = self._solved(rows, divergence, key, tolerance, chunk)
+        return in_units(found, self.units, batch)
+
+    def _solved(
+        self,
+        rows: NumPyOrJax,
+        divergence: Literal["exact", "hutchinson"],
+        key: Key | None,
+        tolerance: float,
+        chunk: int,
+    ) -> FlowDensity:
+        """``density`` of inner coordinates."""
+        return flow_density(
             PathFlow(self.field), self.reference, rows, self.t_min**2, 1.0, rtol=tolerance,
             atol=tolerance, divergence=divergence, key=key, chunk=chunk, max_steps=MOST_STEPS,
         )  # fmt: skip
-        return in_units(found, self.units, batch)
 
     def sample(self, key: Key, n: int, *, steps: int | None = None) -> NumPyOrJax:
         """n draws of the reference, carried to the data: by the adaptive solver, or in ``steps``

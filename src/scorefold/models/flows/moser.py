@@ -14,7 +14,7 @@ from jaxtyping import Array
 from scorefold._blocks import by_blocks, in_blocks
 from scorefold._compile import quick_jit
 from scorefold._fixed import fixed
-from scorefold._types import Key, Point, Scalar, Values
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold._weights import mean
 from scorefold.fields import (
     Architecture,
@@ -27,7 +27,7 @@ from scorefold.fields import (
 )
 from scorefold.fitting import Defaults, Description, RowWeights, Trainer
 from scorefold.manifolds import Manifold
-from scorefold.models.flows._base import MOST_STEPS, FlowModel, in_units
+from scorefold.models.flows._base import MOST_STEPS, FlowModel
 from scorefold.models.standardise import Units, to_inner
 from scorefold.noising import UniformReference
 from scorefold.samplers import FlowDensity
@@ -232,29 +232,26 @@ class FittedMoserFlow(FlowModel):
     def rtol(self) -> float:
         return self.description.rtol
 
-    def density(
+    def _solved(
         self,
-        x: Values,
-        *,
-        divergence: Literal["exact", "hutchinson"] = "exact",
-        key: Key | None = None,
-        rtol: float | None = None,
-        chunk: int = 1024,
+        rows: NumPyOrJax,
+        divergence: Literal["exact", "hutchinson"],
+        key: Key | None,
+        tolerance: float,
+        chunk: int,
     ) -> FlowDensity:
-        """As of every flow; what is integrated is what the formula νc is too large by, so that it
-        is exact where the flow never meets ρ < floor. With probes it is the general integral of a
-        divergence, which costs more."""
+        """Of the formula νc, less what it is too large by along the flow: exact where the flow
+        never meets ρ < floor. With probes it is the general integral of a divergence, which costs
+        more."""
         if divergence != "exact":
-            return super().density(x, divergence=divergence, key=key, rtol=rtol, chunk=chunk)
-        rows, batch = self._rows(x)
-        tolerance, start = self.rtol if rtol is None else rtol, self.t_min
+            return super()._solved(rows, divergence, key, tolerance, chunk)
+        # The multistep solver finds divergences by itself: only the adaptive one asks the path.
         found = flow_density(
-            MoserPath(self.field), self.reference, rows, start**2, 1.0, rtol=tolerance,
+            MoserPath(self.field), self.reference, rows, self.t_min**2, 1.0, rtol=tolerance,
             atol=tolerance, chunk=chunk, max_steps=MOST_STEPS, solver="adaptive",
         )  # fmt: skip
         ratio = by_blocks(lambda part: quick_jit(_ratios)(self.displacement, part), rows)
-        log_prob = found.log_prob + jnp.log(self.field.pace(ratio, start))
-        return in_units(found._replace(log_prob=log_prob), self.units, batch)
+        return found._replace(log_prob=found.log_prob + jnp.log(self.field.pace(ratio, self.t_min)))
 
     def proxy_log_prob(self, x: Values) -> Array:
         """log(νρ₊(x)) in nats: what training sees. Its mass is 1 + ``excess``, so it is optimistic
