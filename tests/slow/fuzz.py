@@ -15,6 +15,7 @@ import argparse
 import atexit
 import contextlib
 import copy
+import gc
 import gzip
 import hashlib
 import io
@@ -437,6 +438,18 @@ def warm(kinds: list[str], seed: int) -> None:
                 what.use(Path(folder), rng)
 
 
+@contextlib.contextmanager
+def only_its_own_garbage() -> Iterator[None]:
+    """What the process held before is not collected at a case's expense (a second, in a large one)."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@only_its_own_garbage()
 def fuzz(
     kinds: list[str],
     seed: int,
