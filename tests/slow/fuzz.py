@@ -440,7 +440,7 @@ def warm(kinds: list[str], seed: int) -> None:
 
 @contextlib.contextmanager
 def only_its_own_garbage() -> Iterator[None]:
-    """What the process held before is not collected at a case's expense (a second, in a large one)."""
+    """What the process held before is not collected at a case's expense: that takes a second."""
     gc.collect()
     gc.freeze()
     try:

@@ -14,6 +14,7 @@ from scorefold.bridges.currents.fit_current import CurrentHistory, fit_current
 from scorefold.bridges.currents.gridded import GriddedDrift, gridded_drift, load_gridded_drift
 from scorefold.bridges.currents.growth import GivenGrowth, Growth, LearnedGrowth
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
+from scorefold.bridges.currents.pinned_paths import PinnedPaths, pinned_paths
 from scorefold.bridges.currents.snapshot_current import SnapshotCurrent
 from scorefold.bridges.description import BridgeDescription, FittedBridge
 from scorefold.bridges.exact.chain import ChainBridge, chain_bridge, chain_ipf, chain_kernels
@@ -87,6 +88,7 @@ __all__ = [
     "NetworkBridge",
     "Normal",
     "Origins",
+    "PinnedPaths",
     "PotentialDescription",
     "SnapshotBridge",
     "SnapshotCurrent",
@@ -117,6 +119,7 @@ __all__ = [
     "load_gridded_drift",
     "mixture_pair",
     "no_drift",
+    "pinned_paths",
     "potential_drift",
     "sinkhorn",
     "sinkhorn_divergence",

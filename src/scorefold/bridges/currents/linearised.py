@@ -83,7 +83,7 @@ def stream(drift: Drift, x: Point, grid: Array) -> Stream:
 
     def step(state: tuple, times: tuple[Scalar, Scalar]) -> tuple[tuple, tuple]:
         x, frame, moved, spread = state
-        x, frame, onward, noise = _advance(drift, x, frame, *times)
+        x, frame, onward, noise = advance(drift, x, frame, *times)
         moved = einsum("ij,jk->ik", onward, moved)
         spread = einsum("ij,jk->ik", onward, einsum("ij,kj->ik", spread, onward)) + noise
         state = (x, frame, moved, spread)
@@ -100,9 +100,9 @@ def drifted(drift: Drift, x: Point, grid: Array) -> Array:
     def step(x: Point, times: tuple[Scalar, Scalar]) -> tuple[Point, Point]:
         t, h = times
         m, frame = drift.manifold, drift.manifold.frame(x)
-        rate = lambda y, e, at: (_components(m, y, e, drift(y, at)), None)  # noqa: E731
+        rate = lambda y, e, at: (components(m, y, e, drift(y, at)), None)  # noqa: E731
         move = _stages(m, rate, x, frame, t, h)[0]
-        x = m.project(m.exp(x, _vector(frame, move)))
+        x = m.project(m.exp(x, vector(frame, move)))
         return x, x
 
     _, later = jax.lax.scan(step, x, (grid[:-1], jnp.diff(grid)))
@@ -113,17 +113,17 @@ def laid_off(manifold: Manifold, found: Stream, delta: Array) -> Array:
     """The points at deviations ``delta``, shape ``(L, d)``, from the path, ``(L, *shape)``."""
 
     def one(x: Point, frame: Array, c: Array) -> Point:
-        return manifold.exp(x, _vector(frame, c))
+        return manifold.exp(x, vector(frame, c))
 
     return jax.vmap(one)(found.points, found.frames, delta)
 
 
 def deviation(manifold: Manifold, x: Point, frame: Array, y: Point) -> Array:
     """That of y from the point x of a path, shape ``(d,)``."""
-    return _components(manifold, x, frame, manifold.log(x, y))
+    return components(manifold, x, frame, manifold.log(x, y))
 
 
-def _advance(
+def advance(
     drift: Drift, x: Point, frame: Array, t: Scalar, h: Scalar
 ) -> tuple[Point, Array, Array, Array]:
     """The point and frame after a step, and J and Σ of the step."""
@@ -134,7 +134,7 @@ def _advance(
         ahead = jax.vmap(along)(e)
         entry = lambda u, f, dv: m.covariant(y, value, f, dv, u)  # noqa: E731
         table = jax.vmap(lambda u: jax.vmap(lambda f, dv: entry(u, f, dv))(e, ahead))(e)
-        return _components(m, y, e, value), table
+        return components(m, y, e, value), table
 
     move, a = _stages(m, rate, x, frame, t, h)
     assert a is not None
@@ -146,7 +146,7 @@ def _advance(
         h,
         lambda a, s: einsum("ij,jk->ik", a, s) + einsum("ij,kj->ik", s, a) + one,
     )
-    end = m.project(m.exp(x, _vector(frame, move)))
+    end = m.project(m.exp(x, vector(frame, move)))
     frame = jax.vmap(lambda e: m.transport(x, end, e))(frame)
     return end, frame, onward, noise
 
@@ -157,7 +157,7 @@ def _stages(
     """The step in components, and what ``rate`` says besides at each of the four stages."""
 
     def stage(before: Array, part: Scalar) -> tuple[Array, tuple[Array, Array | None]]:
-        y = m.project(m.exp(x, _vector(frame, part * h * before)))
+        y = m.project(m.exp(x, vector(frame, part * h * before)))
         e = jax.vmap(lambda e: m.transport(x, y, e))(frame)
         c, more = rate(y, e, t + part * h)
         return c, (c, more)
@@ -177,9 +177,9 @@ def _runge_kutta(a: Array, state: Array, h: Scalar, rate: Callable[[Array, Array
     return state + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
 
 
-def _vector(frame: Array, c: Array) -> Array:
+def vector(frame: Array, c: Array) -> Array:
     return jnp.tensordot(c, frame, axes=1)
 
 
-def _components(m: Manifold, x: Point, frame: Array, v: Point) -> Array:
+def components(m: Manifold, x: Point, frame: Array, v: Point) -> Array:
     return jax.vmap(lambda e: m.inner(x, v, e))(frame)

@@ -8,18 +8,21 @@ import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Values
+from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GivenGrowth, GrownEnds, Growth, grown_plan
 from scorefold.bridges.currents.linearised import stream
+from scorefold.bridges.currents.simulated import SimulatedCosts, simulated_costs
 from scorefold.bridges.currents.snapshot_current import STEPS, Interval, costs, ends, in_blocks
 from scorefold.bridges.exact.plan import Transport
 from scorefold.bridges.exact.transport import sinkhorn
+from scorefold.manifolds import Manifold
 
 
 def plan_of(
@@ -80,8 +83,11 @@ def bridged(
     points: Sequence[Array],
     rate: float,
     final: bool,
+    key: Key,
+    draws: int = 0,
 ) -> tuple[tuple[Interval, ...], float]:
-    """The plans of all intervals, on all points, and the rate that they are told apart at."""
+    """The plans of all intervals, on all points, and the rate that they are told apart at; with
+    ``draws`` the transitions are simulated."""
     ends_of = list(itertools.pairwise(points))
     squares = []
     for (low, high), (x, y) in zip(itertools.pairwise(times), ends_of, strict=True):
@@ -89,13 +95,27 @@ def bridged(
         squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
     rate = max(rate, *map(least_rate, squares))
     found = []
-    for s, (x, y), grown in zip(squares, ends_of, grown_ends(growth, times, points), strict=True):
+    grown_of = grown_ends(growth, times, points)
+    for k, (s, (x, y), grown) in enumerate(zip(squares, ends_of, grown_of, strict=True)):
+        beyond = None
+        if draws:
+            grid = jnp.asarray(np.linspace(times[k], times[k + 1], STEPS + 1), x.dtype)
+            own = jax.random.fold_in(key, k)
+            beyond = simulated_costs(drift, jnp.asarray(rate, x.dtype), x, y, grid, own, draws)
+            s = s - 2.0 * rate * np.asarray(_beyond(beyond, drift.manifold, x), np.float64)
         plan = plan_of(s, rate, grown, final)
         f, g = (jnp.asarray(p / rate, x.dtype) for p in (plan.f, plan.g))
         if grown is not None:
             f = f + (plan.log_a + math.log(len(x))).astype(x.dtype)
-        found.append(Interval(x, y, f, g, None if grown is None else (grown.left, grown.right)))
+        found.append(
+            Interval(x, y, f, g, None if grown is None else (grown.left, grown.right), beyond)
+        )
     return tuple(found), rate
+
+
+@eqx.filter_jit
+def _beyond(simulated: SimulatedCosts, manifold: Manifold, x: Array) -> Array:
+    return in_blocks(lambda p: simulated.of_start(manifold, p), x)
 
 
 @eqx.filter_jit

@@ -20,6 +20,7 @@ from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GrownEnds
 from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
+from scorefold.bridges.currents.simulated import SimulatedCosts, weighted
 from scorefold.bridges.reference.integrated import snapshot_time
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import fail_at_rows
@@ -33,13 +34,15 @@ _ROWS = 32
 class Interval(eqx.Module):
     """Snapshots k and k + 1, shape ``(n, *shape)`` and ``(m, *shape)``, and the potentials of their
     plan, P_ij = e^{f_i + g_j − c_ij}/nm with c_ij = δ_ij·Σ_i⁻¹ δ_ij / 2r (``Stream``). Where
-    members multiply, P counts descendants, and ``growth`` is g at the points of both."""
+    members multiply, P counts descendants, and ``growth`` is g at the points of both. Where
+    transitions are simulated, −c has what ``simulated`` says besides."""
 
     start: Array = fixed()
     end: Array = fixed()
     f: Array = fixed()
     g: Array = fixed()
     growth: tuple[Array, Array] | None = fixed(default=None)
+    simulated: SimulatedCosts | None = fixed(default=None)
 
 
 class SnapshotCurrent(eqx.Module):
@@ -47,11 +50,14 @@ class SnapshotCurrent(eqx.Module):
 
         dX = b(X, t) dt + √r dB
 
-    among those with the law of each snapshot at its time, to first order in √r: around the path of
-    the drift from a point the process is normal (``linearised.Stream``), which is exact on flat
-    space where b is affine, and elsewhere good where √r times the length of an interval's noise is
-    small beside the lengths on which b changes. Between two points of consecutive snapshots a path
-    is that of the drift, bent onto its end, plus noise that vanishes at both.
+    among those with the law of each snapshot at its time. With ``draws`` = 0 to first order in √r:
+    around the path of the drift from a point the process is normal (``linearised.Stream``), which
+    is exact on flat space where b is affine, and elsewhere good where √r times the length of an
+    interval's noise is small beside the lengths on which b changes. Between two points of
+    consecutive snapshots a path is that of the drift, bent onto its end, plus noise that vanishes
+    at both. Otherwise by simulation: a path is one of so many ``draws`` of ``pinned_paths``, by
+    their weights, and the plan has the transition densities that those say, between 100 points of
+    each snapshot (others take what first order lacks of the nearest).
 
     Paths are of members that move with the ``drift`` b between snapshots; ``rate`` is r, variance
     per unit of time. They arrive at points of the snapshots. ``mass``: members of each. Where
@@ -73,6 +79,7 @@ class SnapshotCurrent(eqx.Module):
     times: tuple[float, ...] = eqx.field(static=True, default=())
     mass: tuple[int, ...] = eqx.field(static=True, default=())
     origin: np.ndarray | Array | None = fixed(default=None)
+    draws: int = eqx.field(static=True, default=0)
 
     def __hash__(self) -> int:
         return structural_hash(self)
@@ -214,12 +221,21 @@ class SnapshotCurrent(eqx.Module):
         walk = _forward if ahead else _backward
         found = walk(
             self.drift, self.rate, interval, rows, jnp.asarray(grid - self.times[0], rows.dtype),
-            jax.random.split(key, len(rows)), jnp.asarray(places),
+            jax.random.split(key, len(rows)), jnp.asarray(places), self.draws,
         )  # fmt: skip
         fail_at_rows("samples", ~jnp.isfinite(found), "not finite", "The drift runs away.")
         return found
 
     # -- inside ----------------------------------------------------------------------------------
+    def clock(self, k: int) -> tuple[float, float]:
+        """Both times of interval k, since t_0."""
+        return self.times[k] - self.times[0], self.times[k + 1] - self.times[0]
+
+    def partners(self, key: Key, k: int, rows: Array) -> Array:
+        """Points of the next snapshot that paths from ``rows`` of interval k arrive at."""
+        grid = self._grid(k, [])
+        return self._walked(k, rows, grid, np.asarray([len(grid) - 1]), key, True)[:, 0]
+
     def _interval(self, t: float) -> int:
         low, high = self.times[0], self.times[-1]
         if not (math.isfinite(t) and low <= t <= high):
@@ -297,6 +313,8 @@ def _descendants(drift: Drift, rate: Scalar, interval: Interval, grid: Array, ti
     def one(x: Point) -> Scalar:
         found = stream(drift, x, grid)
         cost = costs(found, ends(m, found, interval.end), rate)
+        if interval.simulated is not None:
+            cost = cost - interval.simulated.of_start(m, x)
         return jax.nn.logsumexp(interval.g - cost + tilt)
 
     size = math.log(len(interval.start) * len(interval.end))
@@ -305,8 +323,9 @@ def _descendants(drift: Drift, rate: Scalar, interval: Interval, grid: Array, ti
 
 @eqx.filter_jit
 def _forward(
-    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array, at: Array
-) -> Array:
+    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array,
+    at: Array, draws: int,
+) -> Array:  # fmt: skip
     """From ``rows`` at the first time of the grid: states at the places ``at`` of it."""
     m = drift.manifold
 
@@ -314,7 +333,12 @@ def _forward(
         pick, walk = jax.random.split(k)
         found = stream(drift, x, grid)
         deltas = ends(m, found, interval.end)
-        chosen = jax.random.categorical(pick, interval.g - costs(found, deltas, rate))
+        scores = interval.g - costs(found, deltas, rate)
+        if interval.simulated is not None:
+            scores = scores + interval.simulated.of_start(m, x)
+        chosen = jax.random.categorical(pick, scores)
+        if draws:
+            return weighted(drift, x, interval.end[chosen], grid, walk, rate, draws)[0][at]
         return pinned(m, found, deltas[chosen], walk, rate)[at]
 
     return in_blocks(one, rows, keys)
@@ -322,8 +346,9 @@ def _forward(
 
 @eqx.filter_jit
 def _backward(
-    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array, at: Array
-) -> Array:
+    drift: Drift, rate: Scalar, interval: Interval, rows: Array, grid: Array, keys: Array,
+    at: Array, draws: int,
+) -> Array:  # fmt: skip
     """From ``rows`` at the last time of the grid."""
     m = drift.manifold
 
@@ -340,7 +365,12 @@ def _backward(
         def cost(found: Stream) -> Scalar:
             return costs(found, ends(m, found, y[None]), rate)[0]
 
-        chosen = jax.random.categorical(pick, interval.f - jax.vmap(cost)(streams))
+        scores = interval.f - jax.vmap(cost)(streams)
+        if interval.simulated is not None:
+            scores = scores + interval.simulated.of_end(m, interval.start, y)
+        chosen = jax.random.categorical(pick, scores)
+        if draws:
+            return weighted(drift, interval.start[chosen], y, grid, walk, rate, draws)[0][at]
         found = stream(drift, interval.start[chosen], grid)
         return pinned(m, found, ends(m, found, y[None])[0], walk, rate)[at]
 
