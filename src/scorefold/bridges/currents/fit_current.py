@@ -24,6 +24,7 @@ from scorefold.bridges.currents.drift import (
     untrained_drift,
 )
 from scorefold.bridges.currents.growth import (
+    PRICE,
     GivenGrowth,
     Growth,
     regressed_growth,
@@ -52,6 +53,7 @@ from scorefold.bridges.snapshots.inner import (
     alike,
     around_mean,
     checked_snapshots,
+    floor_of,
     nearer,
 )
 from scorefold.bridges.snapshots.rate import snapshot_rate
@@ -69,10 +71,10 @@ _DRAWS, _PAIRS, _CURVED = 32, 64, 0.05
 """Draws of a path that is simulated, pairs by which that is decided, and nats."""
 _UNKNOWNS = 600
 """Coefficients, at most, that are solved for together."""
-_PRICE = 30.0
-"""Nats that a nat of growth costs while it is learned."""
 _TRIALS = 5
 """Rounds of each trial."""
+_DRAWN = 4
+"""Draws of a law that may have growth, by which it is judged."""
 _LEAST_RATE = 1e-5
 """Of the rate that was begun with."""
 
@@ -141,8 +143,8 @@ def fit_current(
     - ``growth``: births less deaths (``GivenGrowth``), where members multiply or vanish more in one
       place than in another. Every member of a snapshot still counts once; how many there are in
       all is said by their numbers (``SnapshotCurrent.mass_at``). ``"learn"``: a regression on
-      what plans want that may take more or less from a member, at a price of 30 nats a nat; it is
-      kept where inner snapshots are nearer with it, by a sixth and by two standard errors.
+      what plans want that may take more or less from a member, at a price of 30 nats a nat while
+      the drift is learned; it is kept where inner snapshots are nearer with it, by a sixth and by two standard errors.
     - ``rate``: r > 0, variance per unit of time (default: a share of the mean of δ·Σ⁻¹δ/d over the
       pairs of the bridge, round by round from ``snapshot_rate``. The whole mean is the likelihood's
       choice, in which other members in every snapshot look like noise; inner snapshots choose
@@ -211,10 +213,10 @@ def fit_current(
             "kept. Take a larger length or ridge."
         )
     simulate = jax.random.fold_in(walk, rounds)
-    bridge = functools.partial(bridged, found, grows, clock, inside, final, True, simulate)
+    noises = learner.noises(some) if chosen.growth else [None] * (len(at) - 1)
 
     def current(draws: int) -> SnapshotCurrent:
-        intervals, rate = bridge(draws)
+        intervals, rate = bridged(found, grows, clock, inside, final, True, simulate, draws, noises)
         return SnapshotCurrent(
             found, jnp.asarray(rate, some.clouds.dtype), intervals, tuple(at.tolist()), mass,
             origin, draws,
@@ -310,33 +312,43 @@ class _Learner(NamedTuple):
         for k in left:
             rest = some.without(k)
             drift, growth, rate, rates = self.whole(rest, setting, _TRIALS)
-            miss = functools.partial(_missed, some, rest, k, drift, growth, rate)
-            missed.append(miss(self.key) if len(rates) == _TRIALS else math.inf)
+            noise = self.noises(rest)[k - 1 : k] if setting.growth else [None]
+            miss = functools.partial(_missed, some, rest, k, drift, growth, rate, noise)
+            # Who has descendants is drawn, too: growth is judged by the mean of several draws.
+            keys = jax.random.split(self.key, _DRAWN if self.learns_growth else 1)
+            each = [miss(key) for key in keys] if len(rates) == _TRIALS else [math.inf]
+            missed.append(float(np.mean(each)))
         return setting._replace(each=tuple(missed))
 
     def whole(
         self, some: Clouds, setting: Trial, rounds: int
     ) -> tuple[Drift, Growth | None, float, tuple[float, ...]]:
-        """Drift, growth and rate: with growth to learn, first a drift without, then growth from
-        its paths, then the drift again."""
+        """Drift, growth and rate: with growth to learn, a drift from plans that may take more or
+        less from a member, and growth from the last of them. (Of plans that take as much from each
+        a drift carries members where others multiply, and hides it.)"""
         drift, rate, rates = self.learned(some, setting, rounds)
-        if not setting.growth:
-            return drift, self.growth, rate, rates
-        growth = self._grown_along(drift, some, rate)
-        again = self._replace(growth=growth)
-        drift, rate, rates = again.learned(some, setting, rounds)
+        growth = self._grown_along(drift, some) if setting.growth else self.growth
         return drift, growth, rate, rates
 
-    def _grown_along(self, drift: Drift, some: Clouds, rate: float) -> Growth:
+    def noises(self, some: Clouds) -> list[float]:
+        """The rate in each interval at which noise is as wide as fresh members are from those of a
+        snapshot: at a smaller one noise of the pairs would be growth, at a larger one a drift that
+        carries members where others multiply would hide it."""
+        wide = np.mean([floor_of(self.key, some.manifold, rows, len(rows)) for rows in some.clouds])
+        return [float(wide**2 / some.manifold.dim / gap) for gap in np.diff(some.times)]
+
+    def _grown_along(self, drift: Drift, some: Clouds) -> Growth:
         gaps = np.diff(some.times)
         counts = []
-        for (x, y), grid in zip(itertools.pairwise(some.clouds), _grids(some), strict=True):
+        of_each = zip(itertools.pairwise(some.clouds), _grids(some), self.noises(some), strict=True)
+        for (x, y), grid, noise in of_each:
             s = np.asarray(_seen(drift, x, grid, y)[2], np.float64)
-            nats = jnp.asarray(s / (2.0 * max(rate, least_rate(s))))
-            counts.append(np.exp(relaxed_shares(nats, jnp.asarray(_PRICE, nats.dtype))))
-        basis, middle = self.untrained(LENGTHS[1]), some.times[:-1] + 0.5 * gaps
-        starts = list(some.clouds[:-1])
-        return regressed_growth(basis, starts, middle.tolist(), gaps, np.stack(counts))
+            counts.append(_descending(s, noise))
+        # At both ends of the paths: what multiplies has moved on until the next snapshot.
+        both = np.concatenate([np.stack(side) for side in zip(*counts, strict=True)])
+        basis = self.untrained(LENGTHS[1])
+        rows, at = [*some.clouds[:-1], *some.clouds[1:]], [*some.times[:-1], *some.times[1:]]
+        return regressed_growth(basis, rows, at, np.tile(gaps, 2), both)
 
     def learned(
         self, some: Clouds, setting: Trial, rounds: int
@@ -346,8 +358,11 @@ class _Learner(NamedTuple):
         drift = self.known or self.untrained(setting.length or 1.0)
         dtype, rate = some.clouds.dtype, self.rate
         rates: list[float] = []
-        grids = _grids(some)
-        before, grown = drift, grown_ends(self.growth, some.times, list(some.clouds))
+        grids, noises = _grids(some), self.noises(some) if setting.growth else []
+        before, grown = (
+            drift,
+            grown_ends(self.growth, some.times, list(some.clouds), [None] * len(grids)),
+        )
         for j in range(rounds):
             pairs = zip(itertools.pairwise(some.clouds), grids, strict=True)
             each = [_seen(drift, x, grid, y) for (x, y), grid in pairs]
@@ -359,7 +374,12 @@ class _Learner(NamedTuple):
                         "finite before the next snapshot."
                     )
                 return before, rate, tuple(rates)
-            plans = [plan_of(s, rate, g) for s, g in zip(known, grown, strict=True)]
+            if setting.growth:
+                shares = [_descending(s, noise)[0] / len(s)
+                          for s, noise in zip(known, noises, strict=True)]  # fmt: skip
+                plans = [plan_of(s, rate, shares=a) for s, a in zip(known, shares, strict=True)]
+            else:
+                plans = [plan_of(s, rate, g) for s, g in zip(known, grown, strict=True)]
             if not self.fixed_rate:
                 mean = mean_square(plans, known) / some.manifold.dim
                 rate = max(setting.share * mean, _LEAST_RATE * self.rate)
@@ -378,6 +398,14 @@ class _Learner(NamedTuple):
             before = drift
             drift = regressed(drift, seen, jnp.asarray(setting.ridge, dtype))
         return drift, rate, tuple(rates)
+
+
+def _descending(squares: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """How many descendants a plan at a price takes from each member, (n,), 1 in the mean, and from
+    the ancestors of each member of the next snapshot, (m,)."""
+    nats = jnp.asarray(squares / (2.0 * max(rate, least_rate(squares))))
+    first, last = relaxed_shares(nats, PRICE)
+    return np.exp(np.asarray(first, np.float64)), np.exp(np.asarray(last, np.float64))
 
 
 def _grids(some: Clouds) -> Array:
@@ -439,12 +467,13 @@ def _missed(
     drift: Drift,
     growth: Growth | None,
     rate: float,
+    noises: Sequence[float | None],
     key: Key,
 ) -> float:
     """W₁ between the law at the time of the snapshot k and its points; inf where it has none."""
     pair, times = [rest.clouds[k - 1], rest.clouds[k]], rest.times[k - 1 : k + 1]
     try:
-        intervals, rate = bridged(drift, growth, times, pair, rate, False, key)
+        intervals, rate = bridged(drift, growth, times, pair, rate, False, key, 0, noises)
         current = SnapshotCurrent(
             drift, jnp.asarray(rate, pair[0].dtype), intervals, tuple(times.tolist()), (0, 0)
         )

@@ -19,6 +19,8 @@ from scorefold.manifolds import Manifold, check_points
 
 _SWEEPS = 500
 """Of scaling: it contracts by price/(price + 1) a sweep."""
+PRICE = 30.0
+"""Nats that a nat of growth costs while it is learned."""
 _RIDGE, _NEWTON = 1e-2, 30
 _ROUNDS, _ENOUGH = 30, 1e-4
 """Of shares of descendants, and the change of their logarithms at which they end."""
@@ -109,6 +111,8 @@ class GrownEnds(NamedTuple):
     left: Array
     right: Array
     gap: float
+    noise: float | None = None
+    """Rate at which nats are counted where shares may differ from g, at a price; None: never."""
 
     def rest(self, part: float) -> tuple[Array, Array]:
         """The two terms of R."""
@@ -116,14 +120,18 @@ class GrownEnds(NamedTuple):
         return first, 0.5 * self.gap * (1.0 - part**2) * self.right
 
 
-def grown_plan(solve: Callable[[Values | None], Transport], ends: GrownEnds) -> Transport:
+def grown_plan(
+    solve: Callable[[Values | None], Transport], ends: GrownEnds, squares: np.ndarray, rate: float
+) -> Transport:
     """The plan π of descendants: of all P_ij = u_i K_ij v_j that with
 
         Σ_i P_ij = 1/m,   Σ_j P_ij e^{−R_ij(0)} ∝ 1/n,
 
     every member of the first snapshot counts once and every one of the second once. ``solve``:
     the plan of balanced transport for shares a_i of the first. They are sought by
-    a_i ∝ 1/E[e^{−R_ij} | i], to and fro.
+    a_i ∝ 1/E[e^{−R_ij} | i], to and fro. Growth that was learned (``noise``) says shares but
+    roughly: what it misses is taken from and given to members near by, at a price, in the place of
+    sending members where they do not belong. ``squares``: δ·Σ⁻¹δ.
 
     Source: Schiebinger et al. 2019 (growth before transport); here along the whole path.
     """
@@ -134,6 +142,9 @@ def grown_plan(solve: Callable[[Values | None], Transport], ends: GrownEnds) -> 
         found = jax.nn.log_softmax(
             first - jax.nn.logsumexp(plan.log_conditional - last[None, :], axis=1)
         )
+        if ends.noise is not None:
+            nats = jnp.asarray(squares / (2.0 * max(rate, ends.noise)), found.dtype)
+            found = jax.nn.log_softmax(relaxed_shares(nats, PRICE, found)[0])
         change = float(jnp.max(jnp.abs(found - log_a)))
         log_a = found
         plan = solve(jnp.exp(log_a))
@@ -143,30 +154,35 @@ def grown_plan(solve: Callable[[Values | None], Transport], ends: GrownEnds) -> 
 
 
 @eqx.filter_jit
-def relaxed_shares(nats: Array, price: Scalar) -> Array:
-    """log n·a_i for the shares a_i of the first snapshot that make
+def relaxed_shares(nats: Array, price: float, prior: Array | None = None) -> tuple[Array, Array]:
+    """log n·a_i, and its mean over the ancestors of each j, Σ_i P_ij log n·a_i / Σ_i P_ij, for the
+    shares a_i of the first snapshot that make
 
-        KL(P | e^{−c}/nm) + ``price`` KL(a | 1/n)
+        KL(P | e^{−c}/nm) + ``price`` KL(a | a⁰)
 
     least over plans P with Σ_i P_ij = 1/m, a_i = Σ_j P_ij, for costs c (``nats``), shape
-    ``(n, m)``: a member that is far from all of the second snapshot has fewer descendants.
+    ``(n, m)``, and log a⁰ the ``prior`` (1/n): a member that is far from all of the second snapshot
+    has fewer descendants.
 
     Source: Chizat, Peyré, Schmitzer & Vialard 2018 (scaling for unbalanced transport).
     """
     n, m = nats.shape
     soft = price / (price + 1.0)
+    before = jnp.zeros((n,), nats.dtype) if prior is None else prior + math.log(n)
 
     def toward(g: Array) -> Array:
         return jax.nn.logsumexp(g[None, :] - nats, axis=1) - math.log(m)
 
     def step(g: Array, _: None) -> tuple[Array, None]:
-        f = -soft * toward(g)
+        f = soft * (before - toward(g))
         return math.log(n) - jax.nn.logsumexp(f[:, None] - nats, axis=0), None
 
     g, _ = jax.lax.scan(step, jnp.min(nats, axis=0), length=_SWEEPS)
-    # log n·a_i = f_i + log Σ_j e^{g_j − c_ij}/m with f = −soft · the same.
-    found = (1.0 - soft) * toward(g)
-    return found - jax.nn.logsumexp(found) + math.log(n)
+    f = soft * (before - toward(g))
+    found = f + toward(g)
+    found = found - jax.nn.logsumexp(found) + math.log(n)
+    ancestors = jax.nn.softmax(f[:, None] - nats, axis=0)
+    return found, ancestors.T @ found
 
 
 @eqx.filter_jit

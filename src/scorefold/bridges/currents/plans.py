@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._types import Key, Values
-from scorefold._warnings import ScorefoldWarning
+from scorefold._warnings import ScorefoldWarning, warn
 from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GivenGrowth, GrownEnds, Growth, grown_plan
 from scorefold.bridges.currents.linearised import stream
@@ -24,11 +24,19 @@ from scorefold.bridges.exact.plan import Transport
 from scorefold.bridges.exact.transport import sinkhorn
 from scorefold.manifolds import Manifold
 
+_MISSED = 0.1
+"""L¹ error of the marginals of a plan that is said."""
+
 
 def plan_of(
-    squares: np.ndarray, rate: float, grown: GrownEnds | None = None, final: bool = False
+    squares: np.ndarray,
+    rate: float,
+    grown: GrownEnds | None = None,
+    final: bool = False,
+    shares: Values | None = None,
 ) -> Transport:
-    """The plan of the bridge from δ·Σ⁻¹δ, (n, m); one that is ``final`` says what it misses."""
+    """The plan of the bridge from δ·Σ⁻¹δ, (n, m), for equal ``shares`` of the first snapshot or
+    those stated; one that is ``final`` says what it misses."""
     # Partners are drawn: an error of a hundredth in the marginals is below that of draws.
     most = 10_000 if final else 1000
 
@@ -39,21 +47,33 @@ def plan_of(
         )  # fmt: skip
 
     with warnings.catch_warnings():
-        if not final:
-            warnings.simplefilter("ignore", ScorefoldWarning)
-        return solve(None) if grown is None else grown_plan(solve, grown)
+        warnings.simplefilter("ignore", ScorefoldWarning)
+        plan = solve(shares) if grown is None else grown_plan(solve, grown, squares, rate)
+    # As many draws as points miss their own law by more: E Σ|n_i/n − 1/n| = 2(1 − 1/n)ⁿ = 2/e.
+    if final and float(plan.error) > _MISSED:
+        warn(
+            f"snapshots: members leave one and arrive at the next in proportions that are "
+            f"{50 * float(plan.error):.2g} % off (in L¹, half of {float(plan.error):.2g}). Take a "
+            "larger rate."
+        )
+    return plan
 
 
 def grown_ends(
-    growth: Growth | None, times: np.ndarray, points: Sequence[Array]
+    growth: Growth | None,
+    times: np.ndarray,
+    points: Sequence[Array],
+    noises: Sequence[float | None],
 ) -> list[GrownEnds | None]:
-    """g at both ends of each interval."""
+    """g at both ends of each interval; where it was learned, and may be missed, at the rates
+    ``noises``."""
     if growth is None:
         return [None] * (len(times) - 1)
     values = [growth(rows, float(t)) for t, rows in zip(times, points, strict=True)]
     gaps = np.diff(times)
-    return [GrownEnds(a, b, float(h))
-            for (a, b), h in zip(itertools.pairwise(values), gaps, strict=True)]  # fmt: skip
+    return [GrownEnds(a, b, float(h), noise)
+            for (a, b), h, noise in zip(itertools.pairwise(values), gaps, noises, strict=True)
+            ]  # fmt: skip
 
 
 def moved_growth(growth: GivenGrowth, origin: np.ndarray | None, zero: float) -> GivenGrowth:
@@ -84,7 +104,8 @@ def bridged(
     rate: float,
     final: bool,
     key: Key,
-    draws: int = 0,
+    draws: int,
+    noises: Sequence[float | None],
 ) -> tuple[tuple[Interval, ...], float]:
     """The plans of all intervals, on all points, and the rate that they are told apart at; with
     ``draws`` the transitions are simulated."""
@@ -95,7 +116,7 @@ def bridged(
         squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
     rate = max(rate, *map(least_rate, squares))
     found = []
-    grown_of = grown_ends(growth, times, points)
+    grown_of = grown_ends(growth, times, points, noises)
     for k, (s, (x, y), grown) in enumerate(zip(squares, ends_of, grown_of, strict=True)):
         beyond = None
         if draws:

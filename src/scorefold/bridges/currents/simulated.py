@@ -254,15 +254,15 @@ class SimulatedCosts(eqx.Module):
 
     def of_start(self, manifold: Manifold, x: Point) -> Array:
         """That of x and each point of the next snapshot, shape ``(m,)``."""
-        return self.table[_nearest(manifold, self.starts, x), self.near]
+        return self.table[nearest_row(manifold, self.starts, x), self.near]
 
     def of_end(self, manifold: Manifold, points: Array, y: Point) -> Array:
         """That of ``points`` and y, shape ``(n,)``."""
-        index = jax.vmap(lambda x: _nearest(manifold, self.starts, x))(points)
-        return self.table[index, _nearest(manifold, self.ends, y)]
+        index = jax.vmap(lambda x: nearest_row(manifold, self.starts, x))(points)
+        return self.table[index, nearest_row(manifold, self.ends, y)]
 
 
-def _nearest(manifold: Manifold, points: Array, x: Point) -> Array:
+def nearest_row(manifold: Manifold, points: Array, x: Point) -> Array:
     return jnp.argmin(jax.vmap(lambda p: manifold.dist(p, x))(points))
 
 
@@ -289,7 +289,7 @@ def simulated_costs(
         return jnp.maximum(exact + size / (2.0 * rate), _LEAST)
 
     table = jax.lax.map(of_start, (starts, jax.random.split(key, len(starts))))
-    near = jax.lax.map(lambda q: _nearest(m, ends, q), y, batch_size=256)
+    near = jax.lax.map(lambda q: nearest_row(m, ends, q), y, batch_size=256)
     return SimulatedCosts(starts, ends, near, table)
 
 

@@ -20,7 +20,7 @@ from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GrownEnds
 from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
-from scorefold.bridges.currents.simulated import SimulatedCosts, weighted
+from scorefold.bridges.currents.simulated import SimulatedCosts, nearest_row, weighted
 from scorefold.bridges.reference.integrated import snapshot_time
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import fail_at_rows
@@ -129,6 +129,24 @@ class SnapshotCurrent(eqx.Module):
             rows = rows[np.asarray(jax.random.permutation(shuffle, n))]
         path = self._walked(k, start[rows], grid, np.searchsorted(grid, [t]), walk, True, tilt)
         return self._outside(path[:, 0])
+
+    def descendants(self, x: Values, start: float) -> np.ndarray:
+        """How many members of the next snapshot come from one that is at a point of ``x`` at the
+        snapshot time ``start``, in units of their mean over that snapshot, shape ``(n,)``: those of
+        its nearest member; 1 where there is no growth. A path forward is one line of descent:
+        draw starts in proportion to this, and paths arrive as the next snapshot lies.
+
+        **Raises:** ``ValueError`` for a time that is no snapshot's, and the last.
+        """
+        rows, first = self._inside(x, "x"), snapshot_time(self.times, start)
+        k = self.times.index(first)
+        if k == len(self.intervals):
+            raise ValueError(f"start: {start:g} is the last snapshot: nothing comes after.")
+        if self.intervals[k].growth is None:
+            return np.ones(len(rows))
+        shares = self._shares(k, 1.0)[0]
+        near = np.asarray(_nearest_rows(self.manifold, self.intervals[k].start, rows))
+        return (shares / shares.mean())[near]
 
     def mass_at(self, t: float) -> float:
         """How many members there are at time t: those of the snapshots at their times, and between
@@ -298,6 +316,11 @@ def pinned(manifold: Manifold, found: Stream, end: Array, key: Key, rate: Scalar
     free = found.free(key, rate)
     delta = free + found.bent(end - free[-1])
     return laid_off(manifold, found, delta)
+
+
+@eqx.filter_jit
+def _nearest_rows(manifold: Manifold, points: Array, rows: Array) -> Array:
+    return in_blocks(lambda x: nearest_row(manifold, points, x), rows)
 
 
 @eqx.filter_jit

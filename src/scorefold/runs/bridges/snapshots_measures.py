@@ -11,6 +11,7 @@ import numpy as np
 
 from scorefold._types import Document, Key, NumPyOrJax
 from scorefold._warnings import warn
+from scorefold._weights import systematic
 from scorefold.bridges import (
     MultiMarginalBridge,
     SnapshotBridge,
@@ -72,21 +73,21 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
     # Enough paths for any later snapshot, however small the first is.
     most = max(map(len, points))
     start = points[0][np.arange(max(most, len(points[0]))) % len(points[0])]
-    walked = bridge.sample_paths(fitted.key, start, train.times[1:])
+    walked = _from_first(bridge, fitted.key, start)
     rows = []
     for k, (low, high) in enumerate(itertools.pairwise(train.times), start=1):
         into, back, judge = jax.random.split(jax.random.fold_in(fitted.key, k), 3)
-        there = bridge.sample_paths(into, points[k - 1], [high], start=low)[:, 0]
+        begun = _multiplied(bridge, points[k - 1], low)
+        there = bridge.sample_paths(into, begun, [high], start=low)[:, 0]
         home = bridge.sample_paths(back, points[k], [low], start=high)[:, 0]
+        home = _multiplied(bridge, home, low, -1.0)
         worth = 1.0 / (1.0 / len(train.points[k]) + 1.0 / len(train.points[k - 1]))
         if isinstance(bridge, MultiMarginalBridge):
             own = bridge.bridges[k - 1]
             gap = arrival(own, "b", there, points[k], key=judge, learned_from=worth)
         else:
             gap = end_gap(bridge.manifold, there, points[k], learned_from=worth)
-        # Where members multiply unequally, one path from each of them does not end as they do.
-        grown = isinstance(bridge, SnapshotCurrent) and bridge.intervals[k - 1].growth is not None
-        if gap.missed and not grown:
+        if gap.missed:
             bridged = isinstance(bridge, MultiMarginalBridge)
             advice = () if bridged else ("Take another --method, or more points.",)
             warn(missed_line(labels[k], gap, *advice))
@@ -99,6 +100,29 @@ def _arrivals(fitted: FittedSnapshots) -> Document:
             "unbridged": fitted.distance(points[k - 1], k, judge),
         })  # fmt: skip
     return {"arrivals": rows}
+
+
+def _multiplied(
+    bridge: SnapshotBridge, rows: NumPyOrJax, start: float, power: float = 1.0
+) -> NumPyOrJax:
+    """As many members as ``rows``, each in proportion to its descendants at the next snapshot: the
+    law of those whose lines go on. With ``power`` −1 from this back to the law of members."""
+    if not isinstance(bridge, SnapshotCurrent) or bridge.intervals[0].growth is None:
+        return rows
+    weights = bridge.descendants(rows, start) ** power
+    return rows[systematic(weights / weights.sum(), len(rows))]
+
+
+def _from_first(bridge: SnapshotBridge, key: Key, rows: NumPyOrJax) -> NumPyOrJax:
+    """Paths from the first snapshot at each later one, shape ``(n, K, *shape)``."""
+    if not isinstance(bridge, SnapshotCurrent) or bridge.intervals[0].growth is None:
+        return bridge.sample_paths(key, rows, bridge.times[1:])
+    found = []
+    for k, (low, high) in enumerate(itertools.pairwise(bridge.times)):
+        begun, own = _multiplied(bridge, rows, low), jax.random.fold_in(key, k)
+        rows = bridge.sample_paths(own, begun, [high], start=low)[:, 0]
+        found.append(np.asarray(rows))
+    return np.stack(found, axis=1)
 
 
 PLAIN = ("optimal pairs", "random pairs", "neighbours mixed by time", "previous snapshot")
