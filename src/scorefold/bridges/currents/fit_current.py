@@ -143,8 +143,9 @@ def fit_current(
     - ``growth``: births less deaths (``GivenGrowth``), where members multiply or vanish more in one
       place than in another. Every member of a snapshot still counts once; how many there are in
       all is said by their numbers (``SnapshotCurrent.mass_at``). ``"learn"``: a regression on
-      what plans want that may take more or less from a member, at a price of 30 nats a nat while
-      the drift is learned; it is kept where inner snapshots are nearer with it, by a sixth and by two standard errors.
+      what plans want that may take more or less from a member, at a price of 30 nats a nat, while
+      the drift is learned; it is kept where inner snapshots are nearer with it, by a sixth and by
+      two standard errors.
     - ``rate``: r > 0, variance per unit of time (default: a share of the mean of δ·Σ⁻¹δ/d over the
       pairs of the bridge, round by round from ``snapshot_rate``. The whole mean is the likelihood's
       choice, in which other members in every snapshot look like noise; inner snapshots choose
