@@ -56,7 +56,6 @@ def test_affine_drifts_on_flat_space_are_exact(dtype, tolerance):
     exact -= 0.5 * np.linalg.slogdet(2 * np.pi * rate * whole)[1]
     assert found.log_density == pytest.approx(exact, abs=tolerance)
     assert found.effective == pytest.approx(1.0)
-    assert found.paths.dtype == dtype
     mean, cov, _ = affine_law(t, x)
     later, _, onward = affine_law(end - t, mean)
     gain = cov @ onward.T @ np.linalg.inv(whole)
@@ -67,8 +66,21 @@ def test_affine_drifts_on_flat_space_are_exact(dtype, tolerance):
     np.testing.assert_array_less(
         np.abs(np.cov(drawn.T) - spread), 4 * math.sqrt(2 / n) * np.outer(sizes, sizes)
     )
-    np.testing.assert_allclose(found.paths[:, 0], np.tile(x.astype(dtype), (n, 1)))
-    np.testing.assert_allclose(found.paths[:, 2], np.tile(y.astype(dtype), (n, 1)))
+    for k, point in ((0, x), (2, y)):
+        np.testing.assert_allclose(found.paths[:, k], np.tile(point, (n, 1)), atol=1e-6)
+
+
+def test_far_places_and_late_times_keep_their_digits():
+    """In metres of a map and Julian dates, in single precision: the same paths less the origin, and
+    the same density."""
+    x, y = np.array([0.3, 0.1]), np.array([1.0, -0.4])
+    there = np.array([4.5e6, -2.1e6])
+    wind = GivenDrift(Euclidean(2), lambda p, t: jnp.asarray([1.0, -0.5], p.dtype))
+    key, day = jax.random.key(0), 2460000.5
+    one = pinned_paths(key, wind, x, y, [0.0, 0.4, 1.0], 8, rate=0.2)
+    other = pinned_paths(key, wind, x + there, y + there, [day, day + 0.4, day + 1.0], 8, rate=0.2)
+    np.testing.assert_allclose(other.paths - there, one.paths, atol=1e-4)
+    assert other.log_density == pytest.approx(one.log_density, abs=1e-3)
 
 
 RATE = 0.5
@@ -201,6 +213,16 @@ def test_paths_of_a_simulated_bridge(crossing):
 
 
 @pytest.mark.slow
+def test_steps_that_are_too_wide_are_said():
+    """After 20 the law on S² is uniform, log p = −log 4π: 24 steps of more than a radian
+    do not find that (−2.67 in the place of −2.53)."""
+    m = Sphere(2)
+    ends = dict(x=[0.6, 0.0, 0.8], y=[0.0, 1.0, 0.0], at=[0.0, 1.0])
+    with pytest.warns(ScorefoldWarning, match="Take 160 or more"):
+        pinned_paths(jax.random.key(0), no_drift(m), n=4, rate=20.0, **ends)
+
+
+@pytest.mark.slow
 def test_a_simulated_bridge_is_saved(tmp_path):
     rng = np.random.default_rng(3)
     clouds = [rng.normal(size=(20, 1)) + k for k in range(2)]
@@ -257,6 +279,10 @@ def test_what_is_said():
     with pytest.raises(ValueError, match="draws must be 0 or more"):
         fit_current(m, [0, 1], [np.zeros((3, 1)), np.ones((3, 1))], key=key, drift=no_drift(m),
                     draws=-1)  # fmt: skip
-    steep = potential_drift(m, lambda x, t: 40.0 * jnp.sum(jnp.cos(3.0 * x)))
+    bursts = GivenDrift(m, lambda x, t: x**5)
+    with pytest.raises(FloatingPointError, match="drift: it runs away"):
+        pinned_paths(key, bursts, [1.0], [3.0], [0.0, 1.0], 2, rate=0.3)
+    # Four barriers of 2 nats in a time of 4, which takes 72 steps: a tenth of the draws count.
+    steep = potential_drift(m, lambda x, t: jnp.sum(jnp.cos(3.0 * x)))
     with pytest.warns(ScorefoldWarning, match="of the draws count"):
-        pinned_paths(key, steep, [0.0], [4.0], [0.0, 2.0], 4, rate=2.0)
+        pinned_paths(key, steep, [0.0], [4.0], [0.0, 4.0], 4, rate=2.0)

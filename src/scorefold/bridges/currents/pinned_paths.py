@@ -11,24 +11,30 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scorefold._types import Key, Point, Scalar, Values
+from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold._warnings import warn
-from scorefold.bridges.currents.drift import Drift
+from scorefold.bridges.currents.drift import Drift, MovedDrift
 from scorefold.bridges.currents.intake import check_drift
 from scorefold.bridges.currents.simulated import weighted
+from scorefold.bridges.intake import exact_rows
 from scorefold.bridges.reference.integrated import check_times
-from scorefold.manifolds import check_points
+from scorefold.bridges.snapshots.inner import around_mean
+from scorefold.manifolds import Manifold
 
 _AT_ONCE = 16
+_WIDE = 0.5
+"""Noise of a step, radians, above which it is said that steps are too few."""
+_STEPS, _MOST_STEPS = 24, 2000
 _FEW = 0.1
 """Share of draws that count, below which paths are said to be few."""
 
 
 class PinnedPaths(NamedTuple):
-    """``paths``, shape ``(n, len(at), *shape)``; ``log_density``: log p(y | x) with respect to
-    volume, nats; ``effective``: the mean share of the draws of a path that counts, 1/Σŵ² of all."""
+    """``paths``, shape ``(n, len(at), *shape)``, on flat coordinates with all their digits;
+    ``log_density``: log p(y | x) with respect to volume, nats; ``effective``: the mean share of the
+    draws of a path that counts, 1/Σŵ² of all."""
 
-    paths: Array
+    paths: NumPyOrJax
     log_density: float
     effective: float
 
@@ -43,7 +49,7 @@ def pinned_paths(
     *,
     rate: float,
     draws: int = 32,
-    steps: int = 24,
+    steps: int | None = None,
 ) -> PinnedPaths:
     """n paths of
 
@@ -54,12 +60,15 @@ def pinned_paths(
     Each path is one of ``draws`` of the process bent onto y as if it were normal about a likely
     path (``guided`` in ``bridges.currents.simulated``), by the ratio of the two laws. On flat space
     with an affine drift all weigh the same and both answers are exact; elsewhere what is left is
-    of the order of 1/``draws`` and of 1/``steps`` ([t_0, t_K] is walked in so many or more).
-    Paths that go another way round a closed geodesic than the nearest are drawn rarely.
+    of the order of 1/``draws`` and of 1/``steps`` (in so many or more [t_0, t_K] is walked; default
+    24, or two for each time that the drift along the geodesic from x to y grows by e in, 1/|∇b|, up
+    to 2,000). Paths that go another way round a closed geodesic than the nearest are drawn rarely.
 
     **Raises:** ``ValueError`` naming the argument for times that do not increase, points that are
     not on the manifold of the drift, a drift that is not finite or not tangent there, a rate that
-    is not positive, and numbers below 1. **Warns:** where fewer than a tenth of the draws count.
+    is not positive, and numbers below 1; ``FloatingPointError`` for a drift that runs away between
+    them. **Warns:** where fewer than a tenth of the draws count, and where noise moves a path by
+    more than half a radian in a step.
 
     Source: Schauer et al. 2017, "Guided proposals for simulating
     multi-dimensional diffusion bridges".
@@ -68,11 +77,20 @@ def pinned_paths(
     if not (math.isfinite(rate) and rate > 0):
         raise ValueError(f"rate must be a positive variance per unit of time, got {rate!r}.")
     for name, count in (("n", n), ("draws", draws), ("steps", steps)):
-        if count < 1:
+        if count is not None and count < 1:
             raise ValueError(f"{name} must be 1 or more, got {count}.")
-    ends = [check_points(m, np.asarray(p)[None], name)[0] for name, p in (("x", x), ("y", y))]
-    check_drift(drift, m, times[[0, -1]], [np.asarray(p)[None] for p in ends])
+    exact = [_one(m, p, name) for name, p in (("x", x), ("y", y))]
+    check_drift(drift, m, times[[0, -1]], exact)
+    # Times are counted from t_0, and flat coordinates from the middle: they keep their digits.
+    origin, ends = around_mean(m, exact)
+    moved = MovedDrift(m, drift, np.zeros(m.shape) if origin is None else origin, float(times[0]))
+    times = times - times[0]
     dtype = jnp.result_type(*ends)
+    start, end = (p[0].astype(dtype) for p in ends)
+    if steps is None:
+        steepest = float(_steepest(moved, start, end, jnp.asarray(times[-1], dtype)))
+        wanted = 2.0 * times[-1] * (steepest if math.isfinite(steepest) else 0.0)
+        steps = int(np.clip(math.ceil(wanted), _STEPS, _MOST_STEPS))
     parts = np.maximum(np.ceil(max(steps, 2) * np.diff(times) / np.ptp(times)).astype(int), 1)
     if parts.sum() < 2:
         parts[:] = 2
@@ -80,18 +98,50 @@ def pinned_paths(
     fine = [np.linspace(low, high, part, endpoint=False) for low, high, part in spans]
     grid = jnp.asarray(np.concatenate([*fine, times[-1:]]), dtype)
     places = jnp.asarray(np.concatenate([[0], np.cumsum(parts)]))
-    start, end = (p.astype(dtype) for p in ends)
     paths, share, whole = _drawn(
-        drift, start, end, grid, jax.random.split(key, n), jnp.asarray(rate, dtype), places, draws
+        moved, start, end, grid, jax.random.split(key, n), jnp.asarray(rate, dtype), places, draws
     )
+    if origin is not None:
+        paths = np.asarray(paths, np.float64) + origin
     effective = float(jnp.mean(share))
-    if not effective >= _FEW:
+    if not math.isfinite(effective):
+        raise FloatingPointError(
+            "drift: it runs away: of some path no draw is finite between x and y. If it is steep "
+            "and not unstable, take more steps."
+        )
+    wide = math.sqrt(m.dim * rate * float(jnp.max(jnp.diff(grid))))
+    if not m.euclidean and wide > _WIDE:
+        least = math.ceil(m.dim * rate * float(grid[-1]) / _WIDE**2)
+        warn(
+            f"steps: noise moves a path by {wide:.2g} radians in one, which is not small beside "
+            f"the curvature: log_density may be off by tenths of a nat. Take {least} or more."
+        )
+    if effective < _FEW:
         warn(
             f"paths: {100 * effective:.2g} % of the draws count, so those of the {n} paths are few "
             "in truth. Take more draws, more steps or a shorter time."
         )
     total = float(jax.nn.logsumexp(whole)) - math.log(n)
     return PinnedPaths(paths, total, effective)
+
+
+def _one(manifold: Manifold, point: Values, name: str) -> NumPyOrJax:
+    found = np.asarray(point)
+    if found.shape != manifold.shape:
+        raise ValueError(f"{name}: is one point, of shape {manifold.shape}, got {found.shape}.")
+    return exact_rows(manifold, found[None], name)
+
+
+@eqx.filter_jit
+def _steepest(drift: Drift, x: Point, y: Point, span: Scalar) -> Scalar:
+    """The largest |∇b| along the geodesic at the pace of the paths."""
+    m = drift.manifold
+
+    def at(part: Scalar) -> Scalar:
+        z = m.exp(x, part * m.log(x, y))
+        return jnp.linalg.norm(jax.jacfwd(lambda p: drift(p, part * span))(z).ravel())
+
+    return jnp.max(jax.vmap(at)(jnp.linspace(0.0, 1.0, _STEPS + 1, dtype=x.dtype)))
 
 
 @eqx.filter_jit
