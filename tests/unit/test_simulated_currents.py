@@ -279,9 +279,9 @@ def test_what_is_said():
     with pytest.raises(ValueError, match="draws must be 0 or more"):
         fit_current(m, [0, 1], [np.zeros((3, 1)), np.ones((3, 1))], key=key, drift=no_drift(m),
                     draws=-1)  # fmt: skip
-    bursts = GivenDrift(m, lambda x, t: x**5)
+    bursts = GivenDrift(m, lambda x, t: jnp.exp(x**4))
     with pytest.raises(FloatingPointError, match="drift: it runs away"):
-        pinned_paths(key, bursts, [1.0], [3.0], [0.0, 1.0], 2, rate=0.3)
+        pinned_paths(key, bursts, [1.0], [4.0], [0.0, 1.0], 2, rate=0.3)
     # Four barriers of 2 nats in a time of 4, which takes 72 steps: a tenth of the draws count.
     steep = potential_drift(m, lambda x, t: jnp.sum(jnp.cos(3.0 * x)))
     with pytest.warns(ScorefoldWarning, match="of the draws count"):
