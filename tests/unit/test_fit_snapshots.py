@@ -13,7 +13,7 @@ from scorefold._warnings import ScorefoldWarning
 from scorefold.bridges import GivenDrift, SnapshotBridge, end_gap, fit_snapshots, fit_splines
 from scorefold.bridges.fit_snapshots import PAIRS, Contest
 from scorefold.bridges.snapshots.coherence import bend_coherence
-from scorefold.bridges.snapshots.inner import floor_of
+from scorefold.bridges.snapshots.inner import floor_of, nearer
 from scorefold.cli import main
 from scorefold.fitting import load, save
 from scorefold.manifolds import SO3, Euclidean, Product, Sphere, Torus
@@ -126,6 +126,25 @@ def test_chance_does_not_choose(current, chosen):
     """Splines, unless another is nearer by a sixth and by two standard errors."""
     compared = {"current": current, "spline": (1.0, 1.1, 1.0), PAIRS: (2.0, 2.0, 2.0)}
     assert Contest({}, (), compared).best == chosen
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_nearer"),
+    [
+        (
+            (0.043, 0.050),
+            (0.154, 0.073),
+            True,
+        ),  # half, and nearer at both: se would be .044 of .067
+        ((0.08, 0.075), (0.154, 0.073), False),  # half in one place only
+        ((0.5, 0.52, 0.48), (0.7, 0.71, 0.69), True),  # a sixth and two standard errors
+        ((0.6, 0.62, 0.58), (0.7, 0.71, 0.66), False),  # less than a sixth
+        ((0.5,), (0.62,), True),
+        ((0.1, np.inf), (0.2, 0.3), False),
+    ],
+)
+def test_nearer_than_by_chance(one, other, is_nearer):
+    assert nearer(one, other) == is_nearer
 
 
 @pytest.mark.parametrize(
