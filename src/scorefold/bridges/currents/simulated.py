@@ -139,6 +139,7 @@ def guided(
         t, h, k, here, frame, later, later_frame, ahead, missed, pull, stiff = inputs
         frame = jax.vmap(lambda e: m.transport(here, x, e))(frame)
         end, frame, _, noise = advance(drift, x, frame, t, h)
+        # By how much ``frame`` is turned against that of the path here is left to the weights.
         delta = components(m, later, later_frame, m.log(later, end))
         lack = -missed - einsum("ij,j->i", ahead, delta)
         spread = jnp.linalg.cholesky(noise)
