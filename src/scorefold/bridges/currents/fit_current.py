@@ -303,9 +303,14 @@ class _Learner(NamedTuple):
                 best = again if nearer(again.each, best.each) else best
                 trials.append(again)
             if self.learns_growth:
-                grown = tried(best._replace(growth=True))
-                best = grown if nearer(grown.each, best.each) else best
-                trials.append(grown)
+                # The drift that is best without may be one that carries members in its stead.
+                stiff = [Trial(*d, 1.0) for d in drifts if d[1] == RIDGES[-1] and length is None]
+                others = [t for t in stiff if t[:3] != best[:3]]
+                bar.total = count + len(others)
+                grown = [tried(t._replace(growth=True)) for t in (best, *others)]
+                trials += grown
+                first = min(grown, key=lambda trial: trial.w1)
+                best = first if nearer(first.each, best.each) else best
         return tuple(trials), best
 
     def _tried(self, some: Clouds, left: Sequence[int], setting: Trial) -> Trial:
