@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.linalg import expm
+from oracles.affine import affine, affine_moments, affine_pinned
 from scipy.spatial.transform import Rotation
 
 from scorefold._warnings import ScorefoldWarning
@@ -22,22 +22,6 @@ from scorefold.bridges import (
 from scorefold.bridges.currents.linearised import drifted, stream
 from scorefold.fitting import load, save
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Sphere, Torus
-
-A = np.array([[-0.4, 1.1], [-0.7, -0.2]])
-C = np.array([0.3, -0.5])
-
-
-def affine(m=Euclidean(2)):  # noqa: B008  (a frozen value)
-    return GivenDrift(m, lambda x, t: jnp.asarray(A, x.dtype) @ x + jnp.asarray(C, x.dtype))
-
-
-def affine_moments(t, x):
-    """Mean and covariance per unit rate of dX = (AX + C) dt + dB, by Van Loan's exponential."""
-    block = np.zeros((4, 4))
-    block[:2, :2], block[:2, 2:], block[2:, 2:] = A, np.eye(2), -A.T
-    whole = expm(block * t)
-    move = whole[:2, :2]
-    return move @ x + np.linalg.solve(A, (move - np.eye(2)) @ C), whole[:2, 2:] @ move.T, move
 
 
 def turning(axis):
@@ -68,11 +52,8 @@ def test_pinned_affine_process_has_its_closed_form():
     )  # fmt: skip
     n = 20_000
     drawn = np.asarray(current.sample_at(jax.random.key(1), t, n))
-    mean, cov, _ = affine_moments(t, x)
-    later, _, onward = affine_moments(end - t, mean)
-    whole = affine_moments(end, x)[1]
-    gain = cov @ onward.T @ np.linalg.inv(whole)
-    expected, spread = mean + gain @ (y - later), rate * (cov - gain @ onward @ cov)
+    expected, spread = affine_pinned(t, end, x, y)
+    spread = rate * spread
     error = np.sqrt(np.diag(spread) / n)
     assert (np.abs(drawn.mean(axis=0) - expected) < 4 * error).all()
     sizes = np.sqrt(np.diag(spread))

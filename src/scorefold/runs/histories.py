@@ -9,7 +9,7 @@ import numpy as np
 
 from scorefold._types import Document
 from scorefold.bridges import AlternationHistory, CurrentHistory, SnapshotHistory, SplineHistory
-from scorefold.bridges.currents.fit_current import Trial
+from scorefold.bridges.currents.learning import Trial
 from scorefold.bridges.snapshots.fit_splines import SplineTrial
 from scorefold.fitting import History
 from scorefold.runs import documents

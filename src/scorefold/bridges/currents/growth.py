@@ -59,11 +59,13 @@ class GivenGrowth(Growth):
 
 
 class LearnedGrowth(Growth):
-    """g(x) = Σ_p c_p φ_p(x), φ the features of ``basis`` (``LearnedDrift``)."""
+    """g(x) = Σ_p c_p φ_p(x), φ the features of ``basis`` (``LearnedDrift``). ``width``: how far
+    fresh members lie from those of a snapshot, W₁, below which growth is not told from chance."""
 
     manifold: Manifold
     basis: LearnedDrift
     coefficients: Array
+    width: float = eqx.field(static=True, default=0.0)
 
     def __call__(self, x: Values, t: float) -> Array:
         rows = check_points(self.manifold, x, "points")
@@ -77,6 +79,7 @@ def regressed_growth(
     times: Sequence[float],
     gaps: Values,
     counts: Values,
+    width: float,
 ) -> LearnedGrowth:
     """Poisson regression with ridge: the coefficients that minimise the mean over all points of
 
@@ -98,7 +101,13 @@ def regressed_growth(
         bend = (phi * mean[:, None]).T @ phi / len(phi) + _RIDGE * np.eye(len(c))
         step = np.linalg.solve(bend, slope)
         c = c - step / max(1.0, float(np.abs(gap * (phi @ step)).max()))
-    return LearnedGrowth(basis.manifold, basis, jnp.asarray(c, points[0].dtype))
+    return LearnedGrowth(basis.manifold, basis, jnp.asarray(c, points[0].dtype), width)
+
+
+def noise_rate(manifold: Manifold, width: float, gap: float) -> float:
+    """The rate at which noise is as wide after a gap: at a smaller one noise of the pairs would be
+    growth, at a larger one a drift that carries members where others multiply would hide it."""
+    return width**2 / (manifold.dim * gap)
 
 
 class GrownEnds(NamedTuple):

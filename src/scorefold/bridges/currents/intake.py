@@ -16,20 +16,27 @@ from scorefold.manifolds import Manifold, check_points
 
 
 def check_drift(
-    drift: Drift, manifold: Manifold, times: np.ndarray, points: Sequence[NumPyOrJax]
+    drift: Drift,
+    manifold: Manifold,
+    times: np.ndarray,
+    points: Sequence[NumPyOrJax],
+    names: Sequence[str] | None = None,
 ) -> None:
+    """**Raises:** ``ValueError`` for a drift on another manifold, and one that is not finite or not
+    tangent at points, by rows of ``points[k]`` or the ``names`` of those."""
     if drift.manifold.name != manifold.name:
         raise ValueError(f"drift: is on {drift.manifold.name}, the points on {manifold.name}.")
-    for k, (t, rows) in enumerate(zip(times, points, strict=True)):
-        x = jnp.asarray(check_points(manifold, rows, f"points[{k}]"))
+    called = [f"points[{k}]" for k in range(len(points))] if names is None else names
+    for name, t, rows in zip(called, times, points, strict=True):
+        x = jnp.asarray(check_points(manifold, rows, name))
         values, off = _asked(drift, x, jnp.asarray(t, x.dtype))
         bad = np.flatnonzero(~np.isfinite(np.asarray(values)).all(axis=1))
         if bad.size:
-            raise ValueError(f"drift: is not finite at rows {bad[:10].tolist()} of points[{k}].")
+            raise ValueError(f"drift: is not finite at rows {bad[:10].tolist()} of {name}.")
         bad = np.flatnonzero(np.asarray(off))
         if bad.size:
             raise ValueError(
-                f"drift: is not tangent at rows {bad[:10].tolist()} of points[{k}]: project it by "
+                f"drift: is not tangent at rows {bad[:10].tolist()} of {name}: project it by "
                 "manifold.to_tangent(x, v)."
             )
 

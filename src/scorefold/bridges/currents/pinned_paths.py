@@ -80,7 +80,7 @@ def pinned_paths(
         if count is not None and count < 1:
             raise ValueError(f"{name} must be 1 or more, got {count}.")
     exact = [_one(m, p, name) for name, p in (("x", x), ("y", y))]
-    check_drift(drift, m, times[[0, -1]], exact)
+    check_drift(drift, m, times[[0, -1]], exact, ("x", "y"))
     # Times are counted from t_0, and flat coordinates from the middle: they keep their digits.
     origin, ends = around_mean(m, exact)
     moved = MovedDrift(m, drift, np.zeros(m.shape) if origin is None else origin, float(times[0]))

@@ -16,7 +16,14 @@ from jaxtyping import Array
 from scorefold._types import Key, Values
 from scorefold._warnings import ScorefoldWarning, warn
 from scorefold.bridges.currents.drift import Drift
-from scorefold.bridges.currents.growth import GivenGrowth, GrownEnds, Growth, grown_plan
+from scorefold.bridges.currents.growth import (
+    GivenGrowth,
+    GrownEnds,
+    Growth,
+    LearnedGrowth,
+    grown_plan,
+    noise_rate,
+)
 from scorefold.bridges.currents.linearised import stream
 from scorefold.bridges.currents.simulated import SimulatedCosts, simulated_costs
 from scorefold.bridges.currents.snapshot_current import STEPS, Interval, costs, ends, in_blocks
@@ -60,20 +67,19 @@ def plan_of(
 
 
 def grown_ends(
-    growth: Growth | None,
-    times: np.ndarray,
-    points: Sequence[Array],
-    noises: Sequence[float | None],
+    growth: Growth | None, times: np.ndarray, points: Sequence[Array]
 ) -> list[GrownEnds | None]:
-    """g at both ends of each interval; where it was learned, and may be missed, at the rates
-    ``noises``."""
+    """g at both ends of each interval; where it was learned it may be missed."""
     if growth is None:
         return [None] * (len(times) - 1)
     values = [growth(rows, float(t)) for t, rows in zip(times, points, strict=True)]
-    gaps = np.diff(times)
-    return [GrownEnds(a, b, float(h), noise)
-            for (a, b), h, noise in zip(itertools.pairwise(values), gaps, noises, strict=True)
-            ]  # fmt: skip
+    found: list[GrownEnds | None] = []
+    for (a, b), gap in zip(itertools.pairwise(values), np.diff(times).tolist(), strict=True):
+        noise = None
+        if isinstance(growth, LearnedGrowth):
+            noise = noise_rate(growth.manifold, growth.width, gap)
+        found.append(GrownEnds(a, b, gap, noise))
+    return found
 
 
 def moved_growth(growth: GivenGrowth, origin: np.ndarray | None, zero: float) -> GivenGrowth:
@@ -103,12 +109,10 @@ def bridged(
     points: Sequence[Array],
     rate: float,
     final: bool,
-    key: Key,
-    draws: int,
-    noises: Sequence[float | None],
+    simulated: tuple[Key, int] | None = None,
 ) -> tuple[tuple[Interval, ...], float]:
-    """The plans of all intervals, on all points, and the rate that they are told apart at; with
-    ``draws`` the transitions are simulated."""
+    """The plans of all intervals, on all points, and the rate that they are told apart at. Where
+    transitions are ``simulated``: a key, and the draws of a path."""
     ends_of = list(itertools.pairwise(points))
     squares = []
     for (low, high), (x, y) in zip(itertools.pairwise(times), ends_of, strict=True):
@@ -116,10 +120,11 @@ def bridged(
         squares.append(np.asarray(_squares(drift, x, y, grid), np.float64))
     rate = max(rate, *map(least_rate, squares))
     found = []
-    grown_of = grown_ends(growth, times, points, noises)
+    grown_of = grown_ends(growth, times, points)
     for k, (s, (x, y), grown) in enumerate(zip(squares, ends_of, grown_of, strict=True)):
         beyond = None
-        if draws:
+        if simulated is not None:
+            key, draws = simulated
             grid = jnp.asarray(np.linspace(times[k], times[k + 1], STEPS + 1), x.dtype)
             own = jax.random.fold_in(key, k)
             # Noise of single pairs is averaged by the plan: a quarter of the draws is enough.

@@ -20,7 +20,12 @@ from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GrownEnds
 from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
-from scorefold.bridges.currents.simulated import SimulatedCosts, nearest_row, weighted
+from scorefold.bridges.currents.simulated import (
+    SimulatedCosts,
+    beyond_first_order,
+    nearest_row,
+    weighted,
+)
 from scorefold.bridges.reference.integrated import snapshot_time
 from scorefold.manifolds import Manifold, check_points
 from scorefold.samplers._check import fail_at_rows
@@ -129,6 +134,20 @@ class SnapshotCurrent(eqx.Module):
             rows = rows[np.asarray(jax.random.permutation(shuffle, n))]
         path = self._walked(k, start[rows], grid, np.searchsorted(grid, [t]), walk, True, tilt)
         return self._outside(path[:, 0])
+
+    def first_order_error(self, key: Key, *, pairs: int = 64, draws: int = 32) -> float:
+        """By how much first order in √r misses log densities of transitions, nats: the standard
+        deviation over so many pairs of the plan, in the worst interval, by so many draws of each.
+        (What all pairs have in common changes no plan.)"""
+        found = []
+        for k, interval in enumerate(self.intervals):
+            arrive, judge = jax.random.split(jax.random.fold_in(key, k))
+            x, grid = interval.start[:pairs], self._grid(k, [])
+            y = self._walked(k, x, grid, np.asarray([STEPS]), arrive, True)[:, 0]
+            inner = jnp.asarray(grid - self.times[0], x.dtype)
+            missed = beyond_first_order(self.drift, self.rate, x, y, inner, judge, draws)
+            found.append(float(jnp.std(missed)))
+        return max(found)
 
     def descendants(self, x: Values, start: float) -> np.ndarray:
         """How many members of the next snapshot come from one that is at a point of ``x`` at the
@@ -245,15 +264,6 @@ class SnapshotCurrent(eqx.Module):
         return found
 
     # -- inside ----------------------------------------------------------------------------------
-    def clock(self, k: int) -> tuple[float, float]:
-        """Both times of interval k, since t_0."""
-        return self.times[k] - self.times[0], self.times[k + 1] - self.times[0]
-
-    def partners(self, key: Key, k: int, rows: Array) -> Array:
-        """Points of the next snapshot that paths from ``rows`` of interval k arrive at."""
-        grid = self._grid(k, [])
-        return self._walked(k, rows, grid, np.asarray([len(grid) - 1]), key, True)[:, 0]
-
     def _interval(self, t: float) -> int:
         low, high = self.times[0], self.times[-1]
         if not (math.isfinite(t) and low <= t <= high):

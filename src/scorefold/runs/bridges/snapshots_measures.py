@@ -107,7 +107,7 @@ def _multiplied(
 ) -> NumPyOrJax:
     """As many members as ``rows``, each in proportion to its descendants at the next snapshot: the
     law of those whose lines go on. With ``power`` −1 from this back to the law of members."""
-    if not isinstance(bridge, SnapshotCurrent) or bridge.intervals[0].growth is None:
+    if not isinstance(bridge, SnapshotCurrent):
         return rows
     weights = bridge.descendants(rows, start) ** power
     return rows[systematic(weights / weights.sum(), len(rows))]
@@ -115,7 +115,7 @@ def _multiplied(
 
 def _from_first(bridge: SnapshotBridge, key: Key, rows: NumPyOrJax) -> NumPyOrJax:
     """Paths from the first snapshot at each later one, shape ``(n, K, *shape)``."""
-    if not isinstance(bridge, SnapshotCurrent) or bridge.intervals[0].growth is None:
+    if not isinstance(bridge, SnapshotCurrent):
         return bridge.sample_paths(key, rows, bridge.times[1:])
     found = []
     for k, (low, high) in enumerate(itertools.pairwise(bridge.times)):
