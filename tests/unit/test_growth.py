@@ -1,5 +1,6 @@
 """Births and deaths along paths: closed forms of normal laws, members that keep their lane."""
 
+import contextlib
 import math
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from scorefold._warnings import ScorefoldWarning
 from scorefold._weights import systematic
 from scorefold.bridges import GivenGrowth, fit_current, no_drift
 from scorefold.manifolds import Euclidean, Sphere
@@ -127,10 +129,19 @@ def test_growth_is_learned_where_there_is_some(eightfold):
     rng, times = np.random.default_rng(0), np.arange(6) / 5.0
     shares = 8**times / (8**times + 2**times) if eightfold else np.full(6, 0.5)
     clouds = [lanes(s, t, 50, rng) for s, t in zip(shares, times, strict=True)]
-    law, history = fit_current(
-        Euclidean(2), times, clouds, key=jax.random.key(0), growth="learn", length=2.0,
-        ridge=1e-2, rate=0.02, features=30,
-    )  # fmt: skip
+    said = (
+        contextlib.nullcontext()
+        if eightfold
+        else pytest.warns(
+            ScorefoldWarning,
+            match="growth: with it inner snapshots are missed by .* none was learned",
+        )
+    )
+    with said:
+        law, history = fit_current(
+            Euclidean(2), times, clouds, key=jax.random.key(0), growth="learn", length=2.0,
+            ridge=1e-2, rate=0.02, features=30,
+        )  # fmt: skip
     assert history.chosen.growth == eightfold
     assert [trial.growth for trial in history.trials] == [False, True]
     if not eightfold:
@@ -168,6 +179,17 @@ def test_growth_that_is_not_finite_is_refused():
     with pytest.raises(ValueError, match=r"growth: is not finite at rows \[0\] of the points at t"):
         fit_current(LINE, [0.0, 1.0], [rows, rows + 1], key=jax.random.key(0), growth=growth,
                     drift=no_drift(LINE))  # fmt: skip
+
+
+def test_growth_of_two_snapshots_is_not_learned_in_silence():
+    rng = np.random.default_rng(3)
+    clouds = [rng.normal(size=(20, 1)), rng.normal(size=(30, 1))]
+    with pytest.warns(ScorefoldWarning, match="growth: of two snapshots none lies between"):
+        law, _ = fit_current(
+            LINE, [0.0, 1.0], clouds, key=jax.random.key(0), growth="learn", drift=no_drift(LINE),
+            rate=0.3, draws=0,
+        )  # fmt: skip
+    assert law.intervals[0].growth is None
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from scorefold._types import Key, Values
 from scorefold._warnings import warn
 from scorefold.bridges.currents.drift import Drift, LearnedDrift, MovedDrift, untrained_drift
 from scorefold.bridges.currents.growth import GivenGrowth, Growth
-from scorefold.bridges.currents.intake import check_drift
+from scorefold.bridges.currents.intake import check_drift, counted_draws
 from scorefold.bridges.currents.learning import CurrentLearner, Trial, solved_together
 from scorefold.bridges.currents.plans import bridged, moved_growth
 from scorefold.bridges.currents.snapshot_current import SnapshotCurrent
@@ -22,8 +22,9 @@ from scorefold.bridges.snapshots.inner import Clouds, alike, around_mean, checke
 from scorefold.bridges.snapshots.rate import snapshot_rate
 from scorefold.manifolds import Manifold
 
-_DRAWS, _CURVED = 32, 0.05
-"""Draws of a path that is simulated, and nats that first order may miss."""
+_DRAWS, _CURVED, _FEW = 32, 0.05, 0.7
+"""Draws of a path that is simulated, nats that first order may miss, and the share of draws that
+count below which laws are said to be rough."""
 _UNKNOWNS = 600
 """Coefficients, at most, that are solved for together."""
 
@@ -107,8 +108,8 @@ def fit_current(
     for name, count in (("features", features), ("rounds", rounds), ("at_most", at_most - 1)):
         if count < 1:
             raise ValueError(f"{name}: too small a number.")
-    if draws is not None and draws < 0:
-        raise ValueError(f"draws must be 0 or more, got {draws}.")
+    if draws is not None:
+        draws = counted_draws("draws", draws, 0)
     if drift is not None:
         check_drift(drift, manifold, at, exact)
     # Times are counted from t_0, and flat coordinates from their mean: they keep their digits.
@@ -142,6 +143,13 @@ def fit_current(
     )
     trials, chosen = learner.chosen(some, length, ridge)
     found, grows, final, rates = learner.whole(some, chosen, rounds)
+    if learn and not chosen.growth:
+        why = "" if trials else "of two snapshots none lies between, so nothing says it is real: "
+        grown = [trial.w1 for trial in trials if trial.growth]
+        if grown:
+            why = (f"with it inner snapshots are missed by W₁ {min(grown):.3g}, without by "
+                   f"{chosen.w1:.3g}: ")  # fmt: skip
+        warn(f"growth: {why}none was learned. Give it (GivenGrowth) where it is known.")
     if len(rates) < rounds:
         warn(
             f"drift: it ran away in round {len(rates)} of {rounds}; that of the round before is "
@@ -162,7 +170,13 @@ def fit_current(
         law = current(draws or 0)
     else:
         law = current(0)
-        curved = law.first_order_error(simulate)
+        curved, counts = law.first_order_error(simulate)
         if not curved <= _CURVED:
             law = current(_DRAWS)
+            if counts < _FEW:
+                warn(
+                    f"drift: of the draws of a path between snapshots {100 * counts:.2g} % count: "
+                    "members take several routes, or cross at any time, of which draws about one "
+                    "likely path find but some. Laws between are rough; more snapshots mend it."
+                )
     return law, CurrentHistory(trials, chosen if trials else None, rates, curved)

@@ -41,6 +41,13 @@ def check_drift(
             )
 
 
+def counted_draws(name: str, count: object, least: int = 1) -> int:
+    """**Raises:** ``ValueError`` for what is no whole number, or less than ``least``."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, got {count!r}.")
+    return int(count)
+
+
 @eqx.filter_jit
 def _asked(drift: Drift, x: Array, t: Scalar) -> tuple[Array, Array]:
     """Values, one row each, and whether they leave the tangent space."""

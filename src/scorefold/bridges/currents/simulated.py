@@ -297,16 +297,18 @@ def simulated_costs(
 @eqx.filter_jit
 def beyond_first_order(
     drift: Drift, rate: Scalar, x: Array, y: Array, grid: Array, key: Key, draws: int
-) -> Array:
-    """log p(x_i, y_i) less what it is to first order, nats, shape ``(n,)``."""
+) -> tuple[Array, Array]:
+    """log p(x_i, y_i) less what it is to first order, nats, and the share of the draws that counts,
+    shapes ``(n,)``."""
     m = drift.manifold
 
-    def one(inputs: tuple[Point, Point, Key]) -> Scalar:
+    def one(inputs: tuple[Point, Point, Key]) -> tuple[Scalar, Scalar]:
         p, q, k = inputs
         found = stream(drift, p, grid)
         first = _size(m, found, q) / rate + jnp.linalg.slogdet(found.spread[-1])[1]
         first = -0.5 * (first + m.dim * jnp.log(2.0 * math.pi * rate))
-        return log_transition(drift, p, q, grid, k, rate, draws) - first
+        _, share, whole = weighted(drift, p, q, grid, k, rate, draws)
+        return whole - first, share
 
     return jax.lax.map(one, (x, y, jax.random.split(key, len(x))), batch_size=16)
 

@@ -135,19 +135,23 @@ class SnapshotCurrent(eqx.Module):
         path = self._walked(k, start[rows], grid, np.searchsorted(grid, [t]), walk, True, tilt)
         return self._outside(path[:, 0])
 
-    def first_order_error(self, key: Key, *, pairs: int = 64, draws: int = 32) -> float:
+    def first_order_error(
+        self, key: Key, *, pairs: int = 64, draws: int = 32
+    ) -> tuple[float, float]:
         """By how much first order in √r misses log densities of transitions, nats: the standard
-        deviation over so many pairs of the plan, in the worst interval, by so many draws of each.
-        (What all pairs have in common changes no plan.)"""
-        found = []
+        deviation over so many pairs of the plan, by so many draws of each (what all pairs have in
+        common changes no plan); and the mean share of the draws that counts, 1/Σŵ² of all. Both in
+        the worst interval."""
+        found, counts = [], []
         for k, interval in enumerate(self.intervals):
             arrive, judge = jax.random.split(jax.random.fold_in(key, k))
             x, grid = interval.start[:pairs], self._grid(k, [])
             y = self._walked(k, x, grid, np.asarray([STEPS]), arrive, True)[:, 0]
             inner = jnp.asarray(grid - self.times[0], x.dtype)
-            missed = beyond_first_order(self.drift, self.rate, x, y, inner, judge, draws)
+            missed, share = beyond_first_order(self.drift, self.rate, x, y, inner, judge, draws)
             found.append(float(jnp.std(missed)))
-        return max(found)
+            counts.append(float(jnp.mean(share)))
+        return max(found), min(counts)
 
     def descendants(self, x: Values, start: float) -> np.ndarray:
         """How many members of the next snapshot come from one that is at a point of ``x`` at the
