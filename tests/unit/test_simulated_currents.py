@@ -204,7 +204,7 @@ def test_steps_that_are_too_wide_are_said():
     m = Sphere(2)
     ends = dict(x=[0.6, 0.0, 0.8], y=[0.0, 1.0, 0.0], at=[0.0, 1.0])
     with pytest.warns(ScorefoldWarning, match="Take 160 or more"):
-        pinned_paths(jax.random.key(0), no_drift(m), n=4, rate=20.0, **ends)
+        pinned_paths(jax.random.key(0), no_drift(m), n=4, rate=20.0, draws=64, **ends)
 
 
 @pytest.mark.slow
