@@ -73,7 +73,7 @@ def test_it_is_a_drift_that_can_be_saved(tmp_path):
     rows = np.random.default_rng(0).normal(size=(20, 2))
     law, _ = fit_current(
         PLANE, [0.0, 1.0], [rows, rows + np.array([1.0, 0.0])], key=jax.random.key(0), drift=drift,
-        rate=1e-4,
+        rate=1e-4, draws=0,
     )  # fmt: skip
     drawn = np.asarray(law.sample_paths(jax.random.key(1), rows, [0.5]))[:, 0]
     np.testing.assert_allclose(drawn, rows + np.array([0.5, 0.0]), atol=0.03)
