@@ -85,6 +85,19 @@ class Noising(eqx.Module):
         0 on compact spaces; on others the score of the noised law of one blob of data where that
         is closed form, and of the reference, faded in with s, where it is not."""
 
+    @property
+    def carries_baseline(self) -> bool:
+        """Whether ``baseline`` is the score of a law q_s that the process carries along,
+        ∂_s q = −div(b q) + ½Δq, of known density ``baseline_log_prob``: likelihoods are then
+        computed relative to it. (Not worth it where it is uniform.)"""
+        return False
+
+    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
+        """log q_s(x). **Raises:** ``NotImplementedError`` unless ``carries_baseline``."""
+        raise NotImplementedError(
+            f"{type(self).__name__}: its baseline is not the score of a law that it carries along."
+        )
+
 
 class BrownianNoising(Noising):
     """Brownian motion run by the clock, without a drift: the transition is the heat kernel."""

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar
+from scorefold._types import DTypeLike, Point, Scalar
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import BrownianNoising, Reference
@@ -71,8 +71,18 @@ class MixtureBrownian(BrownianNoising):
         return Brownian(self.manifold, self.schedule).scale(s)
 
     def baseline(self, x: Point, s: Scalar) -> Point:
+        return self._law(s, x.dtype).score(x)
+
+    @property
+    def carries_baseline(self) -> bool:
+        return True
+
+    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
+        return self._law(s, x.dtype).log_prob(x)
+
+    def _law(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
         centres, variances, weights = (
-            jnp.asarray(a, x.dtype) for a in (self.centres, self.variances, self.weights)
+            jnp.asarray(a, dtype) for a in (self.centres, self.variances, self.weights)
         )
         log_weights = jnp.log(weights / jnp.sum(weights))
-        return TransitionMixture(self.kernel, centres, variances + s, log_weights).score(x)
+        return TransitionMixture(self.kernel, centres, variances + s, log_weights)

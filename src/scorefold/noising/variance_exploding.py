@@ -5,7 +5,8 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar
+from scorefold._types import DTypeLike, Point, Scalar
+from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold
 from scorefold.noising._base import BrownianNoising, Reference
 from scorefold.noising.references import HeatReference, check_centres, heat_mixture
@@ -55,5 +56,14 @@ class VarianceExploding(BrownianNoising):
         return jnp.sqrt(variance / (s * (s + variance)))
 
     def baseline(self, x: Point, s: Scalar) -> Point:
-        s = s + self.data_std**2
-        return heat_mixture(self.manifold, self.centres, s, x.dtype).score(x)
+        return self._law(s, x.dtype).score(x)
+
+    @property
+    def carries_baseline(self) -> bool:
+        return True
+
+    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
+        return self._law(s, x.dtype).log_prob(x)
+
+    def _law(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
+        return heat_mixture(self.manifold, self.centres, s + self.data_std**2, dtype)

@@ -5,10 +5,11 @@ import abc
 from typing import TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from scorefold._types import Point, Scalar
-from scorefold.fields import TangentField, value_and_divergence
+from scorefold.fields import TangentField
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers._base import ScoreFunction
@@ -38,8 +39,27 @@ class Flow(eqx.Module):
         """v(x, s), tangent at x."""
 
     def velocity_and_divergence(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
-        """v(x, s), and what the adaptive solver integrates for a density: div v(x, s), exact."""
-        return value_and_divergence(lambda y: self.velocity(y, s), self.manifold, x)
+        """v(x, s), and what the adaptive solver integrates for a density: div e(x, s), exact, and
+        the pull."""
+        manifold = self.manifold
+        (v, excess), changes = jax.linearize(lambda y: self.velocity_and_excess(y, s), x)
+        along = lambda e: manifold.covariant(x, excess, e, changes(e)[1], e)  # noqa: E731
+        divergence = jnp.sum(jax.vmap(along)(manifold.frame(x)))
+        return v, divergence + self.pull(x, s, excess)
+
+    def velocity_and_excess(self, x: Point, s: Scalar) -> tuple[Point, Point]:
+        """v(x, s), and the part e of it that makes the density p differ from a law q_s that moves
+        by itself: p/q changes by div e + ``pull`` along the flow. Here e = v and q is constant."""
+        v = self.velocity(x, s)
+        return v, v
+
+    def pull(self, x: Point, s: Scalar, excess: Point) -> Scalar:
+        """⟨e, ∇log q_s⟩."""
+        return jnp.zeros((), x.dtype)
+
+    def log_base(self, x: Point, s: Scalar) -> Scalar:
+        """log q_s(x); 0 where q is constant, whatever its mass."""
+        return jnp.zeros((), x.dtype)
 
 
 class ProbabilityFlow(Flow):
@@ -58,6 +78,35 @@ class ProbabilityFlow(Flow):
 
     def velocity(self, x: Point, s: Scalar) -> Point:
         return self.noising.drift(x) - 0.5 * self.score(x, s)
+
+
+class RelativeFlow(ProbabilityFlow):
+    """The probability flow beside that of the law q_s whose score is the baseline of ``noising``,
+    which carries it along: v_q = b − ½∇log q_s, so that for the excess e = v − v_q
+
+        log p(x) = log q_{s_min}(x) + (log p_ref − log q_{s_max})(x(s_max))
+                   + ∫ (div e + ⟨e, ∇log q_s⟩)(x(s), s) ds.
+
+    Where q is near p the integrand is small, and so are the errors of steps: the further a mixture
+    has got by itself, the fewer evaluations. Any q gives the same density.
+    """
+
+    def velocity_and_excess(self, x: Point, s: Scalar) -> tuple[Point, Point]:
+        score = self.score(x, s)
+        excess = -0.5 * (score - self.noising.baseline(x, s))
+        return self.noising.drift(x) - 0.5 * score, excess
+
+    def pull(self, x: Point, s: Scalar, excess: Point) -> Scalar:
+        return self.manifold.inner(x, excess, self.noising.baseline(x, s))
+
+    def log_base(self, x: Point, s: Scalar) -> Scalar:
+        return self.noising.baseline_log_prob(x, s)
+
+
+def probability_flow(noising: Noising, score: ScoreFunction, clock: Clock) -> ProbabilityFlow:
+    """That of a likelihood: relative to the law of the baseline where the noising carries it."""
+    kind = RelativeFlow if noising.carries_baseline else ProbabilityFlow
+    return kind(noising, score, clock)
 
 
 class PathFlow(Flow):

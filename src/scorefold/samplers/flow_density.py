@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._blocks import by_keys, device, is_traced
-from scorefold._types import DTypeLike, Key, NumPyOrJax, Scalar, Values
+from scorefold._types import DTypeLike, Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.manifolds import Manifold
 from scorefold.noising import Reference
 from scorefold.samplers._check import require_finite
@@ -55,7 +55,9 @@ def flow_density(
 ) -> FlowDensity:
     """The density at level ``start`` of what the flow makes of the reference law at ``end``:
 
-        log p(x) = log p_ref(x(end)) + ∫_start^end div v(x(s), s) ds,   x(start) = x.
+        log p(x) = log p_ref(x(end)) + ∫_start^end div v(x(s), s) ds,   x(start) = x,
+
+    or relative to a law that moves by itself (``RelativeFlow``).
 
     **Arguments:** ``decay``: the rate at which the velocity is expected to die out in s; the rest
     as in ``solve_log_prob``, whose errors these are. The multistep solver needs a ``PowerClock``.
@@ -79,7 +81,9 @@ def flow_density(
             plan = make_plan(start, end, count.steps, clock, decay)
             visits = evaluations(count.steps)
             spent += visits
-            value, error = _valued(reference, cross(flow, part, plan, visits))
+            ends = jnp.asarray(start, part.dtype), jnp.asarray(end, part.dtype)
+            crossed = cross(flow, part, plan, visits)
+            value, error = _valued(flow, reference, part, crossed, ends)
             if is_traced(error):  # the velocity is a closure over traced values
                 spent = 0
                 break
@@ -87,7 +91,8 @@ def flow_density(
                 return Solved(value, jnp.asarray(spent), jnp.asarray(True), error)
             count = count.raised(float(error))
         found = solve_adaptively(flow, part, start, end, limits, probe_keys=part_keys)
-        value = jax.vmap(reference.log_prob)(found.end) + found.total
+        ends = jnp.asarray(start, part.dtype), jnp.asarray(end, part.dtype)
+        value = _log_prob(flow, reference, part, found.end, ends) + found.total
         error = jnp.full((), jnp.nan, value.dtype)
         return Solved(value, found.nfe + spent, found.finished, error)
 
@@ -194,8 +199,23 @@ def _finite_rows(x: Values, manifold: Manifold) -> tuple[NumPyOrJax, tuple[int, 
 
 
 @eqx.filter_jit
-def _valued(reference: Reference, found: Crossing) -> tuple[Array, Array]:
+def _log_prob(
+    flow: Flow, reference: Reference, x: Array, there: Array, ends: tuple[Scalar, Scalar]
+) -> Array:
+    """log p of points that the flow carried from x to the reference, but for the integral."""
+    start, end = ends
+
+    def one(p: Point, q: Point) -> Scalar:
+        return flow.log_base(p, start) + (reference.log_prob(q) - flow.log_base(q, end))
+
+    return jax.vmap(one)(x, there)
+
+
+@eqx.filter_jit
+def _valued(
+    flow: Flow, reference: Reference, x: Array, found: Crossing, ends: tuple[Scalar, Scalar]
+) -> tuple[Array, Array]:
     """(log densities, RMS estimated error)."""
-    last = jax.vmap(reference.log_prob)(found.end)
-    moved = last - jax.vmap(reference.log_prob)(found.end_by_quadrature)
+    last = _log_prob(flow, reference, x, found.end, ends)
+    moved = last - _log_prob(flow, reference, x, found.end_by_quadrature, ends)
     return last + found.total, jnp.sqrt(jnp.mean(found.error**2 + moved**2))

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,7 +11,6 @@ from jaxtyping import Array
 
 from scorefold._matmul import tensordot
 from scorefold._types import Point, Scalar
-from scorefold.manifolds import Manifold
 from scorefold.samplers.flow import Flow
 from scorefold.samplers.multistep_plan import ORDER, MultistepPlan
 
@@ -28,7 +26,7 @@ class Crossing(NamedTuple):
     end: Array
     """The points at s_max, shape ``(n, *shape)``."""
     total: Array
-    """∫ div v ds, shape ``(n,)``."""
+    """∫ (div e + pull) ds of the excess e, shape ``(n,)``: ∫ div v ds where that is v."""
     error: Array
     """Estimated error of ``total``, shape ``(n,)``."""
     end_by_quadrature: Array
@@ -44,7 +42,7 @@ def cross(flow: Flow, x: Array, plan: MultistepPlan, visits: int) -> Crossing:
         y_n = x_{n−1} + Σ_j p_nj v_j                               predicted, j = n−5 … n−1
         x_n = x_{n−1} + Σ_j c_nj v_j + c_nn (v(y_n) + J(y_n)(x_n − y_n)),    j = n−4 … n−1
         v_n = v(y_n) + J(y_n)(x_n − y_n)
-        ∫ div v ds ≈ Σ_n q_n div v(y_n),
+        ∫ div v ds ≈ Σ_n q_n div v(y_n)     (div e + pull of a ``RelativeFlow``),
 
     p, c, q the weights of the plan's predictor, corrector and quadrature. The corrector is the
     implicit Adams method of order 5, solved by one Newton step: it is stable for contractions up
@@ -90,12 +88,11 @@ def _cross(flow: Flow, x: Array, plan: MultistepPlan, visits: Array) -> Crossing
     def visit(i: Array, state: _State) -> _State:
         row: MultistepPlan = jax.tree.map(lambda a: a[i], plan)
         s, ds = jnp.asarray(row.s), jnp.asarray(row.ds)
-        velocity = lambda y: ds * flow.velocity(y, s)  # noqa: E731
         predicted = state.here + tensordot(row.predictor, state.history, axes=1)
         repeated = plan.first[jnp.maximum(i - 1, 0)]
         y = jnp.where(repeated, state.guess, predicted)
         target = state.here + tensordot(row.corrector[:-1], state.history[1:], axes=1)
-        correct = functools.partial(_correct, manifold, velocity, row.corrector[-1])
+        correct = functools.partial(_correct, flow, s, ds, row.corrector[-1])
         at = jax.vmap(correct)(y, target)
 
         moved = jnp.maximum(_length(at.point - state.here), tiny)
@@ -126,32 +123,34 @@ class _Corrected(NamedTuple):
     velocity: Point
     """v(y) + J(z − y), the velocity at z to first order."""
     divergence: Scalar
-    """tr J at y."""
+    """div e and the pull at y, for the excess e of v."""
     point: Point
     """z."""
 
 
-def _correct(
-    manifold: Manifold, velocity: Callable[[Point], Point], c: Scalar, y: Point, target: Point
-) -> _Corrected:
-    """z = target + c·(v(y) + J(z − y)).
+def _correct(flow: Flow, s: Scalar, ds: Scalar, c: Scalar, y: Point, target: Point) -> _Corrected:
+    """z = target + c·(v(y) + J(z − y)), v by τ.
 
     The field is continued off the manifold by v ∘ project, so that J acts on the tangent part."""
-    point = manifold.project(y)
-    value, tangent_map = jax.linearize(velocity, point)
+    manifold, point = flow.manifold, flow.manifold.project(y)
+    fields = lambda p: flow.velocity_and_excess(p, s)  # noqa: E731
+    (velocity, excess), tangent_map = jax.linearize(fields, point)
     frame = manifold.frame(point)
-    along = jax.vmap(tangent_map)(frame)
+    changes, excess_changes = jax.vmap(tangent_map)(frame)
+    value, along = ds * velocity, ds * changes
 
     def row(u: Point) -> Array:
         entry = lambda e, dv: manifold.covariant(point, value, e, dv, u)  # noqa: E731
         return jax.vmap(entry)(frame, along)
 
+    entry = lambda e, dv: manifold.covariant(point, excess, e, dv, e)  # noqa: E731
+    divergence = jnp.sum(jax.vmap(entry)(frame, excess_changes)) + flow.pull(point, s, excess)
     jacobian = jax.vmap(row)(frame)
     residual = target + c * value - y
     matrix = jnp.eye(manifold.dim, dtype=y.dtype) - c * jacobian
     step = jnp.linalg.solve(matrix, manifold.components(point, residual))
     change = tensordot(step, along, axes=1)
-    return _Corrected(value + change, jnp.trace(jacobian), y + residual + c * change)
+    return _Corrected(value + change, ds * divergence, y + residual + c * change)
 
 
 def _length(v: Array) -> Array:

@@ -9,7 +9,7 @@ from scorefold.noising import Noising, Reference
 from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers._check import levels
 from scorefold.samplers.clocks import near_data_clock, velocity_decay
-from scorefold.samplers.flow import ProbabilityFlow
+from scorefold.samplers.flow import ProbabilityFlow, probability_flow
 from scorefold.samplers.flow_density import FlowDensity, flow_density, flow_draws
 
 
@@ -39,7 +39,9 @@ def solve_log_prob(
         log p_{s_min}(x) = log p_ref(x(s_max)) + ∫_{s_min}^{s_max} div v(x(s), s) ds,
         dx/ds = v(x, s) = b(x) − ½ score(x, s),   x(s_min) = x.
 
-    Densities and divergence are Riemannian.
+    Densities and divergence are Riemannian. Where the noising carries the law of its baseline along
+    (``Noising.carries_baseline``), only what the score has beyond it is integrated
+    (``RelativeFlow``): the same density, in fewer evaluations the nearer the baseline is.
 
     **Arguments:**
 
@@ -67,7 +69,7 @@ def solve_log_prob(
     """
     s_min, s_max = levels(noising, s_min, s_max)
     return flow_density(
-        ProbabilityFlow(noising, score, near_data_clock(noising.manifold, s_max)),
+        probability_flow(noising, score, near_data_clock(noising.manifold, s_max)),
         noising.reference if reference is None else reference,
         x,
         s_min,

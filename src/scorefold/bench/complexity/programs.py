@@ -31,7 +31,7 @@ from scorefold.models.flows.moser import FittedMoserFlow, MoserPath
 from scorefold.noising import Brownian
 from scorefold.samplers import PathFlow, ProbabilityFlow
 from scorefold.samplers.clocks import PowerClock, near_data_clock
-from scorefold.samplers.flow import Flow
+from scorefold.samplers.flow import Flow, probability_flow
 from scorefold.samplers.multistep import cross
 from scorefold.samplers.multistep_plan import evaluations, make_plan
 
@@ -166,7 +166,7 @@ def _flow(model: FittedScoreModel | FlowModel) -> ProbabilityFlow | PathFlow:
     """That of the likelihood."""
     if isinstance(model, FittedScoreModel):
         clock = near_data_clock(model.manifold, model.s_max)
-        return ProbabilityFlow(model.noising, model.field, clock)
+        return probability_flow(model.noising, model.field, clock)
     return PathFlow(model.field)
 
 
