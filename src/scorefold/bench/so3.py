@@ -52,9 +52,7 @@ METHODS: dict[str, Method] = {
         "kernel", describe=lambda known: KernelModel(known.manifold, counts=_WIDE)
     ),
     "score": Method("score", trained=_PUBLISHED),
-    "score, started": Method(
-        "score", {"start_laws": (16, 32, 64, 96)}, trained(60.0, {"steps": 200}, steps=100_000)
-    ),
+    "score, started": Method("score", {"start_laws": (16, 32, 64, 96)}, _PUBLISHED),
     "flow-matching": Method("flow-matching", trained=_PUBLISHED),
     "pushforward": Method("pushforward", trained=_PUBLISHED),
     "moser": Method("moser", trained=_PUBLISHED),
@@ -113,8 +111,8 @@ def _caption(runs: Sequence[Result]) -> list[str]:
         f"larger by 4.369. True mean over the seeds that were run: {truth}. At the default "
         "length each network has 120 s of wall clock, compiling included; what is returned is the "
         "average of its weights with the best validation NLL. *Score, started*: a score model that "
-        "starts from a mixture of heat kernels (16, 32, 64 or 96, fitted first) and learns for "
-        "60 s. Its numbers of kernels, and those of *heat-mixture*, hold the true ones. *Kernel, "
+        "starts from a mixture of heat kernels (16, 32, 64 or 96, fitted first). "
+        "Its numbers of kernels, and those of *heat-mixture*, hold the true ones. *Kernel, "
         "wide*: neighbourhoods of 2 to 377 points in the place of 2 to 55, which suit laws as "
         "smooth as these."
     ]
