@@ -186,9 +186,11 @@ class CurrentLearner(NamedTuple):
         rates: list[float] = []
         grids, gaps, before = _grids(some), np.diff(some.times), drift
         grown = grown_ends(self.growth, some.times, list(some.clouds))
+        each = []
         for j in range(rounds):
-            pairs = zip(itertools.pairwise(some.clouds), grids, strict=True)
-            each = [_seen(drift, x, grid, y) for (x, y), grid in pairs]
+            if setting.ridge is not None or j == 0:  # else the drift is that of the round before
+                pairs = zip(itertools.pairwise(some.clouds), grids, strict=True)
+                each = [_seen(drift, x, grid, y) for (x, y), grid in pairs]
             known = np.stack([np.asarray(squares, np.float64) for _, _, squares in each])
             if not np.isfinite(known).all():
                 if j == 0:
