@@ -5,7 +5,7 @@ import pytest
 from scorefold.bench import TableRequest, run_table
 from scorefold.bench.hyperbolic import LANGEVIN
 
-pytestmark = pytest.mark.usefixtures("settings_of_users")
+pytestmark = [pytest.mark.usefixtures("settings_of_users"), pytest.mark.timeout(900)]
 
 
 def quick(name, folder, methods=None):
