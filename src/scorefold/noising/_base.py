@@ -1,6 +1,7 @@
 """What a noising process is, and the law it ends in."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -36,6 +37,12 @@ class Noising(eqx.Module):
 
     manifold: eqx.AbstractVar[Manifold]
     schedule: eqx.AbstractVar[Schedule]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if ("baseline" in own or "drift" in own) and "carries_baseline" not in own:
+            cls.carries_baseline = Noising.carries_baseline  # type: ignore[method-assign]
 
     @property
     @abc.abstractmethod
@@ -89,7 +96,9 @@ class Noising(eqx.Module):
     def carries_baseline(self) -> bool:
         """Whether ``baseline`` is the score of a law q_s that the process carries along,
         ∂_s q = −div(b q) + ½Δq, of known density ``baseline_log_prob``: likelihoods are then
-        computed relative to it. (Not worth it where it is uniform.)"""
+        computed relative to it. (Not worth it where it is uniform, or one normal law on R^d.)
+        A class that has another ``baseline`` or ``drift`` than the one it derives from says so
+        anew."""
         return False
 
     def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:

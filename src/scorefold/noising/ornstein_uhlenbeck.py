@@ -89,16 +89,6 @@ class OrnsteinUhlenbeck(Noising):
         m, v = self._moments(s)
         return -(x - self._location(x)) / (m * m * self.data_std**2 + v)
 
-    @property
-    def carries_baseline(self) -> bool:
-        return True
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        m, v = self._moments(s)
-        variance, gap = m * m * self.data_std**2 + v, x - self._location(x)
-        size = self.manifold.dim * jnp.log(2.0 * math.pi * variance)
-        return -0.5 * (jnp.sum(gap * gap) / variance + size)
-
     def _moments(self, s: Scalar) -> tuple[Scalar, Scalar]:
         rate = 1.0 / self.std**2
         return jnp.exp(-0.5 * rate * s), -jnp.expm1(-rate * s) / rate

@@ -63,10 +63,3 @@ class RandomWalk(Noising):
 
     def baseline(self, x: Point, s: Scalar) -> Point:
         return self.noising.baseline(x, s)
-
-    @property
-    def carries_baseline(self) -> bool:
-        return self.noising.carries_baseline
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        return self.noising.baseline_log_prob(x, s)

@@ -1,5 +1,6 @@
 """A flow and its divergence by an adaptive Runge–Kutta method."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -78,7 +79,7 @@ def _solve(
         elif probes is None:
             v, div = jax.vmap(both)(y)
         else:
-            v, div = jax.vmap(lambda *a: _probed(flow, s, *a))(y, x, probes)
+            v, div = jax.vmap(lambda *a: _probed(velocity, manifold, *a))(y, x, probes)
         return ds * v, ds * div
 
     solution = diffrax.diffeqsolve(
@@ -117,13 +118,11 @@ def _probes(manifold: Manifold, keys: Array, x: Array) -> Array:
     return jax.vmap(one)(keys, x)
 
 
-def _probed(flow: Flow, s: Scalar, y: Point, origin: Point, probe: Point) -> tuple[Point, Scalar]:
-    """(v(y), ⟨∇_ε e, ε⟩ + pull) for the excess e of v, ε the probe at ``origin`` moved to y by
-    parallel transport: an isometry, so unbiased at every y, and smooth along the path, as a frame's
-    components would not be."""
-    manifold = flow.manifold
-    along = manifold.transport(origin, y, probe)
-    fields = lambda p: flow.velocity_and_excess(p, s)  # noqa: E731
-    (value, excess), (_, change) = jax.jvp(fields, (y,), (along,))
-    trace = manifold.covariant(y, excess, along, change, along)
-    return value, trace + flow.pull(y, s, excess)
+def _probed(
+    velocity: Callable[[Point], Point], manifold: Manifold, y: Point, origin: Point, probe: Point
+) -> tuple[Point, Scalar]:
+    """(v(y), ⟨∇_ε v, ε⟩), ε the probe at ``origin`` moved to y by parallel transport: an isometry,
+    so unbiased at every y, and smooth along the path, as a frame's components would not be."""
+    e = manifold.transport(origin, y, probe)
+    value, along = jax.jvp(velocity, (y,), (e,))
+    return value, manifold.covariant(y, value, e, along, e)

@@ -5,11 +5,10 @@ import abc
 from typing import TYPE_CHECKING
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from scorefold._types import Point, Scalar
-from scorefold.fields import TangentField
+from scorefold.fields import TangentField, value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
 from scorefold.samplers._base import ScoreFunction
@@ -39,13 +38,8 @@ class Flow(eqx.Module):
         """v(x, s), tangent at x."""
 
     def velocity_and_divergence(self, x: Point, s: Scalar) -> tuple[Point, Scalar]:
-        """v(x, s), and what the adaptive solver integrates for a density: div e(x, s), exact, and
-        the pull."""
-        manifold = self.manifold
-        (v, excess), changes = jax.linearize(lambda y: self.velocity_and_excess(y, s), x)
-        along = lambda e: manifold.covariant(x, excess, e, changes(e)[1], e)  # noqa: E731
-        divergence = jnp.sum(jax.vmap(along)(manifold.frame(x)))
-        return v, divergence + self.pull(x, s, excess)
+        """v(x, s), and what the adaptive solver integrates for a density: div v(x, s), exact."""
+        return value_and_divergence(lambda y: self.velocity(y, s), self.manifold, x)
 
     def velocity_and_excess(self, x: Point, s: Scalar) -> tuple[Point, Point]:
         """v(x, s), and the part e of it that makes the density p differ from a law q_s that moves
@@ -53,13 +47,18 @@ class Flow(eqx.Module):
         v = self.velocity(x, s)
         return v, v
 
-    def pull(self, x: Point, s: Scalar, excess: Point) -> Scalar:
-        """⟨e, ∇log q_s⟩."""
+    def pull(self, x: Point, v: Point, excess: Point) -> Scalar:
+        """⟨e, ∇log q_s⟩ where the velocity is v."""
         return jnp.zeros((), x.dtype)
 
     def log_base(self, x: Point, s: Scalar) -> Scalar:
         """log q_s(x); 0 where q is constant, whatever its mass."""
         return jnp.zeros((), x.dtype)
+
+    @property
+    def plain(self) -> "Flow":
+        """The same motion, its density relative to nothing."""
+        return self
 
 
 class ProbabilityFlow(Flow):
@@ -88,16 +87,23 @@ class RelativeFlow(ProbabilityFlow):
                    + ∫ (div e + ⟨e, ∇log q_s⟩)(x(s), s) ds.
 
     Where q is near p the integrand is small, and so are the errors of steps: the further a mixture
-    has got by itself, the fewer evaluations. Any q gives the same density.
+    has got by itself, the fewer evaluations. Any q gives the same density; far from q, where
+    log q is of the order of thousands, ``plain`` loses fewer digits.
     """
+
+    @property
+    def plain(self) -> ProbabilityFlow:
+        return ProbabilityFlow(self.noising, self.score, self.clock)
 
     def velocity_and_excess(self, x: Point, s: Scalar) -> tuple[Point, Point]:
         score = self.score(x, s)
         excess = -0.5 * (score - self.noising.baseline(x, s))
         return self.noising.drift(x) - 0.5 * score, excess
 
-    def pull(self, x: Point, s: Scalar, excess: Point) -> Scalar:
-        return self.manifold.inner(x, excess, self.noising.baseline(x, s))
+    def pull(self, x: Point, v: Point, excess: Point) -> Scalar:
+        # v − e = b − ½∇log q: the baseline is not asked for again.
+        slope = 2.0 * (self.noising.drift(x) - (v - excess))
+        return self.manifold.inner(x, excess, slope)
 
     def log_base(self, x: Point, s: Scalar) -> Scalar:
         return self.noising.baseline_log_prob(x, s)

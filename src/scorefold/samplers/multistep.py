@@ -144,7 +144,9 @@ def _correct(flow: Flow, s: Scalar, ds: Scalar, c: Scalar, y: Point, target: Poi
         return jax.vmap(entry)(frame, along)
 
     entry = lambda e, dv: manifold.covariant(point, excess, e, dv, e)  # noqa: E731
-    divergence = jnp.sum(jax.vmap(entry)(frame, excess_changes)) + flow.pull(point, s, excess)
+    divergence = jnp.sum(jax.vmap(entry)(frame, excess_changes)) + flow.pull(
+        point, velocity, excess
+    )
     jacobian = jax.vmap(row)(frame)
     residual = target + c * value - y
     matrix = jnp.eye(manifold.dim, dtype=y.dtype) - c * jacobian
