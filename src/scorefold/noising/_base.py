@@ -1,7 +1,6 @@
 """What a noising process is, and the law it ends in."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -38,7 +37,7 @@ class Noising(eqx.Module):
     manifold: eqx.AbstractVar[Manifold]
     schedule: eqx.AbstractVar[Schedule]
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: bool) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
         if ("baseline" in own or "drift" in own) and "carries_baseline" not in own:
