@@ -12,14 +12,15 @@ from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Sphere, Torus
 from scorefold.noising import (
     Brownian,
     Langevin,
-    Linear,
     MixtureBrownian,
     OrnsteinUhlenbeck,
     TorusBrownian,
     VarianceExploding,
     WrappedNormal,
 )
-from scorefold.samplers import solve_log_prob
+from scorefold.samplers import ProbabilityFlow, solve_log_prob
+from scorefold.samplers.clocks import PowerClock
+from scorefold.samplers.flow import probability_flow
 
 
 def points(m, n, seed, spread=0.6):
@@ -55,19 +56,17 @@ NOISINGS = {
 
 @pytest.mark.parametrize("name", NOISINGS)
 def test_the_baseline_is_carried_along(name):
-    """∇ log q_s is the baseline, and ∂_s log q = −div b − ⟨b, ∇log q⟩ + ½(div ∇log q + |∇log q|²),
+    """∇ log q_s is the baseline, and ∂_s log q = ½(div ∇log q + |∇log q|²),
     for noise levels before and after each series takes over, 1e-3 to 3."""
     noising = NOISINGS[name]
     m = noising.manifold
-    assert noising.carries_baseline
 
     def missed(x, s):
-        log_q = noising.baseline_log_prob
+        log_q = lambda y, level: noising.carried(level, y.dtype).log_prob(y)  # noqa: E731
         score = noising.baseline(x, s)
         slope = m.gradient(x, jax.grad(log_q)(x, s)) - score
         square = m.inner(x, score, score)
         right = 0.5 * (divergence(lambda y: noising.baseline(y, s), m, x) + square)
-        right = right - divergence(noising.drift, m, x) - m.inner(x, noising.drift(x), score)
         return jnp.max(jnp.abs(slope)), jax.grad(log_q, 1)(x, s) - right, 1.0 + square
 
     x = points(m, 6, 1)
@@ -85,7 +84,7 @@ def test_wrapped_normal_laws_have_their_density(mean, variance, dtype):
     noising = TorusBrownian(m, mean=np.array([mean]), variance=np.array([variance]))
     x = np.linspace(-3.1, 3.1, 25, dtype=dtype)[:, None]
     s = jnp.asarray(0.05, dtype)
-    found = jax.vmap(noising.baseline_log_prob, (0, None))(x, s)
+    found = jax.vmap(noising.carried(s, dtype).log_prob)(x)
     exact = jax.vmap(lambda y: m.heat.log_prob(y, jnp.array([mean]), variance + 0.05))(
         x.astype(np.float64)
     )
@@ -114,7 +113,7 @@ def test_a_model_that_is_the_law_has_its_density(name):
     noising = NOISINGS[name]
     x = points(noising.manifold, 5, 2, 0.4)
     found = solve_log_prob(noising, noising.baseline, x, s_min=0.01, rtol=1e-3, atol=1e-3)
-    exact = jax.vmap(noising.baseline_log_prob, (0, None))(x, jnp.asarray(0.01))
+    exact = jax.vmap(noising.carried(jnp.asarray(0.01), jnp.float64).log_prob)(x)
     end = noising.schedule.total
     # e^{−λ s/2}: what compact spaces have forgotten of their start; flat ones of the blob's width.
     left = np.exp(-0.5 * end * (noising.manifold.spectral_gap if noising.manifold.compact else 1.0))
@@ -151,28 +150,32 @@ def test_far_from_the_law_the_plain_flow_is_taken(dtype):
 
 
 class Other(VarianceExploding):
-    """With another baseline than the law's score."""
+    """With another baseline and another drift than those of the law."""
 
     def baseline(self, x, s):
         return jnp.zeros_like(x)
 
+    def drift(self, x):
+        return -0.1 * x
 
-def test_another_baseline_is_not_taken_for_that_law():
-    """log N(x; 0, 4 + s) again, by a class that says nothing of what its baseline is."""
-    assert not Other(Euclidean(1)).carries_baseline
-    assert VarianceExploding(Euclidean(1)).carries_baseline
-    x = np.array([[0.0], [2.0]])
-    reference = WrappedNormal(Euclidean(1), None, float(np.sqrt(4.0 + Linear().total)))
-    found = solve_log_prob(
-        Other(Euclidean(1)), lambda x, s: -x / (4.0 + s), x, s_min=1e-3, reference=reference
-    )
-    np.testing.assert_allclose(found.log_prob, norm(0.0, np.sqrt(4.001)).logpdf(x[:, 0]), atol=1e-6)
+
+def test_a_class_of_its_own_has_its_own_density():
+    """Whatever a class makes of baseline and drift, q is a law that Brownian motion carries, and
+    the excess is counted from its flow: as the plain flow at 1e-9."""
+    noising = Other(Euclidean(1))
+    score = lambda x, s: -x / (4.0 + s)  # noqa: E731
+    x = np.array([[0.0], [0.5], [2.0]])
+    plain = solve_log_prob(
+        noising, score, x, s_min=1e-3, rtol=1e-9, atol=1e-9, solver="adaptive", max_steps=4000
+    ).log_prob
+    found = solve_log_prob(noising, score, x[:2], s_min=1e-3)
+    np.testing.assert_allclose(found.log_prob, plain[:2], atol=1e-3)
+    assert int(found.nfe[0]) == 38  # the relative flow's own
 
 
 @pytest.mark.parametrize(
     "noising", [Brownian(Sphere(2)), Langevin(Sphere(2)), OrnsteinUhlenbeck(2)]
 )
-def test_other_baselines_are_no_such_laws(noising):
-    assert not noising.carries_baseline
-    with pytest.raises(NotImplementedError, match="not the score of a law that it carries along"):
-        noising.baseline_log_prob(noising.manifold.origin(), jnp.asarray(0.1))
+def test_others_take_the_plain_flow(noising):
+    flow = probability_flow(noising, noising.baseline, PowerClock())
+    assert type(flow) is ProbabilityFlow and flow.plain is flow

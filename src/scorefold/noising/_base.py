@@ -1,6 +1,7 @@
 """What a noising process is, and the law it ends in."""
 
 import abc
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -36,12 +37,6 @@ class Noising(eqx.Module):
 
     manifold: eqx.AbstractVar[Manifold]
     schedule: eqx.AbstractVar[Schedule]
-
-    def __init_subclass__(cls, **kwargs: bool) -> None:
-        super().__init_subclass__(**kwargs)
-        own = vars(cls)
-        if ("baseline" in own or "drift" in own) and "carries_baseline" not in own:
-            cls.carries_baseline = Noising.carries_baseline  # type: ignore[method-assign]
 
     @property
     @abc.abstractmethod
@@ -91,21 +86,6 @@ class Noising(eqx.Module):
         0 on compact spaces; on others the score of the noised law of one blob of data where that
         is closed form, and of the reference, faded in with s, where it is not."""
 
-    @property
-    def carries_baseline(self) -> bool:
-        """Whether ``baseline`` is the score of a law q_s that the process carries along,
-        ∂_s q = −div(b q) + ½Δq, of known density ``baseline_log_prob``: likelihoods are then
-        computed relative to it. (Not worth it where it is uniform, or one normal law on R^d.)
-        A class that has another ``baseline`` or ``drift`` than the one it derives from says so
-        anew."""
-        return False
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        """log q_s(x). **Raises:** ``NotImplementedError`` unless ``carries_baseline``."""
-        raise NotImplementedError(
-            f"{type(self).__name__}: its baseline is not the score of a law that it carries along."
-        )
-
 
 class BrownianNoising(Noising):
     """Brownian motion run by the clock, without a drift: the transition is the heat kernel."""
@@ -125,3 +105,24 @@ class BrownianNoising(Noising):
 
     def score(self, x: Point, x0: Point, s: ScalarLike) -> Point:
         return self.kernel.score(x, x0, s)
+
+
+@runtime_checkable
+class CarriedLaw(Protocol):
+    """A law of known density."""
+
+    def log_prob(self, x: Point) -> Scalar: ...
+
+    def score(self, x: Point) -> Point: ...
+
+
+class CarryingNoising(BrownianNoising):
+    """Brownian motion whose baseline is the score of a law q_s that it carries along,
+    ∂_s q = ½Δq: likelihoods are computed relative to it (``RelativeFlow``)."""
+
+    @abc.abstractmethod
+    def carried(self, s: Scalar, dtype: DTypeLike) -> CarriedLaw:
+        """q_s."""
+
+    def baseline(self, x: Point, s: Scalar) -> Point:
+        return self.carried(s, x.dtype).score(x)

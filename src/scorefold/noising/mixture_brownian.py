@@ -8,16 +8,16 @@ from jaxtyping import Array
 
 from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
-from scorefold._types import DTypeLike, Point, Scalar
+from scorefold._types import DTypeLike, Scalar
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold
-from scorefold.noising._base import BrownianNoising, Reference
+from scorefold.noising._base import CarryingNoising, Reference
 from scorefold.noising.brownian import Brownian
 from scorefold.noising.references import check_centres
 from scorefold.noising.schedules import Linear, Schedule
 
 
-class MixtureBrownian(BrownianNoising):
+class MixtureBrownian(CarryingNoising):
     """dX_t = √β(t) dB_t on a compact manifold, as ``Brownian``; ``baseline`` is the score at s of a
     mixture of heat kernels,
 
@@ -70,17 +70,7 @@ class MixtureBrownian(BrownianNoising):
         """As ``Brownian``."""
         return Brownian(self.manifold, self.schedule).scale(s)
 
-    def baseline(self, x: Point, s: Scalar) -> Point:
-        return self._law(s, x.dtype).score(x)
-
-    @property
-    def carries_baseline(self) -> bool:
-        return True
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        return self._law(s, x.dtype).log_prob(x)
-
-    def _law(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
+    def carried(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
         centres, variances, weights = (
             jnp.asarray(a, dtype) for a in (self.centres, self.variances, self.weights)
         )

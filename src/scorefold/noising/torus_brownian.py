@@ -12,10 +12,10 @@ from jaxtyping import Array
 
 from scorefold._blocks import is_traced
 from scorefold._fixed import fixed
-from scorefold._types import Point, Scalar, Values, safe_where
+from scorefold._types import DTypeLike, Point, Scalar, Values, safe_where
 from scorefold._weights import average
 from scorefold.manifolds import Manifold
-from scorefold.noising._base import BrownianNoising, Reference
+from scorefold.noising._base import CarryingNoising, Reference
 from scorefold.noising.references import UniformReference
 from scorefold.noising.schedules import Linear, Schedule
 
@@ -23,7 +23,7 @@ _NARROWEST, _WIDEST = 1e-8, 20.0
 """Variances in radians²: of angles that do not vary, and of those that are all over the circle."""
 
 
-class TorusBrownian(BrownianNoising):
+class TorusBrownian(CarryingNoising):
     """dX_t = √β(t) dB_t on T^d, as ``Brownian``; ``baseline`` is the score at s of one blob of
     data, the product of wrapped normal laws with the circular means μ_i and variances v_i:
 
@@ -86,55 +86,42 @@ class TorusBrownian(BrownianNoising):
         """e^{−s/2} / √s, as ``Brownian``."""
         return jnp.exp(-0.5 * s) / jnp.sqrt(s)
 
-    def baseline(self, x: Point, s: Scalar) -> Point:
-        back = self.manifold.log(x, jnp.asarray(self.mean, x.dtype))
-        return jax.vmap(_slope)(back, jnp.asarray(self.variance, x.dtype) + s)
-
-    @property
-    def carries_baseline(self) -> bool:
-        return True
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        back = self.manifold.log(x, jnp.asarray(self.mean, x.dtype))
-        return jnp.sum(jax.vmap(_log_density)(back, jnp.asarray(self.variance, x.dtype) + s))
+    def carried(self, s: Scalar, dtype: DTypeLike) -> WrappedNormals:
+        mean, variance = (jnp.asarray(a, dtype) for a in (self.mean, self.variance))
+        return WrappedNormals(self.manifold, mean, variance + s)
 
 
-class _Series(NamedTuple):
-    """A wrapped normal law at x for ``back`` = μ − x in [−π, π), by two series of arrays, of which
-    one is good to 1e-8: a program of a few lines, where the general profile compiles for seconds.
+class WrappedNormals(NamedTuple):
+    """The product of wrapped normal laws, by two series of arrays, of which one is good to 1e-8 for
+    each angle: a program of a few lines, where the general profile compiles for seconds.
 
-    Below v = 1 images, Σ_n e^{−(back + 2πn)²/2v}; else 1 + 2Σ_k c_k cos(k back), c_k = e^{−k²v/2}.
+    With ``back`` = μ − x in [−π, π): below v = 1 images, Σ_n e^{−(back + 2πn)²/2v}; else
+    1 + 2Σ_k c_k cos(k back), c_k = e^{−k²v/2}.
     """
 
-    small: Array
-    narrow: Scalar
-    images: Array
-    wide: Scalar
-    k: Array
-    c: Array
+    manifold: Manifold
+    mean: Array
+    variance: Array
 
-    @classmethod
-    def at(cls, back: Scalar, v: Scalar) -> _Series:
-        small = v < 1.0
-        narrow, wide = safe_where(small, v, 1.0), safe_where(~small, v, 1.0)
-        images = back + 2.0 * math.pi * jnp.arange(-3, 4).astype(back.dtype)
-        k = jnp.arange(1, 7).astype(back.dtype)
-        return cls(small, narrow, images, wide, k, jnp.exp(-0.5 * k * k * wide))
+    def log_prob(self, x: Point) -> Scalar:
+        narrow, images, _, c, waves = self._series(x)
+        near = jax.nn.logsumexp(-0.5 * images**2 / narrow[:, None], axis=1)
+        near = near - 0.5 * jnp.log(2.0 * math.pi * narrow)
+        far = jnp.log1p(2.0 * jnp.sum(c * jnp.cos(waves), axis=1)) - math.log(2.0 * math.pi)
+        return jnp.sum(jnp.where(self.variance < 1.0, near, far))
 
+    def score(self, x: Point) -> Point:
+        """(log WN)′ of each angle: Σ_n w_n (back + 2πn)/v with the shares w_n of the images, or
+        2Σ_k k c_k sin(k back)/(1 + 2Σ_k c_k cos(k back))."""
+        narrow, images, k, c, waves = self._series(x)
+        shares = jax.nn.softmax(-0.5 * images**2 / narrow[:, None], axis=1)
+        near = jnp.sum(shares * images, axis=1) / narrow
+        above, below = (jnp.sum(a, axis=1) for a in (k * c * jnp.sin(waves), c * jnp.cos(waves)))
+        return jnp.where(self.variance < 1.0, near, above / (0.5 + below))
 
-def _slope(back: Scalar, v: Scalar) -> Scalar:
-    """(log WN)′ at x: Σ_n w_n (back + 2πn)/v with the shares w_n of the images, or
-    2Σ_k k c_k sin(k back)/(1 + 2Σ_k c_k cos(k back))."""
-    law = _Series.at(back, v)
-    near = jnp.sum(jax.nn.softmax(-0.5 * law.images**2 / law.narrow) * law.images) / law.narrow
-    above = jnp.sum(law.k * law.c * jnp.sin(law.k * back))
-    return jnp.where(law.small, near, above / (0.5 + jnp.sum(law.c * jnp.cos(law.k * back))))
-
-
-def _log_density(back: Scalar, v: Scalar) -> Scalar:
-    """log WN at x."""
-    law = _Series.at(back, v)
-    near = jax.nn.logsumexp(-0.5 * law.images**2 / law.narrow)
-    near = near - 0.5 * jnp.log(2.0 * math.pi * law.narrow)
-    far = jnp.log1p(2.0 * jnp.sum(law.c * jnp.cos(law.k * back))) - math.log(2.0 * math.pi)
-    return jnp.where(law.small, near, far)
+    def _series(self, x: Point) -> tuple[Array, ...]:
+        small, back = self.variance < 1.0, self.manifold.log(x, self.mean)
+        narrow, wide = (safe_where(which, self.variance, 1.0) for which in (small, ~small))
+        images = back[:, None] + 2.0 * math.pi * jnp.arange(-3, 4).astype(back.dtype)[None]
+        k = jnp.arange(1, 7).astype(back.dtype)[None]
+        return narrow, images, k, jnp.exp(-0.5 * k * k * wide[:, None]), k * back[:, None]

@@ -5,15 +5,15 @@ import numpy as np
 from jaxtyping import Array
 
 from scorefold._fixed import fixed
-from scorefold._types import DTypeLike, Point, Scalar
+from scorefold._types import DTypeLike, Scalar
 from scorefold.heat import TransitionMixture
 from scorefold.manifolds import Manifold
-from scorefold.noising._base import BrownianNoising, Reference
+from scorefold.noising._base import CarryingNoising, Reference
 from scorefold.noising.references import HeatReference, check_centres, heat_mixture
 from scorefold.noising.schedules import Linear, Schedule, check_positive
 
 
-class VarianceExploding(BrownianNoising):
+class VarianceExploding(CarryingNoising):
     """dX_t = √β(t) dB_t on any manifold; X_t | x₀ is the heat kernel at s(t), exactly.
 
     There is no limit law to end in, so the reference is what data gathered around K centres,
@@ -55,15 +55,5 @@ class VarianceExploding(BrownianNoising):
         variance = self.data_std**2
         return jnp.sqrt(variance / (s * (s + variance)))
 
-    def baseline(self, x: Point, s: Scalar) -> Point:
-        return self._law(s, x.dtype).score(x)
-
-    @property
-    def carries_baseline(self) -> bool:
-        return True
-
-    def baseline_log_prob(self, x: Point, s: Scalar) -> Scalar:
-        return self._law(s, x.dtype).log_prob(x)
-
-    def _law(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
+    def carried(self, s: Scalar, dtype: DTypeLike) -> TransitionMixture:
         return heat_mixture(self.manifold, self.centres, s + self.data_std**2, dtype)

@@ -11,6 +11,7 @@ from scorefold._types import Point, Scalar
 from scorefold.fields import TangentField, value_and_divergence
 from scorefold.manifolds import Manifold
 from scorefold.noising import Noising
+from scorefold.noising._base import CarryingNoising
 from scorefold.samplers._base import ScoreFunction
 from scorefold.samplers.clocks import Clock, PowerClock
 
@@ -80,39 +81,40 @@ class ProbabilityFlow(Flow):
 
 
 class RelativeFlow(ProbabilityFlow):
-    """The probability flow beside that of the law q_s whose score is the baseline of ``noising``,
-    which carries it along: v_q = b − ½∇log q_s, so that for the excess e = v − v_q
+    """The probability flow beside that of a law q_s that Brownian motion carries along,
+    v_q = −½∇log q_s, so that for the excess e = v − v_q
 
         log p(x) = log q_{s_min}(x) + (log p_ref − log q_{s_max})(x(s_max))
                    + ∫ (div e + ⟨e, ∇log q_s⟩)(x(s), s) ds.
 
     Where q is near p the integrand is small, and so are the errors of steps: the further a mixture
     has got by itself, the fewer evaluations. Any q gives the same density; far from q, where
-    log q is of the order of thousands, ``plain`` loses fewer digits.
+    log q is of the order of −1,000, ``plain`` loses fewer digits.
     """
+
+    noising: CarryingNoising
 
     @property
     def plain(self) -> ProbabilityFlow:
         return ProbabilityFlow(self.noising, self.score, self.clock)
 
     def velocity_and_excess(self, x: Point, s: Scalar) -> tuple[Point, Point]:
-        score = self.score(x, s)
-        excess = -0.5 * (score - self.noising.baseline(x, s))
-        return self.noising.drift(x) - 0.5 * score, excess
+        v = self.velocity(x, s)
+        return v, v + 0.5 * self.noising.carried(s, x.dtype).score(x)
 
     def pull(self, x: Point, v: Point, excess: Point) -> Scalar:
-        # v − e = b − ½∇log q: the baseline is not asked for again.
-        slope = 2.0 * (self.noising.drift(x) - (v - excess))
-        return self.manifold.inner(x, excess, slope)
+        # ∇log q = 2(e − v): it is not asked for again.
+        return 2.0 * self.manifold.inner(x, excess, excess - v)
 
     def log_base(self, x: Point, s: Scalar) -> Scalar:
-        return self.noising.baseline_log_prob(x, s)
+        return self.noising.carried(s, x.dtype).log_prob(x)
 
 
 def probability_flow(noising: Noising, score: ScoreFunction, clock: Clock) -> ProbabilityFlow:
     """That of a likelihood: relative to the law of the baseline where the noising carries it."""
-    kind = RelativeFlow if noising.carries_baseline else ProbabilityFlow
-    return kind(noising, score, clock)
+    if isinstance(noising, CarryingNoising):
+        return RelativeFlow(noising, score, clock)
+    return ProbabilityFlow(noising, score, clock)
 
 
 class PathFlow(Flow):

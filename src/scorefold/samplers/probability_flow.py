@@ -40,7 +40,7 @@ def solve_log_prob(
         dx/ds = v(x, s) = b(x) − ½ score(x, s),   x(s_min) = x.
 
     Densities and divergence are Riemannian. Where the noising carries the law of its baseline along
-    (``Noising.carries_baseline``), only what the score has beyond it is integrated
+    (``CarryingNoising``), only what the score has beyond it is integrated
     (``RelativeFlow``): the same density, in fewer evaluations the nearer the baseline is.
 
     **Arguments:**
