@@ -1,5 +1,6 @@
 """Bridges along a current: the linearised process against closed forms, and currents learned."""
 
+import dataclasses
 import math
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles.affine import affine, affine_moments, affine_pinned
+from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from scorefold._warnings import ScorefoldWarning
@@ -19,7 +21,8 @@ from scorefold.bridges import (
     potential_drift,
     transport,
 )
-from scorefold.bridges.currents.linearised import drifted, stream
+from scorefold.bridges.currents.drift import Drift, untrained_drift
+from scorefold.bridges.currents.linearised import drifted, size_of, stream
 from scorefold.fitting import load, save
 from scorefold.manifolds import SO3, Euclidean, Hyperbolic, Sphere, Torus
 
@@ -60,6 +63,71 @@ def test_pinned_affine_process_has_its_closed_form():
     np.testing.assert_array_less(
         np.abs(np.cov(drawn.T) - spread), 4 * math.sqrt(2 / n) * np.outer(sizes, sizes)
     )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 2e-6), (np.float32, 2e-5)])
+def test_affine_drift_in_many_dimensions_has_its_closed_form(dtype, tolerance):
+    """Where steps are products of matrices. J = e^{At}, Σ = ∫ e^{As} e^{Aᵀs} ds (Van Loan 1978)."""
+    d, end, rng = 12, 1.5, np.random.default_rng(0)
+    a, c, x = 0.3 * rng.normal(size=(d, d)), rng.normal(size=d), rng.normal(size=d)
+    drift = GivenDrift(
+        Euclidean(d), lambda x, t: jnp.asarray(a, x.dtype) @ x + jnp.asarray(c, x.dtype)
+    )
+    found = stream(drift, jnp.asarray(x, dtype), jnp.linspace(0.0, end, 25, dtype=dtype))
+    move = expm(a * end)
+    both = expm(end * np.block([[-a, np.eye(d)], [np.zeros((d, d)), a.T]]))
+    size = np.abs(move).max()
+    np.testing.assert_allclose(found.moved[-1], move, atol=tolerance * size)
+    np.testing.assert_allclose(
+        found.points[-1], move @ x + np.linalg.solve(a, (move - np.eye(d)) @ c), atol=9 * tolerance
+    )
+    np.testing.assert_allclose(
+        found.spread[-1], both[d:, d:].T @ both[:d, d:], atol=9 * tolerance * size
+    )
+
+
+@pytest.mark.parametrize("m", [Euclidean(12), Torus(12)])
+def test_a_learned_drift_in_many_dimensions(m):
+    """∇b by its own formula is that of automatic differentiation; the path, J and Σ of 24 steps
+    are those of 96 within 1e-5: with half as many steps the difference is 14 to 18 times as large,
+    of fourth order, though ∇b is asked for twice a step."""
+    rng = np.random.default_rng(1)
+    points = m.project(jnp.asarray(rng.normal(size=(50, 12))))
+    drift = untrained_drift(m, points, 40, 1.0, 3.0, jax.random.key(0))
+    shape = drift.coefficients.shape
+    drift = dataclasses.replace(drift, coefficients=jnp.asarray(0.3 * rng.normal(size=shape)))
+    for t in (0.0, 0.7):
+        for own, usual in zip(
+            drift.slopes(points[0], t), Drift.slopes(drift, points[0], t), strict=True
+        ):
+            np.testing.assert_allclose(own, usual, atol=1e-12)
+    np.testing.assert_allclose(drift.slopes(points[0], 0.7)[0], drift(points[0], 0.7), atol=1e-12)
+    coarse, fine, finest = (
+        stream(drift, points[0], jnp.linspace(0.0, 1.0, n + 1)) for n in (12, 24, 192)
+    )
+    for name in ("points", "moved", "spread"):
+        last = [getattr(found, name)[-1] for found in (coarse, fine, finest)]
+        missed, least = (float(jnp.abs(one - last[2]).max()) for one in last[:2])
+        assert least < 1e-4 and 10.0 < missed / least < 24.0
+
+
+@pytest.mark.parametrize("m", [Sphere(2), Hyperbolic(2), SO3(), Euclidean(2), Torus(12)])
+def test_no_drift_needs_no_steps(m):
+    """What is written down is what steps along a field of zeros say."""
+    x = m.project(jnp.asarray(m.origin()))
+    grid = jnp.asarray([0.5, 0.9, 2.0])
+    still = GivenDrift(m, lambda x, t: 0.0 * x)
+    for one, other in zip(stream(no_drift(m), x, grid), stream(still, x, grid), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_sizes_of_deviations_by_an_inverse_factor():
+    rng = np.random.default_rng(2)
+    for d in (3, 12):
+        a = rng.normal(size=(d, d))
+        spread, deltas = a @ a.T + 0.1 * np.eye(d), rng.normal(size=(7, d))
+        exact = np.einsum("md,md->m", deltas, np.linalg.solve(spread, deltas.T).T)
+        np.testing.assert_allclose(size_of(jnp.asarray(spread), jnp.asarray(deltas)), exact)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -25,6 +25,20 @@ class Drift(eqx.Module):
     def __call__(self, x: Point, t: ScalarLike) -> Point:
         """b at one point and time."""
 
+    def slopes(self, x: Point, t: ScalarLike) -> tuple[Point, Array]:
+        """b and ∂b_i/∂x_j at one point of a flat space, shapes ``(d,)`` and ``(d, d)``."""
+        value, along = jax.linearize(lambda z: self(z, t), x)
+        return value, jax.vmap(along)(jnp.eye(len(x), dtype=x.dtype)).T
+
+
+class NoDrift(Drift):
+    """b = 0: what is left is Brownian motion."""
+
+    manifold: Manifold
+
+    def __call__(self, x: Point, t: ScalarLike) -> Point:
+        return jnp.zeros_like(x)
+
 
 class GivenDrift(Drift):
     """A drift that is known. ``function``: (x, t) ↦ b(x, t) for one point, in JAX. A fitted bridge
@@ -52,7 +66,7 @@ class MovedDrift(Drift):
 
 def no_drift(manifold: Manifold) -> Drift:
     """b = 0: what is left is Brownian motion."""
-    return GivenDrift(manifold, _nothing)
+    return NoDrift(manifold)
 
 
 def potential_drift(manifold: Manifold, potential: Callable[[Point, Scalar], Scalar]) -> Drift:
@@ -60,10 +74,6 @@ def potential_drift(manifold: Manifold, potential: Callable[[Point, Scalar], Sca
     return GivenDrift(
         manifold, lambda x, t: -manifold.gradient(x, jax.grad(potential)(x, t).astype(x.dtype))
     )
-
-
-def _nothing(x: Point, t: Scalar) -> Point:
-    return jnp.zeros_like(x)
 
 
 class LearnedDrift(Drift):
@@ -90,6 +100,25 @@ class LearnedDrift(Drift):
         c = jnp.matmul(self.features(x, t), self.coefficients, precision="highest")
         return jnp.tensordot(c, moving_fields(self.manifold, x), axes=1)
 
+    def slopes(self, x: Point, t: ScalarLike) -> tuple[Point, Array]:
+        """∂b_i/∂u_k = −√(2/M) Σ_m sin(ω_m·u + θ_m) C_mi ω_mk: for many points one product with a
+        table of C_mi ω_mk, by far the dearest part of paths in many dimensions."""
+        c = self._coefficients_at(t)
+        h, back = jax.vjp(self._embedded, x)
+        angles, size = self._angles(h), math.sqrt(2.0 / len(self.phases))
+        value = jnp.matmul(size * jnp.cos(angles), c[:-1], precision="highest") + c[-1]
+        table = (c[:-1, :, None] * self.waves[:, None, :]).reshape(len(self.waves), -1)
+        by_u = jnp.matmul(-size / self.length * jnp.sin(angles), table, precision="highest")
+        return value, jax.vmap(lambda row: back(row)[0])(by_u.reshape(len(value), -1))
+
+    def _coefficients_at(self, t: ScalarLike) -> Array:
+        """Of the features of place, shape ``(M + 1, k)``."""
+        if self.period is None:
+            return self.coefficients
+        still, even, odd = jnp.split(self.coefficients, 3)
+        angle = 2.0 * math.pi * (jnp.asarray(t, still.dtype) / self.period)
+        return still + jnp.cos(angle) * even + jnp.sin(angle) * odd
+
     def features(self, x: Point, t: ScalarLike) -> Array:
         """φ(x, t), shape ``(P,)``."""
         place = jnp.append(self.cosines(x), jnp.ones((), x.dtype))
@@ -100,9 +129,15 @@ class LearnedDrift(Drift):
 
     def cosines(self, x: Point) -> Array:
         """Those of place alone, without the constant, shape ``(M,)``."""
-        u = (jnp.ravel(self.manifold.embed(x)) - self.centre) / self.length
-        angles = jnp.matmul(self.waves, u, precision="highest") + self.phases
+        angles = self._angles(self._embedded(x))
         return math.sqrt(2.0 / len(self.phases)) * jnp.cos(angles)
+
+    def _embedded(self, x: Point) -> Array:
+        return jnp.ravel(self.manifold.embed(x))
+
+    def _angles(self, h: Array) -> Array:
+        u = (h - self.centre) / self.length
+        return jnp.matmul(self.waves, u, precision="highest") + self.phases
 
 
 def untrained_drift(

@@ -12,7 +12,13 @@ import numpy as np
 
 from scorefold._types import Key, Values
 from scorefold._warnings import warn
-from scorefold.bridges.currents.drift import Drift, LearnedDrift, MovedDrift, untrained_drift
+from scorefold.bridges.currents.drift import (
+    Drift,
+    LearnedDrift,
+    MovedDrift,
+    NoDrift,
+    untrained_drift,
+)
 from scorefold.bridges.currents.growth import GivenGrowth, Growth
 from scorefold.bridges.currents.intake import check_drift, counted_draws
 from scorefold.bridges.currents.learning import CurrentLearner, Trial, solved_together
@@ -115,7 +121,7 @@ def fit_current(
     # Times are counted from t_0, and flat coordinates from their mean: they keep their digits.
     origin, inside = around_mean(manifold, exact)
     clock = at - at[0]
-    if drift is not None:
+    if drift is not None and not isinstance(drift, NoDrift):
         moved = np.zeros(manifold.shape) if origin is None else origin
         drift = MovedDrift(manifold, drift, moved, float(at[0]))
     if isinstance(growth, str) and growth != "learn":

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from scorefold._types import Key
 from scorefold._warnings import warn
-from scorefold.bridges.currents.drift import Drift, LearnedDrift, moving_fields
+from scorefold.bridges.currents.drift import Drift, LearnedDrift, NoDrift, moving_fields
 from scorefold.bridges.currents.growth import (
     PRICE,
     Growth,
@@ -181,7 +181,9 @@ class CurrentLearner(NamedTuple):
         away the last that did not is returned, after fewer rounds. Plans take as much from each
         member as the growth that is known says; with a ``width`` (``LearnedGrowth``) more or less
         at a price."""
-        drift = self.known or self.untrained(setting.length or 1.0)
+        drift = self.known or NoDrift(some.manifold)
+        if self.known is None and setting.ridge is not None:
+            drift = self.untrained(setting.length or 1.0)
         dtype, rate = some.clouds.dtype, self.rate
         rates: list[float] = []
         grids, gaps, before = _grids(some), np.diff(some.times), drift

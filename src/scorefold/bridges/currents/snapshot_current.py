@@ -18,7 +18,7 @@ from scorefold._hash import structural_hash
 from scorefold._types import Key, NumPyOrJax, Point, Scalar, Values
 from scorefold.bridges.currents.drift import Drift
 from scorefold.bridges.currents.growth import GrownEnds
-from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, stream
+from scorefold.bridges.currents.linearised import Stream, deviation, laid_off, size_of, stream
 from scorefold.bridges.currents.parts import DriftParts, drift_parts
 from scorefold.bridges.currents.simulated import (
     SimulatedCosts,
@@ -316,8 +316,7 @@ def in_blocks(function: Callable, *arrays: Array) -> Any:
 
 def costs(found: Stream, deltas: Array, rate: Scalar) -> Array:
     """δ·Σ⁻¹ δ / 2r of deviations at the end of a path, shape ``(m, d)``."""
-    whitened = jnp.linalg.solve(found.spread[-1], deltas.T)
-    return jnp.sum(deltas * whitened.T, axis=1) / (2.0 * rate)
+    return size_of(found.spread[-1], deltas) / (2.0 * rate)
 
 
 def ends(manifold: Manifold, found: Stream, points: Array) -> Array:

@@ -1,5 +1,9 @@
 """Sinkhorn's iteration as products of a matrix and a vector, kept within range by absorption."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -8,9 +12,36 @@ from scorefold._matmul import matmul
 from scorefold._types import Scalar
 from scorefold.bridges.exact.costs import mean_of_columns, mean_of_rows
 
-_REACH = 15.0
+_REACH = 30.0
 """Potentials move by this many ε before they are absorbed: what underflows in the matrix, below
 e^{−87} in float32, could have become e^{−57} of the mass at most."""
+
+
+class Momentum(NamedTuple):
+    """Nesterov's momentum for the fixed point of g ↦ T(g), Sinkhorn's answer to the answer to g:
+    the next g is T(g) + β{T(g) − T(the one before)}, β = j/(j + 3) in step j, which begins again
+    where the error has grown. Near its end T is linear, of eigenvalues θ in [0, 1): the error
+    falls like (1 − √(1 − θ))^k in the place of θ^k.
+
+    Source: Nesterov 1983; O'Donoghue & Candès 2015 (beginning again).
+    """
+
+    last: Array
+    """T(g) of the step before."""
+    error: Scalar
+    """Of the marginals then."""
+    count: Array
+    """j."""
+
+    def onward(self, answer: Array, error: Scalar) -> tuple[Array, Momentum]:
+        """The next g, from T(g) and the error at g."""
+        j = jnp.where(error <= self.error, self.count, 0)
+        beta = (j / (j + 3)).astype(answer.dtype)
+        return answer + beta * (answer - self.last), Momentum(answer, error, j + 1)
+
+
+def begun(g: Array) -> Momentum:
+    return Momentum(g, jnp.full((), jnp.inf, g.dtype), jnp.zeros((), jnp.int32))
 
 
 def scaled_iterations(
@@ -27,59 +58,64 @@ def scaled_iterations(
 
         v ← b / Kᵀu,   u ← a / Kv,   K_ij = a_i b_j e^{(f_i + g_j − C_ij)/ε},
 
-    f and g the potentials that were absorbed last, u and v what has come since. Absorbing takes an
-    iteration in log space, so that it goes on where K has underflowed. An iteration of products
-    takes a twelfth of the time of one in log space on a processor (10⁴ × 10⁴, float32).
+    f and g the potentials that were absorbed last, u and v what has come since, with ``momentum``
+    in log v. Absorbing takes an iteration in log space, so that it goes on where K has underflowed.
+    An iteration of products takes a twelfth of the time of one in log space on a processor
+    (10⁴ × 10⁴, float32).
 
     Source: Schmitzer 2019 (absorption); Cuturi 2013.
     """
     a, b = jnp.exp(log_a), jnp.exp(log_b)
-    infinity = jnp.full((), jnp.inf, costs.dtype)
 
     def answers(g):
         return -epsilon * mean_of_rows(costs, log_b, g, epsilon, False)
 
     def going(state):
-        _, _, error, k = state
-        return ~(error <= goal) & (k < max_iterations)
+        _, _, path, k = state
+        return ~(path.error <= goal) & (k < max_iterations)
 
     def absorbed(state):
         """An iteration in log space, then as many of products as stay within reach."""
-        f, g, _, k = state
+        f, g, path, k = state
         new = -epsilon * mean_of_columns(costs, log_a, f, epsilon, False)
         ratio = jnp.where(jnp.isneginf(log_b), 0.0, (g - new) / epsilon)
         error = jnp.sum(b * jnp.abs(jnp.expm1(ratio)))
         good = error <= goal
-        g = jnp.where(good, g, new)
-        f = jnp.where(good, f, answers(new))
+        ahead, path = path.onward(new, error)
+        g = jnp.where(good, g, ahead)
+        f = jnp.where(good, f, answers(ahead))
         plan = jnp.exp(
             log_a[:, None] + log_b[None, :] + (f[:, None] + g[None, :] - costs) / epsilon
         )
 
         def near(inner):
-            _, _, error, k, within = inner
-            return ~(error <= goal) & (k < max_iterations) & within
+            _, _, path, k, within = inner
+            return ~(path.error <= goal) & (k < max_iterations) & within
 
         def step(inner):
-            u, v, _, k, _ = inner
-            mass = matmul(u, plan)
-            error = jnp.sum(jnp.abs(v * mass - b))
+            log_u, log_v, path, k, _ = inner
+            mass = matmul(jnp.exp(log_u), plan)
+            error = jnp.sum(jnp.abs(jnp.exp(log_v) * mass - b))
             good = error <= goal
-            next_v = jnp.where(b > 0, b / mass, 1.0)
-            next_u = jnp.where(a > 0, a / matmul(plan, next_v), 1.0)
-            reach = jnp.maximum(
-                jnp.max(jnp.abs(jnp.log(next_u))), jnp.max(jnp.abs(jnp.log(next_v)))
-            )
+            answer = jnp.where(b > 0, log_b - jnp.log(mass), 0.0)
+            next_v, next_path = path.onward(answer, error)
+            next_u = jnp.where(a > 0, log_a - jnp.log(matmul(plan, jnp.exp(next_v))), 0.0)
+            reach = jnp.maximum(jnp.max(jnp.abs(next_u)), jnp.max(jnp.abs(next_v)))
             within = reach <= _REACH  # False for what is not finite
             keep = good | ~within
-            u, v = jnp.where(keep, u, next_u), jnp.where(keep, v, next_v)
-            return u, v, error, k + 1, within | good
+            log_u, log_v = jnp.where(keep, log_u, next_u), jnp.where(keep, log_v, next_v)
+            # One that goes too far is made again in log space, from where it began.
+            done = within | good
+            path = jax.tree.map(lambda old, new: jnp.where(done, new, old), path, next_path)
+            return log_u, log_v, path, k + 1, done
 
-        begin = (jnp.ones_like(a), jnp.ones_like(b), error, k + 1, jnp.asarray(True))
-        u, v, error, k, _ = jax.lax.while_loop(near, step, begin)
-        return f + epsilon * jnp.log(u), g + epsilon * jnp.log(v), error, k
+        inside = path._replace(last=(path.last - g) / epsilon)
+        begin = (jnp.zeros_like(a), jnp.zeros_like(b), inside, k + 1, jnp.asarray(True))
+        log_u, log_v, path, k, _ = jax.lax.while_loop(near, step, begin)
+        path = path._replace(last=g + epsilon * path.last)
+        return f + epsilon * log_u, g + epsilon * log_v, path, k
 
-    start = (answers(g), g, infinity, jnp.zeros((), jnp.int32))
+    start = (answers(g), g, begun(g), jnp.zeros((), jnp.int32))
     f, g, _, k = jax.lax.while_loop(going, absorbed, start)
     # Of columns of weight 0 products say nothing; and f is the exact answer to g in all rows.
     idle = -epsilon * mean_of_columns(costs, log_a, f, epsilon, False)

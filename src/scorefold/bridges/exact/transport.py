@@ -23,7 +23,7 @@ from scorefold.bridges.exact.costs import (
     mean_of_rows,
 )
 from scorefold.bridges.exact.plan import Transport
-from scorefold.bridges.exact.scaling import scaled_iterations
+from scorefold.bridges.exact.scaling import begun, scaled_iterations
 from scorefold.bridges.units import BridgeUnits
 from scorefold.manifolds import check_points
 from scorefold.noising import Noising
@@ -305,7 +305,8 @@ def _iterate(
     b_j e^{(g_j − g'_j)/ε}, g' the answer to f: the first pair that is good enough is kept.
     ``gentle``: the costs are small beside ε."""
     goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
-    if isinstance(costs, Array) and costs.size > _IN_LOG_SPACE and not (gentle or annealed):
+    by_products = isinstance(costs, Array) and costs.size > _IN_LOG_SPACE and not gentle
+    if by_products and not annealed:
         return scaled_iterations(costs, log_a, log_b, epsilon, g, goal, max_iterations)
 
     def at(k):
@@ -318,11 +319,11 @@ def _iterate(
         return -e * mean_of_columns(costs, log_a, f, e, gentle)
 
     def going(state):
-        _, _, error, k = state
-        return ~(error <= goal) & (k < max_iterations)
+        _, _, path, k = state
+        return ~(path.error <= goal) & (k < max_iterations)
 
     def body(state):
-        f, g, _, k = state
+        f, g, path, k = state
         e = at(k)
         new = columns(f, e)
         # Rows are right, so that the error of the pair (f, g) is that of its columns.
@@ -331,12 +332,27 @@ def _iterate(
         ready = (e <= epsilon) & (at(jnp.maximum(k - 1, 0)) <= epsilon)
         error = jnp.where(ready, error, jnp.inf)
         good = error <= goal
-        f, g = jnp.where(good, f, rows(new, e)), jnp.where(good, g, new)
-        return f, g, error, k + 1
+        ahead, path = path.onward(new, error)
+        # While ε falls each answer is to another question.
+        ahead, path = (
+            jnp.where(ready, ahead, new),
+            path._replace(count=jnp.where(ready, path.count, 0)),
+        )
+        f, g = jnp.where(good, f, rows(ahead, e)), jnp.where(good, g, ahead)
+        return f, g, path, k + 1
 
-    begin = (rows(g, at(jnp.zeros((), jnp.int32))), g)
-    infinity = jnp.full((), jnp.inf, costs.dtype)
-    f, g, _, k = jax.lax.while_loop(going, body, (*begin, infinity, jnp.zeros((), jnp.int32)))
+    start = (rows(g, at(jnp.zeros((), jnp.int32))), g, begun(g), jnp.zeros((), jnp.int32))
+    if by_products:
+        # What anneals is in log space, the rest is products.
+        def cooling(state):
+            return (at(state[3]) > epsilon) & (state[3] < max_iterations)
+
+        _, g, _, k = jax.lax.while_loop(cooling, body, start)
+        f, g, more = scaled_iterations(
+            costs, log_a, log_b, epsilon, g, goal, jnp.maximum(max_iterations - k, 1)
+        )
+        return f, g, k + more
+    f, g, _, k = jax.lax.while_loop(going, body, start)
     return f, g, k
 
 
