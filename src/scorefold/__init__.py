@@ -28,13 +28,14 @@ rooms: ``scorefold.heat``, ``.samplers``, ``.proximal``, ``.metrics``, ``.report
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from scorefold._jaxlib import avoid_wrong_sums
+from scorefold._jaxlib import avoid_deadlocks, avoid_wrong_sums
 from scorefold._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from scorefold._public import *  # noqa: F403
 
 avoid_wrong_sums()
+avoid_deadlocks()
 
 _ROOMS = (
     "bench", "bridges", "cli", "data", "fields", "fitting", "heat", "interop", "kernels",

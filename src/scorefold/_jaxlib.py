@@ -1,18 +1,27 @@
-"""Versions of jaxlib that compute wrong numbers on processors.
+"""Versions of jaxlib that compute wrong numbers on processors, or wait for ever.
 
 jaxlib 0.10.2 and 0.11.0 hand sums of products to a library (YNNPACK) in a way that mixes up rows:
 Σ_j a_nj v_pnj / b_n can be wrong by its own size, in silence (jax-ml/jax, issues 39103, 39257).
 An option of XLA turns that off; it is read when JAX first computes something.
+
+Before 0.11.2 a batch of factorisations (``cholesky``, ``solve``, …) is divided among the threads of
+XLA's pool by one of them, which then waits for the others. Where as many batches begin at once as
+the pool has threads, all wait, for ever: two, on two cores. In a pool of more threads than there
+are batches some are left to work; which cores they share costs nothing that was measurable.
 """
 
 import functools
 import importlib.metadata
 import os
+import re
 
 from scorefold._warnings import warn
 
 _WRONG, _RIGHT = ("0.10.2", "0.11.0"), ("0.10.0", "0.10.1")
 _OPTION = "--xla_cpu_experimental_ynn_fusion_type"
+_WAITS_NOT = (0, 11, 2)
+_SIZES = {"PJRT_NPROC", "NPROC"}
+_THREADS = 16
 ADVICE = (
     f"Set XLA_FLAGS={_OPTION}= before Python starts, import scorefold before JAX computes "
     "anything, or install another jax (0.10.1)."
@@ -25,6 +34,21 @@ def avoid_wrong_sums() -> None:
     if importlib.metadata.version("jaxlib") in _WRONG and _OPTION not in flags:
         # In front: XLA reads no further than the first word that is no option.
         os.environ["XLA_FLAGS"] = f"{_OPTION}= {flags}".strip()
+
+
+def avoid_deadlocks() -> None:
+    """Ask for a pool of ``_THREADS`` on fewer cores, for versions that need it, unless its size is
+    stated. (One thread divides nothing.)"""
+    if _release(importlib.metadata.version("jaxlib")) >= _WAITS_NOT or os.environ.keys() & _SIZES:
+        return
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    if 1 < cores < _THREADS:
+        os.environ["PJRT_NPROC"] = str(_THREADS)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 @functools.cache

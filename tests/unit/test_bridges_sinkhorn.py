@@ -121,7 +121,8 @@ def test_warm_start_and_annealing_save_iterations():
 @pytest.mark.parametrize("products", [False, True])
 def test_momentum_saves_iterations(products, monkeypatch):
     """Those without it, counted in NumPy: 812, with it less than a quarter of them; where
-    Sinkhorn's own are few (21, 7) at most a quarter and two more. The error that is reported is that of the plan."""
+    Sinkhorn's own are few (21, 7) at most a quarter and two more. The error that is said is the
+    plan's own."""
     x, y, a, b = clouds()
     costs = squares(x, y)
     if products:

@@ -1,4 +1,4 @@
-"""Sums that some versions of jaxlib get wrong."""
+"""Sums that some versions of jaxlib get wrong, and loops in which they wait for ever."""
 
 import importlib.metadata
 import os
@@ -45,6 +45,40 @@ def test_sums_are_right_in_a_new_process():
     code = "import scorefold._jaxlib as j; assert j.sums_are_right()"
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)
+
+
+_LOOP = """
+import scorefold, jax, jax.numpy as jnp
+
+def step(c, _):
+    each = [jnp.linalg.cholesky(a @ a.mT + jnp.eye(50)[None]) + jnp.sin(a) for a in c]
+    return 0.1 * jnp.stack(each), None
+
+start = jax.random.normal(jax.random.key(0), (2, 32, 50, 50))
+jax.jit(lambda c: jax.lax.scan(step, c, None, length=1000)[0])(start).block_until_ready()
+"""
+
+
+def test_batches_of_factorisations_end():
+    """Two at once on two cores: within two seconds, or never."""
+    env = {name: value for name, value in os.environ.items() if name not in _jaxlib._SIZES}
+    subprocess.run([sys.executable, "-c", _LOOP], check=True, env=env, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("version", "cores", "stated", "size"),
+    [("0.10.1", 2, None, "16"), ("0.11.1.dev3", 4, None, "16"), ("0.11.2", 2, None, None),
+     ("0.10.1", 1, None, None), ("0.10.1", 64, None, None), ("0.10.1", 2, "3", "3")],
+)  # fmt: skip
+def test_the_pool_has_more_threads_where_it_must(version, cores, stated, size, monkeypatch):
+    for name in _jaxlib._SIZES:
+        monkeypatch.delenv(name, raising=False)
+    if stated:
+        monkeypatch.setenv("PJRT_NPROC", stated)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    _jaxlib.avoid_deadlocks()
+    assert os.environ.get("PJRT_NPROC") == size
 
 
 def test_kernels_in_float32_are_those_of_numpy():

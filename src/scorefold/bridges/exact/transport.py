@@ -305,9 +305,9 @@ def _iterate(
     b_j e^{(g_j − g'_j)/ε}, g' the answer to f: the first pair that is good enough is kept.
     ``gentle``: the costs are small beside ε."""
     goal = 0.9 * tolerance  # the rest is for rounding in the error that is reported
-    by_products = isinstance(costs, Array) and costs.size > _IN_LOG_SPACE and not gentle
-    if by_products and not annealed:
-        return scaled_iterations(costs, log_a, log_b, epsilon, g, goal, max_iterations)
+    matrix = costs if isinstance(costs, Array) and costs.size > _IN_LOG_SPACE else None
+    if matrix is not None and not (gentle or annealed):
+        return scaled_iterations(matrix, log_a, log_b, epsilon, g, goal, max_iterations)
 
     def at(k):
         return jnp.maximum(epsilon, first * rate ** k.astype(costs.dtype))
@@ -342,14 +342,14 @@ def _iterate(
         return f, g, path, k + 1
 
     start = (rows(g, at(jnp.zeros((), jnp.int32))), g, begun(g), jnp.zeros((), jnp.int32))
-    if by_products:
+    if matrix is not None and not gentle:
         # What anneals is in log space, the rest is products.
         def cooling(state):
             return (at(state[3]) > epsilon) & (state[3] < max_iterations)
 
         _, g, _, k = jax.lax.while_loop(cooling, body, start)
         f, g, more = scaled_iterations(
-            costs, log_a, log_b, epsilon, g, goal, jnp.maximum(max_iterations - k, 1)
+            matrix, log_a, log_b, epsilon, g, goal, jnp.maximum(max_iterations - k, 1)
         )
         return f, g, k + more
     f, g, _, k = jax.lax.while_loop(going, body, start)
