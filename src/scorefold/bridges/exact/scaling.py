@@ -14,7 +14,7 @@ from scorefold.bridges.exact.costs import mean_of_columns, mean_of_rows
 
 _REACH = 30.0
 """Potentials move by this many ε before they are absorbed: what underflows in the matrix, below
-e^{−87} in float32, could have become e^{−57} of the mass at most."""
+e^{−87} in float32, could have become e^{−27} of the mass at most."""
 
 
 class Momentum(NamedTuple):
@@ -30,12 +30,12 @@ class Momentum(NamedTuple):
     """T(g) of the step before."""
     error: Scalar
     """Of the marginals then."""
-    count: Array
+    step: Array
     """j."""
 
     def onward(self, answer: Array, error: Scalar) -> tuple[Array, Momentum]:
         """The next g, from T(g) and the error at g."""
-        j = jnp.where(error <= self.error, self.count, 0)
+        j = jnp.where(error <= self.error, self.step, 0)
         beta = (j / (j + 3)).astype(answer.dtype)
         return answer + beta * (answer - self.last), Momentum(answer, error, j + 1)
 

@@ -336,7 +336,7 @@ def _iterate(
         # While ε falls each answer is to another question.
         ahead, path = (
             jnp.where(ready, ahead, new),
-            path._replace(count=jnp.where(ready, path.count, 0)),
+            path._replace(step=jnp.where(ready, path.step, 0)),
         )
         f, g = jnp.where(good, f, rows(ahead, e)), jnp.where(good, g, ahead)
         return f, g, path, k + 1
