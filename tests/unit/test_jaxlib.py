@@ -67,7 +67,7 @@ def test_batches_of_factorisations_end():
 
 @pytest.mark.parametrize(
     ("version", "cores", "stated", "size"),
-    [("0.10.1", 2, None, "16"), ("0.11.1.dev3", 4, None, "16"), ("0.11.2", 2, None, None),
+    [("0.10.1", 2, None, "6"), ("0.11.1.dev3", 4, None, "6"), ("0.11.2", 2, None, None),
      ("0.10.1", 1, None, None), ("0.10.1", 64, None, None), ("0.10.1", 2, "3", "3")],
 )  # fmt: skip
 def test_the_pool_has_more_threads_where_it_must(version, cores, stated, size, monkeypatch):
