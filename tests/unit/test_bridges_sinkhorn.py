@@ -144,6 +144,25 @@ def test_momentum_saves_iterations(products, monkeypatch):
         assert missed <= 1e-9
 
 
+@pytest.mark.parametrize(("n", "m"), [(262_149, 2), (2, 262_149), (200_000, 6)])
+@pytest.mark.parametrize("anneal", [None, 0.5])
+def test_sums_of_very_many_rows(n, m, anneal):
+    """In float32 products of matrices add up 2·10⁵ numbers with errors of 1e-5, so that what they
+    call good enough can be five times as far; the error of the plan itself is within bounds."""
+    costs = 5.0 * np.random.default_rng(0).uniform(size=(n, m)).astype(np.float32)
+    found = sinkhorn(costs, epsilon=0.1, anneal=anneal, max_iterations=200)
+    plan = np.exp(np.asarray(found.log_plan, np.float64))
+    missed = np.abs(plan.sum(axis=1) - 1 / n).sum() + np.abs(plan.sum(axis=0) - 1 / m).sum()
+    assert bool(found.converged) and missed < 1.5e-4
+
+
+def test_no_more_iterations_than_asked_for():
+    costs = np.random.default_rng(0).uniform(size=(760, 720))
+    with pytest.warns(ScorefoldWarning, match="after 3 iterations"):
+        found = sinkhorn(costs, epsilon=0.01, anneal=0.9, max_iterations=3)
+    assert int(found.iterations) == 3
+
+
 def grid_law(law, at):
     p = np.exp(np.asarray(law.log_prob(at[:, None])))
     return p / p.sum()

@@ -198,7 +198,8 @@ class CurrentLearner(NamedTuple):
                 if j == 0:
                     raise FloatingPointError(
                         "drift: it runs away: paths along it, or the spread about them, are not "
-                        "finite before the next snapshot."
+                        "finite before the next snapshot, or differ by too many powers of ten "
+                        "between directions for the floats in use."
                     )
                 return before, self.growth, rate, tuple(rates)
             if width is None:

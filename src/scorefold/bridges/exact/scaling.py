@@ -71,12 +71,15 @@ def scaled_iterations(
         return -epsilon * mean_of_rows(costs, log_b, g, epsilon, False)
 
     def going(state):
-        _, _, path, k = state
-        return ~(path.error <= goal) & (k < max_iterations)
+        _, _, _, k, sure = state
+        return ~sure & (k < max_iterations)
 
     def absorbed(state):
-        """An iteration in log space, then as many of products as stay within reach."""
-        f, g, path, k = state
+        """An iteration in log space, then as many of products as stay within reach. What products
+        call good enough is asked again in log space: their sums over very many rows are not exact
+        enough to be believed."""
+        f, g, path, k, _ = state
+        f = jax.lax.cond(path.error <= goal, lambda: answers(g), lambda: f)
         new = -epsilon * mean_of_columns(costs, log_a, f, epsilon, False)
         ratio = jnp.where(jnp.isneginf(log_b), 0.0, (g - new) / epsilon)
         error = jnp.sum(b * jnp.abs(jnp.expm1(ratio)))
@@ -113,10 +116,10 @@ def scaled_iterations(
         begin = (jnp.zeros_like(a), jnp.zeros_like(b), inside, k + 1, jnp.asarray(True))
         log_u, log_v, path, k, _ = jax.lax.while_loop(near, step, begin)
         path = path._replace(last=g + epsilon * path.last)
-        return f + epsilon * log_u, g + epsilon * log_v, path, k
+        return f + epsilon * log_u, g + epsilon * log_v, path, k, good
 
-    start = (answers(g), g, begun(g), jnp.zeros((), jnp.int32))
-    f, g, _, k = jax.lax.while_loop(going, absorbed, start)
+    start = (answers(g), g, begun(g), jnp.zeros((), jnp.int32), jnp.asarray(False))
+    f, g, _, k, _ = jax.lax.while_loop(going, absorbed, start)
     # Of columns of weight 0 products say nothing; and f is the exact answer to g in all rows.
     idle = -epsilon * mean_of_columns(costs, log_a, f, epsilon, False)
     g = jnp.where(jnp.isneginf(log_b), idle, g)

@@ -348,9 +348,7 @@ def _iterate(
             return (at(state[3]) > epsilon) & (state[3] < max_iterations)
 
         _, g, _, k = jax.lax.while_loop(cooling, body, start)
-        f, g, more = scaled_iterations(
-            matrix, log_a, log_b, epsilon, g, goal, jnp.maximum(max_iterations - k, 1)
-        )
+        f, g, more = scaled_iterations(matrix, log_a, log_b, epsilon, g, goal, max_iterations - k)
         return f, g, k + more
     f, g, _, k = jax.lax.while_loop(going, body, start)
     return f, g, k
