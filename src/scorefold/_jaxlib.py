@@ -20,8 +20,10 @@ from scorefold._warnings import warn
 
 _WRONG, _RIGHT = ("0.10.2", "0.11.0"), ("0.10.0", "0.10.1")
 _OPTION = "--xla_cpu_experimental_ynn_fusion_type"
-_WAITS_NOT = (0, 11, 2)
+_MENDED = (0, 11, 2)
+"""The first version that waits for nothing, by the account of others; 0.10.1 was seen to wait."""
 _SIZES = {"PJRT_NPROC", "NPROC"}
+"""Variables that state the size of XLA's pool."""
 _THREADS = 6
 ADVICE = (
     f"Set XLA_FLAGS={_OPTION}= before Python starts, import scorefold before JAX computes "
@@ -40,7 +42,7 @@ def avoid_wrong_sums() -> None:
 def avoid_deadlocks() -> None:
     """Ask for a pool of ``_THREADS`` on fewer cores, for versions that need it, unless its size is
     stated. (One thread divides nothing.)"""
-    if _release(importlib.metadata.version("jaxlib")) >= _WAITS_NOT or os.environ.keys() & _SIZES:
+    if _release(importlib.metadata.version("jaxlib")) >= _MENDED or os.environ.keys() & _SIZES:
         return
     known = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1

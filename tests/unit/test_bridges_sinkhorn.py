@@ -108,14 +108,27 @@ def test_value_is_differentiable_in_the_costs():
 
 def test_warm_start_and_annealing_save_iterations():
     """The solution is a fixed point, so one iteration confirms it. From large ε downwards
-    ε = range/1000 is reached in three quarters of the iterations (137 of 184)."""
+    ε = range/1000 is reached sooner: 137 iterations, 184 from ε alone, 812 without momentum."""
     x, y, a, b = clouds()
     costs = squares(x, y)
     epsilon = float(np.ptp(costs)) / 1000
     cold = sinkhorn(costs, a, b, epsilon=epsilon)
     assert int(sinkhorn(costs, a, b, epsilon=epsilon, start=cold.g).iterations) == 1
     eased = sinkhorn(costs, a, b, epsilon=epsilon, anneal=0.8)
-    assert bool(eased.converged) and int(eased.iterations) < int(cold.iterations) * 0.8
+    assert bool(eased.converged) and int(eased.iterations) < int(cold.iterations)
+    assert int(eased.iterations) < without_momentum(costs, a, b, epsilon) / 4
+
+
+def without_momentum(costs, a, b, epsilon):
+    """Iterations of Sinkhorn's own until the marginals are within 0.9e-9."""
+    log_a, log_b, g = np.log(a + 1e-300), np.log(b + 1e-300), np.zeros(len(b))
+    count, missed = 0, 1.0
+    while missed > 0.9e-9:
+        f = -epsilon * logsumexp(log_b + (g - costs) / epsilon, axis=1)
+        new = -epsilon * logsumexp(log_a[:, None] + (f[:, None] - costs) / epsilon, axis=0)
+        count, missed = count + 1, np.sum(b * np.abs(np.expm1((g - new) / epsilon)))
+        g = new
+    return count
 
 
 @pytest.mark.parametrize("products", [False, True])
@@ -130,13 +143,7 @@ def test_momentum_saves_iterations(products, monkeypatch):
         jax.clear_caches()
     for share, most in ((1e-3, 0.25), (0.1, 1.25), (0.5, 1.25)):
         epsilon = float(np.ptp(costs)) * share
-        log_a, log_b, g = np.log(a + 1e-300), np.log(b + 1e-300), np.zeros(len(b))
-        plain, missed = 0, 1.0
-        while missed > 0.9e-9:
-            f = -epsilon * logsumexp(log_b + (g - costs) / epsilon, axis=1)
-            new = -epsilon * logsumexp(log_a[:, None] + (f[:, None] - costs) / epsilon, axis=0)
-            plain, missed = plain + 1, np.sum(b * np.abs(np.expm1((g - new) / epsilon)))
-            g = new
+        plain = without_momentum(costs, a, b, epsilon)
         found = sinkhorn(costs, a, b, epsilon=epsilon)
         assert bool(found.converged) and int(found.iterations) <= most * plain + 2
         plan = np.exp(found.log_plan)
