@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -120,8 +120,7 @@ def drifted(drift: Drift, x: Point, grid: Array) -> Array:
     def step(x: Point, times: tuple[Scalar, Scalar]) -> tuple[Point, Point]:
         t, h = times
         m, frame = drift.manifold, drift.manifold.frame(x)
-        rate = lambda y, e, at: (components(m, y, e, drift(y, at)), None)  # noqa: E731
-        move = _stages(m, rate, x, frame, t, h)[0]
+        move = _stages(m, _alone(drift), x, frame, t, h)[0]
         x = m.project(m.exp(x, vector(frame, move)))
         return x, x
 
@@ -161,14 +160,7 @@ def advance(
 
     move, a = _stages(m, rate, x, frame, t, h)
     assert a is not None
-    one = jnp.eye(m.dim, dtype=x.dtype)
-    onward = _runge_kutta(a, one, h, lambda a, j: einsum("ij,jk->ik", a, j))
-
-    def spreading(a: Array, s: Array) -> Array:
-        half = einsum("ij,jk->ik", a, s)
-        return half + half.T + one
-
-    noise = _runge_kutta(a, jnp.zeros_like(one), h, spreading)
+    onward, noise = _moments(a, h)
     end = m.project(m.exp(x, vector(frame, move)))
     frame = jax.vmap(lambda e: m.transport(x, end, e))(frame)
     return end, frame, onward, noise
@@ -191,59 +183,55 @@ def _stages(
     return h / 6.0 * (c[0] + 2.0 * c[1] + 2.0 * c[2] + c[3]), more
 
 
-def _runge_kutta(a: Array, state: Array, h: Scalar, rate: Callable[[Array, Array], Array]) -> Array:
-    """One step of a linear equation whose matrices at the stages are ``a``."""
-    k1 = rate(a[0], state)
-    k2 = rate(a[1], state + 0.5 * h * k1)
-    k3 = rate(a[2], state + 0.5 * h * k2)
-    k4 = rate(a[3], state + h * k3)
-    return state + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
+def _moments(a: Array | Sequence[Array], h: Scalar) -> tuple[Array, Array]:
+    """J and Σ of a step, by Runge–Kutta on dJ/dt = AJ and dΣ/dt = AΣ + ΣAᵀ + 1 from J = 1 and
+    Σ = 0, of A at its four stages. (Products with 1 and 0 are not made.)"""
+    one = jnp.eye(len(a[0]), dtype=a[0].dtype)
+
+    def moving(a: Array, k: Array, part: float) -> Array:
+        return a + part * h * einsum("ij,jk->ik", a, k)
+
+    def spreading(a: Array, s: Array) -> Array:
+        half = einsum("ij,jk->ik", a, s)
+        return half + half.T + one
+
+    j2 = moving(a[1], a[0], 0.5)
+    j3 = moving(a[2], j2, 0.5)
+    j4 = moving(a[3], j3, 1.0)
+    s2 = one + 0.5 * h * (a[1] + a[1].T)
+    s3 = spreading(a[2], 0.5 * h * s2)
+    s4 = spreading(a[3], h * s3)
+    onward = one + h / 6.0 * (a[0] + 2.0 * j2 + 2.0 * j3 + j4)
+    return onward, h / 6.0 * (one + 2.0 * s2 + 2.0 * s3 + s4)
+
+
+def _alone(drift: Drift) -> Rate:
+    """A drift without its derivatives."""
+    return lambda y, e, at: (components(drift.manifold, y, e, drift(y, at)), None)
 
 
 def _flat_step(
     drift: Drift, x: Point, slopes: tuple[Array, Array], t: Scalar, h: Scalar
 ) -> tuple[Point, tuple[Array, Array], Array, Array]:
-    """The same on a flat space, where frames are those of the coordinates, from b and ∇b at x: the
-    point after a step, b and ∇b there, J and Σ. ∇b is asked for at both ends and in the middle of
-    the cubic between them; J and Σ are still right to fourth order."""
+    """``advance`` on a flat space, where frames are those of the coordinates, from b and ∇b at x:
+    the point after a step, b and ∇b there, J and Σ. ∇b is asked for at both ends and in the middle
+    of the cubic between them; J and Σ are still right to fourth order."""
     m = drift.manifold
-    first, a = slopes
-
-    def stage(before: Array, part: Scalar) -> tuple[Array, Array]:
-        b = drift(m.project(x + part * h * before), t + part * h)
-        return b, b
-
-    parts = jnp.asarray([0.5, 0.5, 1.0], x.dtype)
-    _, later = jax.lax.scan(stage, first, parts)
-    move = h / 6.0 * (first + 2.0 * later[0] + 2.0 * later[1] + later[2])
+    first, before = slopes
+    move = _stages(m, _alone(drift), x, m.frame(x), t, h)[0]
     end = m.project(x + move)
-    ahead, a_end = drift.slopes(end, t + h)
-    middle = m.project(x + 0.5 * move + h / 8.0 * (first - ahead))
-    a_middle = drift.slopes(middle, t + 0.5 * h)[1]
-    one = jnp.eye(m.dim, dtype=x.dtype)
-    # The products with 1 and 0 of the first stages are not made.
-    k = a
-    total = k
-    for part, weight, at in ((0.5, 2.0, a_middle), (0.5, 2.0, a_middle), (1.0, 1.0, a_end)):
-        k = at + part * h * einsum("ij,jk->ik", at, k)
-        total = total + weight * k
-    onward = one + h / 6.0 * total
-
-    def spreading(at: Array, s: Array) -> Array:
-        half = einsum("ij,jk->ik", at, s)
-        return half + half.T + one
-
-    k2 = one + 0.5 * h * (a_middle + a_middle.T)
-    k3 = spreading(a_middle, 0.5 * h * k2)
-    k4 = spreading(a_end, h * k3)
-    return end, (ahead, a_end), onward, h / 6.0 * (one + 2.0 * k2 + 2.0 * k3 + k4)
+    last, after = drift.slopes(end, t + h)
+    middle = m.project(x + 0.5 * move + h / 8.0 * (first - last))
+    half_way = drift.slopes(middle, t + 0.5 * h)[1]
+    moments = _moments((before, half_way, half_way, after), h)
+    return end, (last, after), *moments
 
 
 def size_of(spread: Array, deltas: Array) -> Array:
     """δ·Σ⁻¹δ of deviations, shape ``(m, d)``."""
     if spread.shape[-1] <= _FEW:
         return jnp.sum(deltas * jnp.linalg.solve(spread, deltas.T).T, axis=1)
-    # Many deviations by one matrix: the product with an inverse factor costs a tenth of solving.
+    # Many deviations by one matrix: the product with an inverse factor costs a fifth of solving.
     factor = jnp.linalg.cholesky(spread)
     one = jnp.eye(len(spread), dtype=spread.dtype)
     inverse = jax.scipy.linalg.solve_triangular(factor, one, lower=True)
